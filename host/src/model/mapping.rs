@@ -1,0 +1,157 @@
+//! How an object type of a connection is matched, selected and mapped.
+
+use serde::{Deserialize, Serialize};
+
+use super::{FieldId, ObjectType, PropertyName, Timestamp, VariableId, VariableType};
+
+/// A property, as the source defines it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PropertyDefinition {
+    /// The source's name for it.
+    pub name: PropertyName,
+    /// The source's own word for its type.
+    pub property_type: String,
+    /// The source's own word for how it is entered.
+    pub field_type: String,
+}
+
+/// The identifier of a user that records are matched with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UserIdentifier {
+    /// The user's e-mail address.
+    Email,
+    /// The customer's own id of the user.
+    ExternalId,
+    /// A variable of the user.
+    Variable(VariableId),
+}
+
+/// A property of a record and the user's identifier that it should equal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MatchingRule {
+    /// The property.
+    pub property: PropertyDefinition,
+    /// What it is compared with.
+    pub identifier: UserIdentifier,
+}
+
+/// How both sides of a comparison are brought to one form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyKind {
+    /// Trimmed, lower case, NFC.
+    Email,
+    /// Trimmed.
+    Id,
+    /// In one canonical decimal form.
+    Number,
+}
+
+/// One text by which a record may be matched, as the source wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MatchKey {
+    /// How it is compared.
+    pub kind: KeyKind,
+    /// The text; never empty.
+    pub text: String,
+    /// 0 for the record's own key, higher for additional ones.
+    pub rank: u32,
+}
+
+/// How one of several records that reach a user is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SelectionRule {
+    /// The record that the source marks as primary.
+    Primary,
+    /// The record that was modified last.
+    LatestModified,
+    /// The record that was created last.
+    LatestCreated,
+    /// The record whose ranking property is largest.
+    Largest,
+}
+
+/// The selection rule of an object mapping.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selection {
+    /// The rule.
+    pub rule: SelectionRule,
+    /// The ranking property of `largest`.
+    pub property: Option<PropertyName>,
+    /// Whether open records come before closed ones.
+    pub prefer_open: bool,
+}
+
+/// What of a choice a variable shows.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Shown {
+    /// The internal value, which does not change when people rename it.
+    #[default]
+    InternalValue,
+    /// The label that people read.
+    Label,
+}
+
+/// A property that feeds a variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldMapping {
+    /// Its id; registers belong to it.
+    pub id: FieldId,
+    /// The property.
+    pub property: PropertyDefinition,
+    /// The variable.
+    pub variable: VariableId,
+    /// The variable's type.
+    pub target: VariableType,
+    /// What of a choice is shown.
+    pub show: Shown,
+    /// When it was saved; no event from before creates a register.
+    pub saved_at: Timestamp,
+}
+
+/// For one object type of a connection: how records reach users, which of
+/// several feeds one, and what of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectMapping {
+    /// The object type.
+    pub object_type: ObjectType,
+    /// What records are matched on; none where they are reached through
+    /// another object type.
+    pub matching: Option<MatchingRule>,
+    /// The object type through whose associations records reach users; none
+    /// where they are matched themselves.
+    pub through: Option<ObjectType>,
+    /// Which of several records feeds a user; none where matches decide.
+    pub selection: Option<Selection>,
+    /// The fields.
+    pub fields: Vec<FieldMapping>,
+    /// Properties that decide about matching; a change of one causes a read.
+    pub matching_properties: Vec<PropertyName>,
+    /// Properties that decide about the selection.
+    pub selection_properties: Vec<PropertyName>,
+    /// Properties that the plugin reads moments and merges from.
+    pub bookkeeping_properties: Vec<PropertyName>,
+}
+
+/// One choice of a property.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// Its internal value.
+    pub value: String,
+    /// What people read.
+    pub label: String,
+    /// Whether it means that the record is closed, where that is known.
+    pub closed: Option<bool>,
+}
+
+/// The choices of one property, by value.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OptionTable {
+    /// Each value once.
+    pub choices: Vec<Choice>,
+}

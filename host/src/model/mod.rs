@@ -1,0 +1,28 @@
+//! The vocabulary that every other module shares, as plain types.
+//!
+//! Architecture invariant: nothing here does I/O, and nothing here knows of
+//! SQL, HTTP, wasmtime or HubSpot. A type that only one module speaks lives in
+//! that module.
+
+mod change;
+mod connection;
+mod id;
+mod mapping;
+mod time;
+mod value;
+
+pub use change::{
+    Association, AssociationChange, AssociationSet, Change, ChangeKind, Merge, PropertyText,
+    SourceRecord,
+};
+pub use connection::{Connection, Problem, Status};
+pub use id::{
+    AccountId, AccountKey, ConnectionId, FieldId, ObjectType, ProjectId, PropertyName, RecordId,
+    UserId, VariableId,
+};
+pub use mapping::{
+    Choice, FieldMapping, KeyKind, MatchKey, MatchingRule, ObjectMapping, OptionTable,
+    PropertyDefinition, Selection, SelectionRule, Shown, UserIdentifier,
+};
+pub use time::Timestamp;
+pub use value::{TEXT_LENGTH_MAX, Unreadable, Value, VariableType};
