@@ -1,0 +1,83 @@
+//! The event log: what was taken in, in the order it was taken in.
+//!
+//! What a log promises:
+//! - [`EventLog::append`] returns after the entry is synced to disk; an entry
+//!   whose append returned survives the end of the process and of the machine.
+//! - Positions grow, and are never used twice, not even after trimming.
+//! - [`EventLog::read`] gives entries in the order of their positions, without
+//!   gaps among those that were kept.
+//! - A log has an identity, made with it, by which the store knows it again.
+//!
+//! It never looks into a body, and never knows who reads it.
+
+mod sqlite;
+
+pub use sqlite::EventLog;
+
+use crate::model::Timestamp;
+
+/// A place in the log. Zero is before the first entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(pub i64);
+
+/// What an entry is. The numbers are stored, and never change their meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EntryKind {
+    /// The body of a webhook request, as it came, signature verified.
+    Delivery = 1,
+    /// A file of the source's journal.
+    JournalFile = 2,
+}
+
+/// An entry to be appended.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// What it is.
+    pub kind: EntryKind,
+    /// When we received it.
+    pub received_at: Timestamp,
+    /// Its bytes.
+    pub body: bytes::Bytes,
+}
+
+/// An entry that is in the log.
+#[derive(Clone, Debug)]
+pub struct Logged {
+    /// Where it is.
+    pub position: Position,
+    /// What it is.
+    pub kind: EntryKind,
+    /// When we received it.
+    pub received_at: Timestamp,
+    /// Its bytes.
+    pub body: Vec<u8>,
+}
+
+/// What can go wrong with the log.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file underneath.
+    #[error("event log: {0}")]
+    Database(#[from] crate::sqlite::Error),
+    /// An entry of a kind that a newer release wrote.
+    #[error(
+        "the event log holds an entry of kind {0}, which this release does not know: run the release that wrote it, or a later one"
+    )]
+    UnknownKind(i64),
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl Error {
+    /// Whether the same call may succeed later without anyone's help.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Database(error) => error.is_retryable(),
+            Self::UnknownKind(_) => false,
+        }
+    }
+}

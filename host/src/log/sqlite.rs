@@ -1,0 +1,171 @@
+//! The event log in a file of SQLite.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::watch;
+
+use super::{Entry, EntryKind, Error, Logged, Position};
+use crate::{
+    model::Timestamp,
+    sqlite::{Database, Options},
+};
+
+const FILE_NAME: &str = "log.sqlite";
+
+/// Deliveries are tens of kilobytes: pages of this size halve what a commit
+/// writes.
+const PAGE_SIZE_BYTES: u32 = 32 * 1024;
+
+/// 128 MiB of pages in the write-ahead log.
+const CHECKPOINT_PAGES: u32 = 4_096;
+
+/// Entries that one transaction removes, so that trimming never holds up an
+/// append for long.
+const TRIM_ENTRIES: i64 = 500;
+
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/log/0001_log.sql")];
+
+/// The event log. See the module's documentation for what it promises.
+pub struct EventLog {
+    database: Database,
+    identity: String,
+    tail: watch::Sender<Position>,
+}
+
+impl EventLog {
+    /// Opens the log in `directory`, or makes it there.
+    pub async fn open(directory: &Path) -> Result<Self, Error> {
+        let database = Database::open(&Options {
+            path: directory.join(FILE_NAME),
+            page_size_bytes: PAGE_SIZE_BYTES,
+            checkpoint_pages: CHECKPOINT_PAGES,
+            migrations: MIGRATIONS,
+        })?;
+        let fresh = uuid::Uuid::new_v4().to_string();
+        let (identity, tail) = database
+            .write(move |connection| {
+                connection.execute(
+                    "INSERT INTO identity (one, identity) VALUES (1, ?1) ON CONFLICT DO NOTHING",
+                    [fresh],
+                )?;
+                let identity =
+                    connection.query_one("SELECT identity FROM identity", [], |row| row.get(0))?;
+                Ok::<_, Error>((identity, last_position(connection)?))
+            })
+            .await?;
+        Ok(Self {
+            database,
+            identity,
+            tail: watch::Sender::new(tail),
+        })
+    }
+
+    /// The log's identity, made with it.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// The position of the newest entry that was ever appended, and a signal
+    /// when it moves.
+    pub fn tail(&self) -> watch::Receiver<Position> {
+        self.tail.subscribe()
+    }
+
+    /// Appends an entry. Returns once it is synced to disk. Refuses at once
+    /// when more entries wait than the log can take.
+    pub async fn append(&self, entry: Entry) -> Result<Position, Error> {
+        let position = self
+            .database
+            .try_write(move |connection| {
+                connection
+                    .prepare_cached(
+                        "INSERT INTO entries (kind, received_at, body) VALUES (?1, ?2, ?3)",
+                    )?
+                    .execute(params![
+                        entry.kind as i64,
+                        entry.received_at.0,
+                        &entry.body[..]
+                    ])?;
+                Ok::<_, Error>(Position(connection.last_insert_rowid()))
+            })
+            .await?;
+        self.tail.send_if_modified(|tail| {
+            let moved = position > *tail;
+            *tail = position.max(*tail);
+            moved
+        });
+        Ok(position)
+    }
+
+    /// The entries after a position, in order: at most `entries_max`, and no
+    /// more after their bytes together pass `bytes_max`.
+    pub async fn read(
+        &self,
+        after: Position,
+        entries_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Logged>, Error> {
+        self.database
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT position, kind, received_at, body FROM entries
+                     WHERE position > ?1 ORDER BY position",
+                )?;
+                let mut rows = statement.query([after.0])?;
+                let mut entries = Vec::new();
+                let mut bytes = 0;
+                while entries.len() < entries_max
+                    && bytes < bytes_max
+                    && let Some(row) = rows.next()?
+                {
+                    let body: Vec<u8> = row.get(3)?;
+                    bytes += body.len();
+                    entries.push(Logged {
+                        position: Position(row.get(0)?),
+                        kind: kind(row.get(1)?)?,
+                        received_at: Timestamp(row.get(2)?),
+                        body,
+                    });
+                }
+                Ok(entries)
+            })
+            .await
+    }
+
+    /// Removes entries up to a position that were received before a moment.
+    /// Returns how many; call again while it is not zero.
+    pub async fn trim(&self, up_to: Position, before: Timestamp) -> Result<usize, Error> {
+        self.database
+            .write(move |connection| {
+                let removed = connection.execute(
+                    "DELETE FROM entries WHERE position IN (
+                        SELECT position FROM entries
+                        WHERE position <= ?1 AND received_at < ?2
+                        ORDER BY position LIMIT ?3)",
+                    params![up_to.0, before.0, TRIM_ENTRIES],
+                )?;
+                Ok(removed)
+            })
+            .await
+    }
+}
+
+fn last_position(connection: &Connection) -> Result<Position, Error> {
+    let sequence: Option<i64> = connection
+        .query_row(
+            "SELECT seq FROM sqlite_sequence WHERE name = 'entries'",
+            [],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(Position(sequence.unwrap_or(0)))
+}
+
+fn kind(stored: i64) -> Result<EntryKind, Error> {
+    match stored {
+        1 => Ok(EntryKind::Delivery),
+        2 => Ok(EntryKind::JournalFile),
+        other => Err(Error::UnknownKind(other)),
+    }
+}

@@ -1,0 +1,360 @@
+//! SQLite, narrowed to what the log and the store use: one writer thread a
+//! file, whose jobs share commits, and a few readers beside it.
+//!
+//! A job's answer is sent after the commit that holds it has been synced to
+//! disk (`synchronous=FULL`), never before.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::{mpsc, oneshot};
+
+/// Jobs that may wait for the writer thread before callers are told to come
+/// back later. Each holds at most one delivery, or one batch of the pipeline.
+const WAITING_JOBS_MAX: usize = 4_096;
+
+/// Jobs that share one commit. Beyond a few hundred the sync is no longer what
+/// a commit costs, and everyone would wait for the last of them.
+const JOBS_PER_COMMIT_MAX: usize = 512;
+
+/// Connections kept for reading. More would only share the same two cores.
+const READERS_MAX: usize = 4;
+
+/// How long a statement waits for a lock that another process holds, such as
+/// the command line beside a running host.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What can go wrong with a file of SQLite.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// SQLite refused, with its own words.
+    #[error("the database refused: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// More jobs wait than the writer may keep.
+    #[error("the database has more work waiting than it can take")]
+    Overloaded,
+    /// The writer thread has ended.
+    #[error("the database is closed")]
+    Closed,
+    /// The transaction was given up: its commit failed.
+    #[error("the transaction could not be committed: {0}")]
+    Commit(String),
+    /// The file was written by a newer release.
+    #[error("{} has schema version {found}, newer than this release knows ({known}): run the release that wrote it, or a later one", path.display())]
+    NewerSchema {
+        /// The file.
+        path: PathBuf,
+        /// The version it has.
+        found: u32,
+        /// The newest version known here.
+        known: u32,
+    },
+    /// The directory or file cannot be used.
+    #[error("{} cannot be used: {source}", path.display())]
+    Path {
+        /// The directory or file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// Whether the same call may succeed later without anyone's help.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Overloaded | Self::Commit(_) => true,
+            Self::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(
+                    rusqlite::ErrorCode::DatabaseBusy
+                        | rusqlite::ErrorCode::DatabaseLocked
+                        | rusqlite::ErrorCode::DiskFull
+                        | rusqlite::ErrorCode::SystemIoFailure
+                )
+            ),
+            Self::Closed | Self::NewerSchema { .. } | Self::Path { .. } => false,
+        }
+    }
+}
+
+/// How a file is laid out and tuned.
+pub struct Options {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The size of a page in bytes; only a new file takes it.
+    pub page_size_bytes: u32,
+    /// Pages in the write-ahead log that start a checkpoint.
+    pub checkpoint_pages: u32,
+    /// Numbered, never edited; the index is the schema version before it.
+    pub migrations: &'static [&'static str],
+}
+
+type Reply = Box<dyn FnOnce(Result<(), String>) + Send>;
+/// Runs in the transaction that is open, or is told why there is none.
+type Job = Box<dyn FnOnce(Result<&Connection, String>) -> Reply + Send>;
+
+/// One file: a writer thread and readers.
+pub struct Database {
+    jobs: Option<mpsc::Sender<Job>>,
+    writer: Option<JoinHandle<()>>,
+    readers: Arc<Readers>,
+}
+
+struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Database {
+    /// Opens or creates the file, brings its schema up to date, and starts its
+    /// writer thread.
+    pub fn open(options: &Options) -> Result<Self, Error> {
+        let connection = open_writer(options)?;
+        migrate(&connection, options)?;
+        let (jobs, waiting) = mpsc::channel(WAITING_JOBS_MAX);
+        let writer = std::thread::Builder::new()
+            .name("sqlite-writer".into())
+            .spawn(move || write_loop(&connection, waiting))
+            .map_err(|source| Error::Path {
+                path: options.path.clone(),
+                source,
+            })?;
+        Ok(Self {
+            jobs: Some(jobs),
+            writer: Some(writer),
+            readers: Arc::new(Readers {
+                path: options.path.clone(),
+                idle: Mutex::default(),
+            }),
+        })
+    }
+
+    /// Runs `work` on the writer thread, in a transaction that it may share
+    /// with others. Its error undoes what it wrote, and nothing of the others.
+    ///
+    /// Waits for a place in the queue.
+    pub async fn write<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (job, answer) = job(work);
+        let jobs = self.jobs.as_ref().ok_or(Error::Closed)?;
+        jobs.send(job).await.map_err(|_| Error::Closed)?;
+        answer.await.unwrap_or(Err(E::from(Error::Closed)))
+    }
+
+    /// As [`Self::write`], but refuses with [`Error::Overloaded`] where it
+    /// would have to wait for a place.
+    pub async fn try_write<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (job, answer) = job(work);
+        let jobs = self.jobs.as_ref().ok_or(Error::Closed)?;
+        jobs.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Error::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => Error::Closed,
+        })?;
+        answer.await.unwrap_or(Err(E::from(Error::Closed)))
+    }
+
+    /// Runs `work` on a reader, which sees what was committed when it begins.
+    pub async fn read<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let readers = self.readers.clone();
+        tokio::task::spawn_blocking(move || readers.run(work))
+            .await
+            .unwrap_or(Err(E::from(Error::Closed)))
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(writer) = self.writer.take() {
+            // What was sent before is still written; a panic was reported.
+            let _ = writer.join();
+        }
+    }
+}
+
+fn job<T, E>(
+    work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+) -> (Job, oneshot::Receiver<Result<T, E>>)
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    let (sender, receiver) = oneshot::channel();
+    let job: Job = Box::new(move |transaction| {
+        let outcome = match transaction {
+            Ok(connection) => in_savepoint(connection, work),
+            Err(reason) => Err(E::from(Error::Commit(reason))),
+        };
+        Box::new(move |committed| {
+            let answer = match committed {
+                Ok(()) => outcome,
+                Err(reason) => Err(E::from(Error::Commit(reason))),
+            };
+            // The caller may have gone away; the work is done all the same.
+            let _ = sender.send(answer);
+        })
+    });
+    (job, receiver)
+}
+
+fn in_savepoint<T, E: From<Error>>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, E>,
+) -> Result<T, E> {
+    execute(connection, "SAVEPOINT job")?;
+    let outcome = work(connection);
+    if outcome.is_err() {
+        execute(connection, "ROLLBACK TO job")?;
+    }
+    execute(connection, "RELEASE job")?;
+    outcome
+}
+
+fn execute(connection: &Connection, sql: &str) -> Result<(), Error> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
+}
+
+fn write_loop(connection: &Connection, mut waiting: mpsc::Receiver<Job>) {
+    while let Some(first) = waiting.blocking_recv() {
+        let mut replies = Vec::new();
+        let mut broken = execute(connection, "BEGIN IMMEDIATE").map_err(|error| error.to_string());
+        let mut next = Some(first);
+        while let Some(job) = next {
+            let transaction = broken.clone().map(|()| connection);
+            // A panic is a defect of the job; its caller is told `Closed`, and
+            // the file stays usable for the others.
+            match catch_unwind(AssertUnwindSafe(|| job(transaction))) {
+                Ok(reply) => replies.push(reply),
+                Err(_) => {
+                    let _ = execute(connection, "ROLLBACK TO job");
+                    let _ = execute(connection, "RELEASE job");
+                }
+            }
+            // A full disk or a failing one makes SQLite give up the whole
+            // transaction: what follows must not begin one of its own.
+            if broken.is_ok() && connection.is_autocommit() {
+                broken = Err("the disk is full or failing".into());
+            }
+            next = if replies.len() < JOBS_PER_COMMIT_MAX {
+                waiting.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        let committed =
+            broken.and_then(|()| execute(connection, "COMMIT").map_err(|error| error.to_string()));
+        if !connection.is_autocommit() {
+            let _ = execute(connection, "ROLLBACK");
+        }
+        for reply in replies {
+            reply(committed.clone());
+        }
+    }
+}
+
+impl Readers {
+    fn run<T, E: From<Error>>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => open_reader(&self.path)?,
+        };
+        // One snapshot for all that the work reads.
+        execute(&connection, "BEGIN")?;
+        let outcome = work(&connection);
+        execute(&connection, "COMMIT")?;
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < READERS_MAX {
+            idle.push(connection);
+        }
+        outcome
+    }
+}
+
+fn open_writer(options: &Options) -> Result<Connection, Error> {
+    if let Some(directory) = options.path.parent() {
+        std::fs::create_dir_all(directory).map_err(|source| Error::Path {
+            path: directory.to_path_buf(),
+            source,
+        })?;
+    }
+    let connection = Connection::open(&options.path)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "page_size", options.page_size_bytes)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // What is deleted is overwritten: privacy deletion must reach the file.
+    connection.pragma_update(None, "secure_delete", true)?;
+    connection.pragma_update(None, "wal_autocheckpoint", options.checkpoint_pages)?;
+    connection.pragma_update(None, "cache_size", -128 * 1024)?;
+    connection.pragma_update(None, "mmap_size", 1_i64 << 30)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.set_prepared_statement_cache_capacity(256);
+    Ok(connection)
+}
+
+fn open_reader(path: &Path) -> Result<Connection, Error> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "mmap_size", 1_i64 << 30)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn migrate(connection: &Connection, options: &Options) -> Result<(), Error> {
+    let known = u32::try_from(options.migrations.len()).unwrap_or(u32::MAX);
+    execute(connection, "BEGIN IMMEDIATE")?;
+    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > known {
+        execute(connection, "ROLLBACK")?;
+        return Err(Error::NewerSchema {
+            path: options.path.clone(),
+            found,
+            known,
+        });
+    }
+    for (version, migration) in (1_u32..).zip(options.migrations).skip(found as usize) {
+        connection.execute_batch(migration)?;
+        connection.pragma_update(None, "user_version", version)?;
+    }
+    execute(connection, "COMMIT")
+}
