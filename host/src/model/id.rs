@@ -76,6 +76,11 @@ own_id!(
     "con"
 );
 own_id!(
+    /// The mapping of one object type of a connection.
+    MappingId,
+    "map"
+);
+own_id!(
     /// A field mapping, or a property that a selection rule ranks by.
     FieldId,
     "fld"

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FieldId, ObjectType, PropertyName, Timestamp, VariableId, VariableType};
+use super::{FieldId, MappingId, ObjectType, PropertyName, Timestamp, VariableId, VariableType};
 
 /// A property, as the source defines it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -97,16 +97,16 @@ pub enum Shown {
     Label,
 }
 
-/// A property that feeds a variable.
+/// A property that feeds a variable, or that a selection ranks by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldMapping {
     /// Its id; registers belong to it.
     pub id: FieldId,
     /// The property.
     pub property: PropertyDefinition,
-    /// The variable.
-    pub variable: VariableId,
-    /// The variable's type.
+    /// The variable; none where the selection alone needs it.
+    pub variable: Option<VariableId>,
+    /// The variable's type, or what the selection compares.
     pub target: VariableType,
     /// What of a choice is shown.
     pub show: Shown,
@@ -118,6 +118,8 @@ pub struct FieldMapping {
 /// several feeds one, and what of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectMapping {
+    /// Its id.
+    pub id: MappingId,
     /// The object type.
     pub object_type: ObjectType,
     /// What records are matched on; none where they are reached through

@@ -7,7 +7,9 @@
 mod change;
 mod connection;
 mod id;
+mod key;
 mod mapping;
+mod register;
 mod time;
 mod value;
 
@@ -17,12 +19,14 @@ pub use change::{
 };
 pub use connection::{Connection, Problem, Status};
 pub use id::{
-    AccountId, AccountKey, ConnectionId, FieldId, ObjectType, ProjectId, PropertyName, RecordId,
-    UserId, VariableId,
+    AccountId, AccountKey, ConnectionId, FieldId, MappingId, ObjectType, ProjectId, PropertyName,
+    RecordId, UserId, VariableId,
 };
+pub use key::normalise;
 pub use mapping::{
     Choice, FieldMapping, KeyKind, MatchKey, MatchingRule, ObjectMapping, OptionTable,
     PropertyDefinition, Selection, SelectionRule, Shown, UserIdentifier,
 };
+pub use register::{Existence, Readable, Register, Version};
 pub use time::Timestamp;
 pub use value::{TEXT_LENGTH_MAX, Unreadable, Value, VariableType};

@@ -1,0 +1,254 @@
+//! Object mappings, their fields, and the choices of properties.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Error, Tx, encode};
+use crate::model::{
+    AccountId, ConnectionId, FieldId, FieldMapping, MappingId, ObjectMapping, ObjectType,
+    OptionTable, PropertyDefinition, PropertyName, Timestamp, VariableId,
+};
+
+impl Tx<'_> {
+    /// The object mappings of a connection, by object type.
+    pub fn mappings(&self, connection: ConnectionId) -> Result<Vec<ObjectMapping>, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT m.id, t.name, m.matching, u.name, m.selection,
+                    m.matching_properties, m.selection_properties, m.bookkeeping_properties
+             FROM object_mappings m
+             JOIN object_types t ON t.id = m.object_type
+             LEFT JOIN object_types u ON u.id = m.through
+             WHERE m.connection = ?1 ORDER BY t.name",
+        )?;
+        let mut rows = statement.query([connection.0])?;
+        let mut mappings = Vec::new();
+        while let Some(row) = rows.next()? {
+            let id = MappingId(row.get(0)?);
+            mappings.push(ObjectMapping {
+                id,
+                object_type: row.get::<_, String>(1)?.into(),
+                matching: row
+                    .get::<_, Option<String>>(2)?
+                    .map(|stored| encode::read_json(&stored))
+                    .transpose()?,
+                through: row.get::<_, Option<String>>(3)?.map(ObjectType::from),
+                selection: row
+                    .get::<_, Option<String>>(4)?
+                    .map(|stored| encode::read_json(&stored))
+                    .transpose()?,
+                fields: self.fields(id)?,
+                matching_properties: encode::read_json(&row.get::<_, String>(5)?)?,
+                selection_properties: encode::read_json(&row.get::<_, String>(6)?)?,
+                bookkeeping_properties: encode::read_json(&row.get::<_, String>(7)?)?,
+            });
+        }
+        Ok(mappings)
+    }
+
+    fn fields(&self, mapping: MappingId) -> Result<Vec<FieldMapping>, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT id, property, property_type, field_type, variable, target, show, saved_at
+             FROM fields WHERE mapping = ?1 ORDER BY id",
+        )?;
+        let mut rows = statement.query([mapping.0])?;
+        let mut fields = Vec::new();
+        while let Some(row) = rows.next()? {
+            fields.push(FieldMapping {
+                id: FieldId(row.get(0)?),
+                property: PropertyDefinition {
+                    name: row.get::<_, String>(1)?.into(),
+                    property_type: row.get(2)?,
+                    field_type: row.get(3)?,
+                },
+                variable: row.get::<_, Option<i64>>(4)?.map(VariableId),
+                target: encode::read_variable_type(&row.get::<_, String>(5)?)?,
+                show: encode::read_word(&row.get::<_, String>(6)?)?,
+                saved_at: Timestamp(row.get(7)?),
+            });
+        }
+        Ok(fields)
+    }
+
+    /// The version of a connection's mappings: it moves with every save.
+    pub fn mappings_version(&self, connection: ConnectionId) -> Result<i64, Error> {
+        self.connection
+            .query_row(
+                "SELECT mappings_version FROM connections WHERE id = ?1",
+                [connection.0],
+                |row| row.get(0),
+            )
+            .optional()?
+            .ok_or(Error::NotFound("connection"))
+    }
+
+    /// Says that a connection's mappings were saved. Every save ends with it.
+    pub fn mappings_saved(&self, connection: ConnectionId) -> Result<(), Error> {
+        self.connection.execute(
+            "UPDATE connections SET mappings_version = mappings_version + 1 WHERE id = ?1",
+            [connection.0],
+        )?;
+        self.configuration_changed()
+    }
+
+    /// Saves an object mapping without its fields; its id is taken where the
+    /// connection has one of that object type, else made.
+    pub fn save_mapping(
+        &self,
+        connection: ConnectionId,
+        mapping: &ObjectMapping,
+    ) -> Result<MappingId, Error> {
+        let object_type = self.object_type_id(&mapping.object_type)?;
+        let through = mapping
+            .through
+            .as_ref()
+            .map(|through| self.object_type_id(through))
+            .transpose()?;
+        Ok(self
+            .connection
+            .prepare_cached(
+                "INSERT INTO object_mappings (connection, object_type, matching, through, selection,
+                    matching_properties, selection_properties, bookkeeping_properties)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                 ON CONFLICT (connection, object_type) DO UPDATE SET
+                    matching = excluded.matching, through = excluded.through,
+                    selection = excluded.selection,
+                    matching_properties = excluded.matching_properties,
+                    selection_properties = excluded.selection_properties,
+                    bookkeeping_properties = excluded.bookkeeping_properties
+                 RETURNING id",
+            )?
+            .query_one(
+                params![
+                    connection.0,
+                    object_type,
+                    mapping.matching.as_ref().map(encode::json).transpose()?,
+                    through,
+                    mapping.selection.as_ref().map(encode::json).transpose()?,
+                    encode::json(&mapping.matching_properties)?,
+                    encode::json(&mapping.selection_properties)?,
+                    encode::json(&mapping.bookkeeping_properties)?,
+                ],
+                |row| row.get(0).map(MappingId),
+            )?)
+    }
+
+    /// Adds a field to a mapping. Its id is made here.
+    pub fn add_field(&self, mapping: MappingId, field: &FieldMapping) -> Result<FieldId, Error> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO fields
+                    (mapping, property, property_type, field_type, variable, target, show, saved_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            )?
+            .execute(params![
+                mapping.0,
+                field.property.name.as_str(),
+                field.property.property_type,
+                field.property.field_type,
+                field.variable.map(|variable| variable.0),
+                field.target.as_str(),
+                encode::word(&field.show),
+                field.saved_at.0
+            ])?;
+        Ok(FieldId(self.connection.last_insert_rowid()))
+    }
+
+    /// Removes a field and its registers. Its values are released first
+    /// ([`Tx::release_values`]).
+    pub fn remove_field(&self, field: FieldId) -> Result<(), Error> {
+        // Only records that reach a user have registers.
+        self.connection.execute(
+            "DELETE FROM registers WHERE field = ?1 AND record IN (
+                SELECT r.id FROM fields f
+                JOIN object_mappings m ON m.id = f.mapping
+                JOIN records r ON r.connection = m.connection AND r.object_type = m.object_type
+                WHERE f.id = ?1 AND r.reached)",
+            [field.0],
+        )?;
+        super::delete(self, "DELETE FROM fields WHERE id = ?1", field.0)?;
+        Ok(())
+    }
+
+    /// Removes an object mapping that has no fields any more.
+    pub fn remove_mapping(&self, mapping: MappingId) -> Result<(), Error> {
+        super::delete(self, "DELETE FROM feeds WHERE mapping = ?1", mapping.0)?;
+        super::delete(self, "DELETE FROM object_mappings WHERE id = ?1", mapping.0)?;
+        Ok(())
+    }
+
+    /// Ends a field's hold on its values: they become ordinary Jimo values
+    /// (`keep`), or are gone. Returns how many.
+    pub fn release_values(
+        &self,
+        mapping: MappingId,
+        field: FieldId,
+        variable: VariableId,
+        keep: bool,
+    ) -> Result<usize, Error> {
+        // A field's values are at the users that its mapping feeds, nowhere
+        // else; `feeds` finds them without an index of their own.
+        let sql = if keep {
+            "UPDATE user_values SET field = NULL, record = NULL
+             WHERE user IN (SELECT user FROM feeds WHERE mapping = ?1)
+               AND variable = ?2 AND field = ?3"
+        } else {
+            "DELETE FROM user_values
+             WHERE user IN (SELECT user FROM feeds WHERE mapping = ?1)
+               AND variable = ?2 AND field = ?3"
+        };
+        Ok(self
+            .connection
+            .execute(sql, params![mapping.0, variable.0, field.0])?)
+    }
+
+    /// Keeps the choices of a property.
+    pub fn save_options(
+        &self,
+        account: AccountId,
+        object_type: &ObjectType,
+        property: &PropertyName,
+        table: &OptionTable,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let object_type = self.object_type_id(object_type)?;
+        let changed = self.connection.execute(
+            "INSERT INTO option_tables (account, object_type, property, choices, read_at)
+             VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (account, object_type, property) DO UPDATE SET
+                choices = excluded.choices, read_at = excluded.read_at
+             WHERE choices IS NOT excluded.choices",
+            params![
+                account.0,
+                object_type,
+                property.as_str(),
+                encode::json(table)?,
+                now.0
+            ],
+        )?;
+        if changed > 0 {
+            self.configuration_changed()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The choices of a property, where they are known.
+    pub fn options(
+        &self,
+        account: AccountId,
+        object_type: &ObjectType,
+        property: &PropertyName,
+    ) -> Result<Option<OptionTable>, Error> {
+        let stored: Option<String> = self
+            .connection
+            .prepare_cached(
+                "SELECT o.choices FROM option_tables o JOIN object_types t ON t.id = o.object_type
+                 WHERE o.account = ?1 AND t.name = ?2 AND o.property = ?3",
+            )?
+            .query_row(
+                params![account.0, object_type.as_str(), property.as_str()],
+                |row| row.get(0),
+            )
+            .optional()?;
+        stored.map(|stored| encode::read_json(&stored)).transpose()
+    }
+}

@@ -1,0 +1,259 @@
+//! The user store: projects, users and their values, connections and mappings,
+//! and what the sync keeps of the source's records.
+//!
+//! What a store promises:
+//! - A call that writes returns after its transaction is synced to disk, and
+//!   does all or nothing.
+//! - What the pipeline writes for a batch, the reads it asks for and the place
+//!   in the log move in one transaction ([`Store::transact`]).
+//! - Work prepared under an older configuration is never applied: a transaction
+//!   can ask for [`Tx::configuration`] and compare.
+//! - A user is made by Jimo's own side ([`users`]) alone.
+//!
+//! It decides nothing: which value wins, which record feeds a user and what to
+//! read are the pipeline's.
+
+mod encode;
+
+pub mod connections;
+pub mod history;
+pub mod mappings;
+pub mod projects;
+pub mod reads;
+pub mod records;
+pub mod registers;
+pub mod users;
+pub mod variables;
+
+use std::{cell::RefCell, collections::HashMap, path::Path};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::{
+    log::{EventLog, Position},
+    model::{ObjectType, Timestamp},
+    sqlite::{Database, Options},
+};
+
+const FILE_NAME: &str = "store.sqlite";
+
+const PAGE_SIZE_BYTES: u32 = 4_096;
+
+/// 80 MiB of pages in the write-ahead log: a random page is then written once
+/// for many changes, not once for each.
+const CHECKPOINT_PAGES: u32 = 20_000;
+
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/store/0001_store.sql")];
+
+/// What can go wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file underneath.
+    #[error("user store: {0}")]
+    Database(#[from] crate::sqlite::Error),
+    /// Something asked for does not exist, or belongs to another project.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// Something exists already.
+    #[error("{0}")]
+    Conflict(String),
+    /// The configuration changed since the work was prepared.
+    #[error("connections or mappings changed meanwhile")]
+    ConfigurationChanged,
+    /// The store goes with another log than the one given.
+    #[error(
+        "the event log in this data directory is not the one that this store was written with: \
+         restore both from the same backup, or start with an empty data directory"
+    )]
+    ForeignLog,
+    /// The log ends before the place that the store has reached.
+    #[error(
+        "the event log ends at {log}, but this store has applied up to {store}: the log is from an \
+         older backup than the store; restore both from the same backup"
+    )]
+    LogBehind {
+        /// The newest position in the log.
+        log: i64,
+        /// The place in the store.
+        store: i64,
+    },
+    /// A stored value that this release cannot read.
+    #[error("the store holds a {0} that this release does not understand")]
+    Undecodable(&'static str),
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl Error {
+    /// Whether the same call may succeed later without anyone's help.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Database(error) => error.is_retryable(),
+            Self::ConfigurationChanged => true,
+            _ => false,
+        }
+    }
+}
+
+/// The user store. See the module's documentation for what it promises.
+pub struct Store {
+    database: Database,
+}
+
+/// A transaction, or a snapshot when it only reads.
+pub struct Tx<'c> {
+    connection: &'c Connection,
+    object_types: RefCell<HashMap<ObjectType, i64>>,
+}
+
+impl Store {
+    /// Opens the store in `directory`, or makes it there.
+    pub fn open(directory: &Path) -> Result<Self, Error> {
+        let database = Database::open(&Options {
+            path: directory.join(FILE_NAME),
+            page_size_bytes: PAGE_SIZE_BYTES,
+            checkpoint_pages: CHECKPOINT_PAGES,
+            migrations: MIGRATIONS,
+        })?;
+        Ok(Self { database })
+    }
+
+    /// Binds the store to its log. Refuses a log that is not the one it knows,
+    /// or one that ends before the place it has reached.
+    pub async fn bind_log(&self, log: &EventLog) -> Result<(), Error> {
+        let identity = log.identity().to_owned();
+        let tail = *log.tail().borrow();
+        self.transact(move |tx| {
+            let (known, place): (Option<String>, i64) = tx.connection.query_one(
+                "SELECT log_identity, log_position FROM state",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?;
+            if known.as_ref().is_some_and(|known| *known != identity) {
+                return Err(Error::ForeignLog);
+            }
+            if tail.0 < place {
+                return Err(Error::LogBehind {
+                    log: tail.0,
+                    store: place,
+                });
+            }
+            tx.connection
+                .execute("UPDATE state SET log_identity = ?1", [identity])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Runs `work` in a transaction; its error undoes all that it wrote.
+    pub async fn transact<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.database
+            .write(|connection| work(&Tx::new(connection)))
+            .await
+    }
+
+    /// Runs `work` on a snapshot; it must not write.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.database
+            .read(|connection| work(&Tx::new(connection)))
+            .await
+    }
+}
+
+impl<'c> Tx<'c> {
+    fn new(connection: &'c Connection) -> Self {
+        Self {
+            connection,
+            object_types: RefCell::default(),
+        }
+    }
+
+    /// The place in the log up to which everything is done.
+    pub fn log_position(&self) -> Result<Position, Error> {
+        Ok(Position(self.connection.query_one(
+            "SELECT log_position FROM state",
+            [],
+            |row| row.get(0),
+        )?))
+    }
+
+    /// Moves the place in the log.
+    pub fn set_log_position(&self, position: Position) -> Result<(), Error> {
+        self.connection
+            .prepare_cached("UPDATE state SET log_position = ?1 WHERE log_position < ?1")?
+            .execute([position.0])?;
+        Ok(())
+    }
+
+    /// The number of the configuration: it moves with every change of
+    /// connections, mappings or option tables.
+    pub fn configuration(&self) -> Result<i64, Error> {
+        Ok(self
+            .connection
+            .prepare_cached("SELECT configuration FROM state")?
+            .query_one([], |row| row.get(0))?)
+    }
+
+    fn configuration_changed(&self) -> Result<(), Error> {
+        self.connection
+            .execute("UPDATE state SET configuration = configuration + 1", [])?;
+        Ok(())
+    }
+
+    /// The next number of the sequence that orders requests and reads.
+    pub fn next_sequence(&self) -> Result<i64, Error> {
+        Ok(self
+            .connection
+            .prepare_cached("UPDATE state SET sequence = sequence + 1 RETURNING sequence")?
+            .query_one([], |row| row.get(0))?)
+    }
+
+    fn object_type_id(&self, name: &ObjectType) -> Result<i64, Error> {
+        if let Some(id) = self.object_types.borrow().get(name) {
+            return Ok(*id);
+        }
+        let id = self.find_or_make_object_type(name)?;
+        self.object_types.borrow_mut().insert(name.clone(), id);
+        Ok(id)
+    }
+
+    fn find_or_make_object_type(&self, name: &ObjectType) -> Result<i64, Error> {
+        let known = self
+            .connection
+            .prepare_cached("SELECT id FROM object_types WHERE name = ?1")?
+            .query_row([name.as_str()], |row| row.get(0))
+            .optional()?;
+        match known {
+            Some(id) => Ok(id),
+            None => Ok(self
+                .connection
+                .prepare_cached("INSERT INTO object_types (name) VALUES (?1) RETURNING id")?
+                .query_one([name.as_str()], |row| row.get(0))?),
+        }
+    }
+}
+
+fn timestamp(row: &rusqlite::Row<'_>, index: usize) -> rusqlite::Result<Timestamp> {
+    row.get(index).map(Timestamp)
+}
+
+fn optional_timestamp(
+    row: &rusqlite::Row<'_>,
+    index: usize,
+) -> rusqlite::Result<Option<Timestamp>> {
+    Ok(row.get::<_, Option<i64>>(index)?.map(Timestamp))
+}
+
+fn delete(tx: &Tx<'_>, sql: &str, id: i64) -> Result<usize, Error> {
+    Ok(tx.connection.prepare_cached(sql)?.execute(params![id])?)
+}

@@ -1,0 +1,228 @@
+//! Projects, and the tokens that open them.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Error, Tx};
+use crate::model::{ProjectId, Timestamp};
+
+/// A Jimo workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Project {
+    /// Its id.
+    pub id: ProjectId,
+    /// What people call it.
+    pub name: String,
+    /// Its IANA time zone.
+    pub time_zone: String,
+}
+
+/// What a token may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Everything in one project.
+    Admin,
+    /// Look at one project.
+    Viewer,
+    /// The whole host.
+    Operator,
+}
+
+impl Role {
+    /// The word that is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+        }
+    }
+
+    fn read(stored: &str) -> Result<Self, Error> {
+        [Self::Admin, Self::Viewer, Self::Operator]
+            .into_iter()
+            .find(|role| role.as_str() == stored)
+            .ok_or(Error::Undecodable("role"))
+    }
+}
+
+/// What a token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The JSON API.
+    Api,
+    /// A signed-in browser.
+    Session,
+    /// A link that signs a browser in.
+    SignIn,
+}
+
+impl Purpose {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Session => "session",
+            Self::SignIn => "sign_in",
+        }
+    }
+}
+
+/// Who holds a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The token's number.
+    pub token: i64,
+    /// The project it opens; none for the operator's.
+    pub project: Option<ProjectId>,
+    /// What it may do.
+    pub role: Role,
+}
+
+/// A token as it is listed: never the token itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedToken {
+    /// Whose it is.
+    pub holder: Holder,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl Tx<'_> {
+    /// Makes a project.
+    pub fn create_project(
+        &self,
+        name: &str,
+        time_zone: &str,
+        now: Timestamp,
+    ) -> Result<Project, Error> {
+        self.connection.execute(
+            "INSERT INTO projects (name, time_zone, created_at) VALUES (?1, ?2, ?3)",
+            params![name, time_zone, now.0],
+        )?;
+        self.project(ProjectId(self.connection.last_insert_rowid()))
+    }
+
+    /// A project.
+    pub fn project(&self, id: ProjectId) -> Result<Project, Error> {
+        self.connection
+            .prepare_cached("SELECT id, name, time_zone FROM projects WHERE id = ?1")?
+            .query_row([id.0], read_project)
+            .optional()?
+            .ok_or(Error::NotFound("project"))
+    }
+
+    /// All projects, oldest first.
+    pub fn projects(&self) -> Result<Vec<Project>, Error> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT id, name, time_zone FROM projects ORDER BY id")?;
+        Ok(statement
+            .query_map([], read_project)?
+            .collect::<Result<_, _>>()?)
+    }
+
+    /// Changes a project's name and time zone.
+    pub fn update_project(&self, project: &Project) -> Result<(), Error> {
+        self.connection.execute(
+            "UPDATE projects SET name = ?2, time_zone = ?3 WHERE id = ?1",
+            params![project.id.0, project.name, project.time_zone],
+        )?;
+        Ok(())
+    }
+
+    /// Keeps a token by its hash.
+    pub fn create_token(
+        &self,
+        hash: [u8; 32],
+        project: Option<ProjectId>,
+        role: Role,
+        purpose: Purpose,
+        now: Timestamp,
+        expires_at: Option<Timestamp>,
+    ) -> Result<i64, Error> {
+        if let Some(project) = project {
+            self.project(project)?;
+        }
+        self.connection.execute(
+            "INSERT INTO tokens (hash, project, role, purpose, created_at, expires_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                hash,
+                project.map(|project| project.0),
+                role.as_str(),
+                purpose.as_str(),
+                now.0,
+                expires_at.map(|moment| moment.0)
+            ],
+        )?;
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    /// Who holds the token with this hash; none where there is no such token,
+    /// or it has expired.
+    pub fn token_holder(
+        &self,
+        hash: [u8; 32],
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Result<Option<Holder>, Error> {
+        let found: Option<(i64, Option<i64>, String)> = self
+            .connection
+            .prepare_cached(
+                "SELECT id, project, role FROM tokens
+                 WHERE hash = ?1 AND purpose = ?2 AND (expires_at IS NULL OR expires_at > ?3)",
+            )?
+            .query_row(params![hash, purpose.as_str(), now.0], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .optional()?;
+        found
+            .map(|(token, project, role)| {
+                Ok(Holder {
+                    token,
+                    project: project.map(ProjectId),
+                    role: Role::read(&role)?,
+                })
+            })
+            .transpose()
+    }
+
+    /// The API tokens, oldest first.
+    pub fn tokens(&self) -> Result<Vec<ListedToken>, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT id, project, role, created_at FROM tokens WHERE purpose = 'api' ORDER BY id",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut tokens = Vec::new();
+        while let Some(row) = rows.next()? {
+            tokens.push(ListedToken {
+                holder: Holder {
+                    token: row.get(0)?,
+                    project: row.get::<_, Option<i64>>(1)?.map(ProjectId),
+                    role: Role::read(&row.get::<_, String>(2)?)?,
+                },
+                created_at: Timestamp(row.get(3)?),
+            });
+        }
+        Ok(tokens)
+    }
+
+    /// Revokes a token. Returns whether there was one.
+    pub fn revoke_token(&self, token: i64) -> Result<bool, Error> {
+        Ok(super::delete(self, "DELETE FROM tokens WHERE id = ?1", token)? > 0)
+    }
+
+    /// Removes tokens that have expired.
+    pub fn remove_expired_tokens(&self, now: Timestamp) -> Result<usize, Error> {
+        Ok(self
+            .connection
+            .execute("DELETE FROM tokens WHERE expires_at <= ?1", [now.0])?)
+    }
+}
+
+fn read_project(row: &rusqlite::Row<'_>) -> rusqlite::Result<Project> {
+    Ok(Project {
+        id: ProjectId(row.get(0)?),
+        name: row.get(1)?,
+        time_zone: row.get(2)?,
+    })
+}

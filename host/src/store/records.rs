@@ -1,0 +1,546 @@
+//! Records that were seen: their existence, match keys, links, associations,
+//! and whom they feed.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Error, Tx, encode, optional_timestamp, timestamp};
+use crate::model::{
+    ConnectionId, Existence, FieldId, MappingId, ObjectMapping, ObjectType, RecordId, Timestamp,
+    UserId, Version,
+};
+
+/// A record's number in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordKey(pub i64);
+
+/// What is held of a record, beside its properties.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordState {
+    /// Its number.
+    pub key: RecordKey,
+    /// Whether it exists.
+    pub existence: Existence,
+    /// The stamp of that.
+    pub existence_at: Timestamp,
+    /// When it was created, where that is known.
+    pub created_at: Option<Timestamp>,
+    /// When it was last modified, where that is known.
+    pub modified_at: Option<Timestamp>,
+    /// The newest read of all its properties; no event from before it can say
+    /// anything new.
+    pub read: Version,
+    /// Whether any user is reached by it.
+    pub reached: bool,
+}
+
+/// A record that could feed a user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// Its number.
+    pub key: RecordKey,
+    /// The source's id.
+    pub record: RecordId,
+    /// The rank of the match key that linked it, or that linked the record it
+    /// was reached through.
+    pub rank: i64,
+    /// Whether the source marks it as primary.
+    pub primary: bool,
+    /// When it was created.
+    pub created_at: Option<Timestamp>,
+    /// When it was last modified.
+    pub modified_at: Option<Timestamp>,
+    /// Its ranking property, where the selection has one.
+    pub ranking: Option<f64>,
+}
+
+/// An association as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeptAssociation {
+    /// The other record.
+    pub to_record: RecordKey,
+    /// Whether the source marks it as primary.
+    pub primary: bool,
+    /// The labels that people gave it.
+    pub labels: Vec<String>,
+}
+
+const SELECT_STATE: &str = "
+    SELECT id, existence, existence_at, survivor, created_at, modified_at,
+           read_stamp, read_sequence, reached
+    FROM records WHERE connection = ?1 AND object_type = ?2 AND record = ?3";
+
+impl Tx<'_> {
+    /// What is held of records; none of those never seen. Quickest when given
+    /// in order.
+    pub fn find_records<'a>(
+        &self,
+        records: impl Iterator<Item = (ConnectionId, &'a ObjectType, &'a RecordId)>,
+    ) -> Result<Vec<Option<RecordState>>, Error> {
+        let mut statement = self.connection.prepare_cached(SELECT_STATE)?;
+        records
+            .map(|(connection, object_type, record)| {
+                let object_type = self.object_type_id(object_type)?;
+                let mut rows = statement.query(params![
+                    connection.0,
+                    object_type,
+                    encode::record_id(record)
+                ])?;
+                rows.next()?.map(read_state).transpose()
+            })
+            .collect()
+    }
+
+    /// What is held of a record, which is known from now on.
+    pub fn ensure_record(
+        &self,
+        connection: ConnectionId,
+        object_type: &ObjectType,
+        record: &RecordId,
+    ) -> Result<RecordState, Error> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO records (connection, object_type, record) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![
+                connection.0,
+                self.object_type_id(object_type)?,
+                encode::record_id(record)
+            ])?;
+        self.find_records(std::iter::once((connection, object_type, record)))?
+            .pop()
+            .flatten()
+            .ok_or(Error::NotFound("record"))
+    }
+
+    /// Writes what is held of a record, but for whether it reaches users.
+    pub fn save_record(&self, state: &RecordState) -> Result<(), Error> {
+        let (existence, survivor) = encode::existence(&state.existence);
+        self.connection
+            .prepare_cached(
+                "UPDATE records SET existence = ?2, existence_at = ?3, survivor = ?4,
+                    created_at = ?5, modified_at = ?6, read_stamp = ?7, read_sequence = ?8
+                 WHERE id = ?1",
+            )?
+            .execute(params![
+                state.key.0,
+                existence,
+                state.existence_at.0,
+                survivor,
+                state.created_at.map(|moment| moment.0),
+                state.modified_at.map(|moment| moment.0),
+                state.read.stamp.0,
+                state.read.sequence
+            ])?;
+        Ok(())
+    }
+
+    /// Finds out anew whether a record reaches any user. One that reaches none
+    /// any more loses its registers. Returns whether it does now.
+    pub fn refresh_reached(&self, record: RecordKey) -> Result<bool, Error> {
+        let reached: bool = self
+            .connection
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM links WHERE record = ?1)
+                     OR EXISTS (SELECT 1 FROM associations a JOIN links l ON l.record = a.from_record
+                                WHERE a.to_record = ?1)",
+            )?
+            .query_one([record.0], |row| row.get(0))?;
+        let changed = self
+            .connection
+            .prepare_cached("UPDATE records SET reached = ?2 WHERE id = ?1 AND reached <> ?2")?
+            .execute(params![record.0, reached])?;
+        if changed > 0 && !reached {
+            super::delete(self, "DELETE FROM registers WHERE record = ?1", record.0)?;
+        }
+        Ok(reached)
+    }
+
+    /// Replaces the match keys of a record, as digests with ranks.
+    pub fn set_match_keys(
+        &self,
+        connection: ConnectionId,
+        record: RecordKey,
+        keys: &[([u8; 16], i64)],
+    ) -> Result<(), Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT digest, rank FROM match_keys WHERE record = ?1 ORDER BY digest",
+        )?;
+        let held = statement
+            .query_map([record.0], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<Vec<([u8; 16], i64)>, _>>()?;
+        let mut wanted = keys.to_vec();
+        // The lowest rank, where one key comes twice.
+        wanted.sort();
+        wanted.dedup_by_key(|(digest, _)| *digest);
+        if held == wanted {
+            return Ok(());
+        }
+        super::delete(self, "DELETE FROM match_keys WHERE record = ?1", record.0)?;
+        let mut insert = self.connection.prepare_cached(
+            "INSERT INTO match_keys (connection, digest, record, rank) VALUES (?1, ?2, ?3, ?4)",
+        )?;
+        for (digest, rank) in wanted {
+            insert.execute(params![connection.0, digest, record.0, rank])?;
+        }
+        Ok(())
+    }
+
+    /// The existing records of one object type that have a match key.
+    pub fn records_by_digest(
+        &self,
+        connection: ConnectionId,
+        object_type: &ObjectType,
+        digest: [u8; 16],
+    ) -> Result<Vec<(RecordKey, RecordId, i64)>, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT r.id, r.record, k.rank FROM match_keys k JOIN records r ON r.id = k.record
+             WHERE k.connection = ?1 AND k.digest = ?2 AND r.object_type = ?3 AND r.existence = 1
+             ORDER BY r.id",
+        )?;
+        let mut rows = statement.query(params![
+            connection.0,
+            digest,
+            self.object_type_id(object_type)?
+        ])?;
+        let mut records = Vec::new();
+        while let Some(row) = rows.next()? {
+            records.push((
+                RecordKey(row.get(0)?),
+                encode::read_record_id(row.get_ref(1)?)?,
+                row.get(2)?,
+            ));
+        }
+        Ok(records)
+    }
+
+    /// The users linked to a record, with the rank of the key that did it.
+    pub fn links_of_record(&self, record: RecordKey) -> Result<Vec<(UserId, i64)>, Error> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT user, rank FROM links WHERE record = ?1 ORDER BY user")?;
+        let rows = statement.query_map([record.0], |row| Ok((UserId(row.get(0)?), row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The records of a connection's object type that a user is linked to.
+    pub fn links_of_user(
+        &self,
+        connection: ConnectionId,
+        object_type: &ObjectType,
+        user: UserId,
+    ) -> Result<Vec<(RecordKey, RecordId)>, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT r.id, r.record FROM links l JOIN records r ON r.id = l.record
+             WHERE l.user = ?1 AND r.connection = ?2 AND r.object_type = ?3 ORDER BY r.id",
+        )?;
+        let mut rows = statement.query(params![
+            user.0,
+            connection.0,
+            self.object_type_id(object_type)?
+        ])?;
+        let mut links = Vec::new();
+        while let Some(row) = rows.next()? {
+            links.push((
+                RecordKey(row.get(0)?),
+                encode::read_record_id(row.get_ref(1)?)?,
+            ));
+        }
+        Ok(links)
+    }
+
+    /// Links a record and a user, or changes the rank of their link.
+    pub fn link(&self, record: RecordKey, user: UserId, rank: i64) -> Result<(), Error> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO links (record, user, rank) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (record, user) DO UPDATE SET rank = excluded.rank
+                 WHERE rank <> excluded.rank",
+            )?
+            .execute(params![record.0, user.0, rank])?;
+        Ok(())
+    }
+
+    /// Ends the link of a record and a user.
+    pub fn unlink(&self, record: RecordKey, user: UserId) -> Result<(), Error> {
+        self.connection
+            .prepare_cached("DELETE FROM links WHERE record = ?1 AND user = ?2")?
+            .execute(params![record.0, user.0])?;
+        Ok(())
+    }
+
+    /// All records of an object type that have a link, in the order of numbers.
+    pub fn linked_records(
+        &self,
+        connection: ConnectionId,
+        object_type: &ObjectType,
+    ) -> Result<Vec<(RecordKey, RecordId)>, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT r.id, r.record FROM records r
+             WHERE r.connection = ?1 AND r.object_type = ?2
+               AND EXISTS (SELECT 1 FROM links l WHERE l.record = r.id) ORDER BY r.id",
+        )?;
+        let mut rows = statement.query(params![connection.0, self.object_type_id(object_type)?])?;
+        let mut records = Vec::new();
+        while let Some(row) = rows.next()? {
+            records.push((
+                RecordKey(row.get(0)?),
+                encode::read_record_id(row.get_ref(1)?)?,
+            ));
+        }
+        Ok(records)
+    }
+
+    /// Replaces the associations of a record to one type, as a read that began
+    /// at `sequence` gave them. Returns the records that were or are associated
+    /// and whose association changed; none where a later read was here before.
+    pub fn replace_associations(
+        &self,
+        from: RecordKey,
+        to_type: &ObjectType,
+        sequence: i64,
+        associations: &[KeptAssociation],
+    ) -> Result<Option<Vec<RecordKey>>, Error> {
+        let to_type = self.object_type_id(to_type)?;
+        let newest = self
+            .connection
+            .prepare_cached(
+                "INSERT INTO association_registers (from_record, to_type, sequence)
+                 VALUES (?1, ?2, ?3)
+                 ON CONFLICT (from_record, to_type) DO UPDATE SET sequence = excluded.sequence
+                 WHERE sequence <= excluded.sequence",
+            )?
+            .execute(params![from.0, to_type, sequence])?;
+        if newest == 0 {
+            return Ok(None);
+        }
+        let held = self.kept_associations(from, to_type)?;
+        let mut changed = Vec::new();
+        for association in held.iter().filter(|kept| !associations.contains(kept)) {
+            changed.push(association.to_record);
+            self.connection
+                .prepare_cached(
+                    "DELETE FROM associations
+                     WHERE from_record = ?1 AND to_type = ?2 AND to_record = ?3",
+                )?
+                .execute(params![from.0, to_type, association.to_record.0])?;
+        }
+        for association in associations.iter().filter(|wanted| !held.contains(wanted)) {
+            changed.push(association.to_record);
+            self.connection
+                .prepare_cached(
+                    "INSERT INTO associations (from_record, to_type, to_record, is_primary, labels)
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
+                .execute(params![
+                    from.0,
+                    to_type,
+                    association.to_record.0,
+                    association.primary,
+                    encode::json(&association.labels)?
+                ])?;
+        }
+        changed.sort();
+        changed.dedup();
+        Ok(Some(changed))
+    }
+
+    fn kept_associations(
+        &self,
+        from: RecordKey,
+        to_type: i64,
+    ) -> Result<Vec<KeptAssociation>, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT to_record, is_primary, labels FROM associations
+             WHERE from_record = ?1 AND to_type = ?2 ORDER BY to_record",
+        )?;
+        let mut rows = statement.query(params![from.0, to_type])?;
+        let mut associations = Vec::new();
+        while let Some(row) = rows.next()? {
+            associations.push(KeptAssociation {
+                to_record: RecordKey(row.get(0)?),
+                primary: row.get(1)?,
+                labels: encode::read_json(&row.get::<_, String>(2)?)?,
+            });
+        }
+        Ok(associations)
+    }
+
+    /// The records of one type that a record is associated to.
+    pub fn associated_records(
+        &self,
+        from: RecordKey,
+        to_type: &ObjectType,
+    ) -> Result<Vec<(RecordKey, RecordId)>, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT r.id, r.record FROM associations a JOIN records r ON r.id = a.to_record
+             WHERE a.from_record = ?1 AND a.to_type = ?2 ORDER BY r.id",
+        )?;
+        let mut rows = statement.query(params![from.0, self.object_type_id(to_type)?])?;
+        let mut records = Vec::new();
+        while let Some(row) = rows.next()? {
+            records.push((
+                RecordKey(row.get(0)?),
+                encode::read_record_id(row.get_ref(1)?)?,
+            ));
+        }
+        Ok(records)
+    }
+
+    /// The users that a record can feed: its own links, and those of the
+    /// records associated to it.
+    pub fn users_reached(&self, record: RecordKey) -> Result<Vec<UserId>, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT user FROM links WHERE record = ?1
+             UNION
+             SELECT l.user FROM associations a JOIN links l ON l.record = a.from_record
+             WHERE a.to_record = ?1
+             ORDER BY 1",
+        )?;
+        let rows = statement.query_map([record.0], |row| row.get(0).map(UserId))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The existing records that could feed a user by a mapping.
+    pub fn candidates(
+        &self,
+        connection: ConnectionId,
+        mapping: &ObjectMapping,
+        ranking: Option<FieldId>,
+        user: UserId,
+    ) -> Result<Vec<Candidate>, Error> {
+        let object_type = self.object_type_id(&mapping.object_type)?;
+        let sql = match &mapping.through {
+            None => {
+                "SELECT r.id, r.record, l.rank, 0, r.created_at, r.modified_at, g.value
+                 FROM links l
+                 JOIN records r ON r.id = l.record
+                 LEFT JOIN registers g ON g.record = r.id AND g.field = ?4
+                 WHERE l.user = ?1 AND r.connection = ?2 AND r.object_type = ?3
+                   AND r.existence < 2 AND ?5 IS NULL"
+            }
+            Some(_) => {
+                "SELECT r.id, r.record, min(l.rank), max(a.is_primary), r.created_at,
+                        r.modified_at, g.value
+                 FROM links l
+                 JOIN records c ON c.id = l.record
+                 JOIN associations a ON a.from_record = c.id AND a.to_type = ?3
+                 JOIN records r ON r.id = a.to_record
+                 LEFT JOIN registers g ON g.record = r.id AND g.field = ?4
+                 WHERE l.user = ?1 AND c.connection = ?2 AND c.object_type = ?5
+                   AND c.existence < 2 AND r.existence < 2
+                 GROUP BY r.id"
+            }
+        };
+        let through = mapping
+            .through
+            .as_ref()
+            .map(|through| self.object_type_id(through))
+            .transpose()?;
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![
+            user.0,
+            connection.0,
+            object_type,
+            ranking.map(|field| field.0),
+            through
+        ])?;
+        let mut candidates = Vec::new();
+        while let Some(row) = rows.next()? {
+            candidates.push(Candidate {
+                key: RecordKey(row.get(0)?),
+                record: encode::read_record_id(row.get_ref(1)?)?,
+                rank: row.get(2)?,
+                primary: row.get(3)?,
+                created_at: optional_timestamp(row, 4)?,
+                modified_at: optional_timestamp(row, 5)?,
+                ranking: row.get_ref(6)?.as_f64().ok(),
+            });
+        }
+        Ok(candidates)
+    }
+
+    /// The record that feeds a user by a mapping.
+    pub fn feed(&self, mapping: MappingId, user: UserId) -> Result<Option<RecordKey>, Error> {
+        Ok(self
+            .connection
+            .prepare_cached("SELECT record FROM feeds WHERE mapping = ?1 AND user = ?2")?
+            .query_row(params![mapping.0, user.0], |row| row.get(0).map(RecordKey))
+            .optional()?)
+    }
+
+    /// Changes the record that feeds a user by a mapping.
+    pub fn set_feed(
+        &self,
+        mapping: MappingId,
+        user: UserId,
+        record: Option<RecordKey>,
+    ) -> Result<(), Error> {
+        match record {
+            Some(record) => self
+                .connection
+                .prepare_cached(
+                    "INSERT INTO feeds (mapping, user, record) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (mapping, user) DO UPDATE SET record = excluded.record",
+                )?
+                .execute(params![mapping.0, user.0, record.0])?,
+            None => self
+                .connection
+                .prepare_cached("DELETE FROM feeds WHERE mapping = ?1 AND user = ?2")?
+                .execute(params![mapping.0, user.0])?,
+        };
+        Ok(())
+    }
+
+    /// The users that a record feeds, in order.
+    pub fn fed_users(&self, record: RecordKey) -> Result<Vec<UserId>, Error> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT user FROM feeds WHERE record = ?1 ORDER BY user")?;
+        let rows = statement.query_map([record.0], |row| row.get(0).map(UserId))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Removes a part of what is kept of records whose connection is gone.
+    /// Returns how many; call again while it is not zero.
+    pub fn purge_records(&self, limit: usize) -> Result<usize, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT r.id FROM purges p JOIN records r ON r.connection = p.connection LIMIT ?1",
+        )?;
+        let records = statement
+            .query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get(0))?
+            .collect::<Result<Vec<i64>, _>>()?;
+        if records.is_empty() {
+            self.connection.execute("DELETE FROM purges", [])?;
+        }
+        for record in &records {
+            for sql in [
+                "DELETE FROM match_keys WHERE record = ?1",
+                "DELETE FROM links WHERE record = ?1",
+                "DELETE FROM association_registers WHERE from_record = ?1",
+                "DELETE FROM associations WHERE from_record = ?1",
+                "DELETE FROM feeds WHERE record = ?1",
+                "DELETE FROM registers WHERE record = ?1",
+                "DELETE FROM records WHERE id = ?1",
+            ] {
+                super::delete(self, sql, *record)?;
+            }
+        }
+        Ok(records.len())
+    }
+}
+
+fn read_state(row: &rusqlite::Row<'_>) -> Result<RecordState, Error> {
+    Ok(RecordState {
+        key: RecordKey(row.get(0)?),
+        existence: encode::read_existence(row.get(1)?, row.get_ref(3)?)?,
+        existence_at: timestamp(row, 2)?,
+        created_at: optional_timestamp(row, 4)?,
+        modified_at: optional_timestamp(row, 5)?,
+        read: Version {
+            stamp: timestamp(row, 6)?,
+            sequence: row.get(7)?,
+        },
+        reached: row.get(8)?,
+    })
+}

@@ -1,0 +1,173 @@
+//! Registers, and the values that users show.
+
+use rusqlite::params;
+
+use super::{Error, Tx, encode, records::RecordKey};
+use crate::model::{
+    FieldId, Readable, Register, Timestamp, UserId, Value, VariableId, VariableType, Version,
+};
+
+/// A value to be shown on a user, with where it comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FedValue {
+    /// The user.
+    pub user: UserId,
+    /// The variable.
+    pub variable: VariableId,
+    /// The value; none empties the variable.
+    pub value: Option<Value>,
+    /// The field mapping.
+    pub field: FieldId,
+    /// The record.
+    pub record: RecordKey,
+    /// The source's stamp.
+    pub changed_at: Timestamp,
+}
+
+impl Tx<'_> {
+    /// The register of a record's field; none where nothing was said.
+    pub fn register(
+        &self,
+        record: RecordKey,
+        field: FieldId,
+        target: VariableType,
+    ) -> Result<Option<Register>, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT text, stamp, sequence, unreadable,
+                    readable_text, readable_stamp, readable_sequence, value
+             FROM registers WHERE record = ?1 AND field = ?2",
+        )?;
+        let mut rows = statement.query(params![record.0, field.0])?;
+        rows.next()?
+            .map(|row| read_register(row, target))
+            .transpose()
+    }
+
+    /// Writes a register.
+    pub fn save_register(
+        &self,
+        record: RecordKey,
+        field: FieldId,
+        register: &Register,
+    ) -> Result<(), Error> {
+        // The readable slot is written out only where it is not the newest.
+        let apart = register
+            .unreadable
+            .is_some()
+            .then_some(register.readable.as_ref())
+            .flatten();
+        let value = register
+            .readable
+            .as_ref()
+            .and_then(|readable| readable.value.as_ref());
+        self.connection
+            .prepare_cached(
+                "INSERT INTO registers (record, field, text, stamp, sequence, unreadable,
+                    readable_text, readable_stamp, readable_sequence, value)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                 ON CONFLICT (record, field) DO UPDATE SET
+                    text = excluded.text, stamp = excluded.stamp, sequence = excluded.sequence,
+                    unreadable = excluded.unreadable, readable_text = excluded.readable_text,
+                    readable_stamp = excluded.readable_stamp,
+                    readable_sequence = excluded.readable_sequence, value = excluded.value",
+            )?
+            .execute(params![
+                record.0,
+                field.0,
+                register.text,
+                register.version.stamp.0,
+                register.version.sequence,
+                register.unreadable,
+                apart.map(|readable| &readable.text),
+                apart.map(|readable| readable.version.stamp.0),
+                apart.map(|readable| readable.version.sequence),
+                value.map(encode::value)
+            ])?;
+        Ok(())
+    }
+
+    /// Shows a value on a user. Returns whether anything changed: a value that
+    /// is there already, from wherever in the same field, is left alone.
+    pub fn show_value(&self, fed: &FedValue, now: Timestamp) -> Result<bool, Error> {
+        let changed = match &fed.value {
+            Some(value) => self
+                .connection
+                .prepare_cached(
+                    "INSERT INTO user_values
+                        (user, variable, value, field, record, changed_at, written_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                     ON CONFLICT (user, variable) DO UPDATE SET
+                        value = excluded.value, field = excluded.field, record = excluded.record,
+                        changed_at = excluded.changed_at, written_at = excluded.written_at
+                     WHERE value IS NOT excluded.value OR field IS NOT excluded.field
+                        OR record IS NOT excluded.record",
+                )?
+                .execute(params![
+                    fed.user.0,
+                    fed.variable.0,
+                    encode::value(value),
+                    fed.field.0,
+                    fed.record.0,
+                    fed.changed_at.0,
+                    now.0
+                ])?,
+            None => self
+                .connection
+                .prepare_cached("DELETE FROM user_values WHERE user = ?1 AND variable = ?2")?
+                .execute(params![fed.user.0, fed.variable.0])?,
+        };
+        Ok(changed > 0)
+    }
+
+    /// Takes from a user what a field showed. Returns whether it showed
+    /// anything.
+    pub fn withdraw_value(
+        &self,
+        user: UserId,
+        variable: VariableId,
+        field: FieldId,
+    ) -> Result<bool, Error> {
+        let removed = self
+            .connection
+            .prepare_cached(
+                "DELETE FROM user_values WHERE user = ?1 AND variable = ?2 AND field = ?3",
+            )?
+            .execute(params![user.0, variable.0, field.0])?;
+        Ok(removed > 0)
+    }
+}
+
+fn read_register(row: &rusqlite::Row<'_>, target: VariableType) -> Result<Register, Error> {
+    let text: String = row.get(0)?;
+    let version = Version {
+        stamp: Timestamp(row.get(1)?),
+        sequence: row.get(2)?,
+    };
+    let unreadable: Option<String> = row.get(3)?;
+    let value = match row.get_ref(7)? {
+        rusqlite::types::ValueRef::Null => None,
+        stored => Some(encode::read_value(stored, target)?),
+    };
+    let readable = match (&unreadable, row.get::<_, Option<String>>(4)?) {
+        (None, _) => Some(Readable {
+            text: text.clone(),
+            version,
+            value,
+        }),
+        (Some(_), Some(text)) => Some(Readable {
+            text,
+            version: Version {
+                stamp: Timestamp(row.get(5)?),
+                sequence: row.get(6)?,
+            },
+            value,
+        }),
+        (Some(_), None) => None,
+    };
+    Ok(Register {
+        text,
+        version,
+        unreadable,
+        readable,
+    })
+}

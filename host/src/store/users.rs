@@ -1,0 +1,353 @@
+//! Users: Jimo's own side, the only way they come to exist.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Error, Tx, encode, optional_timestamp, timestamp};
+use crate::model::{
+    ConnectionId, KeyKind, ObjectType, ProjectId, PropertyName, RecordId, Timestamp, UserId,
+    UserIdentifier, Value, VariableId, VariableType, normalise,
+};
+
+/// A user, without values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Jimo's own id.
+    pub id: UserId,
+    /// The customer's own id.
+    pub external_id: Option<String>,
+    /// The e-mail address, as it was given.
+    pub email: Option<String>,
+    /// The name.
+    pub name: Option<String>,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Jimo itself: the customer's own code.
+    Jimo,
+    /// A property of a record.
+    Record {
+        /// The connector's name.
+        connector: String,
+        /// The connection.
+        connection: ConnectionId,
+        /// The object type.
+        object_type: ObjectType,
+        /// The record.
+        record: RecordId,
+        /// The property.
+        property: PropertyName,
+    },
+}
+
+/// A value on a user's profile.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProfileValue {
+    /// The variable's name.
+    pub variable: String,
+    /// What people read, where it differs.
+    pub label: Option<String>,
+    /// The variable's type.
+    pub variable_type: VariableType,
+    /// The value.
+    pub value: Value,
+    /// Where it comes from.
+    pub source: Source,
+    /// The source's stamp: of the change, or of the record when it was read.
+    pub changed_at: Timestamp,
+    /// When we wrote it.
+    pub written_at: Timestamp,
+}
+
+/// Which users to list.
+#[derive(Clone, Debug, Default)]
+pub struct UserFilter {
+    /// Whose e-mail address is this one, whatever its case.
+    pub email: Option<String>,
+    /// Whose external id is this one.
+    pub external_id: Option<String>,
+    /// Whose name, e-mail address or external id has this in it.
+    pub text: Option<String>,
+}
+
+impl Tx<'_> {
+    /// A user of the project.
+    pub fn user(&self, project: ProjectId, id: UserId) -> Result<User, Error> {
+        self.connection
+            .prepare_cached(
+                "SELECT id, external_id, email, name FROM users WHERE project = ?1 AND id = ?2",
+            )?
+            .query_row(params![project.0, id.0], read_user)
+            .optional()?
+            .ok_or(Error::NotFound("user"))
+    }
+
+    /// Users of the project in the order of their ids, after `after`.
+    pub fn users(
+        &self,
+        project: ProjectId,
+        filter: &UserFilter,
+        after: UserId,
+        limit: usize,
+    ) -> Result<Vec<User>, Error> {
+        let email = filter
+            .email
+            .as_deref()
+            .map(|email| normalise(KeyKind::Email, email));
+        let pattern = filter.text.as_deref().map(like_pattern);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        // One statement for each way in, so that each uses its index.
+        let (sql, key): (&str, Option<String>) = match (&email, &filter.external_id, &pattern) {
+            (Some(None), ..) => return Ok(Vec::new()),
+            (Some(Some(email)), ..) => (
+                "SELECT u.id, u.external_id, u.email, u.name FROM user_keys k
+                 JOIN users u ON u.id = k.user
+                 WHERE k.project = ?1 AND k.identifier = 0 AND k.kind = 1 AND k.key = ?4
+                   AND u.id > ?2 ORDER BY u.id LIMIT ?3",
+                Some(email.clone()),
+            ),
+            (None, Some(external_id), _) => (
+                "SELECT id, external_id, email, name FROM users
+                 WHERE project = ?1 AND external_id = ?4 AND id > ?2 ORDER BY id LIMIT ?3",
+                Some(external_id.trim().to_owned()),
+            ),
+            (None, None, Some(pattern)) => (
+                "SELECT id, external_id, email, name FROM users
+                 WHERE project = ?1 AND id > ?2 AND (name LIKE ?4 ESCAPE '\\'
+                   OR email LIKE ?4 ESCAPE '\\' OR external_id LIKE ?4 ESCAPE '\\')
+                 ORDER BY id LIMIT ?3",
+                Some(pattern.clone()),
+            ),
+            (None, None, None) => (
+                "SELECT id, external_id, email, name FROM users
+                 WHERE project = ?1 AND id > ?2 AND ?4 IS NULL ORDER BY id LIMIT ?3",
+                None,
+            ),
+        };
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![project.0, after.0, limit, key], read_user)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// How many users the project has.
+    pub fn user_count(&self, project: ProjectId) -> Result<i64, Error> {
+        Ok(self
+            .connection
+            .prepare_cached("SELECT count(*) FROM users WHERE project = ?1")?
+            .query_one([project.0], |row| row.get(0))?)
+    }
+
+    /// The project's users whose identifier, in the form of its kind, is the
+    /// key, in the order of their ids.
+    pub fn users_by_key(
+        &self,
+        project: ProjectId,
+        identifier: UserIdentifier,
+        kind: KeyKind,
+        key: &str,
+    ) -> Result<Vec<UserId>, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT user FROM user_keys
+             WHERE project = ?1 AND identifier = ?2 AND kind = ?3 AND key = ?4 ORDER BY user",
+        )?;
+        let rows = statement.query_map(
+            params![
+                project.0,
+                encode::identifier(identifier),
+                encode::key_kind(kind),
+                key
+            ],
+            |row| row.get(0).map(UserId),
+        )?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Makes a user. The keys are the caller's to set.
+    pub fn create_user(
+        &self,
+        project: ProjectId,
+        external_id: Option<&str>,
+        email: Option<&str>,
+        name: Option<&str>,
+        now: Timestamp,
+    ) -> Result<UserId, Error> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO users (project, external_id, email, name, created_at, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
+            )?
+            .execute(params![project.0, external_id, email, name, now.0])?;
+        Ok(UserId(self.connection.last_insert_rowid()))
+    }
+
+    /// Changes a user's own fields. The keys are the caller's to set.
+    pub fn update_user(&self, user: &User, now: Timestamp) -> Result<(), Error> {
+        self.connection
+            .prepare_cached(
+                "UPDATE users SET external_id = ?2, email = ?3, name = ?4, updated_at = ?5
+                 WHERE id = ?1",
+            )?
+            .execute(params![
+                user.id.0,
+                user.external_id,
+                user.email,
+                user.name,
+                now.0
+            ])?;
+        Ok(())
+    }
+
+    /// Makes `text` (none: nothing) what the user is found by under an
+    /// identifier, in every form that it has. Returns the forms it has now, and
+    /// whether they differ from before.
+    pub fn set_user_keys(
+        &self,
+        project: ProjectId,
+        user: UserId,
+        identifier: UserIdentifier,
+        text: Option<&str>,
+    ) -> Result<(Vec<(KeyKind, String)>, bool), Error> {
+        let stored = encode::identifier(identifier);
+        let kinds: &[KeyKind] = match identifier {
+            UserIdentifier::Email => &[KeyKind::Email],
+            UserIdentifier::ExternalId | UserIdentifier::Variable(_) => {
+                &[KeyKind::Email, KeyKind::Id, KeyKind::Number]
+            }
+        };
+        let keys: Vec<(KeyKind, String)> = kinds
+            .iter()
+            .filter_map(|kind| Some((*kind, normalise(*kind, text?)?)))
+            .collect();
+        let mut statement = self.connection.prepare_cached(
+            "SELECT kind, key FROM user_keys WHERE user = ?1 AND identifier = ?2",
+        )?;
+        let mut held = statement
+            .query_map(params![user.0, stored], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?
+            .collect::<Result<Vec<(i64, String)>, _>>()?;
+        held.sort();
+        let mut wanted: Vec<_> = keys
+            .iter()
+            .map(|(kind, key)| (encode::key_kind(*kind), key.clone()))
+            .collect();
+        wanted.sort();
+        if held == wanted {
+            return Ok((keys, false));
+        }
+        self.connection
+            .prepare_cached("DELETE FROM user_keys WHERE user = ?1 AND identifier = ?2")?
+            .execute(params![user.0, stored])?;
+        let mut insert = self.connection.prepare_cached(
+            "INSERT INTO user_keys (project, identifier, kind, key, user)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?;
+        for (kind, key) in &wanted {
+            insert.execute(params![project.0, stored, kind, key, user.0])?;
+        }
+        Ok((keys, true))
+    }
+
+    /// Forgets a user and all that is kept of them.
+    pub fn delete_user(&self, user: UserId) -> Result<(), Error> {
+        for sql in [
+            "DELETE FROM user_values WHERE user = ?1",
+            "DELETE FROM user_keys WHERE user = ?1",
+            "DELETE FROM feeds WHERE user = ?1",
+            "DELETE FROM links WHERE user = ?1",
+            "DELETE FROM activity WHERE user = ?1",
+            "DELETE FROM users WHERE id = ?1",
+        ] {
+            super::delete(self, sql, user.0)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a value of Jimo's own side; none clears it.
+    pub fn set_jimo_value(
+        &self,
+        user: UserId,
+        variable: VariableId,
+        value: Option<&Value>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        match value {
+            Some(value) => self
+                .connection
+                .prepare_cached(
+                    "INSERT INTO user_values (user, variable, value, changed_at, written_at)
+                     VALUES (?1, ?2, ?3, ?4, ?4)
+                     ON CONFLICT (user, variable) DO UPDATE SET value = excluded.value,
+                        field = NULL, record = NULL,
+                        changed_at = excluded.changed_at, written_at = excluded.written_at
+                     WHERE value IS NOT excluded.value OR field IS NOT NULL",
+                )?
+                .execute(params![user.0, variable.0, encode::value(value), now.0])?,
+            None => self
+                .connection
+                .prepare_cached("DELETE FROM user_values WHERE user = ?1 AND variable = ?2")?
+                .execute(params![user.0, variable.0])?,
+        };
+        Ok(())
+    }
+
+    /// The values on a user's profile, by the variable's name.
+    pub fn profile(&self, user: UserId) -> Result<Vec<ProfileValue>, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT a.name, a.label, a.type, v.value, v.changed_at, v.written_at,
+                    v.field, c.connector, c.id, t.name, r.record, f.property
+             FROM user_values v
+             JOIN variables a ON a.id = v.variable
+             LEFT JOIN fields f ON f.id = v.field
+             LEFT JOIN object_mappings m ON m.id = f.mapping
+             LEFT JOIN connections c ON c.id = m.connection
+             LEFT JOIN object_types t ON t.id = m.object_type
+             LEFT JOIN records r ON r.id = v.record
+             WHERE v.user = ?1 ORDER BY a.name",
+        )?;
+        let mut rows = statement.query([user.0])?;
+        let mut values = Vec::new();
+        while let Some(row) = rows.next()? {
+            let variable_type =
+                encode::read_variable_type(row.get_ref(2)?.as_str().unwrap_or_default())?;
+            let source = match row.get::<_, Option<i64>>(6)? {
+                None => Source::Jimo,
+                Some(_) => Source::Record {
+                    connector: row.get(7)?,
+                    connection: ConnectionId(row.get(8)?),
+                    object_type: row.get::<_, String>(9)?.into(),
+                    record: encode::read_record_id(row.get_ref(10)?)?,
+                    property: row.get::<_, String>(11)?.into(),
+                },
+            };
+            values.push(ProfileValue {
+                variable: row.get(0)?,
+                label: row.get(1)?,
+                variable_type,
+                value: encode::read_value(row.get_ref(3)?, variable_type)?,
+                source,
+                changed_at: timestamp(row, 4)?,
+                written_at: optional_timestamp(row, 5)?.unwrap_or_default(),
+            });
+        }
+        Ok(values)
+    }
+}
+
+fn read_user(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
+    Ok(User {
+        id: UserId(row.get(0)?),
+        external_id: row.get(1)?,
+        email: row.get(2)?,
+        name: row.get(3)?,
+    })
+}
+
+fn like_pattern(text: &str) -> String {
+    let escaped = text
+        .replace('\\', "\\\\")
+        .replace('%', "\\%")
+        .replace('_', "\\_");
+    format!("%{escaped}%")
+}
