@@ -31,6 +31,8 @@ pub struct RecordState {
     pub read: Version,
     /// Whether any user is reached by it.
     pub reached: bool,
+    /// Whether a read filled its registers since then.
+    pub filled: bool,
 }
 
 /// A record that could feed a user.
@@ -66,7 +68,7 @@ pub struct KeptAssociation {
 
 const SELECT_STATE: &str = "
     SELECT id, existence, existence_at, survivor, created_at, modified_at,
-           read_stamp, read_sequence, reached
+           read_stamp, read_sequence, reached, filled
     FROM records WHERE connection = ?1 AND object_type = ?2 AND record = ?3";
 
 impl Tx<'_> {
@@ -119,7 +121,8 @@ impl Tx<'_> {
         self.connection
             .prepare_cached(
                 "UPDATE records SET existence = ?2, existence_at = ?3, survivor = ?4,
-                    created_at = ?5, modified_at = ?6, read_stamp = ?7, read_sequence = ?8
+                    created_at = ?5, modified_at = ?6, read_stamp = ?7, read_sequence = ?8,
+                    filled = ?9
                  WHERE id = ?1",
             )?
             .execute(params![
@@ -130,7 +133,8 @@ impl Tx<'_> {
                 state.created_at.map(|moment| moment.0),
                 state.modified_at.map(|moment| moment.0),
                 state.read.stamp.0,
-                state.read.sequence
+                state.read.sequence,
+                state.filled
             ])?;
         Ok(())
     }
@@ -152,6 +156,7 @@ impl Tx<'_> {
             .execute(params![record.0, reached])?;
         if changed > 0 && !reached {
             super::delete(self, "DELETE FROM registers WHERE record = ?1", record.0)?;
+            super::delete(self, "UPDATE records SET filled = 0 WHERE id = ?1", record.0)?;
         }
         Ok(reached)
     }
@@ -401,7 +406,7 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// The existing records that could feed a user by a mapping.
+    /// The existing, filled records that could feed a user by a mapping.
     pub fn candidates(
         &self,
         connection: ConnectionId,
@@ -417,7 +422,7 @@ impl Tx<'_> {
                  JOIN records r ON r.id = l.record
                  LEFT JOIN registers g ON g.record = r.id AND g.field = ?4
                  WHERE l.user = ?1 AND r.connection = ?2 AND r.object_type = ?3
-                   AND r.existence < 2 AND ?5 IS NULL"
+                   AND r.existence < 2 AND r.filled AND ?5 IS NULL"
             }
             Some(_) => {
                 "SELECT r.id, r.record, min(l.rank), max(a.is_primary), r.created_at,
@@ -428,7 +433,7 @@ impl Tx<'_> {
                  JOIN records r ON r.id = a.to_record
                  LEFT JOIN registers g ON g.record = r.id AND g.field = ?4
                  WHERE l.user = ?1 AND c.connection = ?2 AND c.object_type = ?5
-                   AND c.existence < 2 AND r.existence < 2
+                   AND c.existence < 2 AND r.existence < 2 AND r.filled
                  GROUP BY r.id"
             }
         };
@@ -501,6 +506,23 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Forgets all that is kept of a record but that it was there: its keys,
+    /// links, associations and registers.
+    pub fn forget_record(&self, record: RecordKey) -> Result<(), Error> {
+        for sql in [
+            "DELETE FROM match_keys WHERE record = ?1",
+            "DELETE FROM links WHERE record = ?1",
+            "DELETE FROM association_registers WHERE from_record = ?1",
+            "DELETE FROM associations WHERE from_record = ?1 OR to_record = ?1",
+            "DELETE FROM registers WHERE record = ?1",
+            "UPDATE records SET reached = 0, filled = 0, created_at = NULL, modified_at = NULL
+             WHERE id = ?1",
+        ] {
+            super::delete(self, sql, record.0)?;
+        }
+        Ok(())
+    }
+
     /// Removes a part of what is kept of records whose connection is gone.
     /// Returns how many; call again while it is not zero.
     pub fn purge_records(&self, limit: usize) -> Result<usize, Error> {
@@ -514,17 +536,9 @@ impl Tx<'_> {
             self.connection.execute("DELETE FROM purges", [])?;
         }
         for record in &records {
-            for sql in [
-                "DELETE FROM match_keys WHERE record = ?1",
-                "DELETE FROM links WHERE record = ?1",
-                "DELETE FROM association_registers WHERE from_record = ?1",
-                "DELETE FROM associations WHERE from_record = ?1",
-                "DELETE FROM feeds WHERE record = ?1",
-                "DELETE FROM registers WHERE record = ?1",
-                "DELETE FROM records WHERE id = ?1",
-            ] {
-                super::delete(self, sql, *record)?;
-            }
+            self.forget_record(RecordKey(*record))?;
+            super::delete(self, "DELETE FROM feeds WHERE record = ?1", *record)?;
+            super::delete(self, "DELETE FROM records WHERE id = ?1", *record)?;
         }
         Ok(records.len())
     }
@@ -542,5 +556,6 @@ fn read_state(row: &rusqlite::Row<'_>) -> Result<RecordState, Error> {
             sequence: row.get(7)?,
         },
         reached: row.get(8)?,
+        filled: row.get(9)?,
     })
 }

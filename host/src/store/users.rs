@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Error, Tx, encode, optional_timestamp, timestamp};
+use super::{Error, Tx, encode, optional_timestamp, timestamp, variables::Variable};
 use crate::model::{
     ConnectionId, KeyKind, ObjectType, ProjectId, PropertyName, RecordId, Timestamp, UserId,
     UserIdentifier, Value, VariableId, VariableType, normalise,
@@ -290,6 +290,26 @@ impl Tx<'_> {
                 .execute(params![user.0, variable.0])?,
         };
         Ok(())
+    }
+
+    /// The users that have a value for a variable, with it.
+    pub fn values_of_variable(
+        &self,
+        project: ProjectId,
+        variable: &Variable,
+    ) -> Result<Vec<(UserId, Value)>, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT u.id, v.value FROM users u
+             JOIN user_values v ON v.user = u.id AND v.variable = ?2
+             WHERE u.project = ?1 ORDER BY u.id",
+        )?;
+        let mut rows = statement.query(params![project.0, variable.id.0])?;
+        let mut values = Vec::new();
+        while let Some(row) = rows.next()? {
+            let value = encode::read_value(row.get_ref(1)?, variable.variable_type)?;
+            values.push((UserId(row.get(0)?), value));
+        }
+        Ok(values)
     }
 
     /// The values on a user's profile, by the variable's name.

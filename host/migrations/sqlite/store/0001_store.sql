@@ -203,6 +203,9 @@ CREATE TABLE records (
     read_sequence INTEGER NOT NULL DEFAULT 0,
     -- Whether any user is reached; kept with links and associations.
     reached INTEGER NOT NULL DEFAULT 0,
+    -- Whether a read filled its registers since it reaches users. Only then can
+    -- it feed anybody, so that nobody's values vanish while it is read.
+    filled INTEGER NOT NULL DEFAULT 0,
     UNIQUE (connection, object_type, record)
 );
 

@@ -1,0 +1,179 @@
+//! One batch of changes, applied: registers, values, and the reads it asks for,
+//! in the transaction that moves the place in the log.
+
+use std::collections::HashMap;
+
+use super::{
+    feeding::Feeder,
+    plan::{Step, plan},
+    prepare::{Told, ToldConnection},
+    report::{Origin, RecordReport},
+};
+use crate::{
+    model::{ChangeKind, Existence, Merge, ObjectType, RecordId, Timestamp, Version},
+    store::{self, Tx, records::RecordState},
+};
+
+/// Applies what a connection is told.
+pub fn apply_changes(
+    tx: &Tx<'_>,
+    told: &ToldConnection,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<(), store::Error> {
+    let route = &*told.route;
+    let mut feeder = Feeder::new(tx, route, now);
+    feeder.report.count("received", i64::try_from(told.changes.len()).unwrap_or(i64::MAX));
+
+    // Record by record, so that each is looked up once and its pages are
+    // touched together.
+    let mut records: HashMap<(&ObjectType, &RecordId), Vec<&Told>> = HashMap::new();
+    for change in &told.changes {
+        records.entry((&change.object_type, &change.record)).or_default().push(change);
+    }
+    let mut records: Vec<_> = records.into_iter().collect();
+    records.sort_by_key(|((object_type, record), _)| {
+        (*object_type, record.as_str().len(), record.as_str())
+    });
+    let held = tx.find_records(
+        records.iter().map(|((object_type, record), _)| (route.id, *object_type, *record)),
+    )?;
+    for (((object_type, record), changes), mut held) in records.into_iter().zip(held) {
+        let mut report = RecordReport::default();
+        for change in changes {
+            apply_change(&mut feeder, change, &mut held, &mut report)?;
+        }
+        feeder.report.record(origin, object_type, record, report, now);
+    }
+    tx.set_last_delivery(route.id, told.received_at)?;
+    feeder.finish()?.save(tx, route.id, now)
+}
+
+fn apply_change(
+    feeder: &mut Feeder<'_, '_>,
+    change: &Told,
+    held: &mut Option<RecordState>,
+    report: &mut RecordReport,
+) -> Result<(), store::Error> {
+    let Told { object_type, record, occurred_at, kind, .. } = change;
+    let through = feeder.route.mapping(object_type).is_some_and(|(_, m)| m.through.is_some());
+    match plan(held.as_ref(), kind, *occurred_at, change.matching, through) {
+        Step::Skip(skip) => report.reason(skip.as_str()),
+        Step::Read => {
+            report.read();
+            feeder.read_record(object_type, record, *occurred_at)?;
+        }
+        Step::ReadInstead(survivor) => {
+            report.read();
+            feeder.read_record(object_type, &survivor, *occurred_at)?;
+        }
+        Step::Write => write(feeder, change, held, report)?,
+        Step::WriteAndRead => {
+            write(feeder, change, held, report)?;
+            report.read();
+            feeder.read_record(object_type, record, *occurred_at)?;
+        }
+        Step::Mark(existence) => {
+            *held = Some(mark(feeder, object_type, record, existence, *occurred_at)?);
+        }
+        Step::Merge(Merge { survivor, merged }) => {
+            for id in merged.iter().filter(|id| **id != survivor) {
+                let existence = Existence::Merged(Some(survivor.clone()));
+                let state = mark(feeder, object_type, id, existence, *occurred_at)?;
+                if id == record {
+                    *held = Some(state);
+                }
+            }
+            report.read();
+            feeder.read_record(object_type, &survivor, *occurred_at)?;
+        }
+        Step::ReadAssociations => {
+            if let ChangeKind::AssociationChanged(association) = kind {
+                report.read();
+                feeder.read_associations(object_type, record, &association.to_type, *occurred_at)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write(
+    feeder: &mut Feeder<'_, '_>,
+    change: &Told,
+    held: &mut Option<RecordState>,
+    report: &mut RecordReport,
+) -> Result<(), store::Error> {
+    let (Some(state), ChangeKind::PropertyChanged(text)) = (held.as_mut(), &change.kind) else {
+        return Ok(());
+    };
+    let version = Version { stamp: change.occurred_at, sequence: 0 };
+    let texts: Vec<_> = change
+        .outcomes
+        .iter()
+        .map(|(place, outcome)| (*place, text.text.clone(), version, outcome.clone()))
+        .collect();
+    let conflict = feeder.say(state, &texts, report)?;
+    if conflict {
+        report.read();
+        feeder.read_record(&change.object_type, &change.record, change.occurred_at)?;
+    }
+    if let Some((mapping, _)) = feeder.route.mapping(&change.object_type) {
+        feeder.modified(mapping, state, change.occurred_at)?;
+    }
+    Ok(())
+}
+
+/// Keeps that a record is gone, or became another: whoever it fed is fed by the
+/// next, or by nothing.
+pub fn mark(
+    feeder: &mut Feeder<'_, '_>,
+    object_type: &ObjectType,
+    record: &RecordId,
+    existence: Existence,
+    at: Timestamp,
+) -> Result<RecordState, store::Error> {
+    let route = feeder.route;
+    let mut state = feeder.tx.ensure_record(route.id, object_type, record)?;
+    let users = feeder.tx.users_reached(state.key)?;
+    for (mapping, mapped) in route.mappings.iter().enumerate() {
+        // What is reached through a record that is gone is not reached.
+        if mapped.object_type == *object_type || mapped.through.as_ref() == Some(object_type) {
+            for user in &users {
+                feeder.touch(mapping, *user);
+            }
+        }
+    }
+    state.existence = existence;
+    state.existence_at = at;
+    if state.existence == Existence::Erased {
+        erase(feeder, object_type, &mut state)?;
+    }
+    feeder.tx.save_record(&state)?;
+    Ok(state)
+}
+
+fn erase(
+    feeder: &mut Feeder<'_, '_>,
+    object_type: &ObjectType,
+    state: &mut RecordState,
+) -> Result<(), store::Error> {
+    let route = feeder.route;
+    let mut associated = Vec::new();
+    for (_, through) in route.mappings_through(object_type) {
+        for (key, record) in feeder.tx.associated_records(state.key, &through.object_type)? {
+            associated.push((&through.object_type, key, record));
+        }
+    }
+    feeder.tx.forget_record(state.key)?;
+    *state = RecordState {
+        reached: false,
+        filled: false,
+        created_at: None,
+        modified_at: None,
+        ..state.clone()
+    };
+    for (associated_type, key, record) in associated {
+        feeder.reach(associated_type, key, &record)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,302 @@
+//! From registers to what users show: which record feeds whom, and what.
+//!
+//! Everything here is a pure function of what the transaction holds; doing it
+//! twice changes nothing.
+
+use std::collections::BTreeSet;
+
+use super::{
+    merge::{Said, merge},
+    report::{RecordReport, Report},
+    routing::{ConnectionRoute, FieldPlace},
+    select::select,
+};
+use crate::{
+    model::{ObjectType, RecordId, SelectionRule, Timestamp, UserId, Version},
+    plugin::Outcome,
+    store::{
+        self, Tx,
+        reads::{ReadKey, Wanted},
+        records::{RecordKey, RecordState},
+        registers::FedValue,
+    },
+};
+
+/// Feeds one connection's users within one transaction.
+pub struct Feeder<'t, 'c> {
+    /// The transaction.
+    pub tx: &'t Tx<'c>,
+    /// The connection.
+    pub route: &'t ConnectionRoute,
+    /// Now.
+    pub now: Timestamp,
+    /// What was done.
+    pub report: Report,
+    /// Users whose records may be selected anew, by object mapping.
+    touched: BTreeSet<(usize, UserId)>,
+    /// Records that a read filled in this transaction: they need no other.
+    just_read: BTreeSet<RecordKey>,
+}
+
+impl<'t, 'c> Feeder<'t, 'c> {
+    /// Begins.
+    pub fn new(tx: &'t Tx<'c>, route: &'t ConnectionRoute, now: Timestamp) -> Self {
+        Self {
+            tx,
+            route,
+            now,
+            report: Report::default(),
+            touched: BTreeSet::new(),
+            just_read: BTreeSet::new(),
+        }
+    }
+
+    /// Asks for a read of a record that knows of everything up to a moment.
+    pub fn read_record(
+        &self,
+        object_type: &ObjectType,
+        record: &RecordId,
+        expected_at: Timestamp,
+    ) -> Result<(), store::Error> {
+        self.read(object_type, record, Wanted::Record, expected_at)
+    }
+
+    /// Asks for a read of a record's associations to a type.
+    pub fn read_associations(
+        &self,
+        object_type: &ObjectType,
+        record: &RecordId,
+        to_type: &ObjectType,
+        expected_at: Timestamp,
+    ) -> Result<(), store::Error> {
+        self.read(object_type, record, Wanted::Associations(to_type.clone()), expected_at)
+    }
+
+    fn read(
+        &self,
+        object_type: &ObjectType,
+        record: &RecordId,
+        wanted: Wanted,
+        expected_at: Timestamp,
+    ) -> Result<(), store::Error> {
+        let key = ReadKey {
+            account: self.route.account,
+            object_type: object_type.clone(),
+            wanted,
+            record: record.clone(),
+        };
+        self.tx.request_read(&key, expected_at, self.now)
+    }
+
+    /// Says texts of a record's properties to its registers, and shows what
+    /// changed to the users that the record feeds.
+    ///
+    /// Returns whether two events disagree, which only a read can settle.
+    pub fn say(
+        &mut self,
+        state: &RecordState,
+        texts: &[(FieldPlace, String, Version, Outcome)],
+        told: &mut RecordReport,
+    ) -> Result<bool, store::Error> {
+        let mut conflict = false;
+        let mut users = None;
+        for (place, text, version, outcome) in texts {
+            let field = self.route.field(*place);
+            let held = self.tx.register(state.key, field.id, field.target)?;
+            // An event from before its mapping never makes a register; a read
+            // is of now.
+            if held.is_none() && version.sequence == 0 && version.stamp < field.saved_at {
+                told.reason(super::plan::Skip::BeforeMapping.as_str());
+                continue;
+            }
+            if let Err(unreadable) = outcome {
+                told.reason(unreadable.as_str());
+            }
+            let said =
+                Said { text: text.clone(), version: *version, outcome: outcome.clone() };
+            let merged = merge(held.as_ref(), &said);
+            conflict |= merged.conflict;
+            if merged.changed {
+                self.tx.save_register(state.key, field.id, &merged.register)?;
+            } else if outcome.is_ok() && *version < merged.register.version {
+                told.reason(super::plan::Skip::Older.as_str());
+            }
+            if !merged.shown_changed {
+                continue;
+            }
+            let Some(variable) = field.variable else {
+                // The selection ranks by it.
+                self.touch_reached(place.mapping, state.key)?;
+                continue;
+            };
+            let Some(readable) = merged.register.readable else { continue };
+            if users.is_none() {
+                users = Some(self.tx.fed_users(state.key)?);
+            }
+            let mut shown = false;
+            for user in users.iter().flatten() {
+                let fed = FedValue {
+                    user: *user,
+                    variable,
+                    value: readable.value.clone(),
+                    field: field.id,
+                    record: state.key,
+                    changed_at: readable.version.stamp,
+                };
+                if self.tx.show_value(&fed, self.now)? {
+                    told.shown(*user, self.variable_name(variable));
+                    self.report.count("values_written", 1);
+                    shown = true;
+                }
+            }
+            if shown {
+                self.report.fresh(version.stamp, self.now);
+            }
+        }
+        Ok(conflict)
+    }
+
+    fn variable_name(&self, variable: crate::model::VariableId) -> &'t str {
+        self.route.variable_names.get(&variable).map_or("", String::as_str)
+    }
+
+    /// A record was modified: where the latest feeds, another may now.
+    pub fn modified(
+        &mut self,
+        mapping: usize,
+        state: &mut RecordState,
+        at: Timestamp,
+    ) -> Result<(), store::Error> {
+        let rule = self.route.mappings[mapping].selection.as_ref().map(|selection| selection.rule);
+        if rule != Some(SelectionRule::LatestModified) || state.modified_at >= Some(at) {
+            return Ok(());
+        }
+        state.modified_at = Some(at);
+        self.tx.save_record(state)?;
+        self.touch_reached(mapping, state.key)
+    }
+
+    /// A read has just filled this record's registers.
+    pub fn was_read(&mut self, record: RecordKey) {
+        self.just_read.insert(record);
+    }
+
+    /// A user's record may be selected anew.
+    pub fn touch(&mut self, mapping: usize, user: UserId) {
+        self.touched.insert((mapping, user));
+    }
+
+    /// The records of all users that a record can feed may be selected anew.
+    pub fn touch_reached(
+        &mut self,
+        mapping: usize,
+        record: RecordKey,
+    ) -> Result<(), store::Error> {
+        let users = self.tx.users_reached(record)?;
+        self.touched.extend(users.into_iter().map(|user| (mapping, user)));
+        Ok(())
+    }
+
+    /// A record's links changed for some users: all that they reach through it
+    /// may be selected anew, and what is reached for the first time is read.
+    pub fn links_changed(
+        &mut self,
+        object_type: &ObjectType,
+        state: &RecordState,
+        record: &RecordId,
+        users: &[UserId],
+    ) -> Result<(), store::Error> {
+        let reached = self.tx.refresh_reached(state.key)?;
+        if let Some((mapping, _)) = self.route.mapping(object_type) {
+            self.touched.extend(users.iter().map(|user| (mapping, *user)));
+        }
+        let route = self.route;
+        for (mapping, through) in route.mappings_through(object_type) {
+            self.touched.extend(users.iter().map(|user| (mapping, *user)));
+            for (key, associated) in self.tx.associated_records(state.key, &through.object_type)? {
+                self.reach(&through.object_type, key, &associated)?;
+            }
+            if reached && !state.reached {
+                self.read_associations(object_type, record, &through.object_type, self.now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds out whether a record reaches anybody now; if so, and nothing of it
+    /// is held, it is read.
+    pub fn reach(
+        &mut self,
+        object_type: &ObjectType,
+        key: RecordKey,
+        record: &RecordId,
+    ) -> Result<(), store::Error> {
+        if !self.tx.refresh_reached(key)? {
+            return Ok(());
+        }
+        let state = self.tx.ensure_record(self.route.id, object_type, record)?;
+        if !state.filled {
+            self.read_record(object_type, record, Timestamp::default())?;
+        }
+        Ok(())
+    }
+
+    /// Selects anew for every user that was touched, and shows what the
+    /// selected records say.
+    pub fn finish(mut self) -> Result<Report, store::Error> {
+        for (mapping, user) in std::mem::take(&mut self.touched) {
+            self.select(mapping, user)?;
+        }
+        Ok(self.report)
+    }
+
+    fn select(&mut self, mapping: usize, user: UserId) -> Result<(), store::Error> {
+        let mapped = &self.route.mappings[mapping];
+        let ranking = mapped.fields.iter().find(|field| field.variable.is_none());
+        let candidates =
+            self.tx.candidates(self.route.id, mapped, ranking.map(|field| field.id), user)?;
+        let chosen = select(&candidates, mapped.selection.as_ref());
+        if chosen == self.tx.feed(mapped.id, user)? {
+            return Ok(());
+        }
+        self.tx.set_feed(mapped.id, user, chosen)?;
+        self.report.count("selected", 1);
+        // A record that begins to feed is read: that fills what was mapped
+        // since it was read last.
+        if let Some(key) = chosen
+            && !self.just_read.contains(&key)
+            && let Some(candidate) = candidates.iter().find(|candidate| candidate.key == key)
+        {
+            self.read_record(&mapped.object_type, &candidate.record, Timestamp::default())?;
+        }
+        for field in &mapped.fields {
+            let Some(variable) = field.variable else { continue };
+            let readable = match chosen {
+                Some(key) => self
+                    .tx
+                    .register(key, field.id, field.target)?
+                    .and_then(|register| register.readable)
+                    .map(|readable| (key, readable)),
+                None => None,
+            };
+            let changed = match readable {
+                Some((record, readable)) => self.tx.show_value(
+                    &FedValue {
+                        user,
+                        variable,
+                        value: readable.value,
+                        field: field.id,
+                        record,
+                        changed_at: readable.version.stamp,
+                    },
+                    self.now,
+                )?,
+                None => self.tx.withdraw_value(user, variable, field.id)?,
+            };
+            if changed {
+                self.report.count("values_written", 1);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,390 @@
+//! What a read answered, applied: match keys and links, registers and values,
+//! associations, and what was not there.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    apply::mark,
+    feeding::Feeder,
+    report::{Origin, RecordReport},
+    routing::{AccountRoute, ConnectionRoute, FieldPlace},
+};
+use crate::{
+    model::{
+        Association, Existence, MatchKey, ObjectType, RecordId, SourceRecord, Timestamp, UserId,
+        Version, normalise,
+    },
+    plugin::{
+        BodyKind, Fault, Outcome, Pass, Version as Plugin,
+        elements::{SplitError, join, split},
+    },
+    secrets::Keys,
+    store::{
+        self, Tx,
+        records::{KeptAssociation, RecordState},
+    },
+};
+
+/// Why an answer could not be understood.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The host could not find its elements.
+    #[error("the answer could not be read: {0}")]
+    Split(#[from] SplitError),
+    /// The plugin failed on it.
+    #[error(transparent)]
+    Plugin(#[from] Fault),
+}
+
+/// A record that was read, in a connection's terms.
+#[derive(Clone, Debug)]
+pub struct ReadRecord {
+    /// The record.
+    pub record: RecordId,
+    /// What the answer says of it.
+    pub said: SourceRecord,
+    /// Its properties, field by field.
+    pub texts: Vec<(FieldPlace, String, Outcome)>,
+    /// Its match keys; none where it is not matched itself.
+    pub keys: Option<Vec<MatchKey>>,
+}
+
+/// A page of records, for each of an account's connections.
+#[derive(Debug)]
+pub struct RecordsPage {
+    /// The records' type.
+    pub object_type: ObjectType,
+    /// What each connection is told.
+    pub connections: Vec<(Arc<ConnectionRoute>, Vec<ReadRecord>)>,
+    /// The ids that were answered, and those that were merged into them.
+    pub answered: HashMap<RecordId, Option<Timestamp>>,
+}
+
+/// The associations of records to one type, each record's whole.
+pub type AssociationsPage = Vec<(RecordId, Vec<Association>)>;
+
+/// When a read happened.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadMoment {
+    /// The number that it took when it began.
+    pub sequence: i64,
+    /// The source's own time of its answer.
+    pub answered_at: Timestamp,
+}
+
+/// Reads a page of records.
+pub fn prepare_records(
+    account: &AccountRoute,
+    plugin: &Plugin,
+    object_type: &ObjectType,
+    body: &[u8],
+    received_at: Timestamp,
+) -> Result<RecordsPage, Error> {
+    let elements = split(body, &plugin.description().records_page)?;
+    // A rule a connection that matches this type itself.
+    let ruled: Vec<usize> = (0..account.connections.len())
+        .filter(|index| rule(&account.connections[*index], object_type).is_some())
+        .collect();
+    let rules: Vec<_> = ruled
+        .iter()
+        .filter_map(|index| rule(&account.connections[*index], object_type))
+        .map(|rule| (object_type.clone(), rule.clone()))
+        .collect();
+    let output = plugin.run(&Pass {
+        body: BodyKind::Records(object_type.clone()),
+        elements: &join(elements.iter().map(|element| element.bytes)),
+        element_count: elements.len(),
+        received_at,
+        interests: &account.interests,
+        conversions: &account.conversions,
+        rules: &rules,
+    })?;
+    let interest = account.interest(object_type);
+    let mut answered = HashMap::new();
+    for said in &output.records {
+        if let Some(id) = elements.get(said.element).and_then(|e| e.records.first()) {
+            answered.insert(id.clone(), said.modified_at);
+            for merged in &said.merged {
+                answered.entry(merged.clone()).or_insert(said.modified_at);
+            }
+        }
+    }
+    let mut connections = Vec::new();
+    for (index, (route, converted)) in account.connections.iter().zip(output.converted).enumerate() {
+        if route.mapping(object_type).is_none() {
+            continue;
+        }
+        let mut outcomes: HashMap<(usize, usize), Outcome> = HashMap::new();
+        for one in converted {
+            outcomes.insert((one.element, one.field), one.outcome);
+        }
+        let mut keys: Option<HashMap<usize, Vec<MatchKey>>> = ruled
+            .iter()
+            .position(|ruled| *ruled == index)
+            .and_then(|rule| output.keys.get(rule))
+            .map(|keys| keys.iter().map(|keys| (keys.element, keys.keys.clone())).collect());
+        let mut records = Vec::new();
+        for said in &output.records {
+            let Some(record) = elements.get(said.element).and_then(|e| e.records.first()) else {
+                continue;
+            };
+            let mut texts = Vec::new();
+            for property in &said.properties {
+                let Some(name) = interest.get(property.property) else { continue };
+                let of_property = (object_type.clone(), name.clone());
+                for field in route.fields_by_property.get(&of_property).into_iter().flatten() {
+                    if let Some(outcome) = outcomes.remove(&(said.element, *field)) {
+                        texts.push((route.fields[*field], property.text.clone(), outcome));
+                    }
+                }
+            }
+            records.push(ReadRecord {
+                record: record.clone(),
+                said: said.clone(),
+                texts,
+                keys: keys.as_mut().map(|keys| keys.remove(&said.element).unwrap_or_default()),
+            });
+        }
+        connections.push((route.clone(), records));
+    }
+    Ok(RecordsPage { object_type: object_type.clone(), connections, answered })
+}
+
+fn rule<'a>(
+    route: &'a ConnectionRoute,
+    object_type: &ObjectType,
+) -> Option<&'a crate::model::MatchingRule> {
+    route.mapping(object_type).and_then(|(_, mapping)| mapping.matching.as_ref())
+}
+
+/// Reads a page of associations. Several elements may be of one record.
+pub fn prepare_associations(
+    plugin: &Plugin,
+    from: &ObjectType,
+    to: &ObjectType,
+    body: &[u8],
+    received_at: Timestamp,
+) -> Result<AssociationsPage, Error> {
+    let elements = split(body, &plugin.description().associations_page)?;
+    let output = plugin.run(&Pass {
+        body: BodyKind::Associations { from: from.clone(), to: to.clone() },
+        elements: &join(elements.iter().map(|element| element.bytes)),
+        element_count: elements.len(),
+        received_at,
+        interests: &[],
+        conversions: &[],
+        rules: &[],
+    })?;
+    let named = output.associations.into_iter().filter_map(|set| {
+        let record = elements.get(set.element)?.records.first()?.clone();
+        Some((record, set.associations))
+    });
+    Ok(named.collect())
+}
+
+/// Applies a record that was read to one connection. `settled` is the moment
+/// that the answer has to know of by now: it is the last one that is asked for.
+pub fn apply_record(
+    feeder: &mut Feeder<'_, '_>,
+    keys: &Keys,
+    object_type: &ObjectType,
+    read: &ReadRecord,
+    moment: ReadMoment,
+    settled: Option<Timestamp>,
+    origin: &Origin,
+) -> Result<(), store::Error> {
+    let route = feeder.route;
+    let Some((mapping, mapped)) = route.mapping(object_type) else { return Ok(()) };
+    let mut told = RecordReport::default();
+    for merged in read.said.merged.iter().filter(|id| **id != read.record) {
+        mark_merged(feeder, object_type, merged, &read.record, moment)?;
+    }
+    let known = feeder.tx.find_records(std::iter::once((route.id, object_type, &read.record)))?;
+    let known = known.into_iter().next().flatten();
+    if known.is_none() && mapped.through.is_some() {
+        // Asked for by another connection of the account.
+        return Ok(());
+    }
+    let mut state = match known {
+        Some(state) => state,
+        None => feeder.tx.ensure_record(route.id, object_type, &read.record)?,
+    };
+    if matches!(state.existence, Existence::Erased) {
+        return Ok(());
+    }
+    let modified_at = read.said.modified_at.unwrap_or(moment.answered_at);
+    let version = Version {
+        stamp: settled.map_or(modified_at, |settled| settled.max(modified_at)),
+        sequence: moment.sequence,
+    };
+    let newest = version >= state.read;
+    exist(&mut state, &read.said, moment);
+    if newest {
+        state.read = version;
+        state.created_at = read.said.created_at.or(state.created_at);
+        state.modified_at = state.modified_at.max(read.said.modified_at);
+        if let (Some(found), Some(rule)) = (&read.keys, &mapped.matching) {
+            let users = link(feeder, keys, &state, found, rule.identifier)?;
+            let linked_before = state.reached;
+            feeder.links_changed(object_type, &state, &read.record, &users)?;
+            state.reached = !feeder.tx.links_of_record(state.key)?.is_empty();
+            if linked_before && !state.reached {
+                state.filled = false;
+            }
+        }
+    }
+    if state.reached {
+        let texts: Vec<_> = read
+            .texts
+            .iter()
+            .map(|(place, text, outcome)| (*place, text.clone(), version, outcome.clone()))
+            .collect();
+        feeder.say(&state, &texts, &mut told)?;
+        state.filled = true;
+        feeder.was_read(state.key);
+    } else {
+        told.reason(super::plan::Skip::NoMatch.as_str());
+    }
+    feeder.tx.save_record(&state)?;
+    // Its existence, stamps or first reading may change whom it feeds, and
+    // what is reached through it.
+    for (index, other) in route.mappings.iter().enumerate() {
+        if index == mapping || other.through.as_ref() == Some(object_type) {
+            feeder.touch_reached(index, state.key)?;
+        }
+    }
+    feeder.report.record(origin, object_type, &read.record, told, feeder.now);
+    Ok(())
+}
+
+fn mark_merged(
+    feeder: &mut Feeder<'_, '_>,
+    object_type: &ObjectType,
+    merged: &RecordId,
+    survivor: &RecordId,
+    moment: ReadMoment,
+) -> Result<(), store::Error> {
+    let held = feeder.tx.find_records(std::iter::once((feeder.route.id, object_type, merged)))?;
+    if let Some(state) = held.into_iter().next().flatten()
+        && !matches!(state.existence, Existence::Merged(_) | Existence::Erased)
+    {
+        let existence = Existence::Merged(Some(survivor.clone()));
+        mark(feeder, object_type, merged, existence, moment.answered_at)?;
+    }
+    Ok(())
+}
+
+fn exist(state: &mut RecordState, said: &SourceRecord, moment: ReadMoment) {
+    if moment.answered_at < state.existence_at || matches!(state.existence, Existence::Merged(_)) {
+        return;
+    }
+    state.existence = if said.archived { Existence::Deleted } else { Existence::Exists };
+    state.existence_at = moment.answered_at;
+}
+
+/// Links a record to the users that its keys match, and ends other links.
+/// Returns the users whose link changed.
+fn link(
+    feeder: &Feeder<'_, '_>,
+    keys: &Keys,
+    state: &RecordState,
+    found: &[MatchKey],
+    identifier: crate::model::UserIdentifier,
+) -> Result<Vec<UserId>, store::Error> {
+    let route = feeder.route;
+    let context = route.id.to_string();
+    let mut digests = Vec::new();
+    let mut wanted: HashMap<UserId, i64> = HashMap::new();
+    for key in found {
+        let Some(text) = normalise(key.kind, &key.text) else { continue };
+        let rank = i64::from(key.rank);
+        digests.push((keys.digest_match_key(&context, key.kind, &text), rank));
+        for user in feeder.tx.users_by_key(route.project, identifier, key.kind, &text)? {
+            let best = wanted.entry(user).or_insert(rank);
+            *best = rank.min(*best);
+        }
+    }
+    feeder.tx.set_match_keys(route.id, state.key, &digests)?;
+    relink(feeder.tx, state, &wanted)
+}
+
+/// Makes a record's links these, and says whose changed.
+pub fn relink(
+    tx: &Tx<'_>,
+    state: &RecordState,
+    wanted: &HashMap<UserId, i64>,
+) -> Result<Vec<UserId>, store::Error> {
+    let held: HashMap<UserId, i64> = tx.links_of_record(state.key)?.into_iter().collect();
+    let mut changed = Vec::new();
+    for user in held.keys().filter(|user| !wanted.contains_key(user)) {
+        tx.unlink(state.key, *user)?;
+        changed.push(*user);
+    }
+    for (user, rank) in wanted.iter().filter(|(user, rank)| held.get(user) != Some(rank)) {
+        tx.link(state.key, *user, *rank)?;
+        changed.push(*user);
+    }
+    changed.sort();
+    Ok(changed)
+}
+
+/// Applies all associations of a record to one type, to one connection.
+pub fn apply_associations(
+    feeder: &mut Feeder<'_, '_>,
+    from: &ObjectType,
+    record: &RecordId,
+    to: &ObjectType,
+    associations: &[Association],
+    sequence: i64,
+) -> Result<(), store::Error> {
+    let route = feeder.route;
+    let follows =
+        route.mapping(to).is_some_and(|(_, mapping)| mapping.through.as_ref() == Some(from));
+    let held = feeder.tx.find_records(std::iter::once((route.id, from, record)))?;
+    let Some(state) = held.into_iter().next().flatten().filter(|state| follows && state.reached)
+    else {
+        return Ok(());
+    };
+    let mut kept = Vec::new();
+    let mut ids = HashMap::new();
+    for association in associations {
+        let other = feeder.tx.ensure_record(route.id, to, &association.to_record)?;
+        ids.insert(other.key, association.to_record.clone());
+        kept.push(KeptAssociation {
+            to_record: other.key,
+            primary: association.primary,
+            labels: association.labels.clone(),
+        });
+    }
+    for (key, id) in feeder.tx.associated_records(state.key, to)? {
+        ids.entry(key).or_insert(id);
+    }
+    let changed = feeder.tx.replace_associations(state.key, to, sequence, &kept)?;
+    for key in changed.into_iter().flatten() {
+        if let Some(id) = ids.get(&key) {
+            feeder.reach(to, key, id)?;
+        }
+    }
+    if let Some((mapping, _)) = route.mapping(to) {
+        feeder.touch_reached(mapping, state.key)?;
+    }
+    Ok(())
+}
+
+/// Applies that a record is not there any more.
+pub fn apply_absence(
+    feeder: &mut Feeder<'_, '_>,
+    object_type: &ObjectType,
+    record: &RecordId,
+    moment: ReadMoment,
+) -> Result<(), store::Error> {
+    let held = feeder.tx.find_records(std::iter::once((feeder.route.id, object_type, record)))?;
+    let known = held.into_iter().next().flatten();
+    if let Some(state) = known
+        && matches!(state.existence, Existence::Unknown | Existence::Exists)
+        && state.existence_at <= moment.answered_at
+    {
+        mark(feeder, object_type, record, Existence::Deleted, moment.answered_at)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,210 @@
+//! What a change of a record asks for: a read, a write, or nothing, and why.
+
+use crate::{
+    model::{ChangeKind, Existence, Merge, RecordId, Timestamp, Version},
+    store::records::RecordState,
+};
+
+/// Why a change does nothing. The words are counted and shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Skip {
+    /// The record matches no user.
+    NoMatch,
+    /// What it says was known already, or is older than what is known.
+    Older,
+    /// The record is deleted.
+    Deleted,
+    /// The record was deleted for privacy.
+    Erased,
+    /// The field was mapped after it happened.
+    BeforeMapping,
+}
+
+impl Skip {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoMatch => "no_match",
+            Self::Older => "older",
+            Self::Deleted => "deleted",
+            Self::Erased => "erased",
+            Self::BeforeMapping => "before_mapping",
+        }
+    }
+}
+
+/// What a change asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing.
+    Skip(Skip),
+    /// Read the record.
+    Read,
+    /// Read the record that this one became part of.
+    ReadInstead(RecordId),
+    /// Say the property's text to its registers.
+    Write,
+    /// As `Write`, and read the record: users may match anew.
+    WriteAndRead,
+    /// Keep that the record is gone or became another.
+    Mark(Existence),
+    /// Keep that records became one, and read that one.
+    Merge(Merge),
+    /// Read the associations of a record that is linked.
+    ReadAssociations,
+}
+
+/// What a change asks for, given what is held of its record. `matching` says
+/// whether match keys depend on the property that changed; `through`, whether
+/// records of its type reach users through another type alone: one that nobody
+/// is reached by costs no call then.
+pub fn plan(
+    held: Option<&RecordState>,
+    kind: &ChangeKind,
+    occurred_at: Timestamp,
+    matching: bool,
+    through: bool,
+) -> Step {
+    if through && held.is_none() {
+        return Step::Skip(Skip::NoMatch);
+    }
+    match (held.map(|held| &held.existence), kind) {
+        (Some(Existence::Erased), _) => return Step::Skip(Skip::Erased),
+        (_, ChangeKind::Erased) => return Step::Mark(Existence::Erased),
+        (_, ChangeKind::Merged(merge)) => return Step::Merge(merge.clone()),
+        (Some(Existence::Merged(Some(survivor))), _) => {
+            return Step::ReadInstead(survivor.clone());
+        }
+        _ => {}
+    }
+    let Some(held) = held else {
+        return match kind {
+            ChangeKind::Deleted => Step::Mark(Existence::Deleted),
+            _ => Step::Read,
+        };
+    };
+    if held.existence == Existence::Deleted && occurred_at <= held.existence_at {
+        return Step::Skip(Skip::Deleted);
+    }
+    if through && !held.reached && !matches!(kind, ChangeKind::Deleted) {
+        return Step::Skip(Skip::NoMatch);
+    }
+    let never_read = held.read == Version::default();
+    let known = Version { stamp: occurred_at, sequence: 0 } <= held.read;
+    match kind {
+        ChangeKind::Deleted if occurred_at < held.existence_at => Step::Skip(Skip::Older),
+        ChangeKind::Deleted => Step::Mark(Existence::Deleted),
+        ChangeKind::AssociationChanged(_) => {
+            if held.reached { Step::ReadAssociations } else { Step::Skip(Skip::NoMatch) }
+        }
+        _ if never_read || held.existence == Existence::Deleted => Step::Read,
+        _ if known => Step::Skip(Skip::Older),
+        ChangeKind::Created | ChangeKind::Restored => Step::Read,
+        ChangeKind::PropertyChanged(_) => match (held.reached, matching) {
+            (true, false) => Step::Write,
+            (true, true) => Step::WriteAndRead,
+            (false, true) => Step::Read,
+            (false, false) => Step::Skip(Skip::NoMatch),
+        },
+        // Told above, whatever is held.
+        ChangeKind::Erased | ChangeKind::Merged(_) => Step::Skip(Skip::Older),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{AssociationChange, PropertyText},
+        store::records::RecordKey,
+    };
+
+    fn held(reached: bool) -> RecordState {
+        RecordState {
+            key: RecordKey(1),
+            existence: Existence::Exists,
+            existence_at: Timestamp(10),
+            created_at: None,
+            modified_at: None,
+            read: Version { stamp: Timestamp(10), sequence: 1 },
+            reached,
+            filled: reached,
+        }
+    }
+
+    fn property() -> ChangeKind {
+        ChangeKind::PropertyChanged(PropertyText { property: 0, text: "x".into() })
+    }
+
+    fn check(held: Option<&RecordState>, kind: &ChangeKind, at: i64, matching: bool, step: Step) {
+        assert_eq!(plan(held, kind, Timestamp(at), matching, false), step);
+    }
+
+    #[test]
+    fn a_linked_records_change_costs_no_call() {
+        check(Some(&held(true)), &property(), 20, false, Step::Write);
+    }
+
+    #[test]
+    fn a_known_strangers_change_costs_nothing() {
+        check(Some(&held(false)), &property(), 20, false, Step::Skip(Skip::NoMatch));
+        let association = ChangeKind::AssociationChanged(AssociationChange {
+            to_type: "companies".into(),
+            to_record: "5".into(),
+            removed: false,
+        });
+        check(Some(&held(false)), &association, 20, false, Step::Skip(Skip::NoMatch));
+        check(Some(&held(true)), &association, 20, false, Step::ReadAssociations);
+    }
+
+    #[test]
+    fn unknown_records_and_changed_match_keys_are_read() {
+        check(None, &property(), 20, false, Step::Read);
+        check(None, &ChangeKind::Created, 20, false, Step::Read);
+        check(Some(&held(false)), &property(), 20, true, Step::Read);
+        check(Some(&held(true)), &property(), 20, true, Step::WriteAndRead);
+    }
+
+    #[test]
+    fn a_company_that_no_linked_contact_has_costs_no_call() {
+        let skip = Step::Skip(Skip::NoMatch);
+        assert_eq!(plan(None, &ChangeKind::Created, Timestamp(20), false, true), skip);
+        assert_eq!(plan(None, &ChangeKind::Deleted, Timestamp(20), false, true), skip);
+        let unreached = held(false);
+        assert_eq!(plan(Some(&unreached), &property(), Timestamp(20), false, true), skip);
+    }
+
+    #[test]
+    fn what_a_read_knew_already_does_nothing() {
+        check(Some(&held(true)), &property(), 10, true, Step::Skip(Skip::Older));
+        check(Some(&held(true)), &ChangeKind::Created, 9, false, Step::Skip(Skip::Older));
+    }
+
+    #[test]
+    fn a_deleted_record_comes_back_only_by_what_happened_later() {
+        let deleted = RecordState {
+            existence: Existence::Deleted,
+            existence_at: Timestamp(15),
+            ..held(true)
+        };
+        check(Some(&deleted), &property(), 12, false, Step::Skip(Skip::Deleted));
+        check(Some(&deleted), &ChangeKind::Created, 15, false, Step::Skip(Skip::Deleted));
+        check(Some(&deleted), &ChangeKind::Restored, 20, false, Step::Read);
+        check(Some(&deleted), &property(), 20, false, Step::Read);
+    }
+
+    #[test]
+    fn an_old_id_leads_to_the_new_one_and_an_erased_one_nowhere() {
+        let merged = RecordState { existence: Existence::Merged(Some("9".into())), ..held(true) };
+        check(Some(&merged), &property(), 20, false, Step::ReadInstead("9".into()));
+        check(Some(&merged), &ChangeKind::Deleted, 20, false, Step::ReadInstead("9".into()));
+        let erased = RecordState { existence: Existence::Erased, ..held(false) };
+        check(Some(&erased), &ChangeKind::Restored, 99, false, Step::Skip(Skip::Erased));
+    }
+
+    #[test]
+    fn a_deletion_of_a_record_never_seen_is_kept() {
+        check(None, &ChangeKind::Deleted, 20, false, Step::Mark(Existence::Deleted));
+        check(Some(&held(true)), &ChangeKind::Deleted, 9, false, Step::Skip(Skip::Older));
+    }
+}

@@ -1,0 +1,338 @@
+//! From bytes to what is said to the store: split by account, parsed and
+//! converted by the plugin, told to each connection in its own terms.
+//!
+//! A plugin's fault fails one pass alone: it is tried again body by body, and
+//! the body that faults again is set aside, with its bytes and the reason.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use super::routing::{AccountRoute, ConnectionRoute, FieldPlace, Routing};
+use crate::{
+    log::{EntryKind, Logged, Position},
+    model::{AccountKey, Change, ChangeKind, ObjectType, RecordId, Timestamp},
+    plugin::{
+        BodyKind, Converted, Fault, Outcome, Pass, PassOutput, Version,
+        elements::{Element, join, split},
+        limits::ELEMENTS_BYTES_MAX,
+    },
+    store::history::SetAside,
+};
+
+/// A change, in a connection's terms.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The record's type.
+    pub object_type: ObjectType,
+    /// The record.
+    pub record: RecordId,
+    /// When it happened.
+    pub occurred_at: Timestamp,
+    /// What happened.
+    pub kind: ChangeKind,
+    /// Whether match keys depend on the property that changed.
+    pub matching: bool,
+    /// What the property's text becomes, field by field.
+    pub outcomes: Vec<(FieldPlace, Outcome)>,
+}
+
+/// What a batch tells one connection.
+#[derive(Debug)]
+pub struct ToldConnection {
+    /// The connection.
+    pub route: Arc<ConnectionRoute>,
+    /// The changes, in the order they came.
+    pub changes: Vec<Told>,
+    /// When the newest of its deliveries was received.
+    pub received_at: Timestamp,
+}
+
+/// A batch, ready to be applied.
+#[derive(Debug, Default)]
+pub struct Prepared {
+    /// What each connection is told.
+    pub connections: Vec<ToldConnection>,
+    /// What could not be worked on.
+    pub set_aside: Vec<SetAside>,
+    /// How many events no connection wanted to know of.
+    pub unknown_account_events: u64,
+    /// How many events there were.
+    pub events: u64,
+}
+
+/// Elements of one account that came in one entry of the log.
+struct Part<'a> {
+    entry: &'a Logged,
+    elements: Vec<Element<'a>>,
+}
+
+/// Prepares entries of the log. Fails only where the host cannot run plugins.
+pub fn prepare(routing: &Routing, plugin: &Version, entries: &[Logged]) -> Result<Prepared, Fault> {
+    let mut prepared = Prepared::default();
+    for kind in [EntryKind::Delivery, EntryKind::JournalFile] {
+        let mut accounts: BTreeMap<AccountKey, Vec<Part<'_>>> = BTreeMap::new();
+        for entry in entries.iter().filter(|entry| entry.kind == kind) {
+            split_entry(plugin, entry, &mut accounts, &mut prepared);
+        }
+        for (account, parts) in accounts {
+            let Some(route) = routing.account(&account) else {
+                prepared.unknown_account_events +=
+                    parts.iter().map(|part| part.elements.len() as u64).sum::<u64>();
+                continue;
+            };
+            for pass in passes(parts) {
+                run(route, plugin, kind, pass, &mut prepared)?;
+            }
+        }
+    }
+    Ok(prepared)
+}
+
+fn split_entry<'a>(
+    plugin: &Version,
+    entry: &'a Logged,
+    accounts: &mut BTreeMap<AccountKey, Vec<Part<'a>>>,
+    prepared: &mut Prepared,
+) {
+    let description = plugin.description();
+    let at = match entry.kind {
+        EntryKind::Delivery => Some(&description.delivery),
+        EntryKind::JournalFile => description.journal_file.as_ref(),
+    };
+    let elements = match at.map(|at| split(&entry.body, at)) {
+        Some(Ok(elements)) => elements,
+        Some(Err(error)) => {
+            return prepared.set_aside.push(set_aside(
+                entry,
+                None,
+                error.to_string(),
+                plugin,
+                entry.body.clone(),
+            ));
+        }
+        None => {
+            let reason = "the plugin reads no journal files".to_owned();
+            return prepared.set_aside.push(set_aside(
+                entry,
+                None,
+                reason,
+                plugin,
+                entry.body.clone(),
+            ));
+        }
+    };
+    prepared.events += elements.len() as u64;
+    let mut own: BTreeMap<AccountKey, Vec<Element<'a>>> = BTreeMap::new();
+    for element in elements {
+        match element.account.clone() {
+            Some(account) => own.entry(account).or_default().push(element),
+            None => prepared.set_aside.push(set_aside(
+                entry,
+                None,
+                "the event names no account".into(),
+                plugin,
+                join(std::iter::once(element.bytes)),
+            )),
+        }
+    }
+    for (account, elements) in own {
+        accounts.entry(account).or_default().push(Part { entry, elements });
+    }
+}
+
+/// Parts that are worked on together: as many as fit a pass.
+fn passes(parts: Vec<Part<'_>>) -> Vec<Vec<Part<'_>>> {
+    let mut passes: Vec<Vec<Part<'_>>> = Vec::new();
+    let mut room = 0;
+    for part in parts {
+        let bytes: usize = part.elements.iter().map(|element| element.bytes.len() + 1).sum();
+        match passes.last_mut() {
+            Some(pass) if bytes < room => {
+                pass.push(part);
+                room -= bytes;
+            }
+            _ => {
+                passes.push(vec![part]);
+                // Two bytes are the array's brackets.
+                room = (ELEMENTS_BYTES_MAX - 2).saturating_sub(bytes);
+            }
+        }
+    }
+    passes
+}
+
+fn run(
+    route: &AccountRoute,
+    plugin: &Version,
+    kind: EntryKind,
+    parts: Vec<Part<'_>>,
+    prepared: &mut Prepared,
+) -> Result<(), Fault> {
+    match try_run(route, plugin, kind, &parts, prepared) {
+        Ok(()) => return Ok(()),
+        Err(fault) if fault.is_retryable() => return Err(fault),
+        Err(fault) => tracing::warn!(%fault, account = %route.key, "a pass failed; its bodies are tried one by one"),
+    }
+    for part in parts {
+        let part = std::slice::from_ref(&part);
+        match try_run(route, plugin, kind, part, prepared) {
+            Ok(()) => {}
+            Err(fault) if fault.is_retryable() => return Err(fault),
+            Err(fault) => {
+                let Part { entry, elements } = &part[0];
+                let body = join(elements.iter().map(|element| element.bytes));
+                let account = Some(route.key.clone());
+                prepared.set_aside.push(set_aside(entry, account, fault.to_string(), plugin, body));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn try_run(
+    route: &AccountRoute,
+    plugin: &Version,
+    kind: EntryKind,
+    parts: &[Part<'_>],
+    prepared: &mut Prepared,
+) -> Result<(), Fault> {
+    let elements: Vec<(&Logged, &Element<'_>)> = parts
+        .iter()
+        .flat_map(|part| part.elements.iter().map(|element| (part.entry, element)))
+        .collect();
+    let received_at = parts.iter().map(|part| part.entry.received_at).max().unwrap_or_default();
+    let bytes = join(elements.iter().map(|(_, element)| element.bytes));
+    let output = plugin.run(&Pass {
+        body: match kind {
+            EntryKind::Delivery => BodyKind::Delivery,
+            EntryKind::JournalFile => BodyKind::JournalFile,
+        },
+        elements: &bytes,
+        element_count: elements.len(),
+        received_at,
+        interests: &route.interests,
+        conversions: &route.conversions,
+        rules: &[],
+    })?;
+    for refusal in &output.refusals {
+        if let Some((entry, element)) = elements.get(refusal.element) {
+            prepared.set_aside.push(set_aside(
+                entry,
+                Some(route.key.clone()),
+                format!("the plugin could not understand the event: {}", refusal.reason),
+                plugin,
+                join(std::iter::once(element.bytes)),
+            ));
+        }
+    }
+    let PassOutput { changes, converted, .. } = output;
+    for (connection, converted) in route.connections.iter().zip(converted) {
+        let changes = tell(route, connection, &elements, &changes, converted);
+        prepared.connections.push(ToldConnection {
+            route: connection.clone(),
+            changes,
+            received_at,
+        });
+    }
+    Ok(())
+}
+
+/// Says the changes in a connection's terms, leaving out what it does not map.
+fn tell(
+    account: &AccountRoute,
+    route: &ConnectionRoute,
+    elements: &[(&Logged, &Element<'_>)],
+    changes: &[Change],
+    converted: Vec<Converted>,
+) -> Vec<Told> {
+    // An element's outcomes for a field come in the order of its changes.
+    let mut outcomes: HashMap<(usize, usize), VecDeque<Outcome>> = HashMap::new();
+    for Converted { element, field, outcome } in converted {
+        outcomes.entry((element, field)).or_default().push_back(outcome);
+    }
+    let mut told = Vec::new();
+    for change in changes {
+        let Some(record) = elements.get(change.element).and_then(|(_, e)| e.records.first()) else {
+            continue;
+        };
+        let mut one = Told {
+            object_type: change.object_type.clone(),
+            record: record.clone(),
+            occurred_at: change.occurred_at,
+            kind: change.kind.clone(),
+            matching: false,
+            outcomes: Vec::new(),
+        };
+        match &change.kind {
+            ChangeKind::AssociationChanged(_) => {
+                told.extend(tell_association(route, one));
+                continue;
+            }
+            ChangeKind::PropertyChanged(text) => {
+                let Some((_, mapping)) = route.mapping(&change.object_type) else { continue };
+                let Some(property) = account.interest(&change.object_type).get(text.property) else {
+                    continue;
+                };
+                one.matching = mapping.matching_properties.contains(property);
+                let of_property = (change.object_type.clone(), property.clone());
+                for index in route.fields_by_property.get(&of_property).into_iter().flatten() {
+                    let outcome =
+                        outcomes.get_mut(&(change.element, *index)).and_then(VecDeque::pop_front);
+                    one.outcomes.extend(outcome.map(|outcome| (route.fields[*index], outcome)));
+                }
+                if !one.matching && one.outcomes.is_empty() {
+                    continue;
+                }
+            }
+            _ if route.mapping(&change.object_type).is_none() => continue,
+            _ => {}
+        }
+        told.push(one);
+    }
+    told
+}
+
+/// An association's change, told of the side that links to users: the record
+/// through which the other reaches them.
+fn tell_association(route: &ConnectionRoute, told: Told) -> Option<Told> {
+    let ChangeKind::AssociationChanged(change) = &told.kind else { return None };
+    let follows = |from: &ObjectType, to: &ObjectType| {
+        route.mapping(to).is_some_and(|(_, mapping)| mapping.through.as_ref() == Some(from))
+    };
+    if follows(&told.object_type, &change.to_type) {
+        return Some(told);
+    }
+    if !follows(&change.to_type, &told.object_type) {
+        return None;
+    }
+    let turned = crate::model::AssociationChange {
+        to_type: told.object_type.clone(),
+        to_record: told.record.clone(),
+        removed: change.removed,
+    };
+    Some(Told {
+        object_type: change.to_type.clone(),
+        record: change.to_record.clone(),
+        kind: ChangeKind::AssociationChanged(turned),
+        ..told
+    })
+}
+
+fn set_aside(
+    entry: &Logged,
+    account: Option<AccountKey>,
+    reason: String,
+    plugin: &Version,
+    body: Vec<u8>,
+) -> SetAside {
+    SetAside {
+        position: Position(entry.position.0),
+        kind: entry.kind,
+        account,
+        reason,
+        plugin: Some(plugin.digest().to_owned()),
+        body,
+    }
+}

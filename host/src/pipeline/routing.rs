@@ -1,0 +1,251 @@
+//! Whose an account's data is, and what each of its connections wants of it: a
+//! snapshot of the configuration, in the form the pipeline works with.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use crate::{
+    model::{
+        AccountId, AccountKey, ConnectionId, FieldMapping, ObjectMapping, ObjectType, ProjectId,
+        PropertyName, Shown, Status, VariableId,
+    },
+    plugin::{Conversion, ConversionField, Interest},
+    store::{self, Tx},
+};
+
+/// Everything that is connected, as it was under one configuration.
+#[derive(Debug, Default)]
+pub struct Routing {
+    /// The number of the configuration.
+    pub configuration: i64,
+    accounts: HashMap<AccountKey, Arc<AccountRoute>>,
+}
+
+/// What an account's connections want together.
+#[derive(Debug)]
+pub struct AccountRoute {
+    /// Our number for the account.
+    pub id: AccountId,
+    /// The source's id of it.
+    pub key: AccountKey,
+    /// The properties that any connection wants to hear of.
+    pub interests: Vec<Interest>,
+    /// The connections that are active, with what they map.
+    pub connections: Vec<Arc<ConnectionRoute>>,
+    /// Their fields, for the plugin: one conversion a connection.
+    pub conversions: Vec<Conversion>,
+}
+
+/// What one connection wants.
+#[derive(Debug)]
+pub struct ConnectionRoute {
+    /// The connection.
+    pub id: ConnectionId,
+    /// Its project.
+    pub project: ProjectId,
+    /// Its account.
+    pub account: AccountId,
+    /// Its object mappings.
+    pub mappings: Vec<ObjectMapping>,
+    /// Its fields, for the plugin.
+    pub conversion: Conversion,
+    /// Where in `mappings` each field of the conversion is.
+    pub fields: Vec<FieldPlace>,
+    /// The fields of the conversion that a property feeds, by index.
+    pub fields_by_property: HashMap<(ObjectType, PropertyName), Vec<usize>>,
+    /// The names of its variables.
+    pub variable_names: HashMap<VariableId, String>,
+}
+
+/// A field of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FieldPlace {
+    /// The index of its object mapping.
+    pub mapping: usize,
+    /// Its index there.
+    pub field: usize,
+}
+
+impl Routing {
+    /// Reads the present configuration.
+    pub fn load(tx: &Tx<'_>) -> Result<Self, store::Error> {
+        let mut accounts = HashMap::new();
+        for id in tx.active_accounts()? {
+            let route = AccountRoute::load(tx, id)?;
+            accounts.insert(route.key.clone(), Arc::new(route));
+        }
+        Ok(Self { configuration: tx.configuration()?, accounts })
+    }
+
+    /// What an account's connections want; none where nothing active is
+    /// connected to it.
+    pub fn account(&self, key: &AccountKey) -> Option<&Arc<AccountRoute>> {
+        self.accounts.get(key)
+    }
+
+    /// All accounts that something active is connected to.
+    pub fn accounts(&self) -> impl Iterator<Item = &Arc<AccountRoute>> {
+        self.accounts.values()
+    }
+}
+
+impl AccountRoute {
+    /// Reads what an account's active connections want.
+    pub fn load(tx: &Tx<'_>, id: AccountId) -> Result<Self, store::Error> {
+        let account = tx.account(id)?;
+        let mut connections = Vec::new();
+        for connection in tx.account_connections(id)? {
+            if connection.status == Status::Active {
+                let route = ConnectionRoute::load(tx, connection.id, connection.project, id)?;
+                connections.push(Arc::new(route));
+            }
+        }
+        let interests = interests(&connections);
+        let conversions =
+            connections.iter().map(|connection| connection.conversion.clone()).collect();
+        Ok(Self { id, key: account.key, interests, connections, conversions })
+    }
+
+    /// The properties to ask for when records of a type are read: all that the
+    /// connections map, match on, select by or keep their books with.
+    pub fn read_properties(&self, object_type: &ObjectType) -> Vec<PropertyName> {
+        let mut properties: Vec<PropertyName> = self
+            .connections
+            .iter()
+            .filter_map(|connection| connection.mapping(object_type))
+            .flat_map(|(_, mapping)| {
+                wanted_properties(mapping).chain(mapping.bookkeeping_properties.iter().cloned())
+            })
+            .collect();
+        properties.sort();
+        properties.dedup();
+        properties
+    }
+
+    /// The properties of a type that the interests name, by index.
+    pub fn interest(&self, object_type: &ObjectType) -> &[PropertyName] {
+        self.interests
+            .iter()
+            .find(|interest| &interest.object_type == object_type)
+            .map_or(&[], |interest| &interest.properties)
+    }
+}
+
+impl ConnectionRoute {
+    /// Reads what a connection wants.
+    pub fn load(
+        tx: &Tx<'_>,
+        id: ConnectionId,
+        project: ProjectId,
+        account: AccountId,
+    ) -> Result<Self, store::Error> {
+        let mappings = tx.mappings(id)?;
+        let mut conversion = Conversion::default();
+        let mut fields = Vec::new();
+        let mut fields_by_property: HashMap<_, Vec<usize>> = HashMap::new();
+        for (mapping_index, mapping) in mappings.iter().enumerate() {
+            for (field_index, field) in mapping.fields.iter().enumerate() {
+                let options = options(tx, account, mapping, field)?.map(|table| {
+                    conversion.tables.push(table);
+                    conversion.tables.len() - 1
+                });
+                conversion.fields.push(ConversionField {
+                    object_type: mapping.object_type.clone(),
+                    property: field.property.clone(),
+                    target: field.target,
+                    show: field.show,
+                    options,
+                });
+                fields_by_property
+                    .entry((mapping.object_type.clone(), field.property.name.clone()))
+                    .or_default()
+                    .push(fields.len());
+                fields.push(FieldPlace { mapping: mapping_index, field: field_index });
+            }
+        }
+        let variable_names = tx
+            .variables(project)?
+            .into_iter()
+            .filter(|variable| variable.fed_by.as_ref().is_some_and(|fed| fed.connection == id))
+            .map(|variable| (variable.id, variable.name))
+            .collect();
+        Ok(Self {
+            id,
+            project,
+            account,
+            mappings,
+            conversion,
+            fields,
+            fields_by_property,
+            variable_names,
+        })
+    }
+
+    /// The mapping of an object type, with its index.
+    pub fn mapping(&self, object_type: &ObjectType) -> Option<(usize, &ObjectMapping)> {
+        self.mappings
+            .iter()
+            .enumerate()
+            .find(|(_, mapping)| &mapping.object_type == object_type)
+    }
+
+    /// The mappings whose records reach users through this object type.
+    pub fn mappings_through<'a>(
+        &'a self,
+        object_type: &'a ObjectType,
+    ) -> impl Iterator<Item = (usize, &'a ObjectMapping)> {
+        self.mappings
+            .iter()
+            .enumerate()
+            .filter(move |(_, mapping)| mapping.through.as_ref() == Some(object_type))
+    }
+
+    /// A field.
+    pub fn field(&self, place: FieldPlace) -> &FieldMapping {
+        &self.mappings[place.mapping].fields[place.field]
+    }
+}
+
+/// The choices of a field's property, where labels are shown.
+fn options(
+    tx: &Tx<'_>,
+    account: AccountId,
+    mapping: &ObjectMapping,
+    field: &FieldMapping,
+) -> Result<Option<crate::model::OptionTable>, store::Error> {
+    match field.show {
+        Shown::InternalValue => Ok(None),
+        Shown::Label => tx.options(account, &mapping.object_type, &field.property.name),
+    }
+}
+
+/// What a mapping wants to hear of.
+fn wanted_properties(mapping: &ObjectMapping) -> impl Iterator<Item = PropertyName> {
+    mapping
+        .fields
+        .iter()
+        .map(|field| field.property.name.clone())
+        .chain(mapping.matching_properties.iter().cloned())
+        .chain(mapping.selection_properties.iter().cloned())
+}
+
+fn interests(connections: &[Arc<ConnectionRoute>]) -> Vec<Interest> {
+    let mut wanted: BTreeMap<ObjectType, Vec<PropertyName>> = BTreeMap::new();
+    for mapping in connections.iter().flat_map(|connection| &connection.mappings) {
+        wanted.entry(mapping.object_type.clone()).or_default().extend(wanted_properties(mapping));
+        // What is reached through a type is told by that type's associations.
+        if let Some(through) = &mapping.through {
+            wanted.entry(through.clone()).or_default();
+        }
+    }
+    wanted
+        .into_iter()
+        .map(|(object_type, mut properties)| {
+            properties.sort();
+            properties.dedup();
+            Interest { object_type, properties }
+        })
+        .collect()
+}

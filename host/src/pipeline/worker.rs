@@ -1,0 +1,212 @@
+//! Works through the log: what waits becomes one batch, and one transaction.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    apply::apply_changes,
+    prepare::{Prepared, prepare},
+    report::Origin,
+    routing::Routing,
+};
+use crate::{
+    clock::Clock,
+    log::{self, EventLog, Logged, Position},
+    model::Timestamp,
+    plugin::{Fault, Version, Versions},
+    store::{self, Store},
+    telemetry::Metrics,
+};
+
+/// Entries of the log that one transaction takes: enough that its sync costs
+/// little for each, few enough that none waits long for the last.
+const BATCH_ENTRIES_MAX: usize = 256;
+
+/// Bytes of entries that one transaction takes.
+const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How long to wait after a failure, and how much longer after each further.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest wait after a failure.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Why a batch could not be worked on. It is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] log::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The host cannot run plugins.
+    #[error(transparent)]
+    Plugin(#[from] Fault),
+    /// The work itself ended; a defect.
+    #[error("the work ended abruptly")]
+    Ended,
+}
+
+/// The pipeline of one host.
+pub struct Pipeline {
+    store: Arc<Store>,
+    log: Arc<EventLog>,
+    plugins: Arc<Versions>,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    routing: Mutex<Arc<Routing>>,
+    applied: watch::Sender<Position>,
+    changed: watch::Sender<u64>,
+    failing: watch::Sender<bool>,
+}
+
+impl Pipeline {
+    /// A pipeline that has not begun.
+    pub fn new(
+        store: Arc<Store>,
+        log: Arc<EventLog>,
+        plugins: Arc<Versions>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            store,
+            log,
+            plugins,
+            clock,
+            metrics,
+            routing: Mutex::default(),
+            applied: watch::Sender::new(Position(0)),
+            changed: watch::Sender::new(0),
+            failing: watch::Sender::new(false),
+        }
+    }
+
+    /// The place in the log up to which everything is done.
+    pub fn applied(&self) -> watch::Receiver<Position> {
+        self.applied.subscribe()
+    }
+
+    /// Moves whenever something in the store may have changed.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Says that something in the store may have changed.
+    pub fn notify_changed(&self) {
+        self.changed.send_modify(|number| *number = number.wrapping_add(1));
+    }
+
+    /// Whether the last batch could not be worked on.
+    pub fn is_failing(&self) -> bool {
+        *self.failing.borrow()
+    }
+
+    /// The present configuration.
+    pub async fn routing(&self) -> Result<Arc<Routing>, store::Error> {
+        let held = self.routing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = held.configuration;
+        let fresh = self
+            .store
+            .read(move |tx| {
+                // Zero is the configuration of a store that has none.
+                if tx.configuration()? == known { Ok(None) } else { Routing::load(tx).map(Some) }
+            })
+            .await?;
+        let Some(fresh) = fresh.map(Arc::new) else { return Ok(held) };
+        *self.routing.lock().unwrap_or_else(PoisonError::into_inner) = fresh.clone();
+        Ok(fresh)
+    }
+
+    /// Works until it is told to stop; a batch under way is finished first.
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut tail = self.log.tail();
+        let mut pause = RETRY_PAUSE;
+        while !stop.is_cancelled() {
+            match self.step().await {
+                Ok(worked) => {
+                    self.failing.send_replace(false);
+                    pause = RETRY_PAUSE;
+                    if !worked {
+                        tokio::select! {
+                            _ = tail.changed() => {}
+                            () = stop.cancelled() => {}
+                        }
+                    }
+                }
+                Err(Error::Store(store::Error::ConfigurationChanged)) => {}
+                Err(error) => {
+                    self.failing.send_replace(true);
+                    tracing::error!(%error, "a batch could not be applied, and is tried again");
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = stop.cancelled() => {}
+                    }
+                    pause = (pause * 2).min(RETRY_PAUSE_MAX);
+                }
+            }
+        }
+    }
+
+    /// Works on what waits, as one batch. Returns whether there was any.
+    async fn step(&self) -> Result<bool, Error> {
+        let after = self.store.read(|tx| tx.log_position()).await?;
+        let entries = self.log.read(after, BATCH_ENTRIES_MAX, BATCH_BYTES_MAX).await?;
+        let Some(up_to) = entries.last().map(|entry| entry.position) else {
+            self.applied.send_replace(after);
+            return Ok(false);
+        };
+        let routing = self.routing().await?;
+        let plugin = self.plugins.active();
+        let origin = Origin { word: "webhook", plugin: Some(plugin.digest().to_owned()) };
+        let prepared = self.prepare(routing.clone(), plugin, entries).await?;
+        let configuration = routing.configuration;
+        let now = self.clock.now();
+        self.metrics.batch(&prepared);
+        self.store
+            .transact(move |tx| {
+                if tx.configuration()? != configuration {
+                    return Err(store::Error::ConfigurationChanged);
+                }
+                apply(tx, &prepared, &origin, up_to, now)
+            })
+            .await?;
+        self.applied.send_replace(up_to);
+        self.notify_changed();
+        Ok(true)
+    }
+
+    async fn prepare(
+        &self,
+        routing: Arc<Routing>,
+        plugin: Arc<Version>,
+        entries: Vec<Logged>,
+    ) -> Result<Prepared, Error> {
+        tokio::task::spawn_blocking(move || prepare(&routing, &plugin, &entries))
+            .await
+            .map_err(|_| Error::Ended)?
+            .map_err(Error::from)
+    }
+}
+
+fn apply(
+    tx: &store::Tx<'_>,
+    prepared: &Prepared,
+    origin: &Origin,
+    up_to: Position,
+    now: Timestamp,
+) -> Result<(), store::Error> {
+    for told in &prepared.connections {
+        apply_changes(tx, told, origin, now)?;
+    }
+    for what in &prepared.set_aside {
+        tx.set_aside(what, now)?;
+    }
+    tx.set_log_position(up_to)
+}
