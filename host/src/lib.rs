@@ -4,5 +4,6 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod hubspot;
 pub mod model;
 pub mod secrets;
