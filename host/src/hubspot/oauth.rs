@@ -656,7 +656,7 @@ mod tests {
 
     #[test]
     fn a_token_is_renewed_ahead_of_its_end() {
-        let at = |second| Timestamp(second * 1_000);
+        let at = |second: i64| Timestamp(second * 1_000);
         let fresh = |now| freshness(at(0), at(1_800), at(now));
         assert_eq!(fresh(0), Freshness::Fresh);
         assert_eq!(fresh(1_499), Freshness::Fresh);
