@@ -1,0 +1,427 @@
+//! How many calls an account allows: the decisions alone, as functions of what
+//! was seen and of the time that is passed in. `gate.rs` waits by them.
+//!
+//! Sources: HubSpot's usage guidelines (limits, headers, policies) and its
+//! API specifications (which calls have a budget of their own).
+//!
+//! Architecture invariant: HubSpot counts a call at some moment between its
+//! start and its answer, so a call takes its place from its start until one
+//! interval after its end. Whatever the network does, no more calls are counted
+//! in any interval than the share allows.
+
+use std::{collections::VecDeque, time::Duration};
+
+use http::HeaderMap;
+use jiff::tz::TimeZone;
+
+use crate::model::Timestamp;
+
+/// The share of each limit that we use when nothing else is set; the rest is
+/// for the customer's other apps, and for clocks that differ.
+pub const SHARE: f64 = 0.95;
+/// The lowest documented limit (a private app in a Free account), used until an
+/// answer tells the true one.
+const GENERAL_MAX: u32 = 100;
+/// Searches in a second, shared with all apps of the account; no answer tells.
+const SEARCH_MAX: u32 = 5;
+/// Batch calls to associations: 100 in the smallest accounts until an answer
+/// tells more. More than [`ASSOCIATIONS_TOLD_MAX`] is not believed, since
+/// whether answers there speak of this budget or of the general one is not
+/// documented.
+const ASSOCIATIONS_MAX: u32 = 100;
+const ASSOCIATIONS_TOLD_MAX: u32 = 150;
+const TEN_SECONDS: Duration = Duration::from_secs(10);
+const ONE_SECOND: Duration = Duration::from_secs(1);
+/// Limits and intervals beyond these are taken for a mistake.
+const TOLD_MAX: u32 = 10_000;
+const INTERVAL_MAX: Duration = Duration::from_secs(60);
+/// How many times longer than the first a pause may get, when each try after a
+/// pause is refused again.
+const STRIKES_MAX: u32 = 6;
+/// How long a spent day is believed in when the account's time zone is not
+/// known; then one call asks again.
+const DAY_UNKNOWN: Duration = Duration::from_secs(3_600);
+
+/// What a call is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pool {
+    /// All that has no budget of its own.
+    General,
+    /// Searches.
+    Search,
+    /// Batch calls to associations.
+    Associations,
+}
+
+/// Whose turn it is when several wait: the first case first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// A change that just came, or an admin who is waiting.
+    Live,
+    /// A user who just came.
+    Arrival,
+    /// The scan of recent changes.
+    CatchUp,
+    /// The run over all records.
+    FullSync,
+}
+
+impl Priority {
+    /// How many times the day's spare share is left to those who come first.
+    fn reserves(self) -> f64 {
+        match self {
+            Self::Live | Self::Arrival => 1.0,
+            Self::CatchUp => 2.0,
+            Self::FullSync => 3.0,
+        }
+    }
+}
+
+/// The limit that a 429 names (`policyName`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// The day's.
+    Daily,
+    /// The search's.
+    Secondly,
+    /// `TEN_SECONDLY_ROLLING`, and whatever else.
+    Other,
+}
+
+impl Policy {
+    /// By HubSpot's name.
+    pub fn named(name: Option<&str>) -> Self {
+        match name {
+            Some("DAILY") => Self::Daily,
+            Some("SECONDLY") => Self::Secondly,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What an answer's headers say of the limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rates {
+    /// The limit, what is left of it, and the interval it is for.
+    pub window: Option<(u32, u32, Duration)>,
+    /// The day's limit and what is left of it; not sent to OAuth apps.
+    pub day: Option<(u32, u32)>,
+}
+
+impl Rates {
+    /// Reads `X-HubSpot-RateLimit-*`; what makes no sense is left out.
+    pub fn read(headers: &HeaderMap) -> Self {
+        let number =
+            |name| -> Option<u32> { headers.get(name)?.to_str().ok()?.trim().parse().ok() };
+        let max = number("x-hubspot-ratelimit-max").filter(|max| (1..=TOLD_MAX).contains(max));
+        let interval = number("x-hubspot-ratelimit-interval-milliseconds")
+            .map(|milliseconds| Duration::from_millis(milliseconds.into()))
+            .filter(|interval| (ONE_SECOND..=INTERVAL_MAX).contains(interval));
+        let left = number("x-hubspot-ratelimit-remaining");
+        let window = match (max, left, interval) {
+            (Some(max), Some(left), Some(interval)) => Some((max, left, interval)),
+            _ => None,
+        };
+        let daily = number("x-hubspot-ratelimit-daily").filter(|max| *max > 0);
+        let daily_left = number("x-hubspot-ratelimit-daily-remaining");
+        Self {
+            window,
+            day: daily.zip(daily_left),
+        }
+    }
+}
+
+/// Whether a call may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Now.
+    Go,
+    /// Not before this moment, or before a call ends when there is none.
+    Wait(Option<Timestamp>),
+    /// Not before this moment, because the day's calls are spent.
+    DaySpent(Timestamp),
+}
+
+/// What is used of a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Calls counted, others' as far as we know of them.
+    pub used: u32,
+    /// Calls that we allow ourselves.
+    pub allowed: u32,
+    /// When nothing of it is used any more.
+    pub resets_at: Timestamp,
+}
+
+/// What is known of an account's limits.
+#[derive(Debug)]
+pub struct Ledger {
+    share: f64,
+    general: Window,
+    search: Window,
+    associations: Window,
+    zone: Option<TimeZone>,
+}
+
+impl Ledger {
+    /// Of an account not yet heard of, using at most `share` (0 to 1) of each
+    /// limit.
+    pub fn new(share: f64) -> Self {
+        Self {
+            share: share.clamp(0.0, 1.0),
+            general: Window::new(GENERAL_MAX, TEN_SECONDS),
+            search: Window::new(SEARCH_MAX, ONE_SECOND),
+            associations: Window::new(ASSOCIATIONS_MAX, TEN_SECONDS),
+            zone: None,
+        }
+    }
+
+    /// The account's time zone: its day starts at midnight there.
+    pub fn set_zone(&mut self, zone: TimeZone) {
+        self.zone = Some(zone);
+    }
+
+    fn window(&mut self, pool: Pool) -> &mut Window {
+        match pool {
+            Pool::General => &mut self.general,
+            Pool::Search => &mut self.search,
+            Pool::Associations => &mut self.associations,
+        }
+    }
+
+    /// Whether a call of this priority may start now.
+    pub fn check(&mut self, pool: Pool, priority: Priority, now: Timestamp) -> Verdict {
+        let share = self.share;
+        self.window(pool).check(share, priority, now)
+    }
+
+    /// A call starts.
+    pub fn start(&mut self, pool: Pool) {
+        let window = self.window(pool);
+        window.in_flight += 1;
+        if let Some(day) = &mut window.day {
+            day.left = day.left.saturating_sub(1);
+        }
+    }
+
+    /// A call that was started has ended; `rates` of its answer, if one came.
+    pub fn finish(&mut self, pool: Pool, rates: Option<&Rates>, now: Timestamp) {
+        let day_ends_at = self.day_ends_at(now);
+        let window = self.window(pool);
+        window.settle(now);
+        window.in_flight = window.in_flight.saturating_sub(1);
+        window.recent.push_back(now);
+        let Some(rates) = rates else { return };
+        // Search tells nothing; what comes there is not its own.
+        if let Some((max, left, interval)) = rates.window.filter(|_| pool != Pool::Search) {
+            window.max = match pool {
+                Pool::Associations => max.min(ASSOCIATIONS_TOLD_MAX),
+                _ => max,
+            };
+            window.interval = interval;
+            let ours = window.ours();
+            let others = max.saturating_sub(left).saturating_sub(ours);
+            window.others = Some((others, now.plus(interval)));
+        }
+        if let Some((max, left)) = rates.day {
+            window.day = Some(Day {
+                max,
+                left,
+                ends_at: day_ends_at,
+            });
+        }
+    }
+
+    /// An answer was no 429: pauses start small again.
+    pub fn accepted(&mut self, pool: Pool, now: Timestamp) {
+        let window = self.window(pool);
+        if now >= window.paused_until {
+            window.strikes = 0;
+        }
+    }
+
+    /// A call was answered 429. Gives the moment from which calls may be made
+    /// again; `random` lies in 0.0 to 1.0.
+    pub fn refused(
+        &mut self,
+        pool: Pool,
+        policy: Policy,
+        retry_after: Option<Duration>,
+        random: f64,
+        now: Timestamp,
+    ) -> Timestamp {
+        let day_ends_at = self.day_ends_at(now);
+        let window = self.window(pool);
+        if policy == Policy::Daily {
+            let ends_at = retry_after.map_or(day_ends_at, |wait| now.plus(wait));
+            let max = window.day.map_or(0, |day| day.max);
+            window.day = Some(Day {
+                max,
+                left: 0,
+                ends_at,
+            });
+            return ends_at;
+        }
+        // The calls that were under way with the first refused one are refused
+        // with it, and are no further strikes.
+        if now >= window.paused_until {
+            window.strikes = (window.strikes + 1).min(STRIKES_MAX);
+        }
+        let base = match policy {
+            Policy::Secondly => ONE_SECOND,
+            _ => window.interval,
+        };
+        let wait = retry_after.unwrap_or(base * window.strikes.max(1));
+        let jitter = (wait / 10).min(ONE_SECOND).mul_f64(random.clamp(0.0, 1.0));
+        window.pause(now.plus(wait + jitter));
+        window.paused_until
+    }
+
+    /// No call may be made before this moment: the account is being moved.
+    pub fn pause(&mut self, until: Timestamp) {
+        for pool in [Pool::General, Pool::Search, Pool::Associations] {
+            self.window(pool).pause(until);
+        }
+    }
+
+    /// What is used of the general limit, and of the day's where one is told.
+    pub fn usage(&mut self, now: Timestamp) -> (Usage, Option<Usage>) {
+        let share = self.share;
+        let window = self.window(Pool::General);
+        window.settle(now);
+        let busy = window
+            .recent
+            .back()
+            .map_or(now, |end| end.plus(window.interval));
+        let general = Usage {
+            used: window.ours() + window.others(now),
+            allowed: window.allowed(share),
+            resets_at: busy.max(window.paused_until).max(now),
+        };
+        let day = window.day.filter(|day| now < day.ends_at).map(|day| Usage {
+            used: day.max.saturating_sub(day.left),
+            allowed: day.max.saturating_sub(day.reserve(share, Priority::Live)),
+            resets_at: day.ends_at,
+        });
+        (general, day)
+    }
+
+    fn day_ends_at(&self, now: Timestamp) -> Timestamp {
+        let midnight = self.zone.as_ref().and_then(|zone| {
+            let moment = jiff::Timestamp::from_millisecond(now.0).ok()?;
+            let today = moment.to_zoned_datetime(zone.clone());
+            let next = today.tomorrow().ok()?.start_of_day().ok()?;
+            Some(Timestamp(next.timestamp().as_millisecond()))
+        });
+        midnight.unwrap_or(now.plus(DAY_UNKNOWN))
+    }
+}
+
+/// One rolling window.
+#[derive(Debug)]
+struct Window {
+    max: u32,
+    interval: Duration,
+    in_flight: u32,
+    /// When calls ended that still count, oldest first.
+    recent: VecDeque<Timestamp>,
+    /// Calls of other apps that the last answer counted, and until when they
+    /// may count.
+    others: Option<(u32, Timestamp)>,
+    paused_until: Timestamp,
+    strikes: u32,
+    day: Option<Day>,
+}
+
+/// What is left of a day.
+#[derive(Clone, Copy, Debug)]
+struct Day {
+    max: u32,
+    left: u32,
+    ends_at: Timestamp,
+}
+
+impl Day {
+    fn reserve(&self, share: f64, priority: Priority) -> u32 {
+        // Both factors are small and positive; the cast cuts the fraction off.
+        (f64::from(self.max) * (1.0 - share) * priority.reserves()) as u32
+    }
+}
+
+impl Window {
+    fn new(max: u32, interval: Duration) -> Self {
+        Self {
+            max,
+            interval,
+            in_flight: 0,
+            recent: VecDeque::new(),
+            others: None,
+            paused_until: Timestamp(0),
+            strikes: 0,
+            day: None,
+        }
+    }
+
+    /// Forgets what counts no more.
+    fn settle(&mut self, now: Timestamp) {
+        // A clock that was set back must not keep calls counted for hours.
+        for end in self.recent.iter_mut().rev().take_while(|end| **end > now) {
+            *end = now;
+        }
+        // Stamps are cut to milliseconds, so the last one still counts.
+        while self
+            .recent
+            .front()
+            .is_some_and(|end| end.plus(self.interval) < now)
+        {
+            self.recent.pop_front();
+        }
+    }
+
+    fn ours(&self) -> u32 {
+        let recent = u32::try_from(self.recent.len()).unwrap_or(u32::MAX);
+        self.in_flight.saturating_add(recent)
+    }
+
+    fn others(&self, now: Timestamp) -> u32 {
+        match self.others {
+            Some((calls, until)) if now <= until => calls,
+            _ => 0,
+        }
+    }
+
+    fn allowed(&self, share: f64) -> u32 {
+        // At least one, else a small limit would mean none at all.
+        ((f64::from(self.max) * share) as u32).max(1)
+    }
+
+    fn pause(&mut self, until: Timestamp) {
+        self.paused_until = self.paused_until.max(until);
+    }
+
+    fn check(&mut self, share: f64, priority: Priority, now: Timestamp) -> Verdict {
+        self.settle(now);
+        if let Some(day) = self.day {
+            if now >= day.ends_at {
+                self.day = None;
+            } else if day.left <= day.reserve(share, priority) {
+                return Verdict::DaySpent(day.ends_at);
+            }
+        }
+        if now < self.paused_until {
+            return Verdict::Wait(Some(self.paused_until));
+        }
+        let others = self.others(now);
+        if self.ours().saturating_add(others) < self.allowed(share) {
+            return Verdict::Go;
+        }
+        let oldest = self.recent.front().map(|end| end.plus(self.interval));
+        let theirs = self.others.filter(|_| others > 0).map(|(_, until)| until);
+        let next = [oldest, theirs].into_iter().flatten().min();
+        Verdict::Wait(next.map(|moment| moment.plus(Duration::from_millis(1))))
+    }
+}
+
+#[cfg(test)]
+#[path = "budget_tests.rs"]
+mod tests;

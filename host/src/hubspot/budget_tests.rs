@@ -1,0 +1,232 @@
+//! The budget against a counter that counts as HubSpot does.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const NOW: Timestamp = Timestamp(1_790_000_000_000);
+
+fn after(milliseconds: u64) -> Timestamp {
+    NOW.plus(Duration::from_millis(milliseconds))
+}
+
+fn told(max: u32, left: u32) -> Rates {
+    Rates {
+        window: Some((max, left, TEN_SECONDS)),
+        day: None,
+    }
+}
+
+/// Makes as many calls as may be made at once.
+fn burst(ledger: &mut Ledger, pool: Pool, now: Timestamp) -> u32 {
+    let mut calls = 0;
+    while ledger.check(pool, Priority::FullSync, now) == Verdict::Go {
+        ledger.start(pool);
+        calls += 1;
+    }
+    calls
+}
+
+#[test]
+fn the_share_of_the_lowest_limit_is_used_until_an_answer_tells_more() {
+    let mut ledger = Ledger::new(SHARE);
+    assert_eq!(burst(&mut ledger, Pool::General, NOW), 95);
+    assert_eq!(burst(&mut ledger, Pool::Search, NOW), 4);
+    assert_eq!(burst(&mut ledger, Pool::Associations, NOW), 95);
+    let check = ledger.check(Pool::General, Priority::Live, NOW);
+    assert_eq!(check, Verdict::Wait(None));
+    ledger.finish(Pool::General, Some(&told(190, 95)), NOW);
+    assert_eq!(burst(&mut ledger, Pool::General, NOW), 180 - 95);
+}
+
+#[test]
+fn a_place_is_free_again_one_interval_after_the_call_ended() {
+    let mut ledger = Ledger::new(SHARE);
+    let calls = burst(&mut ledger, Pool::Search, NOW);
+    for _ in 0..calls {
+        ledger.finish(Pool::Search, None, after(400));
+    }
+    let check = |ledger: &mut Ledger, at| ledger.check(Pool::Search, Priority::Live, after(at));
+    assert_eq!(check(&mut ledger, 1_400), Verdict::Wait(Some(after(1_401))));
+    assert_eq!(check(&mut ledger, 1_401), Verdict::Go);
+}
+
+#[test]
+fn what_other_apps_use_is_left_to_them() {
+    let mut ledger = Ledger::new(SHARE);
+    ledger.start(Pool::General);
+    ledger.finish(Pool::General, Some(&told(100, 29)), NOW);
+    // 71 are counted, one of them ours; 95 are allowed.
+    assert_eq!(burst(&mut ledger, Pool::General, after(1)), 95 - 71);
+    assert_eq!(
+        ledger.check(Pool::General, Priority::Live, after(1)),
+        Verdict::Wait(Some(after(10_001)))
+    );
+    assert_eq!(burst(&mut ledger, Pool::General, after(10_001)), 71);
+}
+
+#[test]
+fn a_429_pauses_its_pool_alone_longer_each_time_until_one_is_answered() {
+    let mut ledger = Ledger::new(SHARE);
+    let refuse =
+        |ledger: &mut Ledger, now| ledger.refused(Pool::General, Policy::Other, None, 0.0, now);
+    let first = refuse(&mut ledger, NOW);
+    assert_eq!(first, after(10_000));
+    // Those under way at the same time are no second strike.
+    assert_eq!(refuse(&mut ledger, after(5)), after(10_005));
+    let check = ledger.check(Pool::General, Priority::Live, after(10_004));
+    assert_eq!(check, Verdict::Wait(Some(after(10_005))));
+    assert_eq!(ledger.check(Pool::Search, Priority::Live, NOW), Verdict::Go);
+    assert_eq!(refuse(&mut ledger, after(10_005)), after(30_005));
+    ledger.accepted(Pool::General, after(40_000));
+    assert_eq!(refuse(&mut ledger, after(40_000)), after(50_000));
+}
+
+#[test]
+fn a_429_is_waited_out_as_told_and_with_jitter() {
+    let mut ledger = Ledger::new(SHARE);
+    let told = Some(Duration::from_secs(3));
+    let until = ledger.refused(Pool::Search, Policy::Secondly, told, 1.0, NOW);
+    assert_eq!(until, after(3_300));
+    let mut ledger = Ledger::new(SHARE);
+    let until = ledger.refused(Pool::Search, Policy::Secondly, None, 0.5, NOW);
+    assert_eq!(until, after(1_050));
+}
+
+#[test]
+fn a_spent_day_lasts_until_midnight_in_the_accounts_zone() {
+    let mut ledger = Ledger::new(SHARE);
+    ledger.set_zone(TimeZone::get("America/New_York").expect("zone"));
+    // 2026-09-21T14:13:20Z is 10:13:20 there.
+    let midnight = "2026-09-22T04:00:00Z".parse::<jiff::Timestamp>();
+    let midnight = Timestamp(midnight.expect("moment").as_millisecond());
+    let until = ledger.refused(Pool::General, Policy::Daily, None, 0.5, NOW);
+    assert_eq!(until, midnight);
+    let mut check = |now| ledger.check(Pool::General, Priority::Live, now);
+    assert_eq!(check(after(60_000)), Verdict::DaySpent(midnight));
+    assert_eq!(check(midnight), Verdict::Go);
+}
+
+#[test]
+fn full_syncs_leave_more_of_the_day_than_live_reads() {
+    let mut ledger = Ledger::new(SHARE);
+    let rates = |left| Rates {
+        window: None,
+        day: Some((1_000, left)),
+    };
+    let mut at = |left, priority| {
+        ledger.start(Pool::General);
+        ledger.finish(Pool::General, Some(&rates(left)), NOW);
+        ledger.check(Pool::General, priority, NOW) == Verdict::Go
+    };
+    assert!(at(151, Priority::FullSync));
+    assert!(!at(150, Priority::FullSync));
+    assert!(at(101, Priority::CatchUp));
+    assert!(!at(100, Priority::CatchUp));
+    assert!(at(51, Priority::Live));
+    assert!(!at(50, Priority::Live));
+}
+
+#[test]
+fn a_clock_that_is_set_back_holds_no_call_for_long() {
+    let mut ledger = Ledger::new(SHARE);
+    for _ in 0..burst(&mut ledger, Pool::General, after(7_200_000)) {
+        ledger.finish(Pool::General, None, after(7_200_000));
+    }
+    let check = ledger.check(Pool::General, Priority::Live, NOW);
+    assert_eq!(check, Verdict::Wait(Some(after(10_001))));
+}
+
+#[test]
+fn headers_that_make_no_sense_are_left_out() {
+    let read = |max: &str, left: &str, interval: &str| {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("x-hubspot-ratelimit-max", max),
+            ("x-hubspot-ratelimit-remaining", left),
+            ("x-hubspot-ratelimit-interval-milliseconds", interval),
+        ] {
+            headers.insert(name, value.parse().expect("value"));
+        }
+        Rates::read(&headers).window
+    };
+    assert_eq!(read("190", "189", "10000"), Some((190, 189, TEN_SECONDS)));
+    for (max, left, interval) in [
+        ("0", "0", "10000"),
+        ("4000000000", "1", "10000"),
+        ("-1", "1", "10000"),
+        ("190", "many", "10000"),
+        ("190", "189", "1"),
+        ("190", "189", "86400000"),
+    ] {
+        assert_eq!(read(max, left, interval), None);
+    }
+    assert_eq!(Rates::read(&HeaderMap::new()), Rates::default());
+}
+
+/// One call of the simulated network.
+#[derive(Clone, Debug)]
+struct Trip {
+    /// How long after the one before it is wished for.
+    gap: u64,
+    /// How long it takes to reach the counter, and to come back.
+    there: u64,
+    back: u64,
+}
+
+fn trips() -> impl Strategy<Value = Vec<Trip>> {
+    let trip = (0..200_u64, 0..3_000_u64, 0..3_000_u64);
+    let trip = trip.prop_map(|(gap, there, back)| Trip { gap, there, back });
+    prop::collection::vec(trip, 1..300)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whenever calls are wished for and however long they take, HubSpot's
+    /// counter never counts more of them in any interval than the share.
+    #[test]
+    fn no_interval_ever_counts_more_than_the_share(trips in trips(), max in 4..30_u32, share in 0.3..1.0_f64) {
+        let mut ledger = Ledger::new(share);
+        let rates = told(max, max);
+        ledger.start(Pool::General);
+        ledger.finish(Pool::General, Some(&rates), NOW.minus(TEN_SECONDS * 2));
+        let allowed = ((f64::from(max) * share) as usize).max(1);
+        let mut wished = NOW;
+        let mut now = NOW;
+        let mut under_way: Vec<Timestamp> = Vec::new();
+        let mut counted: Vec<Timestamp> = Vec::new();
+        for trip in trips {
+            wished = wished.plus(Duration::from_millis(trip.gap));
+            now = now.max(wished);
+            loop {
+                under_way.sort();
+                while under_way.first().is_some_and(|end| *end <= now) {
+                    ledger.finish(Pool::General, Some(&rates), under_way.remove(0));
+                }
+                match ledger.check(Pool::General, Priority::Live, now) {
+                    Verdict::Go => break,
+                    Verdict::Wait(until) => {
+                        let end = under_way.first().copied();
+                        let next = [until, end].into_iter().flatten().min();
+                        // A wait always ends.
+                        let next = next.expect("something to wait for");
+                        prop_assert!(next > now);
+                        now = next;
+                    }
+                    Verdict::DaySpent(_) => prop_assert!(false, "no day is told"),
+                }
+            }
+            ledger.start(Pool::General);
+            let reached = now.plus(Duration::from_millis(trip.there));
+            counted.push(reached);
+            under_way.push(reached.plus(Duration::from_millis(trip.back)));
+        }
+        counted.sort();
+        for (index, start) in counted.iter().enumerate() {
+            let end = start.plus(TEN_SECONDS);
+            let calls = counted[index..].iter().take_while(|at| **at <= end).count();
+            prop_assert!(calls <= allowed, "{calls} calls where {allowed} are allowed");
+        }
+    }
+}

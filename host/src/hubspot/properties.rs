@@ -1,0 +1,122 @@
+//! Definitions of properties (HubSpot: properties guide).
+
+use http::Method;
+use serde::{Deserialize, Serialize};
+
+use super::{API_VERSION, Caller, Client, Error, Pool, objects::segment, transport::Call};
+use crate::model::{ObjectType, PropertyName};
+
+/// A property of an object type, as the account defines it. One that needs a
+/// scope for sensitive data is not among those that are listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all(deserialize = "camelCase"))]
+pub struct Property {
+    /// HubSpot's internal name.
+    pub name: PropertyName,
+    /// What people read.
+    pub label: String,
+    /// What it is for.
+    #[serde(default)]
+    pub description: String,
+    /// HubSpot's word for its type: `string`, `number`, `bool`, `enumeration`,
+    /// `date`, `datetime`, `json`, `object_coordinates`.
+    #[serde(rename(deserialize = "type"))]
+    pub property_type: String,
+    /// HubSpot's word for how it is entered: `text`, `checkbox`, `select`, …
+    #[serde(default)]
+    pub field_type: String,
+    /// The group it is shown in.
+    #[serde(default, rename(deserialize = "groupName"))]
+    pub group: String,
+    /// Its choices.
+    #[serde(default)]
+    pub options: Vec<PropertyOption>,
+    /// Whether its choices are kept elsewhere, such as owners.
+    #[serde(default)]
+    pub external_options: bool,
+    /// Whether HubSpot computes it: it changes without a stamp.
+    #[serde(default)]
+    pub calculated: bool,
+    /// HubSpot's word for how sensitive it is; none where it does not say.
+    #[serde(default)]
+    pub data_sensitivity: Option<String>,
+    /// Whether no two records have the same value, so that records can be read
+    /// by it.
+    #[serde(default, rename(deserialize = "hasUniqueValue"))]
+    pub unique: bool,
+    /// Whether people don't see it.
+    #[serde(default)]
+    pub hidden: bool,
+    /// Whether HubSpot made it.
+    #[serde(default)]
+    pub hubspot_defined: bool,
+    /// Whether it is archived.
+    #[serde(default)]
+    pub archived: bool,
+    /// Its place among others; negative ones come last.
+    #[serde(default = "no_place")]
+    pub display_order: i64,
+}
+
+impl Property {
+    /// Whether its values are sensitive data, which HubSpot hides from us.
+    pub fn is_sensitive(&self) -> bool {
+        self.data_sensitivity
+            .as_deref()
+            .is_some_and(|word| word != "non_sensitive")
+    }
+}
+
+/// A choice of a property.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all(deserialize = "camelCase"))]
+pub struct PropertyOption {
+    /// What people read.
+    pub label: String,
+    /// The internal value.
+    pub value: String,
+    /// Whether people don't see it.
+    #[serde(default)]
+    pub hidden: bool,
+    /// Its place among others; negative ones come last.
+    #[serde(default = "no_place")]
+    pub display_order: i64,
+}
+
+fn no_place() -> i64 {
+    -1
+}
+
+#[derive(Deserialize)]
+struct PageWire {
+    results: Vec<Property>,
+}
+
+impl Client {
+    /// All properties of an object type that are not archived; HubSpot gives
+    /// them in one page.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`].
+    pub async fn properties(
+        &self,
+        caller: &Caller,
+        object_type: &ObjectType,
+    ) -> Result<Vec<Property>, Error> {
+        let name = "properties";
+        let call = Call {
+            name,
+            method: Method::GET,
+            path: format!(
+                "/crm/properties/{API_VERSION}/{}?archived=false",
+                segment(object_type)?
+            ),
+            json: None,
+            pool: Pool::General,
+            may_miss_all: false,
+        };
+        let page: PageWire = self.call(caller, &call).await?.decode(name)?;
+        Ok(page.results)
+    }
+}

@@ -1,0 +1,207 @@
+//! One call: its turn, its attempts, its answer's bytes.
+
+use std::sync::PoisonError;
+
+use bytes::{Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderValue, Method, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE, DATE},
+};
+
+use super::{
+    Caller, Client, Error, Pool, Region,
+    budget::{Policy, Rates},
+    error::{self, Body, classify, parse_http_date},
+    retry::backoff,
+};
+use crate::model::Timestamp;
+
+/// The header of a request with its access token.
+const BEARER: &str = "Bearer ";
+
+/// A call to an account's API; all of ours may be repeated without harm.
+pub(super) struct Call {
+    /// Its name in logs and errors.
+    pub(super) name: &'static str,
+    pub(super) method: Method,
+    /// From the first slash on, encoded.
+    pub(super) path: String,
+    pub(super) json: Option<Bytes>,
+    pub(super) pool: Pool,
+    /// Whether a 404 may say that none of the things asked for exists.
+    pub(super) may_miss_all: bool,
+}
+
+/// An answer that is a success, or the 404 that was asked for.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) body: Bytes,
+    /// When the call was sent, by our clock.
+    pub(super) begun_at: Timestamp,
+    /// When HubSpot answered, by its clock; by ours if it doesn't say.
+    pub(super) answered_at: Timestamp,
+}
+
+/// An answer of any kind.
+pub(super) struct Raw {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Client {
+    /// Makes a call in its turn, and again where that may help.
+    pub(super) async fn call(&self, caller: &Caller, call: &Call) -> Result<Reply, Error> {
+        let mut region = self.region_of(caller);
+        let mut rerouted = false;
+        let mut attempt = 1;
+        loop {
+            let error = match self.attempt(caller, call, region.as_ref()).await {
+                Ok(reply) => return Ok(reply),
+                Err(Error::WrongRegion(right)) if !rerouted && region.as_ref() != Some(&right) => {
+                    tracing::info!(account = %caller.account, region = %right, "HubSpot hosts the account in another region");
+                    self.learn_region(caller, right.clone());
+                    region = Some(right);
+                    rerouted = true;
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let now = self.inner.clock.now();
+            let Some(wait) = backoff(attempt, &error, now, rand::random()) else {
+                return Err(error);
+            };
+            tracing::debug!(account = %caller.account, call = call.name, attempt, %error, "a call to HubSpot is made again");
+            self.inner.clock.sleep(wait).await;
+            attempt += 1;
+        }
+    }
+
+    async fn attempt(
+        &self,
+        caller: &Caller,
+        call: &Call,
+        region: Option<&Region>,
+    ) -> Result<Reply, Error> {
+        let inner = &*self.inner;
+        let budget = inner.budgets.of(&caller.account);
+        let permit = budget.acquire(call.pool, caller.priority).await?;
+        let begun_at = inner.clock.now();
+        let url = inner.config.api.of(region, &call.path);
+        let mut request = inner
+            .http
+            .request(call.method.clone(), url)
+            .header(AUTHORIZATION, bearer(caller)?);
+        if let Some(json) = &call.json {
+            request = request
+                .header(CONTENT_TYPE, "application/json")
+                .body(json.clone());
+        }
+        // The permit counts on when there is no answer: HubSpot may have counted.
+        let response = request.send().await.map_err(transport)?;
+        let now = inner.clock.now();
+        let status = response.status();
+        let rates = Rates::read(response.headers());
+        tracing::debug!(account = %caller.account, call = call.name, status = status.as_u16(), milliseconds = now.since(begun_at).as_millis() as u64, "HubSpot answered");
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            let raw = self.read(response).await;
+            let policy = raw.as_ref().map_or(Policy::Other, |raw| {
+                Policy::named(Body::read(&raw.body).policy_name())
+            });
+            let told = raw
+                .as_ref()
+                .ok()
+                .and_then(|raw| error::retry_after(&raw.headers, now));
+            let retry_at = permit.refused(&rates, policy, told, rand::random());
+            return Err(Error::RateLimited {
+                retry_at,
+                daily: policy == Policy::Daily,
+            });
+        }
+        permit.answered(&rates);
+        let answered_at = response
+            .headers()
+            .get(DATE)
+            .and_then(|date| parse_http_date(date.to_str().ok()?))
+            .unwrap_or(now);
+        let raw = self.read(response).await?;
+        if status.is_success() || (call.may_miss_all && is_all_missing(&raw)) {
+            return Ok(Reply {
+                status,
+                body: raw.body,
+                begun_at,
+                answered_at,
+            });
+        }
+        let error = classify(status, &raw.headers, &Body::read(&raw.body), now);
+        if let Error::Unavailable {
+            status: 477,
+            retry_at: Some(retry_at),
+        } = error
+        {
+            budget.pause(retry_at);
+        }
+        Err(error)
+    }
+
+    /// Reads an answer to its end, or to the most that is read.
+    pub(super) async fn read(&self, mut response: reqwest::Response) -> Result<Raw, Error> {
+        let bytes_max = self.inner.config.answer_bytes_max;
+        let status = response.status();
+        let headers = std::mem::take(response.headers_mut());
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(transport)? {
+            if body.len() + chunk.len() > bytes_max {
+                return Err(Error::TooLarge { bytes_max });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Raw {
+            status,
+            headers,
+            body: body.freeze(),
+        })
+    }
+
+    /// Posts a form to one of the OAuth calls, which belong to no account.
+    pub(super) async fn post_form(&self, path: &str, form: &[(&str, &str)]) -> Result<Raw, Error> {
+        let url = self.inner.config.api.of(None, path);
+        let request = self.inner.http.post(url).form(form);
+        let response = request.send().await.map_err(transport)?;
+        self.read(response).await
+    }
+
+    fn region_of(&self, caller: &Caller) -> Option<Region> {
+        let regions = self.inner.regions.lock();
+        let regions = regions.unwrap_or_else(PoisonError::into_inner);
+        let learnt = regions.get(&caller.account);
+        learnt.or(caller.region.as_ref()).cloned()
+    }
+
+    fn learn_region(&self, caller: &Caller, region: Region) {
+        let regions = self.inner.regions.lock();
+        let mut regions = regions.unwrap_or_else(PoisonError::into_inner);
+        regions.insert(caller.account.clone(), region);
+    }
+}
+
+/// Whether a 404 speaks of the things asked for. A path that HubSpot no longer
+/// serves is a 404 too, and must never read as "all of them are gone".
+fn is_all_missing(raw: &Raw) -> bool {
+    let body = Body::read(&raw.body);
+    raw.status == StatusCode::NOT_FOUND
+        && body.is_error()
+        && body.category() == Some("OBJECT_NOT_FOUND")
+}
+
+fn bearer(caller: &Caller) -> Result<HeaderValue, Error> {
+    let text = zeroize::Zeroizing::new(format!("{BEARER}{}", caller.token.expose()));
+    let mut value = HeaderValue::from_str(&text).map_err(|_| Error::Unauthorized)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Addresses hold no secret, but are of no use in an error either.
+fn transport(error: reqwest::Error) -> Error {
+    Error::Transport(error.without_url())
+}
