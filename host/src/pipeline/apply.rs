@@ -23,27 +23,37 @@ pub fn apply_changes(
 ) -> Result<(), store::Error> {
     let route = &*told.route;
     let mut feeder = Feeder::new(tx, route, now);
-    feeder.report.count("received", i64::try_from(told.changes.len()).unwrap_or(i64::MAX));
+    feeder.report.count(
+        "received",
+        i64::try_from(told.changes.len()).unwrap_or(i64::MAX),
+    );
 
     // Record by record, so that each is looked up once and its pages are
     // touched together.
     let mut records: HashMap<(&ObjectType, &RecordId), Vec<&Told>> = HashMap::new();
     for change in &told.changes {
-        records.entry((&change.object_type, &change.record)).or_default().push(change);
+        records
+            .entry((&change.object_type, &change.record))
+            .or_default()
+            .push(change);
     }
     let mut records: Vec<_> = records.into_iter().collect();
     records.sort_by_key(|((object_type, record), _)| {
         (*object_type, record.as_str().len(), record.as_str())
     });
     let held = tx.find_records(
-        records.iter().map(|((object_type, record), _)| (route.id, *object_type, *record)),
+        records
+            .iter()
+            .map(|((object_type, record), _)| (route.id, *object_type, *record)),
     )?;
     for (((object_type, record), changes), mut held) in records.into_iter().zip(held) {
         let mut report = RecordReport::default();
         for change in changes {
             apply_change(&mut feeder, change, &mut held, &mut report)?;
         }
-        feeder.report.record(origin, object_type, record, report, now);
+        feeder
+            .report
+            .record(origin, object_type, record, report, now);
     }
     tx.set_last_delivery(route.id, told.received_at)?;
     feeder.finish()?.save(tx, route.id, now)
@@ -55,8 +65,17 @@ fn apply_change(
     held: &mut Option<RecordState>,
     report: &mut RecordReport,
 ) -> Result<(), store::Error> {
-    let Told { object_type, record, occurred_at, kind, .. } = change;
-    let through = feeder.route.mapping(object_type).is_some_and(|(_, m)| m.through.is_some());
+    let Told {
+        object_type,
+        record,
+        occurred_at,
+        kind,
+        ..
+    } = change;
+    let through = feeder
+        .route
+        .mapping(object_type)
+        .is_some_and(|(_, m)| m.through.is_some());
     match plan(held.as_ref(), kind, *occurred_at, change.matching, through) {
         Step::Skip(skip) => report.reason(skip.as_str()),
         Step::Read => {
@@ -90,7 +109,12 @@ fn apply_change(
         Step::ReadAssociations => {
             if let ChangeKind::AssociationChanged(association) = kind {
                 report.read();
-                feeder.read_associations(object_type, record, &association.to_type, *occurred_at)?;
+                feeder.read_associations(
+                    object_type,
+                    record,
+                    &association.to_type,
+                    *occurred_at,
+                )?;
             }
         }
     }
@@ -106,7 +130,10 @@ fn write(
     let (Some(state), ChangeKind::PropertyChanged(text)) = (held.as_mut(), &change.kind) else {
         return Ok(());
     };
-    let version = Version { stamp: change.occurred_at, sequence: 0 };
+    let version = Version {
+        stamp: change.occurred_at,
+        sequence: 0,
+    };
     let texts: Vec<_> = change
         .outcomes
         .iter()
@@ -160,7 +187,10 @@ fn erase(
     let route = feeder.route;
     let mut associated = Vec::new();
     for (_, through) in route.mappings_through(object_type) {
-        for (key, record) in feeder.tx.associated_records(state.key, &through.object_type)? {
+        for (key, record) in feeder
+            .tx
+            .associated_records(state.key, &through.object_type)?
+        {
             associated.push((&through.object_type, key, record));
         }
     }

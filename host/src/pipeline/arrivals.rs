@@ -11,19 +11,16 @@ use super::{
     routing::ConnectionRoute,
 };
 use crate::{
-    model::{
-        KeyKind, ProjectId, Timestamp, UserId, UserIdentifier, Value, VariableId,
-    },
+    model::{KeyKind, ProjectId, Timestamp, UserId, UserIdentifier, Value, VariableId},
     secrets::Keys,
-    store::{
-        self, Tx,
-        users::User,
-        variables::Variable,
-    },
+    store::{self, Tx, users::User, variables::Variable},
 };
 
 /// Where arrivals come from, in the activity list.
-const ORIGIN: Origin = Origin { word: "arrival", plugin: None };
+const ORIGIN: Origin = Origin {
+    word: "arrival",
+    plugin: None,
+};
 
 /// A user to be written.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -81,7 +78,13 @@ impl<'t, 'c> Arrivals<'t, 'c> {
                 routes.push(ConnectionRoute::load(tx, connection.id, project, account)?);
             }
         }
-        Ok(Self { tx, keys, project, routes, now })
+        Ok(Self {
+            tx,
+            keys,
+            project,
+            routes,
+            now,
+        })
     }
 
     /// Writes a user: who has the external id, else who has the e-mail address,
@@ -105,17 +108,30 @@ impl<'t, 'c> Arrivals<'t, 'c> {
             }
         }
         for (variable, value) in &item.variables {
-            self.tx.set_jimo_value(user.id, *variable, value.as_ref(), self.now)?;
+            self.tx
+                .set_jimo_value(user.id, *variable, value.as_ref(), self.now)?;
         }
         self.identify(user.id, UserIdentifier::Email, user.email.as_deref())?;
-        self.identify(user.id, UserIdentifier::ExternalId, user.external_id.as_deref())?;
+        self.identify(
+            user.id,
+            UserIdentifier::ExternalId,
+            user.external_id.as_deref(),
+        )?;
         for (variable, value) in &item.variables {
             if self.is_matched(*variable) {
                 let text = value.as_ref().and_then(key_text);
-                self.identify(user.id, UserIdentifier::Variable(*variable), text.as_deref())?;
+                self.identify(
+                    user.id,
+                    UserIdentifier::Variable(*variable),
+                    text.as_deref(),
+                )?;
             }
         }
-        Ok(Ok(if created { Written::Created(user) } else { Written::Updated(user) }))
+        Ok(Ok(if created {
+            Written::Created(user)
+        } else {
+            Written::Updated(user)
+        }))
     }
 
     fn find(&self, item: &UserItem) -> Result<Result<Option<User>, Refusal>, store::Error> {
@@ -124,13 +140,24 @@ impl<'t, 'c> Arrivals<'t, 'c> {
                 external_id: Some(external_id.clone()),
                 ..Default::default()
             };
-            return Ok(Ok(self.tx.users(self.project, &filter, UserId(0), 1)?.pop()));
+            return Ok(Ok(self
+                .tx
+                .users(self.project, &filter, UserId(0), 1)?
+                .pop()));
         }
-        let Some(email) = &item.email else { return Ok(Err(Refusal::Unidentified)) };
-        let filter =
-            store::users::UserFilter { email: Some(email.clone()), ..Default::default() };
+        let Some(email) = &item.email else {
+            return Ok(Err(Refusal::Unidentified));
+        };
+        let filter = store::users::UserFilter {
+            email: Some(email.clone()),
+            ..Default::default()
+        };
         let mut found = self.tx.users(self.project, &filter, UserId(0), 2)?;
-        Ok(if found.len() > 1 { Err(Refusal::Ambiguous) } else { Ok(found.pop()) })
+        Ok(if found.len() > 1 {
+            Err(Refusal::Ambiguous)
+        } else {
+            Ok(found.pop())
+        })
     }
 
     fn create(&self, item: &UserItem) -> Result<User, store::Error> {
@@ -145,12 +172,15 @@ impl<'t, 'c> Arrivals<'t, 'c> {
     }
 
     fn is_matched(&self, variable: VariableId) -> bool {
-        self.routes.iter().flat_map(|route| &route.mappings).any(|mapping| {
-            mapping
-                .matching
-                .as_ref()
-                .is_some_and(|rule| rule.identifier == UserIdentifier::Variable(variable))
-        })
+        self.routes
+            .iter()
+            .flat_map(|route| &route.mappings)
+            .any(|mapping| {
+                mapping
+                    .matching
+                    .as_ref()
+                    .is_some_and(|rule| rule.identifier == UserIdentifier::Variable(variable))
+            })
     }
 
     /// A user is found by this text from now on. Records that it matches, by
@@ -161,13 +191,19 @@ impl<'t, 'c> Arrivals<'t, 'c> {
         identifier: UserIdentifier,
         text: Option<&str>,
     ) -> Result<(), store::Error> {
-        let (keys, changed) = self.tx.set_user_keys(self.project, user, identifier, text)?;
+        let (keys, changed) = self
+            .tx
+            .set_user_keys(self.project, user, identifier, text)?;
         if !changed {
             return Ok(());
         }
         for route in &self.routes {
             for mapping in &route.mappings {
-                if mapping.matching.as_ref().is_some_and(|rule| rule.identifier == identifier) {
+                if mapping
+                    .matching
+                    .as_ref()
+                    .is_some_and(|rule| rule.identifier == identifier)
+                {
                     self.match_user(route, &mapping.object_type, user, &keys)?;
                 }
             }
@@ -206,7 +242,9 @@ impl<'t, 'c> Arrivals<'t, 'c> {
             let mut told = RecordReport::default();
             told.read();
             feeder.read_record(object_type, &id, Timestamp::default())?;
-            feeder.report.record(&ORIGIN, object_type, &id, told, self.now);
+            feeder
+                .report
+                .record(&ORIGIN, object_type, &id, told, self.now);
         }
         feeder.finish()?.save(self.tx, route.id, self.now)
     }
@@ -233,7 +271,8 @@ impl<'t, 'c> Arrivals<'t, 'c> {
     pub fn index_variable(&self, variable: &Variable) -> Result<(), store::Error> {
         let identifier = UserIdentifier::Variable(variable.id);
         for (user, value) in self.tx.values_of_variable(self.project, variable)? {
-            self.tx.set_user_keys(self.project, user, identifier, key_text(&value).as_deref())?;
+            self.tx
+                .set_user_keys(self.project, user, identifier, key_text(&value).as_deref())?;
         }
         Ok(())
     }

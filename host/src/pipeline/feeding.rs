@@ -69,7 +69,12 @@ impl<'t, 'c> Feeder<'t, 'c> {
         to_type: &ObjectType,
         expected_at: Timestamp,
     ) -> Result<(), store::Error> {
-        self.read(object_type, record, Wanted::Associations(to_type.clone()), expected_at)
+        self.read(
+            object_type,
+            record,
+            Wanted::Associations(to_type.clone()),
+            expected_at,
+        )
     }
 
     fn read(
@@ -112,12 +117,16 @@ impl<'t, 'c> Feeder<'t, 'c> {
             if let Err(unreadable) = outcome {
                 told.reason(unreadable.as_str());
             }
-            let said =
-                Said { text: text.clone(), version: *version, outcome: outcome.clone() };
+            let said = Said {
+                text: text.clone(),
+                version: *version,
+                outcome: outcome.clone(),
+            };
             let merged = merge(held.as_ref(), &said);
             conflict |= merged.conflict;
             if merged.changed {
-                self.tx.save_register(state.key, field.id, &merged.register)?;
+                self.tx
+                    .save_register(state.key, field.id, &merged.register)?;
             } else if outcome.is_ok() && *version < merged.register.version {
                 told.reason(super::plan::Skip::Older.as_str());
             }
@@ -129,7 +138,9 @@ impl<'t, 'c> Feeder<'t, 'c> {
                 self.touch_reached(place.mapping, state.key)?;
                 continue;
             };
-            let Some(readable) = merged.register.readable else { continue };
+            let Some(readable) = merged.register.readable else {
+                continue;
+            };
             if users.is_none() {
                 users = Some(self.tx.fed_users(state.key)?);
             }
@@ -157,7 +168,10 @@ impl<'t, 'c> Feeder<'t, 'c> {
     }
 
     fn variable_name(&self, variable: crate::model::VariableId) -> &'t str {
-        self.route.variable_names.get(&variable).map_or("", String::as_str)
+        self.route
+            .variable_names
+            .get(&variable)
+            .map_or("", String::as_str)
     }
 
     /// A record was modified: where the latest feeds, another may now.
@@ -167,7 +181,10 @@ impl<'t, 'c> Feeder<'t, 'c> {
         state: &mut RecordState,
         at: Timestamp,
     ) -> Result<(), store::Error> {
-        let rule = self.route.mappings[mapping].selection.as_ref().map(|selection| selection.rule);
+        let rule = self.route.mappings[mapping]
+            .selection
+            .as_ref()
+            .map(|selection| selection.rule);
         if rule != Some(SelectionRule::LatestModified) || state.modified_at >= Some(at) {
             return Ok(());
         }
@@ -187,13 +204,10 @@ impl<'t, 'c> Feeder<'t, 'c> {
     }
 
     /// The records of all users that a record can feed may be selected anew.
-    pub fn touch_reached(
-        &mut self,
-        mapping: usize,
-        record: RecordKey,
-    ) -> Result<(), store::Error> {
+    pub fn touch_reached(&mut self, mapping: usize, record: RecordKey) -> Result<(), store::Error> {
         let users = self.tx.users_reached(record)?;
-        self.touched.extend(users.into_iter().map(|user| (mapping, user)));
+        self.touched
+            .extend(users.into_iter().map(|user| (mapping, user)));
         Ok(())
     }
 
@@ -208,12 +222,17 @@ impl<'t, 'c> Feeder<'t, 'c> {
     ) -> Result<(), store::Error> {
         let reached = self.tx.refresh_reached(state.key)?;
         if let Some((mapping, _)) = self.route.mapping(object_type) {
-            self.touched.extend(users.iter().map(|user| (mapping, *user)));
+            self.touched
+                .extend(users.iter().map(|user| (mapping, *user)));
         }
         let route = self.route;
         for (mapping, through) in route.mappings_through(object_type) {
-            self.touched.extend(users.iter().map(|user| (mapping, *user)));
-            for (key, associated) in self.tx.associated_records(state.key, &through.object_type)? {
+            self.touched
+                .extend(users.iter().map(|user| (mapping, *user)));
+            for (key, associated) in self
+                .tx
+                .associated_records(state.key, &through.object_type)?
+            {
                 self.reach(&through.object_type, key, &associated)?;
             }
             if reached && !state.reached {
@@ -254,7 +273,8 @@ impl<'t, 'c> Feeder<'t, 'c> {
         let mapped = &self.route.mappings[mapping];
         let ranking = mapped.fields.iter().find(|field| field.variable.is_none());
         let candidates =
-            self.tx.candidates(self.route.id, mapped, ranking.map(|field| field.id), user)?;
+            self.tx
+                .candidates(self.route.id, mapped, ranking.map(|field| field.id), user)?;
         let chosen = select(&candidates, mapped.selection.as_ref());
         if chosen == self.tx.feed(mapped.id, user)? {
             return Ok(());
@@ -270,7 +290,9 @@ impl<'t, 'c> Feeder<'t, 'c> {
             self.read_record(&mapped.object_type, &candidate.record, Timestamp::default())?;
         }
         for field in &mapped.fields {
-            let Some(variable) = field.variable else { continue };
+            let Some(variable) = field.variable else {
+                continue;
+            };
             let readable = match chosen {
                 Some(key) => self
                     .tx

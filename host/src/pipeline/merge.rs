@@ -33,12 +33,16 @@ pub struct Merged {
 /// Says something to a register.
 pub fn merge(held: Option<&Register>, said: &Said) -> Merged {
     let Some(held) = held else {
-        return Merged { register: first(said), changed: true, shown_changed: true, conflict: false };
+        return Merged {
+            register: first(said),
+            changed: true,
+            shown_changed: true,
+            conflict: false,
+        };
     };
     let mut register = held.clone();
-    let conflict = said.version == held.version
-        && said.version.sequence == 0
-        && said.text != held.text;
+    let conflict =
+        said.version == held.version && said.version.sequence == 0 && said.text != held.text;
     if (said.version, &said.text) > (held.version, &held.text) {
         register.text.clone_from(&said.text);
         register.version = said.version;
@@ -51,7 +55,10 @@ pub fn merge(held: Option<&Register>, said: &Said) -> Merged {
             .as_ref()
             .is_none_or(|kept| (said.version, &said.text) > (kept.version, &kept.text));
         if newer {
-            shown_changed = held.readable.as_ref().is_none_or(|kept| kept.value != *value);
+            shown_changed = held
+                .readable
+                .as_ref()
+                .is_none_or(|kept| kept.value != *value);
             register.readable = Some(Readable {
                 text: said.text.clone(),
                 version: said.version,
@@ -60,7 +67,12 @@ pub fn merge(held: Option<&Register>, said: &Said) -> Merged {
         }
     }
     let changed = register != *held;
-    Merged { register, changed, shown_changed, conflict }
+    Merged {
+        register,
+        changed,
+        shown_changed,
+        conflict,
+    }
 }
 
 fn first(said: &Said) -> Register {
@@ -77,7 +89,10 @@ fn first(said: &Said) -> Register {
 }
 
 fn reason(said: &Said) -> Option<String> {
-    said.outcome.as_ref().err().map(|unreadable| unreadable.as_str().to_owned())
+    said.outcome
+        .as_ref()
+        .err()
+        .map(|unreadable| unreadable.as_str().to_owned())
 }
 
 #[cfg(test)]
@@ -96,17 +111,25 @@ mod tests {
         };
         Said {
             text: text.to_owned(),
-            version: Version { stamp: Timestamp(stamp), sequence },
+            version: Version {
+                stamp: Timestamp(stamp),
+                sequence,
+            },
             outcome,
         }
     }
 
     fn all(messages: &[Said]) -> Option<Register> {
-        messages.iter().fold(None, |held, said| Some(merge(held.as_ref(), said).register))
+        messages
+            .iter()
+            .fold(None, |held, said| Some(merge(held.as_ref(), said).register))
     }
 
     fn shown(register: &Register) -> Option<&str> {
-        register.readable.as_ref().map(|readable| readable.text.as_str())
+        register
+            .readable
+            .as_ref()
+            .map(|readable| readable.text.as_str())
     }
 
     #[test]
@@ -117,7 +140,10 @@ mod tests {
 
     #[test]
     fn a_read_beats_an_event_of_the_same_stamp() {
-        for messages in [[said("z event", 10, 0), said("a read", 10, 7)], [said("a read", 10, 7), said("z event", 10, 0)]] {
+        for messages in [
+            [said("z event", 10, 0), said("a read", 10, 7)],
+            [said("a read", 10, 7), said("z event", 10, 0)],
+        ] {
             let register = all(&messages).expect("a register");
             assert_eq!(shown(&register), Some("a read"));
         }

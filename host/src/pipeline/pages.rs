@@ -110,7 +110,8 @@ pub fn prepare_records(
         }
     }
     let mut connections = Vec::new();
-    for (index, (route, converted)) in account.connections.iter().zip(output.converted).enumerate() {
+    for (index, (route, converted)) in account.connections.iter().zip(output.converted).enumerate()
+    {
         if route.mapping(object_type).is_none() {
             continue;
         }
@@ -122,7 +123,11 @@ pub fn prepare_records(
             .iter()
             .position(|ruled| *ruled == index)
             .and_then(|rule| output.keys.get(rule))
-            .map(|keys| keys.iter().map(|keys| (keys.element, keys.keys.clone())).collect());
+            .map(|keys| {
+                keys.iter()
+                    .map(|keys| (keys.element, keys.keys.clone()))
+                    .collect()
+            });
         let mut records = Vec::new();
         for said in &output.records {
             let Some(record) = elements.get(said.element).and_then(|e| e.records.first()) else {
@@ -130,9 +135,16 @@ pub fn prepare_records(
             };
             let mut texts = Vec::new();
             for property in &said.properties {
-                let Some(name) = interest.get(property.property) else { continue };
+                let Some(name) = interest.get(property.property) else {
+                    continue;
+                };
                 let of_property = (object_type.clone(), name.clone());
-                for field in route.fields_by_property.get(&of_property).into_iter().flatten() {
+                for field in route
+                    .fields_by_property
+                    .get(&of_property)
+                    .into_iter()
+                    .flatten()
+                {
                     if let Some(outcome) = outcomes.remove(&(said.element, *field)) {
                         texts.push((route.fields[*field], property.text.clone(), outcome));
                     }
@@ -142,19 +154,27 @@ pub fn prepare_records(
                 record: record.clone(),
                 said: said.clone(),
                 texts,
-                keys: keys.as_mut().map(|keys| keys.remove(&said.element).unwrap_or_default()),
+                keys: keys
+                    .as_mut()
+                    .map(|keys| keys.remove(&said.element).unwrap_or_default()),
             });
         }
         connections.push((route.clone(), records));
     }
-    Ok(RecordsPage { object_type: object_type.clone(), connections, answered })
+    Ok(RecordsPage {
+        object_type: object_type.clone(),
+        connections,
+        answered,
+    })
 }
 
 fn rule<'a>(
     route: &'a ConnectionRoute,
     object_type: &ObjectType,
 ) -> Option<&'a crate::model::MatchingRule> {
-    route.mapping(object_type).and_then(|(_, mapping)| mapping.matching.as_ref())
+    route
+        .mapping(object_type)
+        .and_then(|(_, mapping)| mapping.matching.as_ref())
 }
 
 /// Reads a page of associations. Several elements may be of one record.
@@ -167,7 +187,10 @@ pub fn prepare_associations(
 ) -> Result<AssociationsPage, Error> {
     let elements = split(body, &plugin.description().associations_page)?;
     let output = plugin.run(&Pass {
-        body: BodyKind::Associations { from: from.clone(), to: to.clone() },
+        body: BodyKind::Associations {
+            from: from.clone(),
+            to: to.clone(),
+        },
         elements: &join(elements.iter().map(|element| element.bytes)),
         element_count: elements.len(),
         received_at,
@@ -194,12 +217,16 @@ pub fn apply_record(
     origin: &Origin,
 ) -> Result<(), store::Error> {
     let route = feeder.route;
-    let Some((mapping, mapped)) = route.mapping(object_type) else { return Ok(()) };
+    let Some((mapping, mapped)) = route.mapping(object_type) else {
+        return Ok(());
+    };
     let mut told = RecordReport::default();
     for merged in read.said.merged.iter().filter(|id| **id != read.record) {
         mark_merged(feeder, object_type, merged, &read.record, moment)?;
     }
-    let known = feeder.tx.find_records(std::iter::once((route.id, object_type, &read.record)))?;
+    let known = feeder
+        .tx
+        .find_records(std::iter::once((route.id, object_type, &read.record)))?;
     let known = known.into_iter().next().flatten();
     if known.is_none() && mapped.through.is_some() {
         // Asked for by another connection of the account.
@@ -207,7 +234,9 @@ pub fn apply_record(
     }
     let mut state = match known {
         Some(state) => state,
-        None => feeder.tx.ensure_record(route.id, object_type, &read.record)?,
+        None => feeder
+            .tx
+            .ensure_record(route.id, object_type, &read.record)?,
     };
     if matches!(state.existence, Existence::Erased) {
         return Ok(());
@@ -253,7 +282,9 @@ pub fn apply_record(
             feeder.touch_reached(index, state.key)?;
         }
     }
-    feeder.report.record(origin, object_type, &read.record, told, feeder.now);
+    feeder
+        .report
+        .record(origin, object_type, &read.record, told, feeder.now);
     Ok(())
 }
 
@@ -264,7 +295,9 @@ fn mark_merged(
     survivor: &RecordId,
     moment: ReadMoment,
 ) -> Result<(), store::Error> {
-    let held = feeder.tx.find_records(std::iter::once((feeder.route.id, object_type, merged)))?;
+    let held = feeder
+        .tx
+        .find_records(std::iter::once((feeder.route.id, object_type, merged)))?;
     if let Some(state) = held.into_iter().next().flatten()
         && !matches!(state.existence, Existence::Merged(_) | Existence::Erased)
     {
@@ -278,7 +311,11 @@ fn exist(state: &mut RecordState, said: &SourceRecord, moment: ReadMoment) {
     if moment.answered_at < state.existence_at || matches!(state.existence, Existence::Merged(_)) {
         return;
     }
-    state.existence = if said.archived { Existence::Deleted } else { Existence::Exists };
+    state.existence = if said.archived {
+        Existence::Deleted
+    } else {
+        Existence::Exists
+    };
     state.existence_at = moment.answered_at;
 }
 
@@ -296,10 +333,15 @@ fn link(
     let mut digests = Vec::new();
     let mut wanted: HashMap<UserId, i64> = HashMap::new();
     for key in found {
-        let Some(text) = normalise(key.kind, &key.text) else { continue };
+        let Some(text) = normalise(key.kind, &key.text) else {
+            continue;
+        };
         let rank = i64::from(key.rank);
         digests.push((keys.digest_match_key(&context, key.kind, &text), rank));
-        for user in feeder.tx.users_by_key(route.project, identifier, key.kind, &text)? {
+        for user in feeder
+            .tx
+            .users_by_key(route.project, identifier, key.kind, &text)?
+        {
             let best = wanted.entry(user).or_insert(rank);
             *best = rank.min(*best);
         }
@@ -320,7 +362,10 @@ pub fn relink(
         tx.unlink(state.key, *user)?;
         changed.push(*user);
     }
-    for (user, rank) in wanted.iter().filter(|(user, rank)| held.get(user) != Some(rank)) {
+    for (user, rank) in wanted
+        .iter()
+        .filter(|(user, rank)| held.get(user) != Some(rank))
+    {
         tx.link(state.key, *user, *rank)?;
         changed.push(*user);
     }
@@ -338,17 +383,26 @@ pub fn apply_associations(
     sequence: i64,
 ) -> Result<(), store::Error> {
     let route = feeder.route;
-    let follows =
-        route.mapping(to).is_some_and(|(_, mapping)| mapping.through.as_ref() == Some(from));
-    let held = feeder.tx.find_records(std::iter::once((route.id, from, record)))?;
-    let Some(state) = held.into_iter().next().flatten().filter(|state| follows && state.reached)
+    let follows = route
+        .mapping(to)
+        .is_some_and(|(_, mapping)| mapping.through.as_ref() == Some(from));
+    let held = feeder
+        .tx
+        .find_records(std::iter::once((route.id, from, record)))?;
+    let Some(state) = held
+        .into_iter()
+        .next()
+        .flatten()
+        .filter(|state| follows && state.reached)
     else {
         return Ok(());
     };
     let mut kept = Vec::new();
     let mut ids = HashMap::new();
     for association in associations {
-        let other = feeder.tx.ensure_record(route.id, to, &association.to_record)?;
+        let other = feeder
+            .tx
+            .ensure_record(route.id, to, &association.to_record)?;
         ids.insert(other.key, association.to_record.clone());
         kept.push(KeptAssociation {
             to_record: other.key,
@@ -359,7 +413,9 @@ pub fn apply_associations(
     for (key, id) in feeder.tx.associated_records(state.key, to)? {
         ids.entry(key).or_insert(id);
     }
-    let changed = feeder.tx.replace_associations(state.key, to, sequence, &kept)?;
+    let changed = feeder
+        .tx
+        .replace_associations(state.key, to, sequence, &kept)?;
     for key in changed.into_iter().flatten() {
         if let Some(id) = ids.get(&key) {
             feeder.reach(to, key, id)?;
@@ -378,13 +434,21 @@ pub fn apply_absence(
     record: &RecordId,
     moment: ReadMoment,
 ) -> Result<(), store::Error> {
-    let held = feeder.tx.find_records(std::iter::once((feeder.route.id, object_type, record)))?;
+    let held = feeder
+        .tx
+        .find_records(std::iter::once((feeder.route.id, object_type, record)))?;
     let known = held.into_iter().next().flatten();
     if let Some(state) = known
         && matches!(state.existence, Existence::Unknown | Existence::Exists)
         && state.existence_at <= moment.answered_at
     {
-        mark(feeder, object_type, record, Existence::Deleted, moment.answered_at)?;
+        mark(
+            feeder,
+            object_type,
+            record,
+            Existence::Deleted,
+            moment.answered_at,
+        )?;
     }
     Ok(())
 }

@@ -90,12 +90,19 @@ pub fn plan(
         return Step::Skip(Skip::NoMatch);
     }
     let never_read = held.read == Version::default();
-    let known = Version { stamp: occurred_at, sequence: 0 } <= held.read;
+    let known = Version {
+        stamp: occurred_at,
+        sequence: 0,
+    } <= held.read;
     match kind {
         ChangeKind::Deleted if occurred_at < held.existence_at => Step::Skip(Skip::Older),
         ChangeKind::Deleted => Step::Mark(Existence::Deleted),
         ChangeKind::AssociationChanged(_) => {
-            if held.reached { Step::ReadAssociations } else { Step::Skip(Skip::NoMatch) }
+            if held.reached {
+                Step::ReadAssociations
+            } else {
+                Step::Skip(Skip::NoMatch)
+            }
         }
         _ if never_read || held.existence == Existence::Deleted => Step::Read,
         _ if known => Step::Skip(Skip::Older),
@@ -126,14 +133,20 @@ mod tests {
             existence_at: Timestamp(10),
             created_at: None,
             modified_at: None,
-            read: Version { stamp: Timestamp(10), sequence: 1 },
+            read: Version {
+                stamp: Timestamp(10),
+                sequence: 1,
+            },
             reached,
             filled: reached,
         }
     }
 
     fn property() -> ChangeKind {
-        ChangeKind::PropertyChanged(PropertyText { property: 0, text: "x".into() })
+        ChangeKind::PropertyChanged(PropertyText {
+            property: 0,
+            text: "x".into(),
+        })
     }
 
     fn check(held: Option<&RecordState>, kind: &ChangeKind, at: i64, matching: bool, step: Step) {
@@ -147,14 +160,32 @@ mod tests {
 
     #[test]
     fn a_known_strangers_change_costs_nothing() {
-        check(Some(&held(false)), &property(), 20, false, Step::Skip(Skip::NoMatch));
+        check(
+            Some(&held(false)),
+            &property(),
+            20,
+            false,
+            Step::Skip(Skip::NoMatch),
+        );
         let association = ChangeKind::AssociationChanged(AssociationChange {
             to_type: "companies".into(),
             to_record: "5".into(),
             removed: false,
         });
-        check(Some(&held(false)), &association, 20, false, Step::Skip(Skip::NoMatch));
-        check(Some(&held(true)), &association, 20, false, Step::ReadAssociations);
+        check(
+            Some(&held(false)),
+            &association,
+            20,
+            false,
+            Step::Skip(Skip::NoMatch),
+        );
+        check(
+            Some(&held(true)),
+            &association,
+            20,
+            false,
+            Step::ReadAssociations,
+        );
     }
 
     #[test]
@@ -168,16 +199,37 @@ mod tests {
     #[test]
     fn a_company_that_no_linked_contact_has_costs_no_call() {
         let skip = Step::Skip(Skip::NoMatch);
-        assert_eq!(plan(None, &ChangeKind::Created, Timestamp(20), false, true), skip);
-        assert_eq!(plan(None, &ChangeKind::Deleted, Timestamp(20), false, true), skip);
+        assert_eq!(
+            plan(None, &ChangeKind::Created, Timestamp(20), false, true),
+            skip
+        );
+        assert_eq!(
+            plan(None, &ChangeKind::Deleted, Timestamp(20), false, true),
+            skip
+        );
         let unreached = held(false);
-        assert_eq!(plan(Some(&unreached), &property(), Timestamp(20), false, true), skip);
+        assert_eq!(
+            plan(Some(&unreached), &property(), Timestamp(20), false, true),
+            skip
+        );
     }
 
     #[test]
     fn what_a_read_knew_already_does_nothing() {
-        check(Some(&held(true)), &property(), 10, true, Step::Skip(Skip::Older));
-        check(Some(&held(true)), &ChangeKind::Created, 9, false, Step::Skip(Skip::Older));
+        check(
+            Some(&held(true)),
+            &property(),
+            10,
+            true,
+            Step::Skip(Skip::Older),
+        );
+        check(
+            Some(&held(true)),
+            &ChangeKind::Created,
+            9,
+            false,
+            Step::Skip(Skip::Older),
+        );
     }
 
     #[test]
@@ -187,24 +239,72 @@ mod tests {
             existence_at: Timestamp(15),
             ..held(true)
         };
-        check(Some(&deleted), &property(), 12, false, Step::Skip(Skip::Deleted));
-        check(Some(&deleted), &ChangeKind::Created, 15, false, Step::Skip(Skip::Deleted));
+        check(
+            Some(&deleted),
+            &property(),
+            12,
+            false,
+            Step::Skip(Skip::Deleted),
+        );
+        check(
+            Some(&deleted),
+            &ChangeKind::Created,
+            15,
+            false,
+            Step::Skip(Skip::Deleted),
+        );
         check(Some(&deleted), &ChangeKind::Restored, 20, false, Step::Read);
         check(Some(&deleted), &property(), 20, false, Step::Read);
     }
 
     #[test]
     fn an_old_id_leads_to_the_new_one_and_an_erased_one_nowhere() {
-        let merged = RecordState { existence: Existence::Merged(Some("9".into())), ..held(true) };
-        check(Some(&merged), &property(), 20, false, Step::ReadInstead("9".into()));
-        check(Some(&merged), &ChangeKind::Deleted, 20, false, Step::ReadInstead("9".into()));
-        let erased = RecordState { existence: Existence::Erased, ..held(false) };
-        check(Some(&erased), &ChangeKind::Restored, 99, false, Step::Skip(Skip::Erased));
+        let merged = RecordState {
+            existence: Existence::Merged(Some("9".into())),
+            ..held(true)
+        };
+        check(
+            Some(&merged),
+            &property(),
+            20,
+            false,
+            Step::ReadInstead("9".into()),
+        );
+        check(
+            Some(&merged),
+            &ChangeKind::Deleted,
+            20,
+            false,
+            Step::ReadInstead("9".into()),
+        );
+        let erased = RecordState {
+            existence: Existence::Erased,
+            ..held(false)
+        };
+        check(
+            Some(&erased),
+            &ChangeKind::Restored,
+            99,
+            false,
+            Step::Skip(Skip::Erased),
+        );
     }
 
     #[test]
     fn a_deletion_of_a_record_never_seen_is_kept() {
-        check(None, &ChangeKind::Deleted, 20, false, Step::Mark(Existence::Deleted));
-        check(Some(&held(true)), &ChangeKind::Deleted, 9, false, Step::Skip(Skip::Older));
+        check(
+            None,
+            &ChangeKind::Deleted,
+            20,
+            false,
+            Step::Mark(Existence::Deleted),
+        );
+        check(
+            Some(&held(true)),
+            &ChangeKind::Deleted,
+            9,
+            false,
+            Step::Skip(Skip::Older),
+        );
     }
 }

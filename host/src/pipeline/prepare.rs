@@ -78,8 +78,10 @@ pub fn prepare(routing: &Routing, plugin: &Version, entries: &[Logged]) -> Resul
         }
         for (account, parts) in accounts {
             let Some(route) = routing.account(&account) else {
-                prepared.unknown_account_events +=
-                    parts.iter().map(|part| part.elements.len() as u64).sum::<u64>();
+                prepared.unknown_account_events += parts
+                    .iter()
+                    .map(|part| part.elements.len() as u64)
+                    .sum::<u64>();
                 continue;
             };
             for pass in passes(parts) {
@@ -138,7 +140,10 @@ fn split_entry<'a>(
         }
     }
     for (account, elements) in own {
-        accounts.entry(account).or_default().push(Part { entry, elements });
+        accounts
+            .entry(account)
+            .or_default()
+            .push(Part { entry, elements });
     }
 }
 
@@ -147,7 +152,11 @@ fn passes(parts: Vec<Part<'_>>) -> Vec<Vec<Part<'_>>> {
     let mut passes: Vec<Vec<Part<'_>>> = Vec::new();
     let mut room = 0;
     for part in parts {
-        let bytes: usize = part.elements.iter().map(|element| element.bytes.len() + 1).sum();
+        let bytes: usize = part
+            .elements
+            .iter()
+            .map(|element| element.bytes.len() + 1)
+            .sum();
         match passes.last_mut() {
             Some(pass) if bytes < room => {
                 pass.push(part);
@@ -173,7 +182,9 @@ fn run(
     match try_run(route, plugin, kind, &parts, prepared) {
         Ok(()) => return Ok(()),
         Err(fault) if fault.is_retryable() => return Err(fault),
-        Err(fault) => tracing::warn!(%fault, account = %route.key, "a pass failed; its bodies are tried one by one"),
+        Err(fault) => {
+            tracing::warn!(%fault, account = %route.key, "a pass failed; its bodies are tried one by one")
+        }
     }
     for part in parts {
         let part = std::slice::from_ref(&part);
@@ -184,7 +195,9 @@ fn run(
                 let Part { entry, elements } = &part[0];
                 let body = join(elements.iter().map(|element| element.bytes));
                 let account = Some(route.key.clone());
-                prepared.set_aside.push(set_aside(entry, account, fault.to_string(), plugin, body));
+                prepared
+                    .set_aside
+                    .push(set_aside(entry, account, fault.to_string(), plugin, body));
             }
         }
     }
@@ -202,7 +215,11 @@ fn try_run(
         .iter()
         .flat_map(|part| part.elements.iter().map(|element| (part.entry, element)))
         .collect();
-    let received_at = parts.iter().map(|part| part.entry.received_at).max().unwrap_or_default();
+    let received_at = parts
+        .iter()
+        .map(|part| part.entry.received_at)
+        .max()
+        .unwrap_or_default();
     let bytes = join(elements.iter().map(|(_, element)| element.bytes));
     let output = plugin.run(&Pass {
         body: match kind {
@@ -221,13 +238,18 @@ fn try_run(
             prepared.set_aside.push(set_aside(
                 entry,
                 Some(route.key.clone()),
-                format!("the plugin could not understand the event: {}", refusal.reason),
+                format!(
+                    "the plugin could not understand the event: {}",
+                    refusal.reason
+                ),
                 plugin,
                 join(std::iter::once(element.bytes)),
             ));
         }
     }
-    let PassOutput { changes, converted, .. } = output;
+    let PassOutput {
+        changes, converted, ..
+    } = output;
     for (connection, converted) in route.connections.iter().zip(converted) {
         let changes = tell(route, connection, &elements, &changes, converted);
         prepared.connections.push(ToldConnection {
@@ -249,12 +271,23 @@ fn tell(
 ) -> Vec<Told> {
     // An element's outcomes for a field come in the order of its changes.
     let mut outcomes: HashMap<(usize, usize), VecDeque<Outcome>> = HashMap::new();
-    for Converted { element, field, outcome } in converted {
-        outcomes.entry((element, field)).or_default().push_back(outcome);
+    for Converted {
+        element,
+        field,
+        outcome,
+    } in converted
+    {
+        outcomes
+            .entry((element, field))
+            .or_default()
+            .push_back(outcome);
     }
     let mut told = Vec::new();
     for change in changes {
-        let Some(record) = elements.get(change.element).and_then(|(_, e)| e.records.first()) else {
+        let Some(record) = elements
+            .get(change.element)
+            .and_then(|(_, e)| e.records.first())
+        else {
             continue;
         };
         let mut one = Told {
@@ -271,16 +304,26 @@ fn tell(
                 continue;
             }
             ChangeKind::PropertyChanged(text) => {
-                let Some((_, mapping)) = route.mapping(&change.object_type) else { continue };
-                let Some(property) = account.interest(&change.object_type).get(text.property) else {
+                let Some((_, mapping)) = route.mapping(&change.object_type) else {
+                    continue;
+                };
+                let Some(property) = account.interest(&change.object_type).get(text.property)
+                else {
                     continue;
                 };
                 one.matching = mapping.matching_properties.contains(property);
                 let of_property = (change.object_type.clone(), property.clone());
-                for index in route.fields_by_property.get(&of_property).into_iter().flatten() {
-                    let outcome =
-                        outcomes.get_mut(&(change.element, *index)).and_then(VecDeque::pop_front);
-                    one.outcomes.extend(outcome.map(|outcome| (route.fields[*index], outcome)));
+                for index in route
+                    .fields_by_property
+                    .get(&of_property)
+                    .into_iter()
+                    .flatten()
+                {
+                    let outcome = outcomes
+                        .get_mut(&(change.element, *index))
+                        .and_then(VecDeque::pop_front);
+                    one.outcomes
+                        .extend(outcome.map(|outcome| (route.fields[*index], outcome)));
                 }
                 if !one.matching && one.outcomes.is_empty() {
                     continue;
@@ -297,9 +340,13 @@ fn tell(
 /// An association's change, told of the side that links to users: the record
 /// through which the other reaches them.
 fn tell_association(route: &ConnectionRoute, told: Told) -> Option<Told> {
-    let ChangeKind::AssociationChanged(change) = &told.kind else { return None };
+    let ChangeKind::AssociationChanged(change) = &told.kind else {
+        return None;
+    };
     let follows = |from: &ObjectType, to: &ObjectType| {
-        route.mapping(to).is_some_and(|(_, mapping)| mapping.through.as_ref() == Some(from))
+        route
+            .mapping(to)
+            .is_some_and(|(_, mapping)| mapping.through.as_ref() == Some(from))
     };
     if follows(&told.object_type, &change.to_type) {
         return Some(told);

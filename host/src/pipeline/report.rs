@@ -88,7 +88,10 @@ impl Report {
     /// A change that happened at `changed_at` shows on users now.
     pub fn fresh(&mut self, changed_at: Timestamp, now: Timestamp) {
         let milliseconds = u64::try_from(now.since(changed_at).as_millis()).unwrap_or(u64::MAX);
-        *self.freshness.entry(freshness_bucket(milliseconds)).or_default() += 1;
+        *self
+            .freshness
+            .entry(freshness_bucket(milliseconds))
+            .or_default() += 1;
     }
 
     /// Ends what is told of a record.
@@ -116,7 +119,11 @@ impl Report {
             record: Some(record.clone()),
             outcome: outcome.to_owned(),
             reason: (!reasons.is_empty()).then(|| reasons.join(", ")),
-            user: if told.users.len() == 1 { told.users.first().copied() } else { None },
+            user: if told.users.len() == 1 {
+                told.users.first().copied()
+            } else {
+                None
+            },
             variables: told.variables.into_iter().collect(),
             plugin: origin.plugin.clone(),
         });

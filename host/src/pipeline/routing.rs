@@ -76,7 +76,10 @@ impl Routing {
             let route = AccountRoute::load(tx, id)?;
             accounts.insert(route.key.clone(), Arc::new(route));
         }
-        Ok(Self { configuration: tx.configuration()?, accounts })
+        Ok(Self {
+            configuration: tx.configuration()?,
+            accounts,
+        })
     }
 
     /// What an account's connections want; none where nothing active is
@@ -103,9 +106,17 @@ impl AccountRoute {
             }
         }
         let interests = interests(&connections);
-        let conversions =
-            connections.iter().map(|connection| connection.conversion.clone()).collect();
-        Ok(Self { id, key: account.key, interests, connections, conversions })
+        let conversions = connections
+            .iter()
+            .map(|connection| connection.conversion.clone())
+            .collect();
+        Ok(Self {
+            id,
+            key: account.key,
+            interests,
+            connections,
+            conversions,
+        })
     }
 
     /// The properties to ask for when records of a type are read: all that the
@@ -162,13 +173,21 @@ impl ConnectionRoute {
                     .entry((mapping.object_type.clone(), field.property.name.clone()))
                     .or_default()
                     .push(fields.len());
-                fields.push(FieldPlace { mapping: mapping_index, field: field_index });
+                fields.push(FieldPlace {
+                    mapping: mapping_index,
+                    field: field_index,
+                });
             }
         }
         let variable_names = tx
             .variables(project)?
             .into_iter()
-            .filter(|variable| variable.fed_by.as_ref().is_some_and(|fed| fed.connection == id))
+            .filter(|variable| {
+                variable
+                    .fed_by
+                    .as_ref()
+                    .is_some_and(|fed| fed.connection == id)
+            })
             .map(|variable| (variable.id, variable.name))
             .collect();
         Ok(Self {
@@ -233,8 +252,14 @@ fn wanted_properties(mapping: &ObjectMapping) -> impl Iterator<Item = PropertyNa
 
 fn interests(connections: &[Arc<ConnectionRoute>]) -> Vec<Interest> {
     let mut wanted: BTreeMap<ObjectType, Vec<PropertyName>> = BTreeMap::new();
-    for mapping in connections.iter().flat_map(|connection| &connection.mappings) {
-        wanted.entry(mapping.object_type.clone()).or_default().extend(wanted_properties(mapping));
+    for mapping in connections
+        .iter()
+        .flat_map(|connection| &connection.mappings)
+    {
+        wanted
+            .entry(mapping.object_type.clone())
+            .or_default()
+            .extend(wanted_properties(mapping));
         // What is reached through a type is told by that type's associations.
         if let Some(through) = &mapping.through {
             wanted.entry(through.clone()).or_default();
@@ -245,7 +270,10 @@ fn interests(connections: &[Arc<ConnectionRoute>]) -> Vec<Interest> {
         .map(|(object_type, mut properties)| {
             properties.sort();
             properties.dedup();
-            Interest { object_type, properties }
+            Interest {
+                object_type,
+                properties,
+            }
         })
         .collect()
 }

@@ -21,12 +21,12 @@ pub fn select(candidates: &[Candidate], selection: Option<&Selection>) -> Option
         Some(SelectionRule::Primary) => candidates
             .iter()
             .min_by_key(|candidate| (Reverse(candidate.primary), order(&candidate.record))),
-        Some(SelectionRule::LatestModified) => {
-            candidates.iter().max_by_key(|candidate| (candidate.modified_at, order(&candidate.record)))
-        }
-        Some(SelectionRule::LatestCreated) => {
-            candidates.iter().max_by_key(|candidate| (candidate.created_at, order(&candidate.record)))
-        }
+        Some(SelectionRule::LatestModified) => candidates
+            .iter()
+            .max_by_key(|candidate| (candidate.modified_at, order(&candidate.record))),
+        Some(SelectionRule::LatestCreated) => candidates
+            .iter()
+            .max_by_key(|candidate| (candidate.created_at, order(&candidate.record))),
         Some(SelectionRule::Largest) => candidates.iter().max_by(|one, other| {
             largest(one.ranking, other.ranking)
                 .then_with(|| order(&one.record).cmp(&order(&other.record)))
@@ -65,11 +65,18 @@ mod tests {
     }
 
     fn check(candidates: &[Candidate], rule: Option<SelectionRule>, expected: i64) {
-        let selection = rule.map(|rule| Selection { rule, property: None, prefer_open: false });
+        let selection = rule.map(|rule| Selection {
+            rule,
+            property: None,
+            prefer_open: false,
+        });
         let mut candidates = candidates.to_vec();
         for _ in 0..candidates.len() {
             candidates.rotate_left(1);
-            assert_eq!(select(&candidates, selection.as_ref()), Some(RecordKey(expected)));
+            assert_eq!(
+                select(&candidates, selection.as_ref()),
+                Some(RecordKey(expected))
+            );
         }
     }
 
@@ -80,15 +87,29 @@ mod tests {
 
     #[test]
     fn an_own_address_comes_before_an_additional_one_then_the_lowest_id() {
-        let additional = Candidate { rank: 1, ..candidate(3) };
+        let additional = Candidate {
+            rank: 1,
+            ..candidate(3)
+        };
         check(&[additional, candidate(90), candidate(100)], None, 90);
     }
 
     #[test]
     fn the_primary_feeds_and_without_one_the_lowest_id() {
-        let primary = Candidate { primary: true, ..candidate(7) };
-        check(&[candidate(5), primary, candidate(9)], Some(SelectionRule::Primary), 7);
-        check(&[candidate(10), candidate(9)], Some(SelectionRule::Primary), 9);
+        let primary = Candidate {
+            primary: true,
+            ..candidate(7)
+        };
+        check(
+            &[candidate(5), primary, candidate(9)],
+            Some(SelectionRule::Primary),
+            7,
+        );
+        check(
+            &[candidate(10), candidate(9)],
+            Some(SelectionRule::Primary),
+            9,
+        );
     }
 
     #[test]
@@ -105,8 +126,19 @@ mod tests {
 
     #[test]
     fn the_largest_feeds_and_an_empty_amount_comes_last() {
-        let with = |id, ranking| Candidate { ranking: Some(ranking), ..candidate(id) };
-        check(&[with(1, -5.0), candidate(2), with(3, -7.0)], Some(SelectionRule::Largest), 1);
-        check(&[candidate(2), candidate(4)], Some(SelectionRule::Largest), 4);
+        let with = |id, ranking| Candidate {
+            ranking: Some(ranking),
+            ..candidate(id)
+        };
+        check(
+            &[with(1, -5.0), candidate(2), with(3, -7.0)],
+            Some(SelectionRule::Largest),
+            1,
+        );
+        check(
+            &[candidate(2), candidate(4)],
+            Some(SelectionRule::Largest),
+            4,
+        );
     }
 }

@@ -100,7 +100,8 @@ impl Pipeline {
 
     /// Says that something in the store may have changed.
     pub fn notify_changed(&self) {
-        self.changed.send_modify(|number| *number = number.wrapping_add(1));
+        self.changed
+            .send_modify(|number| *number = number.wrapping_add(1));
     }
 
     /// Whether the last batch could not be worked on.
@@ -110,16 +111,26 @@ impl Pipeline {
 
     /// The present configuration.
     pub async fn routing(&self) -> Result<Arc<Routing>, store::Error> {
-        let held = self.routing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let held = self
+            .routing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let known = held.configuration;
         let fresh = self
             .store
             .read(move |tx| {
                 // Zero is the configuration of a store that has none.
-                if tx.configuration()? == known { Ok(None) } else { Routing::load(tx).map(Some) }
+                if tx.configuration()? == known {
+                    Ok(None)
+                } else {
+                    Routing::load(tx).map(Some)
+                }
             })
             .await?;
-        let Some(fresh) = fresh.map(Arc::new) else { return Ok(held) };
+        let Some(fresh) = fresh.map(Arc::new) else {
+            return Ok(held);
+        };
         *self.routing.lock().unwrap_or_else(PoisonError::into_inner) = fresh.clone();
         Ok(fresh)
     }
@@ -157,14 +168,20 @@ impl Pipeline {
     /// Works on what waits, as one batch. Returns whether there was any.
     async fn step(&self) -> Result<bool, Error> {
         let after = self.store.read(|tx| tx.log_position()).await?;
-        let entries = self.log.read(after, BATCH_ENTRIES_MAX, BATCH_BYTES_MAX).await?;
+        let entries = self
+            .log
+            .read(after, BATCH_ENTRIES_MAX, BATCH_BYTES_MAX)
+            .await?;
         let Some(up_to) = entries.last().map(|entry| entry.position) else {
             self.applied.send_replace(after);
             return Ok(false);
         };
         let routing = self.routing().await?;
         let plugin = self.plugins.active();
-        let origin = Origin { word: "webhook", plugin: Some(plugin.digest().to_owned()) };
+        let origin = Origin {
+            word: "webhook",
+            plugin: Some(plugin.digest().to_owned()),
+        };
         let prepared = self.prepare(routing.clone(), plugin, entries).await?;
         let configuration = routing.configuration;
         let now = self.clock.now();

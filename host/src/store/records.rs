@@ -156,7 +156,11 @@ impl Tx<'_> {
             .execute(params![record.0, reached])?;
         if changed > 0 && !reached {
             super::delete(self, "DELETE FROM registers WHERE record = ?1", record.0)?;
-            super::delete(self, "UPDATE records SET filled = 0 WHERE id = ?1", record.0)?;
+            super::delete(
+                self,
+                "UPDATE records SET filled = 0 WHERE id = ?1",
+                record.0,
+            )?;
         }
         Ok(reached)
     }
@@ -390,6 +394,46 @@ impl Tx<'_> {
             ));
         }
         Ok(records)
+    }
+
+    /// Ends all associations to a mapping's object type, and whom they feed.
+    pub fn drop_associations(
+        &self,
+        connection: ConnectionId,
+        mapping: &ObjectMapping,
+    ) -> Result<(), Error> {
+        let to_type = self.object_type_id(&mapping.object_type)?;
+        super::delete(self, "DELETE FROM feeds WHERE mapping = ?1", mapping.id.0)?;
+        for sql in [
+            "DELETE FROM associations WHERE to_type = ?2 AND to_record IN (
+                SELECT id FROM records WHERE connection = ?1 AND object_type = ?2)",
+            "DELETE FROM association_registers WHERE to_type = ?2 AND from_record IN (
+                SELECT id FROM records WHERE connection = ?1)",
+            "DELETE FROM registers WHERE record IN (
+                SELECT id FROM records WHERE connection = ?1 AND object_type = ?2 AND reached)",
+            "UPDATE records SET reached = 0, filled = 0
+             WHERE connection = ?1 AND object_type = ?2 AND reached",
+        ] {
+            self.connection
+                .prepare_cached(sql)?
+                .execute(params![connection.0, to_type])?;
+        }
+        Ok(())
+    }
+
+    /// Forgets when records of a type were read: the next change of each is
+    /// read again.
+    pub fn forget_reads(
+        &self,
+        connection: ConnectionId,
+        object_type: &ObjectType,
+    ) -> Result<(), Error> {
+        self.connection.execute(
+            "UPDATE records SET read_stamp = 0, read_sequence = 0
+             WHERE connection = ?1 AND object_type = ?2",
+            params![connection.0, self.object_type_id(object_type)?],
+        )?;
+        Ok(())
     }
 
     /// The users that a record can feed: its own links, and those of the

@@ -317,6 +317,7 @@ CREATE TABLE activity (
     plugin TEXT
 );
 CREATE INDEX activity_connection ON activity (connection, id);
+CREATE INDEX activity_user ON activity (user) WHERE user IS NOT NULL;
 
 CREATE TABLE counts (
     connection INTEGER NOT NULL,

@@ -1,0 +1,242 @@
+//! Saving mappings: what is added begins empty, what is removed lets go of what
+//! it fed, and nothing is backfilled.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::{arrivals::Arrivals, feeding::Feeder, routing::ConnectionRoute};
+use crate::{
+    model::{
+        AccountId, ConnectionId, FieldMapping, ObjectMapping, ObjectType, OptionTable, ProjectId,
+        PropertyName, Timestamp, UserIdentifier, VariableId,
+    },
+    secrets::Keys,
+    store::{self, Tx},
+};
+
+/// Mappings that were checked and can be saved. Ids of mappings and fields in
+/// it mean nothing; they are found or made.
+#[derive(Clone, Debug)]
+pub struct NewMappings {
+    /// The object mappings.
+    pub mappings: Vec<ObjectMapping>,
+    /// The choices of properties whose labels are shown.
+    pub options: Vec<(ObjectType, PropertyName, OptionTable)>,
+}
+
+/// What a mapping's field is told apart by: the same again is the same field.
+type FieldIdentity = (
+    PropertyName,
+    Option<VariableId>,
+    crate::model::Shown,
+    String,
+);
+
+/// Replaces a connection's mappings. `keep` says what becomes of the values of
+/// what is removed: ordinary Jimo values, or nothing.
+pub fn save(
+    tx: &Tx<'_>,
+    keys: &Keys,
+    (project, connection, account): (ProjectId, ConnectionId, AccountId),
+    new: &NewMappings,
+    keep: bool,
+    now: Timestamp,
+) -> Result<(), store::Error> {
+    let before = ConnectionRoute::load(tx, connection, project, account)?;
+    for (object_type, property, table) in &new.options {
+        tx.save_options(account, object_type, property, table, now)?;
+    }
+    for old in &before.mappings {
+        let wanted = new
+            .mappings
+            .iter()
+            .find(|mapping| mapping.object_type == old.object_type);
+        let same_rule = wanted
+            .is_some_and(|wanted| wanted.matching == old.matching && wanted.through == old.through);
+        let kept: HashSet<FieldIdentity> = wanted
+            .into_iter()
+            .flat_map(|wanted| &wanted.fields)
+            .map(identity)
+            .collect();
+        let gone = |field: &&FieldMapping| !kept.contains(&identity(field));
+        // Values first: `feeds` is how they are found.
+        for field in old.fields.iter().filter(|field| !same_rule || gone(field)) {
+            if let Some(variable) = field.variable {
+                tx.release_values(old.id, field.id, variable, keep)?;
+            }
+        }
+        if !same_rule {
+            drop_links(tx, &before, old, keep, now)?;
+        }
+        for field in old.fields.iter().filter(gone) {
+            tx.remove_field(field.id)?;
+        }
+        if wanted.is_none() {
+            tx.remove_mapping(old.id)?;
+        }
+    }
+    let mut follows = Vec::new();
+    let mut reselect = BTreeSet::new();
+    for wanted in &new.mappings {
+        let old = before
+            .mappings
+            .iter()
+            .find(|old| old.object_type == wanted.object_type);
+        let id = tx.save_mapping(connection, wanted)?;
+        let held: HashSet<FieldIdentity> = old
+            .into_iter()
+            .flat_map(|old| &old.fields)
+            .map(identity)
+            .collect();
+        for field in wanted
+            .fields
+            .iter()
+            .filter(|field| !held.contains(&identity(field)))
+        {
+            tx.add_field(
+                id,
+                &FieldMapping {
+                    saved_at: now,
+                    ..field.clone()
+                },
+            )?;
+        }
+        let was_through = old.and_then(|old| old.through.as_ref());
+        if let Some(through) = wanted
+            .through
+            .as_ref()
+            .filter(|through| was_through != Some(through))
+        {
+            follows.push((through.clone(), wanted.object_type.clone()));
+        }
+        if old.is_some_and(|old| old.selection != wanted.selection) {
+            reselect.insert(wanted.object_type.clone());
+        }
+    }
+    tx.mappings_saved(connection)?;
+
+    let after = ConnectionRoute::load(tx, connection, project, account)?;
+    index_variables(tx, keys, &before, &after, now)?;
+    let mut feeder = Feeder::new(tx, &after, now);
+    // What follows contacts is found from the contacts that are linked already.
+    for (through, to) in follows {
+        for (_, record) in tx.linked_records(connection, &through)? {
+            feeder.read_associations(&through, &record, &to, now)?;
+        }
+    }
+    for object_type in reselect {
+        let Some((mapping, mapped)) = after.mapping(&object_type) else {
+            continue;
+        };
+        let linked = mapped.through.as_ref().unwrap_or(&object_type);
+        for (record, _) in tx.linked_records(connection, linked)? {
+            feeder.touch_reached(mapping, record)?;
+        }
+    }
+    feeder.finish()?.save(tx, connection, now)
+}
+
+fn identity(field: &FieldMapping) -> FieldIdentity {
+    (
+        field.property.name.clone(),
+        field.variable,
+        field.show,
+        field.property.property_type.clone(),
+    )
+}
+
+/// Ends all links of an object type, and whatever was reached through them.
+fn drop_links(
+    tx: &Tx<'_>,
+    route: &ConnectionRoute,
+    old: &ObjectMapping,
+    keep: bool,
+    now: Timestamp,
+) -> Result<(), store::Error> {
+    if old.through.is_some() {
+        // It is reached through another type, whose links stay.
+        return tx.drop_associations(route.id, old);
+    }
+    for (_, through) in route.mappings_through(&old.object_type) {
+        for field in &through.fields {
+            if let Some(variable) = field.variable {
+                tx.release_values(through.id, field.id, variable, keep)?;
+            }
+        }
+    }
+    let mut feeder = Feeder::new(tx, route, now);
+    for (key, record) in tx.linked_records(route.id, &old.object_type)? {
+        let users: Vec<_> = tx
+            .links_of_record(key)?
+            .into_iter()
+            .map(|(user, _)| user)
+            .collect();
+        let state = tx.ensure_record(route.id, &old.object_type, &record)?;
+        for user in &users {
+            tx.unlink(key, *user)?;
+        }
+        feeder.links_changed(&old.object_type, &state, &record, &users)?;
+        // Its keys were of the rule that is gone.
+        tx.set_match_keys(route.id, key, &[])?;
+    }
+    tx.forget_reads(route.id, &old.object_type)?;
+    feeder.finish()?.save(tx, route.id, now)
+}
+
+/// Users are found by the variables that rules name, from now on.
+fn index_variables(
+    tx: &Tx<'_>,
+    keys: &Keys,
+    before: &ConnectionRoute,
+    after: &ConnectionRoute,
+    now: Timestamp,
+) -> Result<(), store::Error> {
+    let variables = |route: &ConnectionRoute| -> BTreeSet<VariableId> {
+        let rules = route
+            .mappings
+            .iter()
+            .filter_map(|mapping| mapping.matching.as_ref());
+        rules
+            .filter_map(|rule| match rule.identifier {
+                UserIdentifier::Variable(variable) => Some(variable),
+                UserIdentifier::Email | UserIdentifier::ExternalId => None,
+            })
+            .collect()
+    };
+    let known = variables(before);
+    let arrivals = Arrivals::new(tx, keys, after.project, now)?;
+    for variable in variables(after).difference(&known) {
+        if let Some(variable) = tx.variable_by_id(after.project, *variable)? {
+            arrivals.index_variable(&variable)?;
+        }
+    }
+    Ok(())
+}
+
+/// Ends a connection, from the commit on. Its values become ordinary Jimo
+/// values (`keep`), or are gone; its account's grant is given up with the
+/// account's last connection.
+pub fn delete_connection(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    id: ConnectionId,
+    keep: bool,
+    now: Timestamp,
+) -> Result<(), store::Error> {
+    let connection = tx.connection(project, id)?;
+    for mapping in tx.mappings(id)? {
+        for field in &mapping.fields {
+            if let Some(variable) = field.variable {
+                tx.release_values(mapping.id, field.id, variable, keep)?;
+            }
+        }
+        tx.remove_mapping(mapping.id)?;
+    }
+    tx.delete_connection(id)?;
+    if let Some((account, _)) = connection.account
+        && tx.account_connections(account)?.is_empty()
+    {
+        tx.revoke_grant(account, now)?;
+        tx.drop_reads(account)?;
+    }
+    Ok(())
+}
