@@ -1,0 +1,169 @@
+//! JSON as it comes from outside: an array read element by element, so that a bad one never spoils its neighbours.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// Why an element, or a part of it, could not be understood. Never holds anything of the input.
+pub(crate) type Reason = &'static str;
+
+/// A field of an element, not yet looked into; none where it is absent or `null`.
+pub(crate) type Raw<'a> = Option<&'a RawValue>;
+
+/// A text of the input. Most stand in it as they are and are kept as a place, so that parsing copies nothing; one that
+/// is written with escapes is kept decoded.
+#[derive(Debug)]
+pub(crate) enum Text {
+    /// Bytes `start..end` of the input.
+    Place { start: u32, end: u32 },
+    /// A text of its own.
+    Own(Box<str>),
+}
+
+impl Text {
+    /// Keeps `text`, as a place if it lies in `source`.
+    pub(crate) fn of(source: &str, text: Cow<'_, str>) -> Self {
+        if let Cow::Borrowed(text) = text {
+            let start = (text.as_ptr() as usize).wrapping_sub(source.as_ptr() as usize);
+            // Only a part of `source` can lie between its first byte and its last.
+            if let Some(end) = start.checked_add(text.len())
+                && end <= source.len()
+                && let (Ok(start), Ok(end)) = (u32::try_from(start), u32::try_from(end))
+            {
+                return Text::Place { start, end };
+            }
+        }
+        Text::Own(text.into())
+    }
+
+    /// The text. `source` is the input that it was kept from.
+    pub(crate) fn get<'a>(&'a self, source: &'a str) -> &'a str {
+        match self {
+            Text::Place { start, end } => source
+                .get(*start as usize..*end as usize)
+                .unwrap_or_default(),
+            Text::Own(text) => text,
+        }
+    }
+}
+
+/// Reads a JSON array: calls `element` with each element's index and what it is, or why it is nothing.
+///
+/// `source` is the text that elements borrow from; none where the bytes are not UTF-8 as a whole.
+/// Fails, with what is wrong for people, if the bytes are not an array.
+pub(crate) fn each_element<'a, T: Deserialize<'a>>(
+    bytes: &'a [u8],
+    source: Option<&'a str>,
+    mut element: impl FnMut(u32, Result<T, Reason>),
+) -> Result<(), &'static str> {
+    // The usual case, in one go. Deep nesting is harmless: what is not of interest is skipped without recursion.
+    if let Some(all) = source.and_then(|source| serde_json::from_str::<Vec<T>>(source).ok()) {
+        for (index, value) in (0..).zip(all) {
+            element(index, Ok(value));
+        }
+        return Ok(());
+    }
+    for (index, range) in (0..).zip(split(bytes)?) {
+        let bytes = bytes.get(range).unwrap_or_default();
+        let value = std::str::from_utf8(bytes)
+            .map_err(|_| "it is not UTF-8")
+            .and_then(|text| serde_json::from_str::<T>(text).map_err(|error| describe(&error)));
+        element(index, value);
+    }
+    Ok(())
+}
+
+/// Where the elements of a JSON array stand, by brackets and quotes alone.
+fn split(bytes: &[u8]) -> Result<Vec<Range<usize>>, &'static str> {
+    let mut at = bytes
+        .iter()
+        .take_while(|byte| byte.is_ascii_whitespace())
+        .count();
+    if bytes.get(at) != Some(&b'[') {
+        return Err("it does not begin with a bracket");
+    }
+    at += 1;
+    let mut elements = Vec::new();
+    let mut start = at;
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    while let Some(&byte) = bytes.get(at) {
+        if in_text {
+            in_text = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+        } else {
+            match byte {
+                b'"' => in_text = true,
+                b'[' | b'{' => depth += 1,
+                b']' | b'}' if depth > 0 => depth -= 1,
+                b',' if depth == 0 => {
+                    elements.push(start..at);
+                    start = at + 1;
+                }
+                b']' => {
+                    let last = bytes.get(start..at).unwrap_or_default();
+                    if !elements.is_empty() || !last.trim_ascii().is_empty() {
+                        elements.push(start..at);
+                    }
+                    let rest = bytes.get(at + 1..).unwrap_or_default();
+                    return if rest.trim_ascii().is_empty() {
+                        Ok(elements)
+                    } else {
+                        Err("something follows the array")
+                    };
+                }
+                b'}' => return Err("a brace closes nothing"),
+                _ => {}
+            }
+        }
+        at += 1;
+    }
+    Err("it ends before the array does")
+}
+
+/// The kind of a JSON error, in words of our own: serde's may quote the input.
+fn describe(error: &serde_json::Error) -> Reason {
+    match error.classify() {
+        serde_json::error::Category::Data => {
+            "a field is missing, twice there, or of the wrong type"
+        }
+        _ => "it is not JSON",
+    }
+}
+
+/// The text of a JSON text, number or boolean, exactly as written; the empty text for nothing.
+pub(crate) fn text<'a>(raw: Raw<'a>) -> Result<Cow<'a, str>, Reason> {
+    let Some(raw) = raw else {
+        return Ok(Cow::Borrowed(""));
+    };
+    let written = raw.get();
+    match written.as_bytes().first() {
+        Some(b'"') => {
+            let inner = written.get(1..written.len() - 1).unwrap_or_default();
+            if inner.as_bytes().contains(&b'\\') {
+                serde_json::from_str(written)
+                    .map(Cow::Owned)
+                    .map_err(|_| "a text has a broken escape")
+            } else {
+                Ok(Cow::Borrowed(inner))
+            }
+        }
+        Some(b'{' | b'[') | None => Err("a text or number was expected"),
+        Some(_) if written == "null" => Ok(Cow::Borrowed("")),
+        Some(_) => Ok(Cow::Borrowed(written)),
+    }
+}
+
+/// The texts of an array of texts or numbers, or of a single one; none for nothing.
+pub(crate) fn texts<'a>(raw: Raw<'a>) -> Result<Vec<Cow<'a, str>>, Reason> {
+    let Some(raw) = raw else {
+        return Ok(Vec::new());
+    };
+    if !raw.get().starts_with('[') {
+        return Ok(vec![text(Some(raw))?]);
+    }
+    let items: Vec<&'a RawValue> =
+        serde_json::from_str(raw.get()).map_err(|error| describe(&error))?;
+    items.into_iter().map(|item| text(Some(item))).collect()
+}
