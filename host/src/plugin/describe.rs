@@ -1,0 +1,200 @@
+//! What a component says it is, checked.
+
+use std::collections::BTreeSet;
+
+use super::{bindings::exports::jimo::connect::describe as wit, limits::NAME_BYTES_MAX};
+use crate::model::{ObjectType, PropertyName, SelectionRule};
+
+/// No path leads deeper than this, so that following one cannot exhaust the
+/// stack. HubSpot's longest has two steps.
+const PATH_STEPS_MAX: usize = 8;
+
+/// More object types, selections or paths than this are a mistake.
+const COUNT_MAX: usize = 100;
+
+/// Keys of nested JSON objects, from the outside in.
+pub type Path = Vec<String>;
+
+/// Where the elements of one kind of body stand, and what they concern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BodyDescription {
+    /// The path to the array of elements.
+    pub elements: Path,
+    /// Within an element, the path to the id of its account; none where the
+    /// account is known from the request.
+    pub account: Option<Path>,
+    /// Within an element, the paths to ids of records, its own first.
+    pub records: Vec<Path>,
+}
+
+/// One type of the source's records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectTypeDescription {
+    /// The name used everywhere else.
+    pub name: ObjectType,
+    /// What people read, for example `Contacts`.
+    pub label: String,
+    /// One of them, for example `Contact`.
+    pub singular_label: String,
+    /// The property that is matched on when nothing else is said.
+    pub default_match_property: Option<PropertyName>,
+    /// The object types through whose associations these reach users.
+    pub through: Vec<ObjectType>,
+    /// The ways to select among several records, the default first.
+    pub selections: Vec<SelectionRule>,
+}
+
+/// What a component is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// The connector's name, for example `hubspot`.
+    pub connector: String,
+    /// What people read, for example `HubSpot`.
+    pub label: String,
+    /// The component's own version.
+    pub version: String,
+    /// The object types that it understands.
+    pub object_types: Vec<ObjectTypeDescription>,
+    /// The body of a webhook request.
+    pub delivery: BodyDescription,
+    /// A file of the source's journal, where it keeps one.
+    pub journal_file: Option<BodyDescription>,
+    /// A page of records.
+    pub records_page: BodyDescription,
+    /// A page of associations.
+    pub associations_page: BodyDescription,
+}
+
+impl Description {
+    /// The description of one object type.
+    pub fn object_type(&self, name: &ObjectType) -> Option<&ObjectTypeDescription> {
+        self.object_types
+            .iter()
+            .find(|object_type| &object_type.name == name)
+    }
+
+    /// Checks what a component says, and takes it over; else says what is wrong.
+    pub(super) fn from_wit(said: wit::Description) -> Result<Self, String> {
+        let slug = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+        if said.connector.is_empty() || !said.connector.chars().all(slug) {
+            return Err("the connector's name is not of lower case letters".into());
+        }
+        for text in [&said.connector, &said.label, &said.version] {
+            check_text(text)?;
+        }
+        if !is_semver(&said.version) {
+            return Err("the version is not of the form 1.2.3".into());
+        }
+        if said.object_types.is_empty() || said.object_types.len() > COUNT_MAX {
+            return Err(format!(
+                "there are {} object types",
+                said.object_types.len()
+            ));
+        }
+        let names: BTreeSet<String> = said.object_types.iter().map(|t| t.name.clone()).collect();
+        if names.len() != said.object_types.len() {
+            return Err("an object type is there twice".into());
+        }
+        let object_types = said
+            .object_types
+            .into_iter()
+            .map(|object_type| object_type_from_wit(object_type, &names))
+            .collect::<Result<_, _>>()?;
+        if said.delivery.account.is_none() {
+            return Err("deliveries do not say where their account stands".into());
+        }
+        Ok(Self {
+            connector: said.connector,
+            label: said.label,
+            version: said.version,
+            object_types,
+            delivery: body_from_wit(said.delivery)?,
+            journal_file: said.journal_file.map(body_from_wit).transpose()?,
+            records_page: body_from_wit(said.records_page)?,
+            associations_page: body_from_wit(said.associations_page)?,
+        })
+    }
+}
+
+fn object_type_from_wit(
+    said: wit::ObjectType,
+    names: &BTreeSet<String>,
+) -> Result<ObjectTypeDescription, String> {
+    for text in [&said.name, &said.label, &said.singular_label] {
+        check_text(text)?;
+    }
+    if let Some(property) = &said.default_match_property {
+        check_text(property)?;
+    }
+    if said
+        .through
+        .iter()
+        .any(|through| !names.contains(through) || *through == said.name)
+    {
+        return Err("an object type is reached through one that is not there".into());
+    }
+    let mut selections = Vec::new();
+    for selection in said.selections {
+        let selection = selection_from_wit(selection);
+        if selections.contains(&selection) {
+            return Err("a selection is there twice".into());
+        }
+        selections.push(selection);
+    }
+    Ok(ObjectTypeDescription {
+        name: said.name.into(),
+        label: said.label,
+        singular_label: said.singular_label,
+        default_match_property: said.default_match_property.map(PropertyName::from),
+        through: said.through.into_iter().map(ObjectType::from).collect(),
+        selections,
+    })
+}
+
+fn selection_from_wit(said: wit::SelectionRule) -> SelectionRule {
+    match said {
+        wit::SelectionRule::Primary => SelectionRule::Primary,
+        wit::SelectionRule::LatestModified => SelectionRule::LatestModified,
+        wit::SelectionRule::LatestCreated => SelectionRule::LatestCreated,
+        wit::SelectionRule::Largest => SelectionRule::Largest,
+    }
+}
+
+fn body_from_wit(said: wit::BodyDescription) -> Result<BodyDescription, String> {
+    if said.records.is_empty() || said.records.len() > COUNT_MAX {
+        return Err("a kind of body does not say where its records' ids stand".into());
+    }
+    let inner = said.account.iter().chain(&said.records);
+    if inner.clone().any(Vec::is_empty) {
+        return Err("the path to an id is empty".into());
+    }
+    for path in inner.chain([&said.elements]) {
+        if path.len() > PATH_STEPS_MAX {
+            return Err(format!("a path has more than {PATH_STEPS_MAX} steps"));
+        }
+        path.iter().try_for_each(|step| check_text(step))?;
+    }
+    Ok(BodyDescription {
+        elements: said.elements,
+        account: said.account,
+        records: said.records,
+    })
+}
+
+/// Texts of a description are short, are there, and can be shown.
+fn check_text(text: &str) -> Result<(), String> {
+    if text.is_empty() || text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control) {
+        return Err("a text is empty, too long or has control characters".into());
+    }
+    Ok(())
+}
+
+/// Whether a text is `1.2.3`, with or without something after `-` or `+`.
+fn is_semver(text: &str) -> bool {
+    let core = text.split(['-', '+']).next().unwrap_or(text);
+    let numbers: Vec<&str> = core.split('.').collect();
+    numbers.len() == 3
+        && numbers
+            .iter()
+            .all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}

@@ -1,0 +1,219 @@
+//! The engine that runs components, set up once per process.
+//!
+//! This file is all that configures wasmtime. Every pass has an instance of
+//! its own from a pool, so starting one costs microseconds; a thread ticks
+//! while passes run, so that none outlives its deadline.
+
+use std::{
+    fmt::Write as _,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+};
+
+use sha2::{Digest, Sha256};
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use super::{
+    bindings::ConnectorPre,
+    describe::Description,
+    fault::InstallError,
+    inert,
+    limits::{Limits, TICK},
+    version::Version,
+};
+
+/// The engine could not be set up on this machine.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration, or the memory that the pool reserves.
+    #[error("plugins cannot run on this machine")]
+    Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The thread that ticks.
+    #[error("the thread that ends plugins that run too long could not be started")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Runs components. One per process: its pool reserves address space.
+#[derive(Clone)]
+pub struct Engine {
+    pub(super) shared: Arc<Shared>,
+}
+
+/// What an engine and its versions share.
+pub(super) struct Shared {
+    pub(super) wasmtime: wasmtime::Engine,
+    pub(super) limits: Limits,
+    passes: Arc<Passes>,
+}
+
+impl Engine {
+    /// Sets up an engine, and starts the thread that ticks for it.
+    pub fn new(limits: &Limits) -> Result<Self, Error> {
+        let wasmtime =
+            wasmtime::Engine::new(&config(limits)).map_err(|e| Error::Engine(e.into()))?;
+        let passes = Arc::new(Passes::default());
+        let ticked = (Arc::clone(&passes), wasmtime.weak());
+        thread::Builder::new()
+            .name("plugin-ticks".into())
+            .spawn(move || {
+                let (passes, engine) = ticked;
+                while passes.wait_for_some() {
+                    thread::sleep(TICK);
+                    let Some(engine) = engine.upgrade() else {
+                        return;
+                    };
+                    engine.increment_epoch();
+                }
+            })
+            .map_err(Error::Thread)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                wasmtime,
+                limits: limits.clone(),
+                passes,
+            }),
+        })
+    }
+
+    /// Makes a version of a component: compiles it, refuses what it may not
+    /// import, runs it for the first time, and checks what it says it is.
+    pub fn load(&self, component: &[u8]) -> Result<Version, InstallError> {
+        let shared = &self.shared;
+        let unusable = |error: wasmtime::Error| InstallError::Component(cause(&error));
+        let compiled = wasmtime::component::Component::from_binary(&shared.wasmtime, component)
+            .map_err(unusable)?;
+        let linker = inert::link(&shared.wasmtime, &compiled)?;
+        let instances = linker.instantiate_pre(&compiled).map_err(unusable)?;
+        let connector =
+            ConnectorPre::new(instances).map_err(|e| InstallError::Contract(cause(&e)))?;
+        let digest = Sha256::digest(component)
+            .iter()
+            .fold(String::new(), |mut hex, byte| {
+                // Writing to a text never fails.
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            });
+        let said = Version::describe(shared, &connector)?;
+        let description = Description::from_wit(said).map_err(InstallError::Description)?;
+        Ok(Version::new(
+            Arc::clone(shared),
+            connector,
+            digest,
+            description,
+        ))
+    }
+}
+
+impl Shared {
+    /// Waits until a pass may begin; it lasts until what is returned is dropped.
+    pub(super) fn begin_pass(&self) -> Running<'_> {
+        self.passes.begin(self.limits.passes_max)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.passes.close();
+    }
+}
+
+/// What went wrong, without wasmtime's trace of the component's functions.
+pub(super) fn cause(error: &wasmtime::Error) -> String {
+    error.root_cause().to_string()
+}
+
+fn config(limits: &Limits) -> Config {
+    let mut config = Config::new();
+    config
+        // Deadlines. Counting instructions would cost the same and bound no time.
+        .epoch_interruption(true)
+        // The same input gives the same output on every machine.
+        .cranelift_nan_canonicalization(true)
+        .wasm_relaxed_simd(false)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
+    config
+}
+
+/// The pool that instances come from. Its defaults, for a thousand instances,
+/// make so many mappings that a few engines exhaust a process.
+fn pool(limits: &Limits) -> PoolingAllocationConfig {
+    // A component is several modules: its own, and small ones that a compiler
+    // adds to connect it to its imports.
+    const MODULES_PER_COMPONENT_MAX: u32 = 8;
+    const TABLES_PER_COMPONENT_MAX: u32 = 8;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(limits.passes_max)
+        .max_core_instances_per_component(MODULES_PER_COMPONENT_MAX)
+        .total_core_instances(limits.passes_max * MODULES_PER_COMPONENT_MAX)
+        // One memory each, so that the cap on it caps the instance.
+        .max_memories_per_component(1)
+        .total_memories(limits.passes_max)
+        .max_memory_size(limits.memory_bytes_max)
+        .max_tables_per_component(TABLES_PER_COMPONENT_MAX)
+        .total_tables(limits.passes_max * TABLES_PER_COMPONENT_MAX)
+        // Only calls that wait have stacks of their own, and ours never do.
+        .total_stacks(1)
+        // Pages of the last instance are cleared and used again, not given back
+        // and faulted in anew: a third of the time of a pass. With large tables
+        // kept as well, small passes get slower.
+        .linear_memory_keep_resident(2 << 20)
+        .table_keep_resident(64 << 10)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}
+
+/// The passes that run now.
+#[derive(Default)]
+struct Passes {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    running: u32,
+    closed: bool,
+}
+
+impl Passes {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing can panic while the lock is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, running_max: u32) -> Running<'_> {
+        let mut state = self
+            .changed
+            .wait_while(self.lock(), |state| state.running >= running_max)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.running += 1;
+        if state.running == 1 {
+            self.changed.notify_all();
+        }
+        Running(self)
+    }
+
+    /// Waits for a pass; false once the engine is gone.
+    fn wait_for_some(&self) -> bool {
+        let state = self
+            .changed
+            .wait_while(self.lock(), |state| state.running == 0 && !state.closed)
+            .unwrap_or_else(PoisonError::into_inner);
+        !state.closed
+    }
+
+    fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+}
+
+/// A pass that runs.
+pub(super) struct Running<'a>(&'a Passes);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.lock().running -= 1;
+        self.0.changed.notify_one();
+    }
+}

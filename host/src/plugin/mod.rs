@@ -1,0 +1,47 @@
+//! Runs plugins: WebAssembly components that understand a source and have no
+//! effects. `wit/` is the contract with them.
+//!
+//! A *pass* is one account's part of what waits, parsed, matched and
+//! transformed by one fresh instance of the active [`Version`].
+//!
+//! Architecture invariants:
+//! - What a plugin says is a claim. The host splits bodies itself
+//!   ([`elements`]) and knows whose each element is; outputs name elements by
+//!   index, and everything in them is checked before it leaves this module.
+//! - A plugin reaches nothing: no file, network, clock or randomness.
+//! - A plugin that traps, spins, hoards or talks nonsense ends one pass with a
+//!   [`Fault`], never the host.
+//! - wasmtime and the generated bindings are not seen outside this module.
+//!
+//! Trying again and setting aside are the pipeline's.
+
+mod bindings;
+mod check;
+mod claims;
+mod convert;
+mod describe;
+pub mod elements;
+mod engine;
+mod fault;
+mod inert;
+mod limits;
+mod pass;
+mod values;
+mod version;
+mod versions;
+
+pub use describe::{BodyDescription, Description, ObjectTypeDescription, Path};
+pub use elements::{Element, SplitError, join, split};
+pub use engine::{Engine, Error};
+pub use fault::{Fault, InstallError, Nonsense};
+pub use limits::Limits;
+pub use pass::{
+    BodyKind, Conversion, ConversionField, Converted, Interest, NeededProperties, Outcome, Pass,
+    PassOutput, RecordKeys, Refusal, RuleError, StoredText, SuitableTypes,
+};
+pub use version::Version;
+pub use versions::Versions;
+
+/// The component that this program was built with: the version that runs
+/// until an operator installs another.
+pub const EMBEDDED: &[u8] = include_bytes!(env!("JIMO_CONNECT_PLUGIN"));

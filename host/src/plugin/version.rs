@@ -1,0 +1,323 @@
+//! One compiled component, and the calls of it.
+
+use std::{fmt, sync::Arc};
+
+use wasmtime::{ResourceLimiter, Store};
+
+use super::{
+    bindings::{Connector, ConnectorPre, exports::jimo::connect as wit},
+    check, convert,
+    describe::Description,
+    engine::{Running, Shared, cause},
+    fault::{Fault, InstallError, Nonsense, shown},
+    inert::ForbiddenCall,
+    limits::TICK,
+    pass::{
+        BodyKind, Conversion, NeededProperties, Outcome, Pass, PassOutput, RuleError, StoredText,
+        SuitableTypes,
+    },
+    values,
+};
+use crate::model::{MatchingRule, ObjectType, PropertyDefinition, Selection};
+
+/// One version of a plugin: a compiled component, named by its digest. It may
+/// be used by several threads at once.
+pub struct Version {
+    shared: Arc<Shared>,
+    connector: ConnectorPre<Instance>,
+    digest: String,
+    description: Description,
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Description {
+            connector, version, ..
+        } = &self.description;
+        f.debug_struct("Version")
+            .field("connector", connector)
+            .field("version", version)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Version {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        connector: ConnectorPre<Instance>,
+        digest: String,
+        description: Description,
+    ) -> Self {
+        Self {
+            shared,
+            connector,
+            digest,
+            description,
+        }
+    }
+
+    /// Asks a component what it is.
+    pub(super) fn describe(
+        shared: &Shared,
+        connector: &ConnectorPre<Instance>,
+    ) -> Result<wit::describe::Description, InstallError> {
+        // What fails before the first call is either the component's own start
+        // or a function of another shape than the contract's.
+        let mut call = Call::begin(shared, connector).map_err(|fault| match fault {
+            Fault::Host(reason) => InstallError::Contract(reason),
+            fault => InstallError::Describe(fault),
+        })?;
+        let said = call
+            .connector
+            .jimo_connect_describe()
+            .call_describe(&mut call.store);
+        call.checked(said).map_err(InstallError::Describe)
+    }
+
+    /// What the component says it is.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// The SHA-256 digest of the component, in hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Runs one pass in a fresh instance, on this thread, within the limits.
+    pub fn run(&self, pass: &Pass<'_>) -> Result<PassOutput, Fault> {
+        let limits = &self.shared.limits;
+        if pass.elements.len() > limits.elements_bytes_max {
+            return Err(Fault::Oversized {
+                bytes: pass.elements.len(),
+                bytes_max: limits.elements_bytes_max,
+            });
+        }
+        let received_max = pass.received_at.plus(limits.clock_skew_max);
+        let mut checks = check::Checks::new(pass, &self.description, received_max);
+        let mut call = self.begin()?;
+        let mut output = PassOutput::default();
+
+        let parse = call.connector.jimo_connect_parse();
+        let parsed = parse.call_parse(
+            &mut call.store,
+            &convert::body_kind(&pass.body),
+            pass.elements,
+        );
+        let parsed = call.checked(parsed)?.map_err(|error| match error {
+            wit::parse::ParseError::NotAnArray(reason) => Fault::Refused(shown(&reason)),
+            wit::parse::ParseError::UnsupportedKind => {
+                Fault::Refused("it does not read this kind of body".into())
+            }
+        })?;
+        let calls = call.connector.jimo_connect_parse();
+        let refusals = calls.parsed().call_refusals(&mut call.store, parsed);
+        output.refusals = checks.refusals(call.checked(refusals)?)?;
+        match &pass.body {
+            BodyKind::Delivery | BodyKind::JournalFile => {
+                let interests: Vec<_> = pass.interests.iter().map(convert::interest).collect();
+                let calls = call.connector.jimo_connect_parse();
+                let changes = calls
+                    .parsed()
+                    .call_changes(&mut call.store, parsed, &interests);
+                output.changes = checks.changes(call.checked(changes)?)?;
+            }
+            BodyKind::Records(_) => {
+                let properties = checks.properties().iter().map(ToString::to_string);
+                let properties: Vec<String> = properties.collect();
+                let calls = call.connector.jimo_connect_parse();
+                let records = calls
+                    .parsed()
+                    .call_records(&mut call.store, parsed, &properties);
+                output.records = checks.records(call.checked(records)?)?;
+            }
+            BodyKind::Associations { .. } => {
+                let calls = call.connector.jimo_connect_parse();
+                let sets = calls.parsed().call_associations(&mut call.store, parsed);
+                output.associations = checks.associations(call.checked(sets)?)?;
+            }
+        }
+        for conversion in pass.conversions {
+            let (fields, tables) = convert::conversion(conversion);
+            let calls = call.connector.jimo_connect_transform();
+            let converted = calls.call_convert(&mut call.store, parsed, &fields, &tables);
+            let converted = call.checked(converted)?;
+            output.converted.push(values::converted(
+                converted,
+                &conversion.fields,
+                &checks,
+                &output,
+            )?);
+        }
+        for (object_type, rule) in pass.rules {
+            // For anything but a page of this type there can be no keys.
+            if !matches!(&pass.body, BodyKind::Records(of) if of == object_type) {
+                output.keys.push(Vec::new());
+                continue;
+            }
+            let rule = convert::matching_rule(object_type, rule);
+            let calls = call.connector.jimo_connect_matching();
+            let keys = calls.call_match_keys(&mut call.store, parsed, &rule);
+            output.keys.push(checks.keys(call.checked(keys)?)?);
+        }
+        Ok(output)
+    }
+
+    /// Converts texts that were kept from earlier bodies: one outcome each, in
+    /// order, equal to what a pass would have said.
+    pub fn convert_stored(
+        &self,
+        texts: &[StoredText],
+        conversion: &Conversion,
+    ) -> Result<Vec<Outcome>, Fault> {
+        let limits = &self.shared.limits;
+        let bytes = texts.iter().map(|text| text.text.len()).sum();
+        if bytes > limits.elements_bytes_max {
+            return Err(Fault::Oversized {
+                bytes,
+                bytes_max: limits.elements_bytes_max,
+            });
+        }
+        let said: Vec<_> = texts.iter().map(convert::stored_text).collect();
+        let (fields, tables) = convert::conversion(conversion);
+        let mut call = self.begin()?;
+        let calls = call.connector.jimo_connect_transform();
+        let outcomes = calls.call_convert_stored(&mut call.store, &said, &fields, &tables);
+        values::stored(call.checked(outcomes)?, texts, &conversion.fields)
+    }
+
+    /// The properties that a rule and a selection need of an object type, or
+    /// why they cannot be used.
+    pub fn needs(
+        &self,
+        object_type: &ObjectType,
+        rule: Option<&MatchingRule>,
+        selection: Option<&Selection>,
+    ) -> Result<Result<NeededProperties, RuleError>, Fault> {
+        let rule = rule.map(|rule| convert::matching_rule(object_type, rule));
+        let selection = selection.map(convert::selection);
+        let mut call = self.begin()?;
+        let needs = call.connector.jimo_connect_matching().call_needs(
+            &mut call.store,
+            object_type.as_str(),
+            rule.as_ref(),
+            selection.as_ref(),
+        );
+        Ok(check::needs(call.checked(needs)?)?)
+    }
+
+    /// For each property, in order, the types of variable it can be mapped to.
+    pub fn suitable(&self, properties: &[PropertyDefinition]) -> Result<Vec<SuitableTypes>, Fault> {
+        let said: Vec<_> = properties.iter().map(convert::property).collect();
+        let mut call = self.begin()?;
+        let calls = call.connector.jimo_connect_transform();
+        let suitable = calls.call_suitable(&mut call.store, &said);
+        Ok(values::suitable(call.checked(suitable)?, properties.len())?)
+    }
+
+    fn begin(&self) -> Result<Call<'_>, Fault> {
+        Call::begin(&self.shared, &self.connector)
+    }
+}
+
+/// An instance, from its making to its end.
+struct Call<'a> {
+    shared: &'a Shared,
+    connector: Connector,
+    // Dropped before the place in the pool is given to another pass.
+    store: Store<Instance>,
+    _running: Running<'a>,
+}
+
+impl<'a> Call<'a> {
+    fn begin(shared: &'a Shared, connector: &ConnectorPre<Instance>) -> Result<Self, Fault> {
+        let limits = &shared.limits;
+        let running = shared.begin_pass();
+        let instance = Instance {
+            memory_bytes_max: limits.memory_bytes_max,
+        };
+        let mut store = Store::new(&shared.wasmtime, instance);
+        store.limiter(|instance| instance);
+        store.set_hostcall_fuel(limits.output_bytes_max);
+        // One more, as the first tick may come at once.
+        let ticks = limits.pass_deadline.as_millis().div_ceil(TICK.as_millis()) + 1;
+        store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
+        match connector.instantiate(&mut store) {
+            Ok(connector) => Ok(Self {
+                shared,
+                connector,
+                store,
+                _running: running,
+            }),
+            Err(error) => {
+                Err(plugins_fault(shared, &error).unwrap_or_else(|| Fault::Host(cause(&error))))
+            }
+        }
+    }
+
+    /// Tells why a call failed.
+    fn checked<T>(&self, answer: wasmtime::Result<T>) -> Result<T, Fault> {
+        answer.map_err(|error| {
+            plugins_fault(self.shared, &error)
+                // What is neither a trap nor a refusal of the host's happened
+                // while the answer was read.
+                .unwrap_or_else(|| Nonsense::Shape(cause(&error)).into())
+        })
+    }
+}
+
+/// What of an error is a fault that the plugin committed while it ran.
+fn plugins_fault(shared: &Shared, error: &wasmtime::Error) -> Option<Fault> {
+    if error.is::<MemoryRefused>() {
+        return Some(Fault::Memory {
+            bytes_max: shared.limits.memory_bytes_max,
+        });
+    }
+    if let Some(ForbiddenCall(name)) = error.downcast_ref() {
+        return Some(Fault::ForbiddenCall(name.clone()));
+    }
+    error
+        .downcast_ref::<wasmtime::Trap>()
+        .map(|trap| match trap {
+            wasmtime::Trap::Interrupt => Fault::Deadline(shared.limits.pass_deadline),
+            trap => Fault::Trap(trap.to_string()),
+        })
+}
+
+/// What the host keeps of one instance: only how much it may have.
+pub(super) struct Instance {
+    memory_bytes_max: usize,
+}
+
+/// What a call ends with when more memory was asked for than there is.
+#[derive(Debug, thiserror::Error)]
+#[error("too much memory was asked for")]
+struct MemoryRefused;
+
+impl ResourceLimiter for Instance {
+    fn memory_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        // An error, not a refusal, which a plugin could answer by trying less.
+        if desired > self.memory_bytes_max {
+            Err(MemoryRefused.into())
+        } else {
+            Ok(true)
+        }
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        _desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        // The pool gives every table a fixed size, and refuses more.
+        let _ = maximum;
+        Ok(true)
+    }
+}
