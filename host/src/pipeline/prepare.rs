@@ -14,9 +14,7 @@ use crate::{
     log::{EntryKind, Logged, Position},
     model::{AccountKey, Change, ChangeKind, ObjectType, RecordId, Timestamp},
     plugin::{
-        BodyKind, Converted, Fault, Outcome, Pass, PassOutput, Version,
-        elements::{Element, join, split},
-        limits::ELEMENTS_BYTES_MAX,
+        BodyKind, Converted, Element, Fault, Outcome, Pass, PassOutput, Version, join, split,
     },
     store::history::SetAside,
 };
@@ -84,7 +82,7 @@ pub fn prepare(routing: &Routing, plugin: &Version, entries: &[Logged]) -> Resul
                     .sum::<u64>();
                 continue;
             };
-            for pass in passes(parts) {
+            for pass in passes(parts, plugin.elements_bytes_max()) {
                 run(route, plugin, kind, pass, &mut prepared)?;
             }
         }
@@ -148,7 +146,7 @@ fn split_entry<'a>(
 }
 
 /// Parts that are worked on together: as many as fit a pass.
-fn passes(parts: Vec<Part<'_>>) -> Vec<Vec<Part<'_>>> {
+fn passes(parts: Vec<Part<'_>>, bytes_max: usize) -> Vec<Vec<Part<'_>>> {
     let mut passes: Vec<Vec<Part<'_>>> = Vec::new();
     let mut room = 0;
     for part in parts {
@@ -165,7 +163,7 @@ fn passes(parts: Vec<Part<'_>>) -> Vec<Vec<Part<'_>>> {
             _ => {
                 passes.push(vec![part]);
                 // Two bytes are the array's brackets.
-                room = (ELEMENTS_BYTES_MAX - 2).saturating_sub(bytes);
+                room = (bytes_max - 2).saturating_sub(bytes);
             }
         }
     }

@@ -15,9 +15,10 @@ use crate::{
 /// highest id, but among candidates none of which is primary the lowest id
 /// feeds.
 pub fn select(candidates: &[Candidate], selection: Option<&Selection>) -> Option<RecordKey> {
-    let by_match = |candidate: &&Candidate| (candidate.rank, order(&candidate.record));
     let chosen = match selection.map(|selection| selection.rule) {
-        None => candidates.iter().min_by_key(by_match),
+        None => candidates
+            .iter()
+            .min_by_key(|candidate| (candidate.rank, order(&candidate.record))),
         Some(SelectionRule::Primary) => candidates
             .iter()
             .min_by_key(|candidate| (Reverse(candidate.primary), order(&candidate.record))),
