@@ -32,6 +32,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::{
     log::{EventLog, Position},
     model::{ObjectType, Timestamp},
+    secrets::Keys,
     sqlite::{Database, Options},
 };
 
@@ -66,6 +67,12 @@ pub enum Error {
          restore both from the same backup, or start with an empty data directory"
     )]
     ForeignLog,
+    /// The store's tokens are sealed with another secret key.
+    #[error(
+        "this data directory goes with another secret key: set JIMO_SECRET_KEY to it, or restore \
+         the file secret.key from the backup"
+    )]
+    ForeignKeys,
     /// The log ends before the place that the store has reached.
     #[error(
         "the event log ends at {log}, but this store has applied up to {store}: the log is from an \
@@ -144,6 +151,22 @@ impl Store {
             }
             tx.connection
                 .execute("UPDATE state SET log_identity = ?1", [identity])?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Binds the store to the secret key. Refuses another one than the one that
+    /// its tokens are sealed with and its match index was made with.
+    pub async fn bind_keys(&self, keys: &Keys) -> Result<(), Error> {
+        let check = keys.check_value();
+        self.transact(move |tx| {
+            let known: Option<[u8; 16]> =
+                tx.connection.query_one("SELECT keys_check FROM state", [], |row| row.get(0))?;
+            if known.is_some_and(|known| known != check) {
+                return Err(Error::ForeignKeys);
+            }
+            tx.connection.execute("UPDATE state SET keys_check = ?1", [check])?;
             Ok(())
         })
         .await

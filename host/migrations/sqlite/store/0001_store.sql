@@ -9,6 +9,8 @@ CREATE TABLE state (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     -- The log that this store goes with, and the place in it.
     log_identity TEXT,
+    -- Tells the secret key that tokens are sealed with from any other.
+    keys_check BLOB,
     log_position INTEGER NOT NULL DEFAULT 0,
     -- Moves with every change of connections, mappings or option tables; work
     -- that was prepared under another number is done again.

@@ -1,0 +1,181 @@
+//! One host: everything it holds, opened in order, and run until it is told to
+//! stop.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{net::TcpListener, sync::Notify};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::Url;
+
+use crate::{
+    clock::Clock,
+    config::Config,
+    hubspot::{self, oauth},
+    log::{self, EventLog},
+    pipeline::Pipeline,
+    plugin::{self, EMBEDDED, Engine, Limits, Versions},
+    secrets::{self, Keys},
+    store::{self, Store},
+    sync::{self, grants::Grants},
+    telemetry::Metrics,
+    web,
+};
+
+/// How long work under way may take to end when the host stops.
+const STOP_MAX: Duration = Duration::from_secs(20);
+
+/// Why a host could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The event log.
+    #[error(transparent)]
+    Log(#[from] log::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The secret key.
+    #[error(transparent)]
+    Secrets(#[from] secrets::Error),
+    /// The plugin engine.
+    #[error(transparent)]
+    Engine(#[from] plugin::Error),
+    /// The plugin.
+    #[error("the plugin cannot be used: {0}")]
+    Plugin(#[from] plugin::InstallError),
+    /// The HTTP client.
+    #[error(transparent)]
+    Client(#[from] hubspot::SetupError),
+    /// The listening address.
+    #[error("cannot listen: {0}")]
+    Listen(#[from] std::io::Error),
+    /// The address makes no URL.
+    #[error("the listening address makes no URL: set JIMO_PUBLIC_URL")]
+    PublicUrl,
+}
+
+/// Everything that intake, sync and the web share.
+pub struct Host {
+    /// The settings.
+    pub config: Config,
+    /// The address that HubSpot and browsers use.
+    pub public_url: Url,
+    /// The event log.
+    pub log: Arc<EventLog>,
+    /// The user store.
+    pub store: Arc<Store>,
+    /// The keys to what is sealed.
+    pub keys: Arc<Keys>,
+    /// The time.
+    pub clock: Clock,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// The plugin versions.
+    pub plugins: Arc<Versions>,
+    /// The pipeline.
+    pub pipeline: Arc<Pipeline>,
+    /// HubSpot's client.
+    pub hubspot: hubspot::Client,
+    /// The HubSpot app, where one is set.
+    pub app: Option<oauth::App>,
+    /// The accounts' grants.
+    pub grants: Arc<Grants>,
+    /// Rung when reads may have become due.
+    pub reads: Arc<Notify>,
+}
+
+impl Host {
+    /// Opens everything a host needs.
+    pub async fn open(config: Config, public_url: Url, clock: Clock) -> Result<Self, Error> {
+        let directory = config.data.directory.clone();
+        let store = Arc::new(Store::open(&directory)?);
+        let (keys, origin) = Keys::load(config.data.secret_key.as_ref(), &directory)?;
+        if origin == secrets::Origin::Made {
+            tracing::info!(directory = %directory.display(), "made a secret key; back it up with the data");
+        }
+        let keys = Arc::new(keys);
+        store.bind_keys(&keys).await?;
+        let log = Arc::new(EventLog::open(&directory).await?);
+        store.bind_log(&log).await?;
+        let engine = Engine::new(&Limits::default())?;
+        let version = engine.load(EMBEDDED)?;
+        tracing::info!(
+            connector = version.description().connector,
+            version = version.description().version,
+            digest = version.digest(),
+            "plugin loaded"
+        );
+        let plugins = Arc::new(Versions::new(version));
+        let metrics = Arc::new(Metrics::default());
+        let pipeline = Arc::new(Pipeline::new(
+            store.clone(),
+            log.clone(),
+            plugins.clone(),
+            clock.clone(),
+            metrics.clone(),
+        ));
+        let hubspot = hubspot::Client::new(
+            hubspot::Config {
+                api: config.hubspot.api_url.clone().unwrap_or_default(),
+                ..hubspot::Config::default()
+            },
+            clock.clone(),
+        )?;
+        let app = config.hubspot.app();
+        let grants = Arc::new(Grants::new(
+            store.clone(),
+            keys.clone(),
+            hubspot.clone(),
+            app.clone(),
+        ));
+        Ok(Self {
+            config,
+            public_url,
+            log,
+            store,
+            keys,
+            clock,
+            metrics,
+            plugins,
+            pipeline,
+            hubspot,
+            app,
+            grants,
+            reads: Arc::new(Notify::new()),
+        })
+    }
+
+    /// The address of a path of this host.
+    pub fn url(&self, path: &str) -> Url {
+        let mut url = self.public_url.clone();
+        let base = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{base}{path}"));
+        url
+    }
+}
+
+/// The address that a listener is reached at when no other is set.
+pub fn listening_url(listener: &TcpListener) -> Result<Url, Error> {
+    let address = listener.local_addr()?;
+    Url::parse(&format!("http://{address}")).map_err(|_| Error::PublicUrl)
+}
+
+/// Runs a host on a listener until it is told to stop: takes in deliveries,
+/// works through the log and the read queue, and serves pages and API. Returns
+/// when work under way is done.
+pub async fn run(host: Arc<Host>, listener: TcpListener, stop: CancellationToken) {
+    let tasks = TaskTracker::new();
+    let work = stop.child_token();
+    {
+        let (host, stop) = (host.clone(), work.clone());
+        tasks.spawn(async move { host.pipeline.run(stop).await });
+    }
+    for task in sync::tasks(&host, &work) {
+        tasks.spawn(task);
+    }
+    web::serve(host, listener, stop.clone()).await;
+    work.cancel();
+    tasks.close();
+    if tokio::time::timeout(STOP_MAX, tasks.wait()).await.is_err() {
+        tracing::warn!("work under way did not end in time; it goes on at the next start");
+    }
+}

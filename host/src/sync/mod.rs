@@ -1,0 +1,27 @@
+//! Work that goes on by itself: grants kept fresh, what has to be read read,
+//! and what is over let go.
+//!
+//! Architecture invariant: everything here can be killed at any instant and
+//! goes on from what the store holds.
+
+pub mod consents;
+pub mod grants;
+pub mod housekeeping;
+pub mod reads;
+
+use std::{pin::Pin, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::host::Host;
+
+/// A task that ends when it is told to stop.
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The tasks of a host.
+pub fn tasks(host: &Arc<Host>, stop: &CancellationToken) -> Vec<Task> {
+    vec![
+        Box::pin(reads::run(host.clone(), stop.clone())),
+        Box::pin(housekeeping::run(host.clone(), stop.clone())),
+    ]
+}
