@@ -30,6 +30,7 @@ const RENEW_AHEAD: Duration = Duration::from_secs(300);
 const USELESS_BEFORE_END: Duration = Duration::from_secs(30);
 /// A token's life when the answer does not say (HubSpot: 30 minutes).
 const LIFE: u64 = 1_800;
+
 /// Our app, as it is registered at HubSpot.
 #[derive(Clone, Debug)]
 pub struct App {
