@@ -102,7 +102,7 @@ impl fmt::Display for Secret {
 /// A new token: 256 random bits in URL-safe base64.
 pub fn random_token() -> Secret {
     let bytes = Zeroizing::new(rand::random::<[u8; TOKEN_BYTES]>());
-    Secret::from(URL_SAFE_NO_PAD.encode(&*bytes))
+    Secret::from(URL_SAFE_NO_PAD.encode(*bytes))
 }
 
 /// What is kept of a token that [`random_token`] made. No key is needed: 256

@@ -160,6 +160,10 @@ pub struct Ledger {
     general: Window,
     search: Window,
     associations: Window,
+    /// The day of all calls but those that count in the next.
+    day: Option<Day>,
+    /// The day of batch calls to associations, which have one of their own.
+    associations_day: Option<Day>,
     zone: Option<TimeZone>,
 }
 
@@ -172,6 +176,8 @@ impl Ledger {
             general: Window::new(GENERAL_MAX, TEN_SECONDS),
             search: Window::new(SEARCH_MAX, ONE_SECOND),
             associations: Window::new(ASSOCIATIONS_MAX, TEN_SECONDS),
+            day: None,
+            associations_day: None,
             zone: None,
         }
     }
@@ -189,24 +195,37 @@ impl Ledger {
         }
     }
 
+    /// Searches are exempt from the ten seconds' limit, not from the day's.
+    fn day(&mut self, pool: Pool) -> &mut Option<Day> {
+        match pool {
+            Pool::General | Pool::Search => &mut self.day,
+            Pool::Associations => &mut self.associations_day,
+        }
+    }
+
     /// Whether a call of this priority may start now.
     pub fn check(&mut self, pool: Pool, priority: Priority, now: Timestamp) -> Verdict {
         let share = self.share;
-        self.window(pool).check(share, priority, now)
+        let day = self.day(pool);
+        // What is over tells nothing of the next day.
+        *day = day.filter(|day| now < day.ends_at);
+        if let Some(day) = day.filter(|day| day.left <= day.reserve(share, priority)) {
+            return Verdict::DaySpent(day.ends_at);
+        }
+        self.window(pool).check(share, now)
     }
 
     /// A call starts.
     pub fn start(&mut self, pool: Pool) {
-        let window = self.window(pool);
-        window.in_flight += 1;
-        if let Some(day) = &mut window.day {
+        self.window(pool).in_flight += 1;
+        if let Some(day) = self.day(pool) {
             day.left = day.left.saturating_sub(1);
         }
     }
 
     /// A call that was started has ended; `rates` of its answer, if one came.
     pub fn finish(&mut self, pool: Pool, rates: Option<&Rates>, now: Timestamp) {
-        let day_ends_at = self.day_ends_at(now);
+        let ends_at = self.day_ends_at(now);
         let window = self.window(pool);
         window.settle(now);
         window.in_flight = window.in_flight.saturating_sub(1);
@@ -224,11 +243,7 @@ impl Ledger {
             window.others = Some((others, now.plus(interval)));
         }
         if let Some((max, left)) = rates.day {
-            window.day = Some(Day {
-                max,
-                left,
-                ends_at: day_ends_at,
-            });
+            *self.day(pool) = Some(Day { max, left, ends_at });
         }
     }
 
@@ -250,18 +265,18 @@ impl Ledger {
         random: f64,
         now: Timestamp,
     ) -> Timestamp {
-        let day_ends_at = self.day_ends_at(now);
-        let window = self.window(pool);
         if policy == Policy::Daily {
-            let ends_at = retry_after.map_or(day_ends_at, |wait| now.plus(wait));
-            let max = window.day.map_or(0, |day| day.max);
-            window.day = Some(Day {
-                max,
-                left: 0,
-                ends_at,
-            });
+            let ends_at = match retry_after {
+                Some(wait) => now.plus(wait),
+                None => self.day_ends_at(now),
+            };
+            let day = self.day(pool);
+            let max = day.map_or(0, |day| day.max);
+            let left = 0;
+            *day = Some(Day { max, left, ends_at });
             return ends_at;
         }
+        let window = self.window(pool);
         // The calls that were under way with the first refused one are refused
         // with it, and are no further strikes.
         if now >= window.paused_until {
@@ -298,7 +313,7 @@ impl Ledger {
             allowed: window.allowed(share),
             resets_at: busy.max(window.paused_until).max(now),
         };
-        let day = window.day.filter(|day| now < day.ends_at).map(|day| Usage {
+        let day = self.day.filter(|day| now < day.ends_at).map(|day| Usage {
             used: day.max.saturating_sub(day.left),
             allowed: day.max.saturating_sub(day.reserve(share, Priority::Live)),
             resets_at: day.ends_at,
@@ -330,7 +345,6 @@ struct Window {
     others: Option<(u32, Timestamp)>,
     paused_until: Timestamp,
     strikes: u32,
-    day: Option<Day>,
 }
 
 /// What is left of a day.
@@ -358,7 +372,6 @@ impl Window {
             others: None,
             paused_until: Timestamp(0),
             strikes: 0,
-            day: None,
         }
     }
 
@@ -399,15 +412,8 @@ impl Window {
         self.paused_until = self.paused_until.max(until);
     }
 
-    fn check(&mut self, share: f64, priority: Priority, now: Timestamp) -> Verdict {
+    fn check(&mut self, share: f64, now: Timestamp) -> Verdict {
         self.settle(now);
-        if let Some(day) = self.day {
-            if now >= day.ends_at {
-                self.day = None;
-            } else if day.left <= day.reserve(share, priority) {
-                return Verdict::DaySpent(day.ends_at);
-            }
-        }
         if now < self.paused_until {
             return Verdict::Wait(Some(self.paused_until));
         }

@@ -108,6 +108,15 @@ fn a_spent_day_lasts_until_midnight_in_the_accounts_zone() {
 }
 
 #[test]
+fn searches_count_in_the_day_and_associations_have_their_own() {
+    let mut ledger = Ledger::new(SHARE);
+    ledger.refused(Pool::General, Policy::Daily, None, 0.5, NOW);
+    let mut check = |pool| ledger.check(pool, Priority::Live, NOW);
+    assert!(matches!(check(Pool::Search), Verdict::DaySpent(_)));
+    assert_eq!(check(Pool::Associations), Verdict::Go);
+}
+
+#[test]
 fn full_syncs_leave_more_of_the_day_than_live_reads() {
     let mut ledger = Ledger::new(SHARE);
     let rates = |left| Rates {

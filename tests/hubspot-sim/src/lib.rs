@@ -1,1 +1,73 @@
-//! Nothing yet.
+//! A HubSpot that behaves like the real one, over real HTTP.
+//!
+//! It is written from HubSpot's documentation alone and shares no code with what is tested against
+//! it, so that two readings of that documentation check each other. The same seed and the same
+//! calls give the same ids, disorder and faults; time is a clock that tests turn.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use hubspot_sim::{Config, Simulator};
+//!
+//! let sim = Simulator::start(Config::default()).await?;
+//! let account = sim.account(48_975_575);
+//! account.install(&["oauth", "crm.objects.contacts.read"]);
+//! sim.set_webhook_target("http://127.0.0.1:8080/webhooks/hubspot");
+//! sim.subscribe_defaults();
+//! let ana = account.create("contacts", &[("email", "ana@example.com")])?;
+//! account.patch("contacts", ana, &[("firstname", "Ana")])?;
+//! sim.settle().await;
+//! assert_eq!(account.record("contacts", ana)?.value("firstname"), Some("Ana"));
+//! # Ok(())
+//! # }
+//! ```
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod account;
+mod associations;
+mod batch;
+mod changes;
+mod clock;
+mod config;
+mod control;
+mod control_http;
+mod crm;
+mod defaults;
+mod definitions;
+mod delivery;
+mod fault;
+mod faults;
+mod grants;
+mod limits;
+mod linking;
+mod links;
+mod oauth;
+mod objects;
+mod properties;
+mod record;
+mod render;
+mod request;
+mod search;
+mod server;
+mod sign;
+mod simulator;
+mod state;
+mod subscriptions;
+mod truth;
+mod values;
+mod webhooks;
+
+pub use clock::Clock;
+pub use config::{AccountSpec, ApiKnobs, App, Config, Limits, WebhookKnobs};
+pub use control::{Account, Link, Tokens};
+pub use crm::{Error, ObjectType, PropertyFault};
+pub use definitions::{Choice, Kind, PropertySpec, Sensitivity};
+pub use delivery::{Attempt, Settled};
+pub use faults::{FaultRule, Route, Trouble};
+pub use links::{Category, LinkType};
+pub use record::Source;
+pub use sign::{v1 as sign_v1, v3 as sign_v3};
+pub use simulator::Simulator;
+pub use state::Call;
+pub use truth::{Existence, TrueLink, TrueRecord, TrueValue, Truth};
+pub use webhooks::Subscription;

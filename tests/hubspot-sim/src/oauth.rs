@@ -1,0 +1,519 @@
+//! OAuth: the consent page, and getting, refreshing, introspecting and revoking tokens.
+//!
+//! HubSpot: manage OAuth tokens, dated and v1. Dated errors carry `error` and
+//! `error_description` (RFC 6749 §5.2) beside HubSpot's `status` and `message`.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Form, Json, Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::config::ACCESS_TOKEN_LIFE;
+use crate::fault::Fault;
+use crate::grants::{Issued, Refused, USER_ID};
+use crate::request::Params;
+use crate::state::{Shared, State as World};
+
+type Answer = Result<Response, Fault>;
+
+/// Routes below `/oauth`.
+pub(crate) fn routes() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/authorize", get(authorize))
+        .route("/{version}/authorize", get(authorize_for))
+        .route("/v1/token", post(token_v1))
+        .route("/v1/access-tokens/{token}", get(access_token_v1))
+        .route(
+            "/v1/refresh-tokens/{token}",
+            get(refresh_token_v1).delete(revoke_v1),
+        )
+        .route("/{version}/token", post(token_dated))
+        .route("/{version}/token/introspect", post(introspect))
+        .route("/{version}/token/revoke", post(revoke))
+}
+
+/// What a consent asks for, once it is known to be sound.
+struct Consent {
+    redirect_uri: String,
+    state: Option<String>,
+    scopes: Vec<String>,
+    optional: Vec<String>,
+    challenge: Option<(String, bool)>,
+}
+
+async fn authorize(State(shared): State<Arc<Shared>>, params: Params) -> Response {
+    consent(&shared, &params, None)
+}
+
+/// `/oauth/{portal}/authorize` preselects the account.
+async fn authorize_for(
+    State(shared): State<Arc<Shared>>,
+    Path(portal): Path<String>,
+    params: Params,
+) -> Response {
+    consent(&shared, &params, portal.parse().ok())
+}
+
+fn consent(shared: &Shared, params: &Params, portal: Option<u64>) -> Response {
+    let mut state = shared.lock();
+    let asked = match Consent::check(&state, params) {
+        Ok(asked) => asked,
+        Err(message) => return page(StatusCode::BAD_REQUEST, "Authorization failed", &message),
+    };
+    if params.get("deny") == Some("true") {
+        return asked.back(&[
+            ("error", "access_denied"),
+            ("error_description", "The user denied access"),
+        ]);
+    }
+    let chosen = params
+        .get("portal")
+        .and_then(|text| text.parse().ok())
+        .or(portal)
+        .filter(|_| params.get("approve") == Some("true"))
+        .or(state.app.auto_approve);
+    let Some(chosen) = chosen else {
+        return choose(&state, params, portal);
+    };
+    let Some(account) = state.world.accounts.get(&chosen) else {
+        return page(
+            StatusCode::BAD_REQUEST,
+            "Authorization failed",
+            "There is no such account.",
+        );
+    };
+    let allowed = |scope: &String| {
+        account
+            .spec
+            .scopes
+            .as_ref()
+            .is_none_or(|held| scope == "oauth" || held.contains(scope))
+    };
+    if let Some(refused) = asked.scopes.iter().find(|scope| !allowed(scope)) {
+        let message = format!("This account can't grant the scope {refused}.");
+        return page(StatusCode::FORBIDDEN, "Insufficient scopes", &message);
+    }
+    let mut scopes = asked.scopes.clone();
+    scopes.extend(
+        asked
+            .optional
+            .iter()
+            .filter(|scope| allowed(scope))
+            .cloned(),
+    );
+    scopes.sort_unstable();
+    scopes.dedup();
+    let now = shared.clock.now_ms();
+    let code = state.grants.code(
+        chosen,
+        scopes,
+        &asked.redirect_uri,
+        asked.challenge.clone(),
+        now,
+    );
+    asked.back(&[("code", &code)])
+}
+
+impl Consent {
+    fn check(state: &World, params: &Params) -> Result<Self, String> {
+        let app = &state.app;
+        if params.get("client_id") != Some(app.client_id.as_str()) {
+            return Err("The client_id is unknown.".to_owned());
+        }
+        let redirect_uri = params.get("redirect_uri").unwrap_or_default();
+        if !redirect_allowed(&app.redirect_uris, redirect_uri) {
+            return Err("The redirect_uri is not one of the app's.".to_owned());
+        }
+        let words = |name: &str| -> Vec<String> {
+            params
+                .get(name)
+                .unwrap_or_default()
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect()
+        };
+        let scopes = words("scope");
+        if scopes.is_empty() {
+            return Err("The scope is missing.".to_owned());
+        }
+        if let Some(required) = &app.required_scopes {
+            let mut given = scopes.clone();
+            let mut required = required.clone();
+            given.sort_unstable();
+            required.sort_unstable();
+            if given != required {
+                return Err(format!(
+                    "The scopes don't match the app's: it requires {}.",
+                    required.join(" ")
+                ));
+            }
+        }
+        let challenge = params.get("code_challenge").map(|challenge| {
+            let hashed = params.get("code_challenge_method") == Some("S256");
+            (challenge.to_owned(), hashed)
+        });
+        Ok(Self {
+            redirect_uri: redirect_uri.to_owned(),
+            state: params.get("state").map(str::to_owned),
+            scopes,
+            optional: words("optional_scope"),
+            challenge,
+        })
+    }
+
+    /// Sends the browser back to the app.
+    fn back(&self, pairs: &[(&str, &str)]) -> Response {
+        let Ok(mut target) = url::Url::parse(&self.redirect_uri) else {
+            return page(
+                StatusCode::BAD_REQUEST,
+                "Authorization failed",
+                "The redirect_uri is not an address.",
+            );
+        };
+        {
+            let mut query = target.query_pairs_mut();
+            query.extend_pairs(pairs);
+            if let Some(state) = &self.state {
+                query.append_pair("state", state);
+            }
+        }
+        (
+            StatusCode::FOUND,
+            [(header::LOCATION, String::from(target))],
+        )
+            .into_response()
+    }
+}
+
+fn redirect_allowed(registered: &[String], uri: &str) -> bool {
+    if !registered.is_empty() {
+        return registered.iter().any(|held| held == uri);
+    }
+    url::Url::parse(uri).is_ok_and(|uri| {
+        let loopback = matches!(uri.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        uri.scheme() == "https" || (uri.scheme() == "http" && loopback)
+    })
+}
+
+fn page(status: StatusCode, title: &str, text: &str) -> Response {
+    let body = format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><title>{0}</title><h1>{0}</h1><p>{1}</p></html>",
+        escape(title),
+        escape(text)
+    );
+    (status, Html(body)).into_response()
+}
+
+/// The consent: one form for each account to choose from.
+fn choose(state: &World, params: &Params, only: Option<u64>) -> Response {
+    let mut body = String::from(
+        "<!doctype html><html lang=en><meta charset=utf-8><title>Choose an account</title>\
+         <style>body{font:16px/1.5 system-ui;max-width:36rem;margin:3rem auto;padding:0 1rem}\
+         button{font:inherit;padding:.5rem 1rem;margin:.25rem 0}</style>\
+         <h1>Simulated HubSpot</h1><p>Choose the account to connect.</p>",
+    );
+    let hidden = |body: &mut String, name: &str, value: &str| {
+        let _ = write!(
+            body,
+            "<input type=hidden name=\"{}\" value=\"{}\">",
+            escape(name),
+            escape(value)
+        );
+    };
+    let carried = params
+        .pairs()
+        .filter(|(name, _)| !matches!(*name, "portal" | "approve" | "deny"));
+    let carried: Vec<(&str, &str)> = carried.collect();
+    let form = |body: &mut String, extra: &[(&str, &str)], label: &str| {
+        body.push_str("<form method=get action=/oauth/authorize>");
+        for (name, value) in carried.iter().chain(extra) {
+            hidden(body, name, value);
+        }
+        let _ = write!(body, "<button>{}</button></form>", escape(label));
+    };
+    for (portal, account) in &state.world.accounts {
+        if only.is_some_and(|only| only != *portal) {
+            continue;
+        }
+        let label = format!("{} ({portal})", account.spec.domain);
+        let extra = [("approve", "true"), ("portal", &*portal.to_string())];
+        form(&mut body, &extra, &label);
+    }
+    form(&mut body, &[("deny", "true")], "Cancel");
+    body.push_str("</html>");
+    Html(body).into_response()
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct TokenForm {
+    grant_type: String,
+    client_id: String,
+    client_secret: String,
+    code: String,
+    redirect_uri: String,
+    refresh_token: String,
+    code_verifier: Option<String>,
+    scope: String,
+    token: String,
+}
+
+/// A refusal: HubSpot's `status`, the `error` of RFC 6749, and a sentence.
+fn refuse(status: &str, error: &str, message: &str) -> Fault {
+    Fault::raw(
+        StatusCode::BAD_REQUEST,
+        json!({
+            "status": status,
+            "error": error,
+            "error_description": message,
+            "message": message,
+        }),
+    )
+}
+
+fn refused(refusal: Refused) -> Fault {
+    match refusal {
+        Refused::Code => refuse(
+            "BAD_AUTH_CODE",
+            "invalid_grant",
+            "missing or unknown auth code",
+        ),
+        Refused::RedirectUri => refuse(
+            "BAD_REDIRECT_URI",
+            "invalid_grant",
+            "redirect URI does not match initial auth code URI",
+        ),
+        Refused::CodeVerifier => refuse(
+            "BAD_CODE_VERIFIER",
+            "invalid_grant",
+            "missing or invalid code verifier",
+        ),
+        Refused::RefreshToken => refuse(
+            "BAD_REFRESH_TOKEN",
+            "invalid_grant",
+            "refresh token is invalid, expired or revoked",
+        ),
+    }
+}
+
+fn check_client(state: &World, form: &TokenForm) -> Result<(), Fault> {
+    if form.client_id != state.app.client_id {
+        return Err(refuse(
+            "BAD_CLIENT_ID",
+            "invalid_client",
+            "missing or unknown client id",
+        ));
+    }
+    if form.client_secret != state.app.client_secret {
+        return Err(refuse(
+            "BAD_CLIENT_SECRET",
+            "invalid_client",
+            "missing or invalid client secret",
+        ));
+    }
+    Ok(())
+}
+
+async fn token_v1(
+    State(shared): State<Arc<Shared>>,
+    params: Params,
+    headers: HeaderMap,
+    form: Form<TokenForm>,
+) -> Answer {
+    // v1 takes its fields in the query too.
+    let Form(mut form) = form;
+    if form.grant_type.is_empty() && headers.get(header::CONTENT_LENGTH).is_none_or(|l| l == "0") {
+        let field = |name: &str| params.get(name).unwrap_or_default().to_owned();
+        form = TokenForm {
+            grant_type: field("grant_type"),
+            client_id: field("client_id"),
+            client_secret: field("client_secret"),
+            code: field("code"),
+            redirect_uri: field("redirect_uri"),
+            refresh_token: field("refresh_token"),
+            ..TokenForm::default()
+        };
+    }
+    issue(&shared, &form).map_err(legacy)
+}
+
+async fn token_dated(
+    State(shared): State<Arc<Shared>>,
+    Path(version): Path<String>,
+    Form(form): Form<TokenForm>,
+) -> Answer {
+    if version == "v3" || crate::server::is_dated(&version) {
+        issue(&shared, &form)
+    } else {
+        Err(Fault::not_found())
+    }
+}
+
+/// Legacy error bodies have only HubSpot's own fields.
+fn legacy(fault: Fault) -> Fault {
+    fault.without("error").without("error_description")
+}
+
+fn issue(shared: &Shared, form: &TokenForm) -> Answer {
+    let now = shared.clock.now_ms();
+    let mut state = shared.lock();
+    let known = matches!(
+        form.grant_type.as_str(),
+        "authorization_code" | "refresh_token" | "client_credentials"
+    );
+    if !known {
+        return Err(refuse(
+            "BAD_GRANT_TYPE",
+            "unsupported_grant_type",
+            "missing or unknown grant type",
+        ));
+    }
+    check_client(&state, form)?;
+    let issued = match form.grant_type.as_str() {
+        "authorization_code" => state.grants.exchange(
+            &form.code,
+            &form.redirect_uri,
+            form.code_verifier.as_deref(),
+            now,
+        ),
+        "refresh_token" => {
+            let rotate = state.app.rotate_refresh_tokens;
+            state.grants.refresh(&form.refresh_token, rotate, now)
+        }
+        _ => return Ok(app_token(&mut state, &form.scope, now)),
+    };
+    let Issued {
+        access_token,
+        refresh_token,
+        portal,
+        scopes,
+    } = issued.map_err(refused)?;
+    Ok(Json(json!({
+        "token_type": "bearer",
+        "access_token": access_token,
+        "refresh_token": refresh_token,
+        "expires_in": ACCESS_TOKEN_LIFE.as_secs(),
+        "hub_id": portal,
+        "scopes": scopes,
+        "user_id": USER_ID,
+        "token_use": "access_token",
+    }))
+    .into_response())
+}
+
+/// A token of the app itself, for the webhooks journal.
+fn app_token(state: &mut World, scope: &str, now: i64) -> Response {
+    let scopes: Vec<String> = scope.split_whitespace().map(str::to_owned).collect();
+    let token = state.grants.app_token(scopes.clone(), now);
+    Json(json!({
+        "token_type": "bearer",
+        "access_token": token,
+        "expires_in": ACCESS_TOKEN_LIFE.as_secs(),
+        "scopes": scopes,
+        "token_use": "access_token",
+    }))
+    .into_response()
+}
+
+async fn introspect(State(shared): State<Arc<Shared>>, Form(form): Form<TokenForm>) -> Answer {
+    let now = shared.clock.now_ms();
+    let state = shared.lock();
+    check_client(&state, &form)?;
+    let access = state.grants.access(&form.token).cloned();
+    let (portal, scopes, expires_in, token_type) = match access {
+        Some(access) if access.expires_at > now => (
+            access.portal,
+            access.scopes,
+            Some((access.expires_at - now) / 1_000),
+            "access",
+        ),
+        Some(_) => return Ok(Json(json!({"active": false})).into_response()),
+        None => match state.grants.by_refresh(&form.token) {
+            Some((portal, grant)) => (Some(portal), grant.scopes.clone(), None, "refresh"),
+            None => return Ok(Json(json!({"active": false})).into_response()),
+        },
+    };
+    let mut body = token_info(&state, portal, &scopes);
+    body["active"] = json!(true);
+    body["token"] = json!(form.token);
+    body["token_type"] = json!(token_type);
+    body["token_use"] = json!(format!("{token_type}_token"));
+    body["client_id"] = json!(state.app.client_id);
+    body["is_private_distribution"] = json!(false);
+    if let Some(seconds) = expires_in {
+        body["expires_in"] = json!(seconds);
+    }
+    Ok(Json(body).into_response())
+}
+
+/// Whom a token speaks for.
+fn token_info(state: &World, portal: Option<u64>, scopes: &[String]) -> Value {
+    let mut body = json!({
+        "app_id": state.app.id,
+        "scopes": scopes,
+    });
+    if let Some(portal) = portal
+        && let Some(account) = state.world.accounts.get(&portal)
+    {
+        body["hub_id"] = json!(portal);
+        body["hub_domain"] = json!(account.spec.domain);
+        body["user"] = json!(format!("admin@{}", account.spec.domain));
+        body["user_id"] = json!(USER_ID);
+        body["signed_access_token"] = json!({"hublet": account.spec.hosting, "hubId": portal});
+    }
+    body
+}
+
+async fn revoke(State(shared): State<Arc<Shared>>, Form(form): Form<TokenForm>) -> Answer {
+    let mut state = shared.lock();
+    check_client(&state, &form)?;
+    // RFC 7009 §2.2: a token that is unknown is as good as revoked.
+    state.grants.revoke(&form.token);
+    Ok(StatusCode::OK.into_response())
+}
+
+async fn access_token_v1(State(shared): State<Arc<Shared>>, Path(token): Path<String>) -> Answer {
+    let now = shared.clock.now_ms();
+    let state = shared.lock();
+    let access = state
+        .grants
+        .access(&token)
+        .filter(|access| access.expires_at > now)
+        .ok_or_else(Fault::not_found)?;
+    let mut body = token_info(&state, access.portal, &access.scopes);
+    body["token"] = json!(token);
+    body["token_type"] = json!("access");
+    body["expires_in"] = json!((access.expires_at - now) / 1_000);
+    Ok(Json(body).into_response())
+}
+
+async fn refresh_token_v1(State(shared): State<Arc<Shared>>, Path(token): Path<String>) -> Answer {
+    let state = shared.lock();
+    let (portal, grant) = state
+        .grants
+        .by_refresh(&token)
+        .ok_or_else(|| legacy(refused(Refused::RefreshToken)))?;
+    let mut body = token_info(&state, Some(portal), &grant.scopes);
+    body["token"] = json!(token);
+    body["token_type"] = json!("refresh");
+    body["client_id"] = json!(state.app.client_id);
+    Ok(Json(body).into_response())
+}
+
+async fn revoke_v1(State(shared): State<Arc<Shared>>, Path(token): Path<String>) -> Answer {
+    shared.lock().grants.revoke(&token);
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

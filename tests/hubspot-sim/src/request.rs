@@ -1,0 +1,187 @@
+//! What handlers take: who calls, the query's parameters, a JSON body, an object type.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::crm::{Error, ObjectType};
+use crate::fault::Fault;
+use crate::state::Shared;
+
+/// Who calls: the account and scopes of the token.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub portal: u64,
+    pub scopes: Arc<[String]>,
+}
+
+impl Caller {
+    pub(crate) fn has(&self, scope: &str) -> bool {
+        self.scopes.iter().any(|held| held == scope)
+    }
+
+    /// Refuses a caller that has none of these scopes (HubSpot: `MISSING_SCOPES`).
+    pub(crate) fn need(&self, any: &[String]) -> Result<(), Fault> {
+        if any.iter().any(|scope| self.has(scope)) {
+            return Ok(());
+        }
+        Err(Fault::new(
+            StatusCode::FORBIDDEN,
+            "MISSING_SCOPES",
+            "This app hasn't been granted all required scopes to make this call.",
+        )
+        .with(
+            "errors",
+            json!([{
+                "message": "One or more of the following scopes are required.",
+                "context": {"requiredGranularScopes": any},
+            }]),
+        ))
+    }
+
+    pub(crate) fn need_read(&self, object_type: ObjectType) -> Result<(), Fault> {
+        self.need(&[format!("crm.objects.{}.read", object_type.name())])
+    }
+
+    pub(crate) fn need_write(&self, object_type: ObjectType) -> Result<(), Fault> {
+        self.need(&[format!("crm.objects.{}.write", object_type.name())])
+    }
+
+    /// Whether it may read sensitive properties of a type.
+    pub(crate) fn reads_sensitive(&self, object_type: ObjectType) -> bool {
+        let scope = format!("crm.objects.{}.sensitive.read", object_type.name());
+        self.has(&scope) || self.has(&format!("{scope}.v2"))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| {
+            Fault::new(
+                StatusCode::UNAUTHORIZED,
+                "INVALID_AUTHENTICATION",
+                "Authentication credentials not found.",
+            )
+        })
+    }
+}
+
+/// The query's parameters, which may repeat.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Params(Vec<(String, String)>);
+
+impl Params {
+    pub(crate) fn parse(query: &str) -> Self {
+        Self(
+            url::form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+        )
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(held, _)| held == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// All of them, in order.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.get(name) == Some("true")
+    }
+
+    /// A list, given by commas, by repetition, or both.
+    pub(crate) fn list(&self, name: &str) -> Vec<String> {
+        self.0
+            .iter()
+            .filter(|(held, _)| held == name)
+            .flat_map(|(_, value)| value.split(','))
+            .map(|part| part.trim().to_owned())
+            .filter(|part| !part.is_empty())
+            .collect()
+    }
+
+    /// A page's size, checked against its limit.
+    pub(crate) fn limit(&self, default: usize, max: usize) -> Result<usize, Fault> {
+        match self.get("limit") {
+            None => Ok(default),
+            Some(text) => match text.parse::<usize>() {
+                Ok(limit) if (1..=max).contains(&limit) => Ok(limit),
+                _ => Err(Fault::invalid(format!(
+                    "limit must be between 1 and {max}: {text}"
+                ))),
+            },
+        }
+    }
+
+    /// Where a page begins, by id.
+    pub(crate) fn after(&self) -> Result<u64, Fault> {
+        match self.get("after") {
+            None | Some("") => Ok(0),
+            Some(text) => text
+                .parse()
+                .map_err(|_| Fault::invalid(format!("The paging cursor {text} is invalid"))),
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Params {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        Ok(Self::parse(parts.uri.query().unwrap_or_default()))
+    }
+}
+
+/// A JSON body, with how long it was.
+pub(crate) struct Input<T> {
+    pub body: T,
+    pub chars: usize,
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Input<T> {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, state: &Arc<Shared>) -> Result<Self, Fault> {
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|error| Fault::invalid(error.to_string()))?;
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|error| Fault::invalid(format!("Invalid input JSON: {error}")))?;
+        let body = serde_json::from_str(text).map_err(|error| {
+            Fault::invalid(format!(
+                "Invalid input JSON on line {}, column {}: {error}",
+                error.line(),
+                error.column()
+            ))
+        })?;
+        Ok(Self {
+            body,
+            chars: text.chars().count(),
+        })
+    }
+}
+
+/// The object type of a path's part.
+pub(crate) fn object_type(name: &str) -> Result<ObjectType, Fault> {
+    ObjectType::parse(name).ok_or_else(|| Fault::from(Error::NoType(name.to_owned())))
+}
+
+/// A record's id, as text.
+pub(crate) fn record_id(text: &str) -> Result<u64, Fault> {
+    text.trim().parse().map_err(|_| Fault::not_found())
+}
