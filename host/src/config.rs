@@ -57,7 +57,11 @@ pub struct DataConfig {
 #[derive(Clone, Debug, clap::Args)]
 pub struct HubspotConfig {
     /// The app's client id.
-    #[arg(long = "hubspot-client-id", env = "HUBSPOT_CLIENT_ID", requires = "client_secret")]
+    #[arg(
+        long = "hubspot-client-id",
+        env = "HUBSPOT_CLIENT_ID",
+        requires = "client_secret"
+    )]
     pub client_id: Option<String>,
 
     /// The app's client secret, which also signs webhooks.

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, sync::Notify};
+use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
@@ -79,8 +79,6 @@ pub struct Host {
     pub app: Option<oauth::App>,
     /// The accounts' grants.
     pub grants: Arc<Grants>,
-    /// Rung when reads may have become due.
-    pub reads: Arc<Notify>,
 }
 
 impl Host {
@@ -140,7 +138,6 @@ impl Host {
             hubspot,
             app,
             grants,
-            reads: Arc::new(Notify::new()),
         })
     }
 

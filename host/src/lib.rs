@@ -4,7 +4,10 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod config;
+pub mod host;
 pub mod hubspot;
+pub mod intake;
 pub mod log;
 pub mod model;
 pub mod pipeline;
@@ -12,4 +15,6 @@ pub mod plugin;
 pub mod secrets;
 pub mod sqlite;
 pub mod store;
+pub mod sync;
 pub mod telemetry;
+pub mod web;

@@ -74,13 +74,7 @@ pub fn verify_v3(
     signature_header: &str,
     now: Timestamp,
 ) -> Result<(), SignatureError> {
-    let signed_at = parse_timestamp(timestamp_header)?;
-    if signed_at < now.minus(AGE_MAX) {
-        return Err(SignatureError::Stale);
-    }
-    if signed_at > now.plus(SKEW_MAX) {
-        return Err(SignatureError::Future);
-    }
+    check_timestamp(timestamp_header, now)?;
     let signature = STANDARD
         .decode(signature_header)
         .map_err(|_| SignatureError::MalformedSignature)?;
@@ -96,6 +90,23 @@ pub fn verify_v3(
     // Compares in constant time.
     mac.verify_slice(&signature)
         .map_err(|_| SignatureError::Mismatch)
+}
+
+/// Checks the moment of signing alone, before the body is there.
+///
+/// # Errors
+///
+/// [`SignatureError::MalformedTimestamp`], [`SignatureError::Stale`] or
+/// [`SignatureError::Future`].
+pub fn check_timestamp(timestamp_header: &str, now: Timestamp) -> Result<(), SignatureError> {
+    let signed_at = parse_timestamp(timestamp_header)?;
+    if signed_at < now.minus(AGE_MAX) {
+        return Err(SignatureError::Stale);
+    }
+    if signed_at > now.plus(SKEW_MAX) {
+        return Err(SignatureError::Future);
+    }
+    Ok(())
 }
 
 /// Digits alone: the number parser would take a sign, too.

@@ -80,11 +80,11 @@ fn apply_change(
         Step::Skip(skip) => report.reason(skip.as_str()),
         Step::Read => {
             report.read();
-            feeder.read_record(object_type, record, *occurred_at)?;
+            feeder.read_record(object_type, record, expected_at)?;
         }
         Step::ReadInstead(survivor) => {
             report.read();
-            feeder.read_record(object_type, &survivor, *occurred_at)?;
+            feeder.read_record(object_type, &survivor, expected_at)?;
         }
         Step::Write => write(feeder, change, held, report)?,
         Step::WriteAndRead => {
@@ -104,7 +104,7 @@ fn apply_change(
                 }
             }
             report.read();
-            feeder.read_record(object_type, &survivor, *occurred_at)?;
+            feeder.read_record(object_type, &survivor, expected_at)?;
         }
         Step::ReadAssociations => {
             if let ChangeKind::AssociationChanged(association) = kind {

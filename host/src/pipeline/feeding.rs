@@ -236,7 +236,7 @@ impl<'t, 'c> Feeder<'t, 'c> {
                 self.reach(&through.object_type, key, &associated)?;
             }
             if reached && !state.reached {
-                self.read_associations(object_type, record, &through.object_type, self.now)?;
+                self.read_associations(object_type, record, &through.object_type)?;
             }
         }
         Ok(())

@@ -120,7 +120,7 @@ pub fn save(
     // What follows contacts is found from the contacts that are linked already.
     for (through, to) in follows {
         for (_, record) in tx.linked_records(connection, &through)? {
-            feeder.read_associations(&through, &record, &to, now)?;
+            feeder.read_associations(&through, &record, &to)?;
         }
     }
     for object_type in reselect {

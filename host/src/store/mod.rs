@@ -162,11 +162,13 @@ impl Store {
         let check = keys.check_value();
         self.transact(move |tx| {
             let known: Option<[u8; 16]> =
-                tx.connection.query_one("SELECT keys_check FROM state", [], |row| row.get(0))?;
+                tx.connection
+                    .query_one("SELECT keys_check FROM state", [], |row| row.get(0))?;
             if known.is_some_and(|known| known != check) {
                 return Err(Error::ForeignKeys);
             }
-            tx.connection.execute("UPDATE state SET keys_check = ?1", [check])?;
+            tx.connection
+                .execute("UPDATE state SET keys_check = ?1", [check])?;
             Ok(())
         })
         .await

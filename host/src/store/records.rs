@@ -567,6 +567,14 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Whether something is left of a connection that is gone.
+    pub fn has_purges(&self) -> Result<bool, Error> {
+        Ok(self
+            .connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM purges)")?
+            .query_one([], |row| row.get(0))?)
+    }
+
     /// Removes a part of what is kept of records whose connection is gone.
     /// Returns how many; call again while it is not zero.
     pub fn purge_records(&self, limit: usize) -> Result<usize, Error> {

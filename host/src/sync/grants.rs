@@ -89,7 +89,13 @@ pub struct Grants {
 impl Grants {
     /// The grants in a store.
     pub fn new(store: Arc<Store>, keys: Arc<Keys>, client: Client, app: Option<App>) -> Self {
-        Self { store, keys, client, app, refreshing: Mutex::default() }
+        Self {
+            store,
+            keys,
+            client,
+            app,
+            refreshing: Mutex::default(),
+        }
     }
 
     /// Who calls in an account's name, with a token that is good for a while.
@@ -132,7 +138,10 @@ impl Grants {
     /// meanwhile wait for the same answer.
     async fn renew(&self, account: AccountId, known: &Secret) -> Result<Open, Error> {
         let lock = {
-            let mut refreshing = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut refreshing = self
+                .refreshing
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             refreshing.entry(account).or_default().clone()
         };
         let _alone = lock.lock().await;
@@ -162,7 +171,9 @@ impl Grants {
                 Ok(renewed)
             }
             Err(GrantError::Revoked) => {
-                self.store.transact(move |tx| needs_attention(tx, account, &revoked())).await?;
+                self.store
+                    .transact(move |tx| needs_attention(tx, account, &revoked()))
+                    .await?;
                 Err(GrantError::Revoked.into())
             }
             Err(error) => {
@@ -217,7 +228,9 @@ impl Grants {
             "issued_at": grant.issued_at.0,
         });
         SealedGrant {
-            sealed: self.keys.seal(&context(&grant.account), tokens.to_string().as_bytes()),
+            sealed: self
+                .keys
+                .seal(&context(&grant.account), tokens.to_string().as_bytes()),
             expires_at: grant.expires_at,
             scopes: grant.scopes.clone(),
         }
@@ -230,7 +243,10 @@ impl Grants {
         let tokens: Tokens = serde_json::from_str(plain.expose())
             .map_err(|_| Error::Secrets(crate::secrets::Error::Unopenable))?;
         let app = self.app.as_ref().ok_or(Error::NoApp)?;
-        Ok(self.client.revoke(app, &Secret::from(tokens.refresh_token)).await?)
+        Ok(self
+            .client
+            .revoke(app, &Secret::from(tokens.refresh_token))
+            .await?)
     }
 }
 
@@ -262,7 +278,11 @@ fn revoked() -> Problem {
 
 /// What is said where HubSpot misses scopes.
 pub fn missing_scopes(scopes: &[String]) -> Problem {
-    let named = if scopes.is_empty() { String::new() } else { format!(": {}", scopes.join(", ")) };
+    let named = if scopes.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", scopes.join(", "))
+    };
     Problem {
         code: "missing_scopes".into(),
         detail: format!("HubSpot says that our access lacks permissions{named}."),

@@ -1,0 +1,240 @@
+//! Takes deliveries in: verify, append, answer.
+//!
+//! Architecture invariant: intake never calls HubSpot, a plugin or the store. A
+//! delivery is answered 204 after its bytes are synced to the log; what cannot
+//! be made durable is answered 503, and HubSpot sends it again.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header::RETRY_AFTER},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::sync::Semaphore;
+
+use crate::{
+    host::Host,
+    hubspot::signature::{self, SignatureError},
+    log::{Entry, EntryKind},
+    telemetry::AnswerLabels,
+};
+
+/// Where deliveries come in.
+pub const PATH: &str = "/webhooks/hubspot";
+
+/// The largest body. HubSpot's deliveries of 100 events have some 32 KB; a
+/// property's text may have 64 KB.
+pub const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// How long a sender may take for a body. HubSpot waits 5 seconds for the
+/// answer.
+const BODY_MAX: Duration = Duration::from_secs(10);
+
+/// Deliveries in work at once. Bodies are held in memory until they are synced:
+/// this bounds it, and HubSpot sends at most ten at once for each account.
+const IN_WORK_MAX: usize = 1_024;
+
+/// Bytes of bodies in work at once, by their declared length.
+const BYTES_IN_WORK_MAX: usize = 256 * 1024 * 1024;
+
+/// When to come back, in seconds, when there is too much to do.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
+
+#[derive(Clone)]
+struct Intake {
+    host: Arc<Host>,
+    in_work: Arc<Semaphore>,
+    bytes_in_work: Arc<Semaphore>,
+    target: Arc<str>,
+}
+
+/// Why a delivery is not taken in.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("no HubSpot app is set up on this host")]
+    NoApp,
+    #[error("the signature is not good: {0}")]
+    Signature(#[from] SignatureError),
+    #[error("there is no signature")]
+    Unsigned,
+    #[error("the body is larger than {BODY_BYTES_MAX} bytes")]
+    TooLarge,
+    #[error("the body did not come in time, or was cut off")]
+    Incomplete,
+    #[error("the body is no JSON array")]
+    NotADelivery,
+    #[error("the delivery is of another app")]
+    OtherApp,
+    #[error("there is too much in work; come back")]
+    Busy,
+    #[error("the delivery could not be made durable; send it again")]
+    NotDurable,
+}
+
+impl Refusal {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NoApp | Self::Signature(_) | Self::Unsigned | Self::OtherApp => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotADelivery => StatusCode::BAD_REQUEST,
+            Self::Incomplete => StatusCode::REQUEST_TIMEOUT,
+            Self::Busy | Self::NotDurable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// The route that deliveries come in by.
+pub fn router(host: &Arc<Host>) -> Router<Arc<Host>> {
+    let intake = Intake {
+        host: host.clone(),
+        in_work: Arc::new(Semaphore::new(IN_WORK_MAX)),
+        bytes_in_work: Arc::new(Semaphore::new(BYTES_IN_WORK_MAX)),
+        target: host.url(PATH).as_str().into(),
+    };
+    Router::new().route(PATH, post(answer).with_state(intake))
+}
+
+async fn answer(State(intake): State<Intake>, request: Request) -> Response {
+    let begun = Instant::now();
+    let (status, response) = match take_in(&intake, request).await {
+        Ok(()) => (
+            StatusCode::NO_CONTENT,
+            StatusCode::NO_CONTENT.into_response(),
+        ),
+        Err(refusal) => {
+            tracing::debug!(%refusal, "a delivery was not taken in");
+            let status = refusal.status();
+            let mut response = (status, refusal.to_string()).into_response();
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                response
+                    .headers_mut()
+                    .insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+            }
+            (status, response)
+        }
+    };
+    let metrics = &intake.host.metrics;
+    metrics
+        .deliveries
+        .get_or_create(&AnswerLabels {
+            status: status.as_u16(),
+        })
+        .inc();
+    metrics
+        .delivery_seconds
+        .observe(begun.elapsed().as_secs_f64());
+    response
+}
+
+async fn take_in(intake: &Intake, request: Request) -> Result<(), Refusal> {
+    let host = &intake.host;
+    let app = host.app.as_ref().ok_or(Refusal::NoApp)?;
+    let _in_work = intake.in_work.try_acquire().map_err(|_| Refusal::Busy)?;
+    let (parts, body) = request.into_parts();
+    // Looked at before the body is, so that nobody unsigned can fill memory.
+    let timestamp = header(&parts.headers, signature::TIMESTAMP_HEADER)?;
+    let signed = header(&parts.headers, signature::SIGNATURE_HEADER)?;
+    signature::check_timestamp(timestamp, host.clock.now())?;
+    let declared = body_length(&parts.headers).ok_or(Refusal::TooLarge)?;
+    let _bytes = intake
+        .bytes_in_work
+        .try_acquire_many(declared)
+        .map_err(|_| Refusal::Busy)?;
+    let body = read_body(body).await?;
+    // The whole public address as it is configured, not what a proxy passed on.
+    let uri = match parts.uri.query() {
+        None => intake.target.to_string(),
+        Some(query) => format!("{}?{query}", intake.target),
+    };
+    let now = host.clock.now();
+    signature::verify_v3(
+        &app.client_secret,
+        "POST",
+        &uri,
+        &body,
+        timestamp,
+        signed,
+        now,
+    )?;
+    if !is_array(&body) {
+        return Err(Refusal::NotADelivery);
+    }
+    if app
+        .app_id
+        .is_some_and(|app_id| is_of_another_app(&body, app_id))
+    {
+        return Err(Refusal::OtherApp);
+    }
+    let entry = Entry {
+        kind: EntryKind::Delivery,
+        received_at: now,
+        body,
+    };
+    host.log.append(entry).await.map_err(|error| {
+        tracing::error!(%error, "a delivery could not be made durable");
+        Refusal::NotDurable
+    })?;
+    Ok(())
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Refusal> {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .ok_or(Refusal::Unsigned)
+}
+
+/// How long a body says it is; the largest, where it does not say.
+fn body_length(headers: &HeaderMap) -> Option<u32> {
+    let length = match headers.get(http::header::CONTENT_LENGTH) {
+        None => BODY_BYTES_MAX,
+        Some(length) => length.to_str().ok()?.parse().ok()?,
+    };
+    if length > BODY_BYTES_MAX {
+        None
+    } else {
+        u32::try_from(length).ok()
+    }
+}
+
+async fn read_body(body: Body) -> Result<bytes::Bytes, Refusal> {
+    let whole = Limited::new(body, BODY_BYTES_MAX).collect();
+    match tokio::time::timeout(BODY_MAX, whole).await {
+        Err(_) => Err(Refusal::Incomplete),
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
+        Ok(Err(_)) => Err(Refusal::Incomplete),
+    }
+}
+
+/// Whether a body can be a delivery at all. What is in it is the pipeline's:
+/// it is signed, so it is kept whatever it is.
+fn is_array(body: &[u8]) -> bool {
+    let body = body.trim_ascii();
+    body.starts_with(b"[") && body.ends_with(b"]")
+}
+
+/// Whether any event names another app.
+fn is_of_another_app(body: &[u8], app_id: u64) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Event {
+        #[serde(rename = "appId")]
+        app_id: Option<u64>,
+    }
+    let events: Result<Vec<Event>, _> = serde_json::from_slice(body);
+    events.is_ok_and(|events| {
+        events
+            .iter()
+            .any(|event| event.app_id.is_some_and(|named| named != app_id))
+    })
+}

@@ -1,0 +1,84 @@
+//! HTTP: intake, the JSON API, the pages, and what operators look at.
+//!
+//! Architecture invariant: pages and API call the same functions; nothing is
+//! decided here that the store or the pipeline would not decide for another
+//! caller.
+
+pub mod api;
+mod operate;
+pub mod pages;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::Router;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{host::Host, intake};
+
+/// How long a client may take to send a request's headers.
+const HEADERS_MAX: Duration = Duration::from_secs(10);
+
+/// The most bytes of a request's headers, and of the buffer they are read into.
+const HEADER_BYTES_MAX: usize = 64 * 1024;
+
+/// How long requests under way may take to end when the host stops.
+const STOP_MAX: Duration = Duration::from_secs(10);
+
+/// How long to wait when no connection can be accepted, as when the process
+/// has no more file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// All routes of a host.
+pub fn router(host: &Arc<Host>) -> Router {
+    Router::new()
+        .merge(intake::router(host))
+        .merge(operate::router())
+        .nest("/api/v1", api::router())
+        .merge(pages::router())
+        .with_state(host.clone())
+}
+
+/// Serves until it is told to stop, then lets requests under way end.
+pub async fn serve(host: Arc<Host>, listener: TcpListener, stop: CancellationToken) {
+    let router = router(&host);
+    let graceful = GracefulShutdown::new();
+    let mut http = hyper::server::conn::http1::Builder::new();
+    // axum's own `serve` sets no timer, and then no timeout acts.
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_MAX)
+        .max_buf_size(HEADER_BYTES_MAX);
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            },
+            () = stop.cancelled() => break,
+        };
+        // Small answers must not wait for more to send with them.
+        let _ = stream.set_nodelay(true);
+        let service = TowerToHyperService::new(router.clone());
+        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        });
+    }
+    if tokio::time::timeout(STOP_MAX, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!("requests under way were cut off");
+    }
+}
