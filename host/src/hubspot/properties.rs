@@ -1,15 +1,15 @@
 //! Definitions of properties (HubSpot: properties guide).
 
 use http::Method;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{API_VERSION, Caller, Client, Error, Pool, objects::segment, transport::Call};
 use crate::model::{ObjectType, PropertyName};
 
 /// A property of an object type, as the account defines it. One that needs a
 /// scope for sensitive data is not among those that are listed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all(deserialize = "camelCase"))]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Property {
     /// HubSpot's internal name.
     pub name: PropertyName,
@@ -20,13 +20,13 @@ pub struct Property {
     pub description: String,
     /// HubSpot's word for its type: `string`, `number`, `bool`, `enumeration`,
     /// `date`, `datetime`, `json`, `object_coordinates`.
-    #[serde(rename(deserialize = "type"))]
+    #[serde(rename = "type")]
     pub property_type: String,
     /// HubSpot's word for how it is entered: `text`, `checkbox`, `select`, …
     #[serde(default)]
     pub field_type: String,
     /// The group it is shown in.
-    #[serde(default, rename(deserialize = "groupName"))]
+    #[serde(default, rename = "groupName")]
     pub group: String,
     /// Its choices.
     #[serde(default)]
@@ -42,7 +42,7 @@ pub struct Property {
     pub data_sensitivity: Option<String>,
     /// Whether no two records have the same value, so that records can be read
     /// by it.
-    #[serde(default, rename(deserialize = "hasUniqueValue"))]
+    #[serde(default, rename = "hasUniqueValue")]
     pub unique: bool,
     /// Whether people don't see it.
     #[serde(default)]
@@ -68,8 +68,8 @@ impl Property {
 }
 
 /// A choice of a property.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all(deserialize = "camelCase"))]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PropertyOption {
     /// What people read.
     pub label: String,

@@ -93,11 +93,20 @@ impl FromStr for ApiUrl {
             && url.fragment().is_none()
             && url.username().is_empty()
             && url.password().is_none();
-        good.then(|| Self(pattern.to_owned())).ok_or(BadApiUrl)
+        // As it was parsed, schemes are lower case.
+        let rest = pattern.split_once(':').map(|(_, rest)| rest);
+        rest.filter(|_| good)
+            .map(|rest| Self(format!("{}:{rest}", url.scheme())))
+            .ok_or(BadApiUrl)
     }
 }
 
 impl ApiUrl {
+    /// Whether no call goes over TLS.
+    pub(super) fn is_plain(&self) -> bool {
+        self.0.starts_with("http:")
+    }
+
     /// The address of `path` (which begins with a slash) in a region.
     pub(super) fn of(&self, region: Option<&Region>, path: &str) -> String {
         let place = match region {
@@ -151,6 +160,7 @@ mod tests {
             "https://api-eu1.hubapi.com/x"
         );
         let one: ApiUrl = "http://127.0.0.1:9000/".parse().expect("address");
+        assert!(one.is_plain() && !api.is_plain());
         assert_eq!(
             one.of(Some(&region("eu1")), "/x"),
             "http://127.0.0.1:9000/x"

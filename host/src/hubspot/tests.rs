@@ -455,6 +455,40 @@ mod oauth_calls {
     }
 
     #[tokio::test]
+    async fn a_488_is_followed_even_with_a_code() {
+        let moved = r#"{"status":"error","correctHublet":"eu1"}"#;
+        let whole =
+            r#"{"access_token":"a","refresh_token":"r","expires_in":1800,"hub_id":1,"scopes":[]}"#;
+        let stage = Stage::new([answer(488, moved), answer(200, whole)]).await;
+        exchange(&stage).await.expect("grant");
+        assert_eq!(stage.lines()[1], "POST /api-eu1/oauth/2026-09/token");
+        let stage = Stage::new([answer(488, moved), answer(488, moved)]).await;
+        let error = exchange(&stage).await.expect_err("lost");
+        assert!(error.is_retryable());
+    }
+
+    #[tokio::test]
+    async fn a_429_is_waited_out_without_a_budget() {
+        let limited = || answer_with(429, &[("retry-after", "3")], "{}");
+        let stage = Stage::new([limited(), answer(200, r#"{"active":false}"#)]).await;
+        let app = app();
+        let token = Secret::from("t");
+        let started = stage.clock.now();
+        let mut info = std::pin::pin!(stage.client.introspect(&app, &token));
+        loop {
+            let wait = Duration::from_millis(20);
+            match tokio::time::timeout(wait, info.as_mut()).await {
+                Ok(info) => {
+                    assert!(info.expect("answer").is_none());
+                    break;
+                }
+                Err(_) => stage.clock.turn(Duration::from_millis(500)),
+            }
+        }
+        assert!(stage.clock.now().since(started) >= Duration::from_secs(3));
+    }
+
+    #[tokio::test]
     async fn another_apps_token_and_a_revoked_one_are_told_apart() {
         let other = r#"{"active":true,"hub_id":1,"scopes":[],"app_id":8}"#;
         let stage = Stage::new([answer(200, other), answer(200, r#"{"active":false}"#)]).await;

@@ -164,8 +164,13 @@ impl Client {
     }
 
     /// Posts a form to one of the OAuth calls, which belong to no account.
-    pub(super) async fn post_form(&self, path: &str, form: &[(&str, &str)]) -> Result<Raw, Error> {
-        let url = self.inner.config.api.of(None, path);
+    pub(super) async fn post_form(
+        &self,
+        region: Option<&Region>,
+        path: &str,
+        form: &[(&str, &str)],
+    ) -> Result<Raw, Error> {
+        let url = self.inner.config.api.of(region, path);
         let request = self.inner.http.post(url).form(form);
         let response = request.send().await.map_err(transport)?;
         self.read(response).await

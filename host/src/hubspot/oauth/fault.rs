@@ -92,7 +92,7 @@ pub(super) fn understand(raw: &Raw, exchange: bool, now: Timestamp) -> GrantErro
     let status = fault.status.as_str().unwrap_or_default();
     let code = [status, error].into_iter().find(|word| is_code(word));
     let code = code.unwrap_or("without a word").to_owned();
-    if matches!(raw.status.as_u16(), 408 | 423 | 429 | 477 | 500..=599) {
+    if matches!(raw.status.as_u16(), 408 | 423 | 429 | 477 | 488 | 500..=599) {
         let error = classify(raw.status, &raw.headers, &Body::read(&raw.body), now);
         return GrantError::Unavailable(error);
     }

@@ -30,6 +30,8 @@ const RENEW_AHEAD: Duration = Duration::from_secs(300);
 const USELESS_BEFORE_END: Duration = Duration::from_secs(30);
 /// A token's life when the answer does not say (HubSpot: 30 minutes).
 const LIFE: u64 = 1_800;
+/// The wait after a 429 that tells none.
+const LIMIT_WAIT_MIN: Duration = Duration::from_secs(1);
 
 /// Our app, as it is registered at HubSpot.
 #[derive(Clone, Debug)]
@@ -254,9 +256,10 @@ impl Client {
     ) -> Result<Raw, GrantError> {
         let path = format!("/oauth/{API_VERSION}/{call}");
         let exchange = repeat == Repeat::Never;
+        let mut region = None;
         let mut attempt = 1;
         loop {
-            let error = match self.post_form(&path, form).await {
+            let error = match self.post_form(region.as_ref(), &path, form).await {
                 Ok(raw) if raw.status.is_success() => return Ok(raw),
                 Ok(raw) => understand(&raw, exchange, self.clock().now()),
                 Err(error) => GrantError::Unavailable(error),
@@ -264,6 +267,11 @@ impl Client {
             let GrantError::Unavailable(cause) = &error else {
                 return Err(error);
             };
+            if let (Error::WrongRegion(right), None) = (cause, &region) {
+                // Nothing was done there, so even a code is still good.
+                region = Some(right.clone());
+                continue;
+            }
             let unsent = matches!(cause, Error::Transport(source) if source.is_connect());
             let answered = !matches!(cause, Error::Transport(_));
             let may = match repeat {
@@ -275,7 +283,14 @@ impl Client {
             let Some(wait) = wait.filter(|_| may) else {
                 return Err(error);
             };
-            self.clock().sleep(wait).await;
+            // No budget holds these calls back after a 429.
+            let held = match cause {
+                Error::RateLimited { retry_at, .. } => {
+                    retry_at.since(self.clock().now()).max(LIMIT_WAIT_MIN)
+                }
+                _ => Duration::ZERO,
+            };
+            self.clock().sleep(wait + held).await;
             attempt += 1;
         }
     }
