@@ -76,6 +76,12 @@ fn apply_change(
         .route
         .mapping(object_type)
         .is_some_and(|(_, m)| m.through.is_some());
+    // Only these move the record's last-modified stamp, by which an answer is
+    // known to be too old.
+    let expected_at = match kind {
+        ChangeKind::Created | ChangeKind::PropertyChanged(_) => *occurred_at,
+        _ => Timestamp::default(),
+    };
     match plan(held.as_ref(), kind, *occurred_at, change.matching, through) {
         Step::Skip(skip) => report.reason(skip.as_str()),
         Step::Read => {
@@ -109,12 +115,7 @@ fn apply_change(
         Step::ReadAssociations => {
             if let ChangeKind::AssociationChanged(association) = kind {
                 report.read();
-                feeder.read_associations(
-                    object_type,
-                    record,
-                    &association.to_type,
-                    *occurred_at,
-                )?;
+                feeder.read_associations(object_type, record, &association.to_type)?;
             }
         }
     }

@@ -67,14 +67,10 @@ impl<'t, 'c> Feeder<'t, 'c> {
         object_type: &ObjectType,
         record: &RecordId,
         to_type: &ObjectType,
-        expected_at: Timestamp,
     ) -> Result<(), store::Error> {
-        self.read(
-            object_type,
-            record,
-            Wanted::Associations(to_type.clone()),
-            expected_at,
-        )
+        // Associations have no stamp of their own.
+        let wanted = Wanted::Associations(to_type.clone());
+        self.read(object_type, record, wanted, Timestamp::default())
     }
 
     fn read(
