@@ -3,7 +3,7 @@
 //! Never logged, and never a label: tokens, bodies, e-mail addresses, a
 //! property's value. A failure is logged once, where it is handled.
 
-use std::sync::atomic::AtomicI64;
+use std::{io::IsTerminal, sync::atomic::AtomicI64};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},

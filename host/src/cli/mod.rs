@@ -1,0 +1,84 @@
+//! The command line: runs the host, and works beside a running one on the same
+//! data directory. Standard output has only what a command promises.
+
+mod admin;
+mod demo;
+mod serve;
+
+use clap::{Parser, Subcommand};
+
+use crate::{config::Config, host, model::ProjectId, secrets, store};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The host.
+    #[error(transparent)]
+    Host(#[from] host::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The secret key.
+    #[error(transparent)]
+    Secrets(#[from] secrets::Error),
+    /// The system.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The demo.
+    #[error("the demo could not be set up: {0}")]
+    Demo(String),
+    /// What was asked for is not there.
+    #[error("{0}")]
+    Usage(String),
+}
+
+/// Brings a customer's HubSpot data into their existing Jimo users.
+#[derive(Debug, Parser)]
+#[command(name = "jimo-connect", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the host.
+    Serve(serve::Serve),
+    /// Run the host with a simulated HubSpot and sample data.
+    Demo(demo::Demo),
+    /// Projects.
+    #[command(subcommand)]
+    Project(admin::ProjectCommand),
+    /// API tokens.
+    #[command(subcommand)]
+    Token(admin::TokenCommand),
+}
+
+impl Cli {
+    /// Does what was asked for.
+    pub fn run(self) -> Result<(), Error> {
+        match self.command {
+            Command::Serve(serve) => runtime()?.block_on(serve.run()),
+            Command::Demo(demo) => runtime()?.block_on(demo.run()),
+            Command::Project(command) => runtime()?.block_on(command.run()),
+            Command::Token(command) => runtime()?.block_on(command.run()),
+        }
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?)
+}
+
+/// Sets logs up as the settings say.
+fn init_logs(config: &Config) {
+    crate::telemetry::init_logs(&config.log, config.log_format);
+}
+
+/// A project's id, as people type it.
+fn project_id(text: &str) -> Result<ProjectId, String> {
+    text.parse()
+        .map_err(|_| "this is not a project's id, such as prj_1".to_owned())
+}

@@ -1,0 +1,63 @@
+//! `serve`: the host, until it is told to stop.
+
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::Error;
+use crate::{
+    clock::Clock,
+    config::Config,
+    host::{self, Host},
+};
+
+/// Run the host.
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    #[command(flatten)]
+    config: Config,
+}
+
+impl Serve {
+    /// Runs until it is told to stop.
+    pub async fn run(self) -> Result<(), Error> {
+        super::init_logs(&self.config);
+        let listener = TcpListener::bind(self.config.listen).await?;
+        let listening = host::listening_url(&listener)?;
+        let public_url = self
+            .config
+            .public_url
+            .clone()
+            .unwrap_or_else(|| listening.clone());
+        if self.config.hubspot.app().is_none() {
+            tracing::warn!(
+                "HUBSPOT_CLIENT_ID and HUBSPOT_CLIENT_SECRET are not set: no account can be \
+                 connected, and no delivery is taken in"
+            );
+        }
+        let host = Host::open(self.config, public_url, Clock::system()).await?;
+        println!("listening on {}", listening.as_str().trim_end_matches('/'));
+        host::run(Arc::new(host), listener, stop_signal()?).await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// Cancelled by the signals that ask a process to stop.
+pub fn stop_signal() -> Result<CancellationToken, Error> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping; work under way is finished first");
+        stopped.cancel();
+    });
+    Ok(stop)
+}
