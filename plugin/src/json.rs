@@ -1,9 +1,11 @@
 //! JSON as it comes from outside: an array read element by element, so that a bad one never spoils its neighbours.
 
 use std::borrow::Cow;
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// Why an element, or a part of it, could not be understood. Never holds anything of the input.
@@ -52,20 +54,33 @@ impl Text {
 /// Reads a JSON array: calls `element` with each element's index and what it is, or why it is nothing.
 ///
 /// `source` is the text that elements borrow from; none where the bytes are not UTF-8 as a whole.
-/// Fails, with what is wrong for people, if the bytes are not an array.
+/// Fails, with what is wrong for people, if the bytes are not an array; what was told until then means nothing.
 pub(crate) fn each_element<'a, T: Deserialize<'a>>(
     bytes: &'a [u8],
     source: Option<&'a str>,
     mut element: impl FnMut(u32, Result<T, Reason>),
-) -> Result<(), &'static str> {
-    // The usual case, in one go. Deep nesting is harmless: what is not of interest is skipped without recursion.
-    if let Some(all) = source.and_then(|source| serde_json::from_str::<Vec<T>>(source).ok()) {
-        for (index, value) in (0..).zip(all) {
-            element(index, Ok(value));
+) -> Result<(), Reason> {
+    let mut told = 0;
+    if let Some(source) = source {
+        // The usual case, in one go. Deep nesting is harmless: what is not of interest is skipped without recursion.
+        let tell = |value| {
+            element(told, Ok(value));
+            told += 1;
+        };
+        let mut json = serde_json::Deserializer::from_str(source);
+        if json
+            .deserialize_seq(Elements {
+                tell,
+                of: PhantomData,
+            })
+            .is_ok()
+            && json.end().is_ok()
+        {
+            return Ok(());
         }
-        return Ok(());
     }
-    for (index, range) in (0..).zip(split(bytes)?) {
+    // Something is wrong with the next element, or with the array: from there on each is read for itself.
+    for (index, range) in (0..).zip(split(bytes)?).skip(told as usize) {
         let bytes = bytes.get(range).unwrap_or_default();
         let value = std::str::from_utf8(bytes)
             .map_err(|_| "it is not UTF-8")
@@ -75,8 +90,29 @@ pub(crate) fn each_element<'a, T: Deserialize<'a>>(
     Ok(())
 }
 
+/// Tells each element as it is read, so that an array of any length needs no room of its own.
+struct Elements<T, F> {
+    tell: F,
+    of: PhantomData<T>,
+}
+
+impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for Elements<T, F> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut array: A) -> Result<(), A::Error> {
+        while let Some(value) = array.next_element()? {
+            (self.tell)(value);
+        }
+        Ok(())
+    }
+}
+
 /// Where the elements of a JSON array stand, by brackets and quotes alone.
-fn split(bytes: &[u8]) -> Result<Vec<Range<usize>>, &'static str> {
+fn split(bytes: &[u8]) -> Result<Vec<Range<usize>>, Reason> {
     let mut at = bytes
         .iter()
         .take_while(|byte| byte.is_ascii_whitespace())

@@ -21,7 +21,7 @@ use crate::p::{
 pub struct Parsed {
     source: String,
     body: Body,
-    refusals: Vec<Refusal>,
+    refusals: Vec<(u32, Reason)>,
 }
 
 #[derive(Debug)]
@@ -105,7 +105,7 @@ struct Input<'a> {
     source: &'a str,
     /// The input where it is not UTF-8 as a whole; `source` is empty then.
     bytes: Option<&'a [u8]>,
-    refusals: Vec<Refusal>,
+    refusals: Vec<(u32, Reason)>,
 }
 
 impl<'a> Input<'a> {
@@ -118,10 +118,7 @@ impl<'a> Input<'a> {
         let text = self.bytes.is_none().then_some(self.source);
         json::each_element(bytes, text, |element, value: Result<T, Reason>| {
             if let Err(reason) = value.and_then(|value| read(self.source, element, value)) {
-                self.refusals.push(Refusal {
-                    element,
-                    reason: reason.to_owned(),
-                });
+                self.refusals.push((element, reason));
             }
         })
     }
@@ -212,7 +209,11 @@ fn association_set(element: u32, body: &AssociationsBody<'_>) -> Result<Associat
 impl Parsed {
     /// The elements that could not be understood.
     pub(crate) fn refusals(&self) -> Vec<Refusal> {
-        self.refusals.clone()
+        let told = |(element, reason): &(u32, Reason)| Refusal {
+            element: *element,
+            reason: (*reason).to_owned(),
+        };
+        self.refusals.iter().map(told).collect()
     }
 
     /// The changes of interest.
