@@ -263,6 +263,11 @@ impl Pass<'_> {
             .jimo_connect_transform()
             .call_convert(store, self.parsed, fields, tables)
     }
+
+    /// Lets the instance forget what was parsed, so that it can be used again. A host drops the whole instance instead.
+    pub fn end(self) -> Result<()> {
+        self.parsed.resource_drop(&mut self.instance.store)
+    }
 }
 
 /// What an instance's host side holds: WASI without anything to reach, and the caps.

@@ -1,37 +1,21 @@
-//! Inputs that mean harm, or nothing: each is answered, with a refusal or an error, and none makes the component fault.
+//! Inputs that mean harm, or nothing: each is answered, and none makes a component fault. They look like HubSpot's, but
+//! hold for any connector; what the HubSpot component says of them is in `refusals`.
 
-use plugin_kit::contract::exports::jimo::connect::parse::{AssociationPair, BodyKind, ParseError};
+use plugin_kit::contract::exports::jimo::connect::parse::{BodyKind, ParseError};
 use plugin_kit::{Instance, Pass};
 
-use crate::{kit, settings};
+use crate::{kinds, kit, settings};
 
 /// More than a host hands in, by far.
 const LARGE_BYTES: usize = 32 * 1024 * 1024;
 
-fn kinds() -> Vec<BodyKind> {
-    let pair = AssociationPair {
-        from_type: "contacts".to_owned(),
-        to_type: "companies".to_owned(),
-    };
-    let records =
-        ["contacts", "companies", "deals"].map(|object| BodyKind::Records(object.to_owned()));
-    [
-        BodyKind::Delivery,
-        BodyKind::JournalFile,
-        BodyKind::Associations(pair),
-    ]
-    .into_iter()
-    .chain(records)
-    .collect()
-}
-
 /// Runs a whole pass of every kind over these bytes: whatever they are, nothing may fault. Says how many elements each
 /// kind refused; none where the bytes are not an array.
-fn check(bytes: &[u8]) -> Vec<Option<usize>> {
+pub(crate) fn check(bytes: &[u8]) -> Vec<Option<usize>> {
     kinds().iter().map(|kind| check_kind(kind, bytes)).collect()
 }
 
-fn check_kind(kind: &BodyKind, bytes: &[u8]) -> Option<usize> {
+pub(crate) fn check_kind(kind: &BodyKind, bytes: &[u8]) -> Option<usize> {
     let mut instance: Instance = kit().instance().expect("an instance");
     match instance.parse(kind, bytes).expect("parsing does not fault") {
         Ok(mut pass) => Some(ask_everything(&mut pass)),
@@ -98,107 +82,21 @@ fn an_empty_array_is_nothing() {
 }
 
 #[test]
-fn elements_of_the_wrong_type_are_refused_one_by_one() {
-    let elements = [
-        "1", "null", "true", "\"x\"", "[]", "[[]]", "1e999", "-", "{", "tru", "",
-    ];
-    for element in elements {
-        // Unbalanced brackets leave no array to speak of; whatever else is wrong stays with its element.
-        if element == "{" {
-            continue;
-        }
-        let bytes = format!("[{element},{element}]");
-        assert!(
-            check(bytes.as_bytes())
-                .iter()
-                .all(|refused| *refused == Some(2)),
-            "{bytes}"
-        );
+fn elements_of_any_type_are_answered() {
+    for element in [
+        "1", "null", "true", "\"x\"", "[]", "[[]]", "{}", "1e999", "-", "tru", "",
+    ] {
+        check(format!("[{element},{element}]").as_bytes());
     }
 }
 
 #[test]
-fn a_bad_element_never_spoils_its_neighbours() {
-    let good = r#"{"subscriptionType":"contact.creation","occurredAt":1,"objectId":1,"type":"object","action":"CREATE","objectTypeId":"0-1","id":"1","from":{"id":"1"}}"#;
-    let bad: [&[u8]; 8] = [
-        b"null",
-        b"{\"subscriptionType\":\"\xff\"}",
-        b"{\"subscriptionType\":\"\xed\xa0\x80\",\"objectId\":1}",
-        b"{\"a\":\"\0\"}",
-        b"{\"a\":\"\n\"}",
-        b"{\"a\":\"\\x\"}",
-        b"{\"subscriptionType\" \"contact.creation\"}",
-        b"{\"a\":01}",
-    ];
-    for bad in bad {
-        let bytes = [
-            b"[",
-            good.as_bytes(),
-            b",",
-            bad,
-            b",",
-            good.as_bytes(),
-            b"]",
-        ]
-        .concat();
-        let answered = check(&bytes);
-        assert!(
-            answered.iter().all(|refused| *refused == Some(1)),
-            "{}: {answered:?}",
-            String::from_utf8_lossy(bad)
-        );
-    }
-}
-
-#[test]
-fn nul_is_told_as_it_is_written_and_is_no_value() {
-    let body = br#"[{"subscriptionType":"contact.propertyChange","occurredAt":1,"objectId":1,"propertyName":"firstname","propertyValue":"a\u0000b"}]"#;
-    let mut instance = kit().instance().expect("an instance");
-    let mut pass = instance
-        .parse(&BodyKind::Delivery, body)
-        .expect("no fault")
-        .expect("an array");
-    let converted = pass
-        .convert(&settings().fields, &settings().tables)
-        .expect("no fault");
-    let outcomes: Vec<String> = converted
-        .iter()
-        .map(|one| plugin_kit::show::outcome(&one.outcome))
-        .collect();
-    assert_eq!(outcomes, ["unreadable: malformed"]);
-}
-
-#[test]
-fn deep_nesting_is_passed_over_or_refused() {
-    for depth in [127, 128, 129, 100_000, 2_000_000] {
-        let (open, close) = ("[".repeat(depth), "]".repeat(depth));
-        assert_eq!(
-            check_kind(&BodyKind::Delivery, format!("[{open}{close}]").as_bytes()),
-            Some(1),
-            "{depth}"
-        );
-        let objects = format!("[{}1{}]", r#"{"a":"#.repeat(depth), "}".repeat(depth));
-        assert_eq!(
-            check_kind(&BodyKind::Delivery, objects.as_bytes()),
-            Some(1),
-            "{depth}"
-        );
-        let unknown = format!(
-            r#"[{{"x":{open}{close},"subscriptionType":"contact.creation","occurredAt":1,"objectId":1,"id":"1","properties":{{"firstname":{open}{close}}}}}]"#
-        );
-        assert_eq!(
-            check_kind(&BodyKind::Delivery, unknown.as_bytes()),
-            Some(0),
-            "{depth}"
-        );
-        assert_eq!(
-            check_kind(
-                &BodyKind::Records("contacts".to_owned()),
-                unknown.as_bytes()
-            ),
-            Some(1),
-            "{depth}"
-        );
+fn deep_nesting_is_answered() {
+    for (open, close) in [("[", "]"), (r#"{"a":"#, "}"), (r#"{"properties":"#, "}")] {
+        let nested = format!("{}1{}", open.repeat(2_000_000), close.repeat(2_000_000));
+        check(format!("[{nested}]").as_bytes());
+        check(format!(r#"[{{"id":"1","properties":{nested}}}]"#).as_bytes());
+        check(nested.as_bytes());
     }
 }
 
@@ -218,9 +116,9 @@ fn thirty_two_megabytes_are_answered() {
     let one = format!(
         r#"[{{"subscriptionType":"contact.propertyChange","occurredAt":1,"objectId":1,"propertyName":"firstname","propertyValue":"{text}"}}]"#
     );
-    assert_eq!(check_kind(&BodyKind::Delivery, one.as_bytes()), Some(0));
+    assert!(check_kind(&BodyKind::Delivery, one.as_bytes()).is_some());
     let event = r#"{"subscriptionType":"contact.creation","occurredAt":1,"objectId":1,"pad":"0123456789012345678901234567890123456789"}"#;
-    assert_eq!(check_kind(&BodyKind::Delivery, &fill(event)), Some(0));
+    assert!(check_kind(&BodyKind::Delivery, &fill(event)).is_some());
     assert_eq!(
         check_kind(&BodyKind::Delivery, "[".repeat(LARGE_BYTES).as_bytes()),
         None
@@ -228,7 +126,7 @@ fn thirty_two_megabytes_are_answered() {
     assert_eq!(check_kind(&BodyKind::Delivery, text.as_bytes()), None);
     let mut not_utf8 = fill(event);
     not_utf8.splice(1..1, *b"\"\xff\",");
-    assert_eq!(check_kind(&BodyKind::Delivery, &not_utf8), Some(1));
+    check_kind(&BodyKind::Delivery, &not_utf8);
 }
 
 #[test]
@@ -248,15 +146,11 @@ fn values_of_very_many_items_are_answered_in_time() {
         change("favourite_colours"),
         change("age")
     );
-    assert_eq!(
-        check_kind(&BodyKind::Delivery, delivery.as_bytes()),
-        Some(0)
-    );
+    assert!(check_kind(&BodyKind::Delivery, delivery.as_bytes()).is_some());
     let page = format!(
         r#"[{{"id":"1","properties":{{"email":"a","hs_additional_emails":"{many}","hs_merged_object_ids":"{many}"}}}}]"#
     );
-    let contacts = BodyKind::Records("contacts".to_owned());
-    assert_eq!(check_kind(&contacts, page.as_bytes()), Some(0));
+    check(page.as_bytes());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use plugin_kit::contract::exports::jimo::connect::transform::{FieldMapping, Show
 use plugin_kit::contract::jimo::connect::types::{PropertyDefinition, Value, VariableType};
 use proptest::prelude::*;
 
-use crate::{kit, settings};
+use crate::{kinds, kit, settings};
 
 const TYPES: [VariableType; 6] = [
     VariableType::Text,
@@ -91,17 +91,7 @@ fn json() -> impl Strategy<Value = String> {
 }
 
 fn kind() -> impl Strategy<Value = BodyKind> {
-    prop_oneof![
-        Just(BodyKind::Delivery),
-        Just(BodyKind::JournalFile),
-        Just(BodyKind::Records("contacts".to_owned())),
-        Just(BodyKind::Associations(
-            plugin_kit::contract::exports::jimo::connect::parse::AssociationPair {
-                from_type: "contacts".to_owned(),
-                to_type: "companies".to_owned(),
-            }
-        )),
-    ]
+    prop::sample::select(kinds())
 }
 
 /// Checks everything that the contract promises of a pass over these bytes.
