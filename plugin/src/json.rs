@@ -203,3 +203,75 @@ pub(crate) fn texts<'a>(raw: Raw<'a>) -> Result<Vec<Cow<'a, str>>, Reason> {
         serde_json::from_str(raw.get()).map_err(|error| describe(&error))?;
     items.into_iter().map(|item| text(Some(item))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_the_input_is_a_place_and_any_other_its_own() {
+        let source = "one two".to_owned();
+        let place = Text::of(&source, Cow::Borrowed(&source[4..]));
+        assert!(matches!(place, Text::Place { start: 4, end: 7 }));
+        assert_eq!(place.get(&source), "two");
+        let elsewhere = Text::of(&source, Cow::Borrowed("two"));
+        assert!(matches!(&elsewhere, Text::Own(text) if &**text == "two"));
+        assert_eq!(elsewhere.get(&source), "two");
+        assert_eq!(Text::of("", Cow::Borrowed("")).get(""), "");
+    }
+
+    #[test]
+    fn an_array_is_cut_by_brackets_and_quotes() {
+        let cut = |text: &str| {
+            split(text.as_bytes()).map(|all| {
+                all.into_iter()
+                    .map(|range| text[range].to_owned())
+                    .collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(
+            cut(r#"[1, {"a":[2,"]"]} ,"\",\\"]"#),
+            Ok(vec![
+                "1".into(),
+                r#" {"a":[2,"]"]} "#.into(),
+                r#""\",\\""#.into()
+            ])
+        );
+        assert_eq!(cut(" [ ] "), Ok(vec![]));
+        assert_eq!(cut("[,]"), Ok(vec![String::new(), String::new()]));
+        for text in ["", "x", "{}", "[", "[1", "[\"]", "[}", "[] 1"] {
+            assert!(cut(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn reading_goes_on_behind_a_bad_element() {
+        let bytes = b"[1,2,true,3,\"\xff\",4]";
+        let mut told = Vec::new();
+        let read = each_element::<u32>(bytes, None, |index, value| told.push((index, value.ok())));
+        assert!(read.is_ok());
+        assert_eq!(
+            told,
+            [
+                (0, Some(1)),
+                (1, Some(2)),
+                (2, None),
+                (3, Some(3)),
+                (4, None),
+                (5, Some(4))
+            ]
+        );
+        let text = "[1,2,true,3]";
+        told.clear();
+        assert!(
+            each_element::<u32>(text.as_bytes(), Some(text), |index, value| told
+                .push((index, value.ok())))
+            .is_ok()
+        );
+        assert_eq!(
+            told,
+            [(0, Some(1)), (1, Some(2)), (2, None), (3, Some(3))],
+            "each once, also those read at first"
+        );
+    }
+}

@@ -108,7 +108,7 @@ fn key_kind(object: Object, rule: &MatchingRule) -> Result<KeyKind, RuleError> {
 }
 
 /// The properties that keys are made of, the rule's own first.
-fn properties_of_keys<'a>(object: Object, property: &'a PropertyDefinition) -> Vec<&'a str> {
+fn properties_of_keys(object: Object, property: &PropertyDefinition) -> Vec<&str> {
     let mut properties = vec![&*property.name];
     if is_address(object, property) {
         properties.push(hubspot::ADDITIONAL_EMAILS);
