@@ -119,7 +119,8 @@ pub(crate) fn journalled(
     if action.is_empty() && family.is_empty() {
         return Err("an event has neither type nor action");
     }
-    if family.contains("ASSOCIATION") {
+    // An association is told by its action, whatever its type is called.
+    if family.contains("ASSOCIATION") || action.starts_with("ASSOCIATION_") {
         let from_type = json::text(event.from_object_type_id.or(event.object_type_id))?;
         let to_type = json::text(event.to_object_type_id.or(event.associated_object_type_id))?;
         let (Some(from), Some(to)) = (
@@ -135,9 +136,7 @@ pub(crate) fn journalled(
             from_record: event.from_object_id.or(event.object_id),
             to_record: event.to_object_id.or(event.associated_object_id),
             removed: is_true(event.association_removed)?
-                || ["DELETE", "REMOVE"]
-                    .iter()
-                    .any(|word| action.contains(word)),
+                || matches!(&*action, "ASSOCIATION_REMOVED" | "DELETE"),
         };
         changes.push(association_change(
             source,
