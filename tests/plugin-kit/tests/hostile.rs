@@ -101,6 +101,17 @@ fn deep_nesting_is_answered() {
 }
 
 #[test]
+fn a_full_pass_fits_in_the_memory_that_a_host_grants() {
+    // The smallest event there is, so that as many as can be stand in a pass of 4 MiB.
+    let event = r#"{"subscriptionType":"contact.creation","occurredAt":1,"objectId":1}"#;
+    let events = vec![event; 4 * 1024 * 1024 / (event.len() + 1)].join(",");
+    let mut instance = kit().instance_with(64 * 1024 * 1024).expect("an instance");
+    let bytes = format!("[{events}]");
+    let parsed = instance.parse(&BodyKind::Delivery, bytes.as_bytes());
+    ask_everything(&mut parsed.expect("it fits").expect("an array"));
+}
+
+#[test]
 fn thirty_two_megabytes_are_answered() {
     let fill = |unit: &str| {
         let mut bytes = b"[".to_vec();
