@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::contract::PropertyDefinition;
-use crate::describe;
-use crate::hubspot::{self, Object, REDACTED};
-use crate::m::{
+use crate::contract::matching::{
     KeyKind, MatchKey, MatchingRule, NeededProperties, RecordKeys, RuleError, Selection,
     SelectionRule, UserIdentifier,
 };
+use crate::contract::types::PropertyDefinition;
+use crate::describe;
+use crate::hubspot::{self, Object, REDACTED};
 use crate::parse::Parsed;
 use crate::transform::PropertyKind;
 

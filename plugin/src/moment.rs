@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use crate::t::Unreadable;
+use crate::contract::transform::Unreadable;
 
 /// Milliseconds of a day; the contract's moments have no leap seconds.
 pub(crate) const DAY_MS: i64 = 86_400_000;

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::contract::parse::{Association, AssociationSet};
 use crate::hubspot::{self, AssociationsBody, Object, RecordBody};
 use crate::json::{self, Raw, Reason, Text};
 use crate::moment;
-use crate::p::{Association, AssociationSet};
 
 /// A record of a page.
 #[derive(Debug)]

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::event::{Change, Kind, delivered, journalled};
-use crate::hubspot::Object;
-use crate::json::{self, Reason, Text};
-use crate::p::{
+use crate::contract::parse::{
     AssociationChange, AssociationSet, BodyKind, Change as ToldChange, ChangeKind, Interest, Merge,
     ParseError, PropertyText, Refusal, SourceRecord,
 };
+use crate::event::{Change, Kind, delivered, journalled};
+use crate::hubspot::Object;
+use crate::json::{self, Reason, Text};
 use crate::page::{Record, association_set, record};
 
 /// What was parsed.
@@ -273,7 +273,7 @@ impl Parsed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::p::AssociationPair;
+    use crate::contract::parse::AssociationPair;
 
     fn parsed(kind: &BodyKind, elements: &str) -> Parsed {
         parse(kind, elements.into()).expect("an array")

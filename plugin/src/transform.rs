@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::contract::{PropertyDefinition, Value, VariableType};
+use crate::contract::transform::{
+    Converted, FieldMapping, OptionTable, Shown, StoredText, SuitableTypes, Unreadable,
+};
+use crate::contract::types::{PropertyDefinition, Value, VariableType};
 use crate::hubspot::{Object, REDACTED};
 use crate::moment;
 use crate::parse::Parsed;
-use crate::t::{
-    Converted, FieldMapping, OptionTable, Shown, StoredText, SuitableTypes, Unreadable,
-};
 use crate::value;
 
 /// What a property's values are, by HubSpot's type and field type (D/api-reference/latest/crm/properties/guide).

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use crate::contract::Value;
+use crate::contract::transform::Unreadable;
+use crate::contract::types::Value;
 use crate::hubspot::SEPARATOR;
 use crate::moment;
-use crate::t::Unreadable;
 
 /// Characters (Unicode scalar values) that a variable holds.
 const TEXT_MAX_CHARACTERS: usize = 700;
