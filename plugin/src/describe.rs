@@ -1,6 +1,6 @@
 //! What this component is: its name and version, HubSpot's object types, and where things stand in HubSpot's bodies.
 
-use crate::d::{BodyDescription, Description, ObjectType, SelectionRule};
+use crate::contract::describe::{BodyDescription, Description, ObjectType, SelectionRule};
 use crate::hubspot::{self, Object};
 
 /// The component's description.

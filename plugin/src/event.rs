@@ -4,9 +4,9 @@
 //! type that lacks what the type needs is refused.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::hubspot::{Event, JournalEvent, Object};
+use crate::hubspot::{Event, JournalEvent, Object, Properties};
 use crate::json::{self, Raw, Reason, Text};
 use crate::moment;
 
@@ -73,20 +73,17 @@ pub(crate) fn delivered(
         Object::from_word(family)
     };
     let Some(object) = object else { return Ok(()) };
+    let ids = [
+        event.new_object_id,
+        event.primary_object_id,
+        event.object_id,
+    ];
     let kind = match action {
         "creation" => Kind::Created,
         "deletion" => Kind::Deleted,
         "restore" => Kind::Restored,
         "privacyDeletion" => Kind::Erased,
-        "merge" => merge(
-            source,
-            [
-                event.new_object_id,
-                event.primary_object_id,
-                event.object_id,
-            ],
-            event.merged_object_ids,
-        )?,
+        "merge" => merge(source, ids, event.merged_object_ids)?,
         "propertyChange" => property(
             source,
             json::text(event.property_name)?,
@@ -94,8 +91,8 @@ pub(crate) fn delivered(
         )?,
         _ => return Ok(()),
     };
-    if event.object_id.is_none() && !matches!(kind, Kind::Merged { .. }) {
-        return Err("an event names no record");
+    if !matches!(kind, Kind::Merged { .. }) {
+        check_names_a_record(event.object_id)?;
     }
     let occurred_at_ms = occurred_at(event.occurred_at)?;
     changes.push(Change {
@@ -119,72 +116,48 @@ pub(crate) fn journalled(
     if action.is_empty() && family.is_empty() {
         return Err("an event has neither type nor action");
     }
-    if family.contains("ASSOCIATION") {
-        let from_type = json::text(event.from_object_type_id.or(event.object_type_id))?;
-        let to_type = json::text(event.to_object_type_id.or(event.associated_object_type_id))?;
-        let (Some(from), Some(to)) = (
-            Object::from_type_id(&from_type),
-            Object::from_type_id(&to_type),
-        ) else {
+    // An association is told by its action, whatever its type is called.
+    if family.contains("ASSOCIATION") || action.starts_with("ASSOCIATION_") {
+        let Some(ends) = journalled_association(event, &action)? else {
             return Ok(());
         };
-        let ends = Ends {
-            from,
-            to,
-            named: event.object_id,
-            from_record: event.from_object_id.or(event.object_id),
-            to_record: event.to_object_id.or(event.associated_object_id),
-            removed: is_true(event.association_removed)?
-                || ["DELETE", "REMOVE"]
-                    .iter()
-                    .any(|word| action.contains(word)),
-        };
-        changes.push(association_change(
-            source,
-            element,
-            occurred_at(event.occurred_at)?,
-            &ends,
-        )?);
+        let occurred_at_ms = occurred_at(event.occurred_at)?;
+        changes.push(association_change(source, element, occurred_at_ms, &ends)?);
         return Ok(());
     }
-    let Some(object) = Object::from_type_id(&json::text(event.object_type_id)?) else {
-        return Ok(());
-    };
     let is_erased = ["PRIVACY", "GDPR"]
         .iter()
         .any(|word| family.contains(word) || action.contains(word));
-    let kind = match &*action {
-        _ if is_erased => Some(Kind::Erased),
-        "CREATE" => Some(Kind::Created),
-        "DELETE" => Some(Kind::Deleted),
-        "RESTORE" => Some(Kind::Restored),
+    let Some(object) = journalled_object(event, &family, is_erased)? else {
+        return Ok(());
+    };
+    let ids = [
+        event.new_object_id,
+        event.primary_object_id,
+        event.object_id,
+    ];
+    let (kind, has_values) = match &*action {
+        _ if is_erased => (Some(Kind::Erased), false),
+        "CREATE" => (Some(Kind::Created), true),
+        "UPDATE" => (None, true),
+        "DELETE" => (Some(Kind::Deleted), false),
+        "RESTORE" => (Some(Kind::Restored), true),
         // After a merge the values are the survivor's, whatever is said here: it is read.
-        "MERGE" => Some(merge(
-            source,
-            [
-                event.new_object_id,
-                event.primary_object_id,
-                event.object_id,
-            ],
-            event.merged_object_ids,
-        )?),
-        "UPDATE" => None,
+        "MERGE" => (Some(merge(source, ids, event.merged_object_ids)?), false),
         _ => return Ok(()),
     };
-    if event.object_id.is_none() && !matches!(kind, Some(Kind::Merged { .. })) {
-        return Err("an event names no record");
+    if !matches!(kind, Some(Kind::Merged { .. })) {
+        check_names_a_record(event.object_id)?;
     }
     let occurred_at_ms = occurred_at(event.occurred_at)?;
-    let has_values = matches!(kind, None | Some(Kind::Created | Kind::Restored));
     let mut kinds: Vec<Kind> = kind.into_iter().collect();
-    if has_values && let Some(properties) = &event.property_changes {
+    if has_values && let Some(Properties(properties)) = &event.property_changes {
         // By name, so that one that stands twice is told once, with its last text.
-        let properties: BTreeMap<&str, Raw<'_>> = properties
-            .0
+        let by_name: BTreeMap<&str, Raw<'_>> = properties
             .iter()
             .map(|(name, raw)| (&**name, *raw))
             .collect();
-        for (name, raw) in properties {
+        for (name, raw) in by_name {
             kinds.push(property(source, Cow::Borrowed(name), raw)?);
         }
     }
@@ -195,6 +168,47 @@ pub(crate) fn journalled(
         kind,
     }));
     Ok(())
+}
+
+/// The object type of a journalled event; none where it is not ours.
+fn journalled_object(
+    event: &JournalEvent<'_>,
+    family: &str,
+    is_erased: bool,
+) -> Result<Option<Object>, Reason> {
+    let id = json::text(event.object_type_id)?;
+    if !id.is_empty() {
+        Ok(Object::from_type_id(&id))
+    } else if is_erased {
+        // HubSpot deletes contacts alone for privacy; one must never be missed for want of a field.
+        Ok(Some(Object::Contacts))
+    } else if family.contains("OBJECT") {
+        Err("an event does not say of which object type it is")
+    } else {
+        Ok(None)
+    }
+}
+
+/// The ends of a journalled association change; none where one of them is not ours.
+fn journalled_association<'a>(
+    event: &JournalEvent<'a>,
+    action: &str,
+) -> Result<Option<Ends<'a>>, Reason> {
+    let from_id = json::text(event.from_object_type_id.or(event.object_type_id))?;
+    let to_id = json::text(event.to_object_type_id.or(event.associated_object_type_id))?;
+    let (from, to) = (Object::from_type_id(&from_id), Object::from_type_id(&to_id));
+    let (Some(from), Some(to)) = (from, to) else {
+        return Ok(None);
+    };
+    Ok(Some(Ends {
+        from,
+        to,
+        named: event.object_id,
+        from_record: event.from_object_id.or(event.object_id),
+        to_record: event.to_object_id.or(event.associated_object_id),
+        removed: is_true(event.association_removed)?
+            || matches!(action, "ASSOCIATION_REMOVED" | "DELETE"),
+    }))
 }
 
 /// The two records of an association.
@@ -281,24 +295,17 @@ fn merge(source: &str, ids: [Raw<'_>; 3], losers: Raw<'_>) -> Result<Kind, Reaso
         named.push(json::text(id)?);
     }
     named.extend(json::texts(losers)?);
-    named.retain(|id| !id.is_empty());
-    let mut unique: Vec<Cow<'_, str>> = Vec::new();
-    for id in named {
-        // At most 250 records become one.
-        if unique.len() <= MERGED_MAX && !unique.contains(&id) {
-            unique.push(id);
-        }
-    }
-    let mut ids = unique.into_iter().map(|id| Text::of(source, id));
-    let survivor = ids.next().ok_or("a merge names no record")?;
+    let mut seen = BTreeSet::new();
+    let mut unique = named
+        .iter()
+        .filter(|id| !id.is_empty() && seen.insert(&**id))
+        .map(|id| Text::of(source, id.clone()));
+    let survivor = unique.next().ok_or("a merge names no record")?;
     Ok(Kind::Merged {
         survivor,
-        merged: ids.collect(),
+        merged: unique.collect(),
     })
 }
-
-/// HubSpot merges at most 250 records into one; far beyond, an event is not HubSpot's.
-const MERGED_MAX: usize = 1_000;
 
 fn property(source: &str, name: Cow<'_, str>, value: Raw<'_>) -> Result<Kind, Reason> {
     if name.is_empty() {
@@ -308,6 +315,13 @@ fn property(source: &str, name: Cow<'_, str>, value: Raw<'_>) -> Result<Kind, Re
         name: Text::of(source, name),
         text: Text::of(source, json::text(value)?),
     })
+}
+
+fn check_names_a_record(id: Raw<'_>) -> Result<(), Reason> {
+    if json::text(id)?.is_empty() {
+        return Err("an event names no record");
+    }
+    Ok(())
 }
 
 fn occurred_at(raw: Raw<'_>) -> Result<i64, Reason> {

@@ -10,14 +10,18 @@ mod hubspot;
 mod json;
 mod matching;
 mod moment;
+mod page;
 mod parse;
 mod transform;
 mod value;
 
-/// The contract's types, generated from `wit/`.
+/// The contract's types and calls, generated from `wit/`.
 #[allow(unsafe_code, missing_docs, clippy::all, reason = "generated code")]
-mod bindings {
+mod contract {
     wit_bindgen::generate!({ path: "../wit", world: "connector", additional_derives: [PartialEq] });
+
+    pub(crate) use exports::jimo::connect::{describe, matching, parse, transform};
+    pub(crate) use jimo::connect::types;
 
     // Natively the exported symbols would have no component to belong to, and would not link.
     #[cfg(target_arch = "wasm32")]
@@ -26,77 +30,83 @@ mod bindings {
     use super::Component;
 }
 
-use bindings::exports::jimo::connect::{describe as d, matching as m, parse as p, transform as t};
-use bindings::jimo::connect::types as contract;
+use contract::matching::{MatchingRule, NeededProperties, RecordKeys, RuleError, Selection};
+use contract::parse::{
+    AssociationSet, BodyKind, Change, Interest, ParseError, ParsedBorrow, Refusal, SourceRecord,
+};
+use contract::transform::{
+    Converted, FieldMapping, OptionTable, StoredText, SuitableTypes, Unreadable,
+};
+use contract::types::{PropertyDefinition, Value};
 
 /// The component: the contract's functions, each handed to the module of its interface.
 #[derive(Debug)]
 pub struct Component;
 
-impl d::Guest for Component {
-    fn describe() -> d::Description {
+impl contract::describe::Guest for Component {
+    fn describe() -> contract::describe::Description {
         describe::describe()
     }
 }
 
-impl p::Guest for Component {
+impl contract::parse::Guest for Component {
     type Parsed = parse::Parsed;
 
-    fn parse(kind: p::BodyKind, elements: Vec<u8>) -> Result<p::Parsed, p::ParseError> {
-        parse::parse(&kind, elements).map(p::Parsed::new)
+    fn parse(kind: BodyKind, elements: Vec<u8>) -> Result<contract::parse::Parsed, ParseError> {
+        parse::parse(&kind, elements).map(contract::parse::Parsed::new)
     }
 }
 
-impl p::GuestParsed for parse::Parsed {
-    fn refusals(&self) -> Vec<p::Refusal> {
+impl contract::parse::GuestParsed for parse::Parsed {
+    fn refusals(&self) -> Vec<Refusal> {
         self.refusals()
     }
 
-    fn changes(&self, interests: Vec<p::Interest>) -> Vec<p::Change> {
+    fn changes(&self, interests: Vec<Interest>) -> Vec<Change> {
         self.changes(&interests)
     }
 
-    fn records(&self, properties: Vec<String>) -> Vec<p::SourceRecord> {
+    fn records(&self, properties: Vec<String>) -> Vec<SourceRecord> {
         self.records(&properties)
     }
 
-    fn associations(&self) -> Vec<p::AssociationSet> {
+    fn associations(&self) -> Vec<AssociationSet> {
         self.associations()
     }
 }
 
-impl m::Guest for Component {
+impl contract::matching::Guest for Component {
     fn needs(
         object_type: String,
-        rule: Option<m::MatchingRule>,
-        selection: Option<m::Selection>,
-    ) -> Result<m::NeededProperties, m::RuleError> {
+        rule: Option<MatchingRule>,
+        selection: Option<Selection>,
+    ) -> Result<NeededProperties, RuleError> {
         matching::needs(&object_type, rule.as_ref(), selection.as_ref())
     }
 
-    fn match_keys(page: p::ParsedBorrow<'_>, rule: m::MatchingRule) -> Vec<m::RecordKeys> {
+    fn match_keys(page: ParsedBorrow<'_>, rule: MatchingRule) -> Vec<RecordKeys> {
         matching::match_keys(page.get::<parse::Parsed>(), &rule)
     }
 }
 
-impl t::Guest for Component {
-    fn suitable(properties: Vec<contract::PropertyDefinition>) -> Vec<t::SuitableTypes> {
+impl contract::transform::Guest for Component {
+    fn suitable(properties: Vec<PropertyDefinition>) -> Vec<SuitableTypes> {
         properties.iter().map(transform::suitable).collect()
     }
 
     fn convert(
-        body: p::ParsedBorrow<'_>,
-        fields: Vec<t::FieldMapping>,
-        tables: Vec<t::OptionTable>,
-    ) -> Vec<t::Converted> {
+        body: ParsedBorrow<'_>,
+        fields: Vec<FieldMapping>,
+        tables: Vec<OptionTable>,
+    ) -> Vec<Converted> {
         transform::convert(body.get::<parse::Parsed>(), &fields, &tables)
     }
 
     fn convert_stored(
-        texts: Vec<t::StoredText>,
-        fields: Vec<t::FieldMapping>,
-        tables: Vec<t::OptionTable>,
-    ) -> Vec<Result<contract::Value, t::Unreadable>> {
+        texts: Vec<StoredText>,
+        fields: Vec<FieldMapping>,
+        tables: Vec<OptionTable>,
+    ) -> Vec<Result<Value, Unreadable>> {
         transform::convert_stored(&texts, &fields, &tables)
     }
 }
