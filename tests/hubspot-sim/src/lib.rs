@@ -38,6 +38,8 @@ mod delivery;
 mod fault;
 mod faults;
 mod grants;
+mod journal;
+mod journal_http;
 mod limits;
 mod linking;
 mod links;

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::config::ACCESS_TOKEN_LIFE;
 use crate::fault::Fault;
 use crate::grants::{Issued, Refused, USER_ID};
+use crate::journal::INSTALLED;
 use crate::request::Params;
 use crate::state::{Shared, State as World};
 
@@ -401,6 +402,9 @@ fn issue(shared: &Shared, form: &TokenForm) -> Answer {
         portal,
         scopes,
     } = issued.map_err(refused)?;
+    if form.grant_type == "authorization_code" {
+        state.journal.lifecycle(portal, INSTALLED, now);
+    }
     Ok(Json(json!({
         "token_type": "bearer",
         "access_token": access_token,

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod associations;
+mod journal;
 mod oauth;
 mod objects;
 mod webhooks;
