@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
@@ -383,9 +383,14 @@ async fn cut(response: Response) -> Response {
         .headers
         .insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     let half = bytes.slice(..bytes.len() / 2);
-    let broken = std::io::Error::from(std::io::ErrorKind::ConnectionAborted);
-    let pieces: [Result<Bytes, std::io::Error>; 2] = [Ok(half), Err(broken)];
-    Response::from_parts(parts, Body::from_stream(stream::iter(pieces)))
+    let broken = async {
+        // Time for the first half to leave: what is not sent yet goes with the connection.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Err(std::io::Error::from(std::io::ErrorKind::ConnectionAborted))
+    };
+    let pieces = stream::once(async { Ok::<Bytes, std::io::Error>(half) });
+    let pieces = pieces.chain(stream::once(broken));
+    Response::from_parts(parts, Body::from_stream(pieces))
 }
 
 /// A moment as HTTP writes it (RFC 9110 §5.6.7).

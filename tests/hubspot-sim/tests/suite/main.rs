@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod associations;
+mod faults;
 mod journal;
 mod oauth;
 mod objects;
+mod scale;
 mod webhooks;
 mod world;
