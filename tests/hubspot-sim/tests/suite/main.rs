@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod associations;
+mod control;
 mod faults;
 mod journal;
 mod oauth;
