@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::crm::{Account, Error, Ids, ObjectType, PropertyFault};
 use crate::definitions::{Kind, Sensitivity};
-use crate::links::{Key, LinkType, Links};
+use crate::links::{Key, LinkType};
 use crate::record::{Record, Source};
 use crate::values::{self, Refusal};
 
@@ -61,7 +61,7 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    fn change(self, fact: Fact) -> Change {
+    pub(crate) fn change(self, fact: Fact) -> Change {
         Change {
             at: self.at,
             source: self.source,
@@ -69,9 +69,6 @@ impl Stamp {
         }
     }
 }
-
-/// Most merges that one record takes part in (HubSpot: 250).
-const MERGES_MAX: usize = 250;
 
 type Values = BTreeMap<String, String>;
 
@@ -146,7 +143,7 @@ impl Account {
         record.archived_at = Some(stamp.at);
         record.updated_at = record.updated_at.max(stamp.at);
         store.archived.insert(id, record);
-        self.recount_around((object_type, id), stamp.at);
+        self.bump_around((object_type, id), -1, stamp.at);
         Ok(vec![stamp.change(Fact::Deleted((object_type, id)))])
     }
 
@@ -175,7 +172,8 @@ impl Account {
         record.updated_at = record.updated_at.max(stamp.at);
         store.index.note(id, None, stamp);
         store.put(record);
-        self.recount_around((object_type, id), stamp.at);
+        self.bump_around((object_type, id), 1, stamp.at);
+        self.recount((object_type, id), stamp.at);
         Ok(vec![stamp.change(Fact::Restored((object_type, id)))])
     }
 
@@ -188,101 +186,22 @@ impl Account {
     ) -> Result<Vec<Change>, Error> {
         let store = self.store_mut(object_type);
         let id = store.resolve(id);
-        if store.take(id).is_none() && store.archived.remove(&id).is_none() {
+        let was_live = store.take(id).is_some();
+        if !was_live && store.archived.remove(&id).is_none() {
             return Err(missing(object_type, id));
         }
         store.erased.insert(id);
         store.index.forget(id);
         let key = (object_type, id);
-        let around = self.links.all(key);
-        self.links.forget(key);
-        for (other, _) in around {
-            self.recount(other, stamp.at);
+        if was_live {
+            self.bump_around(key, -1, stamp.at);
         }
+        self.links.forget(key);
         let mut changes = vec![stamp.change(Fact::Deleted(key))];
         if object_type == ObjectType::Contacts {
             changes.push(stamp.change(Fact::Erased(key)));
         }
         Ok(changes)
-    }
-
-    /// Merges two live records. Contacts and companies become a new record; deals keep the
-    /// primary's id. Values are the primary's, whatever the stamps; the other fills what is empty.
-    pub(crate) fn merge(
-        &mut self,
-        object_type: ObjectType,
-        primary: u64,
-        loser: u64,
-        stamp: Stamp,
-        ids: &mut Ids,
-    ) -> Result<(u64, Vec<Change>), Error> {
-        let primary = self.require(object_type, primary)?;
-        let loser = self.require(object_type, loser)?;
-        if primary == loser {
-            return Err(Error::Refused(
-                "A record can't be merged with itself".to_owned(),
-            ));
-        }
-        let ancestors = merged_ids(self.store(object_type), primary)
-            .into_iter()
-            .chain(merged_ids(self.store(object_type), loser))
-            .chain([primary, loser])
-            .collect::<Vec<_>>();
-        if ancestors.len() > MERGES_MAX {
-            return Err(Error::Refused(format!(
-                "A record can take part in at most {MERGES_MAX} merges"
-            )));
-        }
-        let into = if object_type.merges_into_new_id() {
-            ids.next(object_type)
-        } else {
-            primary
-        };
-        let store = self.store_mut(object_type);
-        let (Some(first), Some(second)) = (store.take(primary), store.take(loser)) else {
-            return Err(missing(object_type, primary));
-        };
-        let (mut record, moved) = combine(&first, &second, into, stamp);
-        set_merged(
-            store,
-            &mut record,
-            &ancestors,
-            object_type,
-            &first,
-            &second,
-            stamp,
-        );
-        store.index.forget(loser);
-        if into == primary {
-            store.index.note(into, Some(first), stamp);
-        } else {
-            store.index.forget(primary);
-            store.index.note(into, None, stamp);
-            store.merged.insert(primary, into);
-        }
-        store.merged.insert(loser, into);
-        store.put(record);
-        self.move_links(object_type, primary, into);
-        self.move_links(object_type, loser, into);
-        self.recount((object_type, into), stamp.at);
-
-        let gone = if into == primary {
-            vec![loser]
-        } else {
-            vec![loser, primary]
-        };
-        let mut changes: Vec<Change> = gone
-            .into_iter()
-            .map(|id| stamp.change(Fact::Deleted((object_type, id))))
-            .collect();
-        changes.push(stamp.change(Fact::Merged {
-            object_type,
-            primary,
-            loser,
-            new: (into != primary).then_some(into),
-            moved,
-        }));
-        Ok((into, changes))
     }
 
     /// Writes a calculated property: no event, and the last-modified stamp stays.
@@ -406,204 +325,6 @@ impl Account {
             fires: property.fires(),
         }))
     }
-
-    /// Computes the calculated properties that depend on the record alone.
-    fn calculate(&self, object_type: ObjectType, record: &mut Record, at: i64) {
-        let store = self.store(object_type);
-        let set = |record: &mut Record, name: &str, value: &str| {
-            if let Some((name, _)) = store.property(name) {
-                record.set(name, value, at, Source::Calculated);
-            }
-        };
-        match object_type {
-            ObjectType::Contacts => {
-                let full = format!(
-                    "{} {}",
-                    record.stored("firstname"),
-                    record.stored("lastname")
-                );
-                let full = if full.trim().is_empty() {
-                    record.stored("email").to_owned()
-                } else {
-                    full.trim().to_owned()
-                };
-                set(record, "hs_full_name_or_email", &full);
-            }
-            ObjectType::Deals => {
-                let stage = record.stored("dealstage").to_owned();
-                let found = crate::defaults::STAGES.iter().find(|row| row.0 == stage);
-                if let Some(&(_, _, closed, probability)) = found {
-                    let won = closed && stage == "closedwon";
-                    set(
-                        record,
-                        "hs_is_closed",
-                        if closed { "true" } else { "false" },
-                    );
-                    set(
-                        record,
-                        "hs_is_closed_won",
-                        if won { "true" } else { "false" },
-                    );
-                    set(record, "hs_deal_stage_probability", probability);
-                }
-            }
-            ObjectType::Companies => {}
-        }
-    }
-
-    /// Counts again the associations of a record's neighbours.
-    fn recount_around(&mut self, key: Key, at: i64) {
-        for (other, _) in self.links.all(key) {
-            self.recount(other, at);
-        }
-        self.recount(key, at);
-    }
-
-    /// Computes the properties of a record that follow from its associations.
-    pub(crate) fn recount(&mut self, key: Key, at: i64) {
-        let (object_type, id) = key;
-        if !self.is_live(key) {
-            return;
-        }
-        let count = |account: &Self, to: ObjectType| {
-            account
-                .links
-                .of(key, to, 0)
-                .filter(|(other, _)| account.is_live((to, *other)))
-                .count()
-                .to_string()
-        };
-        let mut values: Vec<(&str, String)> = Vec::new();
-        if object_type != ObjectType::Deals {
-            values.push(("num_associated_deals", count(self, ObjectType::Deals)));
-        }
-        if object_type != ObjectType::Contacts {
-            values.push(("num_associated_contacts", count(self, ObjectType::Contacts)));
-        } else {
-            let primary = self
-                .links
-                .of(key, ObjectType::Companies, 0)
-                .find(|(other, types)| {
-                    types.iter().any(|link| Links::is_primary(*link))
-                        && self.is_live((ObjectType::Companies, *other))
-                })
-                .map_or_else(String::new, |(other, _)| other.to_string());
-            values.push(("associatedcompanyid", primary));
-        }
-        let store = self.store_mut(object_type);
-        for (name, value) in values {
-            let Some((name, _)) = store.property(name) else {
-                continue;
-            };
-            let name = name.clone();
-            let zero = value == "0";
-            if let Some(record) = store.live.get_mut(&id)
-                && !(zero && record.stored(&name).is_empty())
-            {
-                record.set(&name, &value, at, Source::Calculated);
-            }
-        }
-    }
-
-    /// Gives the associations of a merged record to what it became.
-    fn move_links(&mut self, object_type: ObjectType, old: u64, into: u64) {
-        if old == into {
-            return;
-        }
-        let (from, to) = ((object_type, old), (object_type, into));
-        for (other, types) in self.links.all(from) {
-            for link in types {
-                self.links.remove(from, other, link);
-                let second_primary = Links::is_primary(link)
-                    && Links::primary(object_type, other.0).is_some()
-                    && other.0 == ObjectType::Companies
-                    && self
-                        .links
-                        .of(to, other.0, 0)
-                        .any(|(_, held)| held.iter().any(|held| Links::is_primary(*held)));
-                if other != to && !second_primary {
-                    self.links.add(to, other, link);
-                }
-            }
-        }
-    }
-}
-
-fn combine(first: &Record, second: &Record, into: u64, stamp: Stamp) -> (Record, usize) {
-    let mut record = first.clone();
-    record.id = into;
-    record.updated_at = record.updated_at.max(second.updated_at).max(stamp.at);
-    record.created_at = first.created_at.min(second.created_at);
-    let mut moved = 0;
-    for (name, cell) in second.cells() {
-        let empty = record.stored(name).is_empty();
-        if empty && record.set(name, &cell.now.value, stamp.at, Source::Merge) {
-            moved += 1;
-        }
-    }
-    (record, moved)
-}
-
-/// Writes what a merge leaves in the survivor: the ids it came from and the other addresses.
-fn set_merged(
-    store: &crate::crm::Store,
-    record: &mut Record,
-    ancestors: &[u64],
-    object_type: ObjectType,
-    first: &Record,
-    second: &Record,
-    stamp: Stamp,
-) {
-    let mut set = |name: &str, value: String| {
-        if let Some((name, _)) = store.property(name) {
-            record.set(name, &value, stamp.at, Source::Merge);
-        }
-    };
-    let list = ancestors
-        .iter()
-        .filter(|id| object_type.merges_into_new_id() || **id != first.id)
-        .map(u64::to_string)
-        .collect::<Vec<_>>();
-    set("hs_merged_object_ids", list.join(";"));
-    if object_type != ObjectType::Contacts {
-        return;
-    }
-    let own = if first.stored("email").is_empty() {
-        second.stored("email")
-    } else {
-        first.stored("email")
-    };
-    let mut others: Vec<&str> = Vec::new();
-    for list in [
-        first.stored("hs_additional_emails"),
-        second.stored("email"),
-        second.stored("hs_additional_emails"),
-    ] {
-        for address in list.split(';').filter(|address| !address.is_empty()) {
-            if !address.eq_ignore_ascii_case(own) && !others.contains(&address) {
-                others.push(address);
-            }
-        }
-    }
-    set("hs_additional_emails", others.join(";"));
-    let mut vids = first.stored("hs_calculated_merged_vids").to_owned();
-    for id in [first.id, second.id] {
-        if !vids.is_empty() {
-            vids.push(';');
-        }
-        vids.push_str(&format!("{id}:{}", stamp.at));
-    }
-    set("hs_calculated_merged_vids", vids);
-}
-
-fn merged_ids(store: &crate::crm::Store, id: u64) -> Vec<u64> {
-    store.find(id).map_or_else(Vec::new, |record| {
-        record
-            .stored("hs_merged_object_ids")
-            .split(';')
-            .filter_map(|id| id.parse().ok())
-            .collect()
-    })
 }
 
 fn no_such_property(name: &str) -> Refusal {

@@ -209,6 +209,8 @@ pub struct ApiKnobs {
     pub missing_batch_is_404: bool,
     /// How many associations of one record a batch answer carries before it pages.
     pub associations_page: usize,
+    /// Whether the app may not use the webhooks journal.
+    pub journal_refused: bool,
     /// Longest URL before 414, in bytes (HubSpot: 8 to 16 kB).
     pub url_bytes_max: usize,
 }
@@ -222,6 +224,7 @@ impl Default for ApiKnobs {
             dates_as_ms: false,
             missing_batch_is_404: false,
             associations_page: 500,
+            journal_refused: false,
             url_bytes_max: 8_192,
         }
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::crm::{Error, ObjectType};
 use crate::definitions::PropertySpec;
+use crate::journal::{INSTALLED, UNINSTALLED};
 use crate::links::{LinkType, Links};
 use crate::record::Source;
 use crate::state::Shared;
@@ -294,7 +295,9 @@ impl Account {
     pub fn install(&self, scopes: &[&str]) -> Tokens {
         let now = self.shared.clock.now_ms();
         let scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
-        let issued = self.shared.lock().grants.install(self.portal, scopes, now);
+        let mut state = self.shared.lock();
+        state.journal.lifecycle(self.portal, INSTALLED, now);
+        let issued = state.grants.install(self.portal, scopes, now);
         Tokens {
             access_token: issued.access_token,
             refresh_token: issued.refresh_token,
@@ -398,6 +401,10 @@ impl Account {
 impl Shared {
     /// Ends an installation. Deliveries that wait still go out, as HubSpot's do.
     pub(crate) fn uninstall(&self, portal: u64) {
-        self.lock().grants.uninstall(portal);
+        let now = self.clock.now_ms();
+        let mut state = self.lock();
+        if state.grants.uninstall(portal) {
+            state.journal.lifecycle(portal, UNINSTALLED, now);
+        }
     }
 }

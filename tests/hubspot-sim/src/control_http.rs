@@ -66,7 +66,12 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/accounts/{portal}/uninstall", post(uninstall))
         .route("/accounts/{portal}/expire", post(expire))
         .route("/accounts/{portal}/misroute", post(misroute))
+        .route("/accounts/{portal}/drop-scope", post(drop_scope))
         .route("/accounts/{portal}/properties/{object_type}", post(define))
+        .route(
+            "/accounts/{portal}/properties/{object_type}/{name}",
+            axum::routing::delete(archive_property),
+        )
         .route(
             "/accounts/{portal}/associations",
             post(associate).delete(dissociate),
@@ -297,6 +302,28 @@ async fn define(
     done()
 }
 
+async fn archive_property(
+    State(shared): Sim,
+    Path((portal, object_type, name)): Path<(u64, String, String)>,
+) -> Answer {
+    handle(&shared, portal).archive_property(&object_type, &name)?;
+    done()
+}
+
+#[derive(Deserialize)]
+struct DropScope {
+    scope: String,
+}
+
+async fn drop_scope(
+    State(shared): Sim,
+    Path(portal): Path<u64>,
+    Json(body): Json<DropScope>,
+) -> Answer {
+    handle(&shared, portal).drop_scope(&body.scope);
+    done()
+}
+
 #[derive(Deserialize)]
 struct Associate {
     from: (String, u64),
@@ -391,13 +418,20 @@ async fn merge(
     Ok(Json(json!({"id": id})))
 }
 
-/// Restoring, erasing and touching a record.
+/// Restoring, erasing and touching a record; recalculating its computed properties.
 async fn act(
     State(shared): Sim,
     Path((portal, object_type, id, action)): Path<(u64, String, u64, String)>,
+    body: Option<Json<Write>>,
 ) -> Answer {
     let account = handle(&shared, portal);
     match action.as_str() {
+        "recalculate" => {
+            let given = body.map(|Json(write)| values(write.properties));
+            for (name, value) in given.unwrap_or_default() {
+                account.recalculate(&object_type, id, &name, &value)?;
+            }
+        }
         "restore" => account.restore(&object_type, id)?,
         "erase" => account.erase(&object_type, id)?,
         "touch" => account.touch(&object_type, id)?,

@@ -15,7 +15,7 @@ use crate::defaults;
 use crate::definitions::Property;
 use crate::links::Links;
 use crate::record::Record;
-use crate::search::Index;
+use crate::search_index::Index;
 use crate::values::Refusal;
 
 /// The object types that the simulator knows.

@@ -42,6 +42,7 @@ impl Account {
         wanted.sort_unstable();
         wanted.dedup();
 
+        let fresh = self.links.between(from, to).is_empty();
         let mut changes = Vec::new();
         for link in wanted {
             if Links::is_primary(link) {
@@ -51,8 +52,12 @@ impl Account {
                 self.record_link(from, to, link, false, stamp, &mut changes);
             }
         }
-        self.recount(from, stamp.at);
-        self.recount(to, stamp.at);
+        if fresh {
+            self.bump(from, to.0, 1, stamp.at);
+            self.bump(to, from.0, 1, stamp.at);
+        }
+        self.follow_primary(from, stamp.at);
+        self.follow_primary(to, stamp.at);
         Ok(changes)
     }
 
@@ -76,8 +81,12 @@ impl Account {
                 self.record_link(from, to, link, true, stamp, &mut changes);
             }
         }
-        self.recount(from, stamp.at);
-        self.recount(to, stamp.at);
+        if !changes.is_empty() && self.links.between(from, to).is_empty() {
+            self.bump(from, to.0, -1, stamp.at);
+            self.bump(to, from.0, -1, stamp.at);
+        }
+        self.follow_primary(from, stamp.at);
+        self.follow_primary(to, stamp.at);
         Ok(changes)
     }
 

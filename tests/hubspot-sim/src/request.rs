@@ -63,14 +63,41 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(|| {
-            Fault::new(
-                StatusCode::UNAUTHORIZED,
-                "INVALID_AUTHENTICATION",
-                "Authentication credentials not found.",
-            )
-        })
+        parts.extensions.get::<Self>().cloned().ok_or_else(no_token)
     }
+}
+
+/// The app itself, by a token of its own (client credentials).
+#[derive(Debug, Clone)]
+pub(crate) struct AppCaller {
+    pub scopes: Arc<[String]>,
+}
+
+impl AppCaller {
+    /// Refuses a token without a scope.
+    pub(crate) fn need(&self, scope: &str) -> Result<(), Fault> {
+        let caller = Caller {
+            portal: 0,
+            scopes: self.scopes.clone(),
+        };
+        caller.need(&[scope.to_owned()])
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for AppCaller {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(no_token)
+    }
+}
+
+fn no_token() -> Fault {
+    Fault::new(
+        StatusCode::UNAUTHORIZED,
+        "INVALID_AUTHENTICATION",
+        "Authentication credentials not found.",
+    )
 }
 
 /// The query's parameters, which may repeat.

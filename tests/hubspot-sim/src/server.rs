@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
@@ -24,9 +24,11 @@ use tower::ServiceExt as _;
 use crate::fault::Fault;
 use crate::faults::{Route, Trouble};
 use crate::limits::{Budget, Refusal, too_many};
-use crate::request::Caller;
+use crate::request::{AppCaller, Caller};
 use crate::state::{Call, Shared};
-use crate::{account, associations, control_http, oauth, objects, properties, subscriptions};
+use crate::{
+    account, associations, control_http, journal_http, oauth, objects, properties, subscriptions,
+};
 
 /// Marks a response that is never to be sent: the connection is closed instead.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +55,7 @@ fn routes(shared: &Arc<Shared>) -> Router {
         .nest("/app-webhooks/{version}", subscriptions::routes())
         .nest("/webhooks/v3", subscriptions::routes())
         .nest("/webhooks/2026-03", subscriptions::routes())
+        .nest("/webhooks-journal", journal_http::routes())
         .nest("/oauth", oauth::routes())
         .fallback(async || Fault::not_found())
         .layer(middleware::from_fn_with_state(shared.clone(), gate));
@@ -181,8 +184,14 @@ async fn gate(State(shared): State<Arc<Shared>>, request: Request, next: Next) -
         None => match admit(&shared, &request, budget, &mut portal) {
             Ok((caller, headers)) => {
                 let mut request = request;
-                if let Some(caller) = caller {
-                    request.extensions_mut().insert(caller);
+                match caller {
+                    Token::Account(caller) => {
+                        request.extensions_mut().insert(caller);
+                    }
+                    Token::App(caller) => {
+                        request.extensions_mut().insert(caller);
+                    }
+                    Token::None => {}
                 }
                 let mut response = next.run(request).await;
                 response.headers_mut().extend(headers);
@@ -218,7 +227,14 @@ async fn gate(State(shared): State<Arc<Shared>>, request: Request, next: Next) -
     response
 }
 
-type Admission = Result<(Option<Caller>, HeaderMap), Refusal>;
+/// Whose token a call carries.
+enum Token {
+    Account(Caller),
+    App(AppCaller),
+    None,
+}
+
+type Admission = Result<(Token, HeaderMap), Refusal>;
 
 /// Decides whether a call may go on.
 fn admit(
@@ -240,8 +256,9 @@ fn admit(
     if unknown_version(request.uri().path()) {
         return Err(plain(Fault::not_found()));
     }
-    let Some(token) = bearer(request.headers()) else {
-        return Ok((None, HeaderMap::new()));
+    let sealed = request.uri().path().starts_with("/webhooks-journal/files/");
+    let Some(token) = bearer(request.headers()).filter(|_| !sealed) else {
+        return Ok((Token::None, HeaderMap::new()));
     };
     let now = shared.clock.now_ms();
     let Some(access) = state.grants.access(token).cloned() else {
@@ -265,8 +282,10 @@ fn admit(
         return Err(plain(fault));
     }
     let Some(owner) = access.portal else {
-        // The app's own token: for the journal, which looks at its scopes.
-        return Ok((None, HeaderMap::new()));
+        let caller = AppCaller {
+            scopes: access.scopes.into(),
+        };
+        return Ok((Token::App(caller), HeaderMap::new()));
     };
     *portal = Some(owner);
     let Some(account) = state.world.accounts.get(&owner) else {
@@ -291,7 +310,7 @@ fn admit(
         portal: owner,
         scopes: access.scopes.into(),
     };
-    Ok((Some(caller), headers))
+    Ok((Token::Account(caller), headers))
 }
 
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -364,9 +383,14 @@ async fn cut(response: Response) -> Response {
         .headers
         .insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     let half = bytes.slice(..bytes.len() / 2);
-    let broken = std::io::Error::from(std::io::ErrorKind::ConnectionAborted);
-    let pieces: [Result<Bytes, std::io::Error>; 2] = [Ok(half), Err(broken)];
-    Response::from_parts(parts, Body::from_stream(stream::iter(pieces)))
+    let broken = async {
+        // Time for the first half to leave: what is not sent yet goes with the connection.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Err(std::io::Error::from(std::io::ErrorKind::ConnectionAborted))
+    };
+    let pieces = stream::once(async { Ok::<Bytes, std::io::Error>(half) });
+    let pieces = pieces.chain(stream::once(broken));
+    Response::from_parts(parts, Body::from_stream(pieces))
 }
 
 /// A moment as HTTP writes it (RFC 9110 §5.6.7).

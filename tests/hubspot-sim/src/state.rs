@@ -13,6 +13,7 @@ use crate::crm::{Account, Error, Ids, World};
 use crate::delivery::Outboxes;
 use crate::faults::{Faults, Route};
 use crate::grants::Grants;
+use crate::journal::Journal;
 use crate::limits::Meter;
 use crate::record::Source;
 use crate::webhooks::Subscriptions;
@@ -44,6 +45,7 @@ pub(crate) struct State {
     pub grants: Grants,
     pub subscriptions: Subscriptions,
     pub outboxes: Outboxes,
+    pub journal: Journal,
     pub meter: Meter,
     pub faults: Faults,
     pub calls: VecDeque<Call>,
@@ -83,6 +85,7 @@ impl Shared {
                 grants: Grants::new(seed),
                 subscriptions: Subscriptions::new(config.app.id, seed),
                 outboxes: Outboxes::new(seed),
+                journal: Journal::new(seed),
                 meter: Meter::default(),
                 faults: Faults::new(seed),
                 calls: VecDeque::new(),
@@ -131,7 +134,11 @@ impl Shared {
 impl State {
     /// Turns changes into events of an account that has the app.
     fn announce(&mut self, portal: u64, changes: &[Change]) -> bool {
-        if changes.is_empty() || self.target.is_none() || !self.grants.installed(portal) {
+        if changes.is_empty() || !self.grants.installed(portal) {
+            return false;
+        }
+        self.journal.record(portal, changes);
+        if self.target.is_none() {
             return false;
         }
         let events = self.subscriptions.events(portal, changes);

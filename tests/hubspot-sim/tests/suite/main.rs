@@ -2,7 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod associations;
+mod control;
+mod faults;
+mod journal;
 mod oauth;
 mod objects;
+mod scale;
 mod webhooks;
 mod world;

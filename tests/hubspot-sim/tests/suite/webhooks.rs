@@ -1,7 +1,11 @@
 //! Webhooks: which events a change makes, and how they are delivered.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use axum::Router;
+use axum::routing::post;
 use hubspot_sim::{Link, PropertySpec, sign_v1, sign_v3};
 use serde_json::{Value, json};
 
@@ -238,7 +242,7 @@ async fn what_is_not_acknowledged_comes_again_ten_times_within_a_day() {
 }
 
 #[tokio::test]
-async fn bodies_hold_a_hundred_events_and_ten_are_in_flight() {
+async fn bodies_hold_a_hundred_events_at_most() {
     let world = World::with(|config| config.webhooks.hold = true).await;
     world.sim.subscribe("contact.creation", None).unwrap();
     let listener = Listener::start(&world.sim).await;
@@ -297,4 +301,54 @@ async fn nothing_is_sent_for_an_account_without_the_app() {
     world.account.create("contacts", &[]).unwrap();
     world.sim.settle().await;
     assert!(listener.take().is_empty());
+}
+
+#[tokio::test]
+async fn one_body_may_carry_events_of_several_accounts() {
+    let world = World::with(|config| {
+        config.webhooks.hold = true;
+        config.webhooks.mix_accounts = true;
+    })
+    .await;
+    world.sim.subscribe("contact.creation", None).unwrap();
+    let listener = Listener::start(&world.sim).await;
+    let other = world.sim.account(62_515);
+    other.install(&["oauth"]);
+    world.account.create("contacts", &[]).unwrap();
+    other.create("contacts", &[]).unwrap();
+    world.sim.settle().await;
+    let deliveries = listener.take();
+    assert_eq!(deliveries.len(), 1);
+    let mut portals: Vec<u64> = deliveries[0]
+        .events()
+        .iter()
+        .map(|event| event["portalId"].as_u64().unwrap())
+        .collect();
+    portals.sort_unstable();
+    assert_eq!(portals, [62_515, PORTAL]);
+}
+
+#[tokio::test]
+async fn no_more_requests_are_in_flight_than_the_app_allows() {
+    let world = World::with(|config| config.webhooks.hold = true).await;
+    world.sim.subscribe("contact.creation", None).unwrap();
+    let gauge = Arc::new(AtomicUsize::new(0));
+    let highest = Arc::new(AtomicUsize::new(0));
+    let (now, most) = (gauge.clone(), highest.clone());
+    let slow = async move || {
+        most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        now.fetch_sub(1, Ordering::SeqCst);
+    };
+    let app = Router::new().route("/hook", post(slow));
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = format!("http://{}/hook", socket.local_addr().unwrap());
+    world.sim.set_webhook_target(&target);
+    tokio::spawn(async move { axum::serve(socket, app).await });
+    for _ in 0..2_500 {
+        world.account.create("contacts", &[]).unwrap();
+    }
+    let settled = world.sim.settle().await;
+    assert_eq!(settled.delivered, 2_500);
+    assert_eq!(highest.load(Ordering::SeqCst), 10);
 }
