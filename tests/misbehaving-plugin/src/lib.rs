@@ -155,7 +155,7 @@ impl Parsed {
     }
 
     /// What an element has to convert: a change's property, or a record's.
-    fn texts<'a>(&self, element: &'a Json) -> Vec<(String, String)> {
+    fn texts(&self, element: &Json) -> Vec<(String, String)> {
         if self.tells_changes() {
             return text(element, "property")
                 .zip(text(element, "text"))
