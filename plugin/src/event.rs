@@ -4,7 +4,7 @@
 //! type that lacks what the type needs is refused.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::hubspot::{Event, JournalEvent, Object};
 use crate::json::{self, Raw, Reason, Text};
@@ -119,7 +119,8 @@ pub(crate) fn journalled(
     if action.is_empty() && family.is_empty() {
         return Err("an event has neither type nor action");
     }
-    if family.contains("ASSOCIATION") {
+    // An association is told by its action, whatever its type is called.
+    if family.contains("ASSOCIATION") || action.starts_with("ASSOCIATION_") {
         let from_type = json::text(event.from_object_type_id.or(event.object_type_id))?;
         let to_type = json::text(event.to_object_type_id.or(event.associated_object_type_id))?;
         let (Some(from), Some(to)) = (
@@ -135,9 +136,7 @@ pub(crate) fn journalled(
             from_record: event.from_object_id.or(event.object_id),
             to_record: event.to_object_id.or(event.associated_object_id),
             removed: is_true(event.association_removed)?
-                || ["DELETE", "REMOVE"]
-                    .iter()
-                    .any(|word| action.contains(word)),
+                || matches!(&*action, "ASSOCIATION_REMOVED" | "DELETE"),
         };
         changes.push(association_change(
             source,
@@ -147,12 +146,23 @@ pub(crate) fn journalled(
         )?);
         return Ok(());
     }
-    let Some(object) = Object::from_type_id(&json::text(event.object_type_id)?) else {
-        return Ok(());
-    };
     let is_erased = ["PRIVACY", "GDPR"]
         .iter()
         .any(|word| family.contains(word) || action.contains(word));
+    let type_id = json::text(event.object_type_id)?;
+    let object = if !type_id.is_empty() {
+        Object::from_type_id(&type_id)
+    } else if is_erased {
+        // HubSpot deletes contacts alone for privacy; one must never be missed for want of a field.
+        Some(Object::Contacts)
+    } else if family.contains("OBJECT") {
+        return Err("an event does not say of which object type it is");
+    } else {
+        None
+    };
+    let Some(object) = object else {
+        return Ok(());
+    };
     let kind = match &*action {
         _ if is_erased => Some(Kind::Erased),
         "CREATE" => Some(Kind::Created),
@@ -281,24 +291,17 @@ fn merge(source: &str, ids: [Raw<'_>; 3], losers: Raw<'_>) -> Result<Kind, Reaso
         named.push(json::text(id)?);
     }
     named.extend(json::texts(losers)?);
-    named.retain(|id| !id.is_empty());
-    let mut unique: Vec<Cow<'_, str>> = Vec::new();
-    for id in named {
-        // At most 250 records become one.
-        if unique.len() <= MERGED_MAX && !unique.contains(&id) {
-            unique.push(id);
-        }
-    }
-    let mut ids = unique.into_iter().map(|id| Text::of(source, id));
-    let survivor = ids.next().ok_or("a merge names no record")?;
+    let mut seen = BTreeSet::new();
+    let mut unique = named
+        .iter()
+        .filter(|id| !id.is_empty() && seen.insert(&**id))
+        .map(|id| Text::of(source, id.clone()));
+    let survivor = unique.next().ok_or("a merge names no record")?;
     Ok(Kind::Merged {
         survivor,
-        merged: ids.collect(),
+        merged: unique.collect(),
     })
 }
-
-/// HubSpot merges at most 250 records into one; far beyond, an event is not HubSpot's.
-const MERGED_MAX: usize = 1_000;
 
 fn property(source: &str, name: Cow<'_, str>, value: Raw<'_>) -> Result<Kind, Reason> {
     if name.is_empty() {

@@ -146,7 +146,8 @@ pub(crate) struct JournalEvent<'a> {
     /// What kind of subscription it answers: objects, associations, privacy deletions, …
     #[serde(rename = "type", borrow)]
     pub(crate) kind: Raw<'a>,
-    /// `CREATE`, `UPDATE`, `DELETE`, `MERGE`, `RESTORE`, …
+    /// `CREATE`, `UPDATE`, `DELETE`, `MERGE`, `RESTORE`, `ASSOCIATION_ADDED`, `ASSOCIATION_REMOVED`, `GDPR_DELETE`, and
+    /// others that are not ours (HubSpot's specification of the journal's subscriptions, 2026-09).
     #[serde(borrow)]
     pub(crate) action: Raw<'a>,
     /// ISO 8601.

@@ -1,9 +1,11 @@
 //! JSON as it comes from outside: an array read element by element, so that a bad one never spoils its neighbours.
 
 use std::borrow::Cow;
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// Why an element, or a part of it, could not be understood. Never holds anything of the input.
@@ -52,20 +54,33 @@ impl Text {
 /// Reads a JSON array: calls `element` with each element's index and what it is, or why it is nothing.
 ///
 /// `source` is the text that elements borrow from; none where the bytes are not UTF-8 as a whole.
-/// Fails, with what is wrong for people, if the bytes are not an array.
+/// Fails, with what is wrong for people, if the bytes are not an array; what was told until then means nothing.
 pub(crate) fn each_element<'a, T: Deserialize<'a>>(
     bytes: &'a [u8],
     source: Option<&'a str>,
     mut element: impl FnMut(u32, Result<T, Reason>),
-) -> Result<(), &'static str> {
-    // The usual case, in one go. Deep nesting is harmless: what is not of interest is skipped without recursion.
-    if let Some(all) = source.and_then(|source| serde_json::from_str::<Vec<T>>(source).ok()) {
-        for (index, value) in (0..).zip(all) {
-            element(index, Ok(value));
+) -> Result<(), Reason> {
+    let mut told = 0;
+    if let Some(source) = source {
+        // The usual case, in one go. Deep nesting is harmless: what is not of interest is skipped without recursion.
+        let tell = |value| {
+            element(told, Ok(value));
+            told += 1;
+        };
+        let mut json = serde_json::Deserializer::from_str(source);
+        if json
+            .deserialize_seq(Elements {
+                tell,
+                of: PhantomData,
+            })
+            .is_ok()
+            && json.end().is_ok()
+        {
+            return Ok(());
         }
-        return Ok(());
     }
-    for (index, range) in (0..).zip(split(bytes)?) {
+    // Something is wrong with the next element, or with the array: from there on each is read for itself.
+    for (index, range) in (0..).zip(split(bytes)?).skip(told as usize) {
         let bytes = bytes.get(range).unwrap_or_default();
         let value = std::str::from_utf8(bytes)
             .map_err(|_| "it is not UTF-8")
@@ -75,8 +90,29 @@ pub(crate) fn each_element<'a, T: Deserialize<'a>>(
     Ok(())
 }
 
+/// Tells each element as it is read, so that an array of any length needs no room of its own.
+struct Elements<T, F> {
+    tell: F,
+    of: PhantomData<T>,
+}
+
+impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for Elements<T, F> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut array: A) -> Result<(), A::Error> {
+        while let Some(value) = array.next_element()? {
+            (self.tell)(value);
+        }
+        Ok(())
+    }
+}
+
 /// Where the elements of a JSON array stand, by brackets and quotes alone.
-fn split(bytes: &[u8]) -> Result<Vec<Range<usize>>, &'static str> {
+fn split(bytes: &[u8]) -> Result<Vec<Range<usize>>, Reason> {
     let mut at = bytes
         .iter()
         .take_while(|byte| byte.is_ascii_whitespace())
@@ -166,4 +202,76 @@ pub(crate) fn texts<'a>(raw: Raw<'a>) -> Result<Vec<Cow<'a, str>>, Reason> {
     let items: Vec<&'a RawValue> =
         serde_json::from_str(raw.get()).map_err(|error| describe(&error))?;
     items.into_iter().map(|item| text(Some(item))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_the_input_is_a_place_and_any_other_its_own() {
+        let source = "one two".to_owned();
+        let place = Text::of(&source, Cow::Borrowed(&source[4..]));
+        assert!(matches!(place, Text::Place { start: 4, end: 7 }));
+        assert_eq!(place.get(&source), "two");
+        let elsewhere = Text::of(&source, Cow::Borrowed("two"));
+        assert!(matches!(&elsewhere, Text::Own(text) if &**text == "two"));
+        assert_eq!(elsewhere.get(&source), "two");
+        assert_eq!(Text::of("", Cow::Borrowed("")).get(""), "");
+    }
+
+    #[test]
+    fn an_array_is_cut_by_brackets_and_quotes() {
+        let cut = |text: &str| {
+            split(text.as_bytes()).map(|all| {
+                all.into_iter()
+                    .map(|range| text[range].to_owned())
+                    .collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(
+            cut(r#"[1, {"a":[2,"]"]} ,"\",\\"]"#),
+            Ok(vec![
+                "1".into(),
+                r#" {"a":[2,"]"]} "#.into(),
+                r#""\",\\""#.into()
+            ])
+        );
+        assert_eq!(cut(" [ ] "), Ok(vec![]));
+        assert_eq!(cut("[,]"), Ok(vec![String::new(), String::new()]));
+        for text in ["", "x", "{}", "[", "[1", "[\"]", "[}", "[] 1"] {
+            assert!(cut(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn reading_goes_on_behind_a_bad_element() {
+        let bytes = b"[1,2,true,3,\"\xff\",4]";
+        let mut told = Vec::new();
+        let read = each_element::<u32>(bytes, None, |index, value| told.push((index, value.ok())));
+        assert!(read.is_ok());
+        assert_eq!(
+            told,
+            [
+                (0, Some(1)),
+                (1, Some(2)),
+                (2, None),
+                (3, Some(3)),
+                (4, None),
+                (5, Some(4))
+            ]
+        );
+        let text = "[1,2,true,3]";
+        told.clear();
+        assert!(
+            each_element::<u32>(text.as_bytes(), Some(text), |index, value| told
+                .push((index, value.ok())))
+            .is_ok()
+        );
+        assert_eq!(
+            told,
+            [(0, Some(1)), (1, Some(2)), (2, None), (3, Some(3))],
+            "each once, also those read at first"
+        );
+    }
 }

@@ -10,6 +10,7 @@ mod hubspot;
 mod json;
 mod matching;
 mod moment;
+mod page;
 mod parse;
 mod transform;
 mod value;

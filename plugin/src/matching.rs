@@ -1,5 +1,7 @@
 //! From a record and a rule to its match keys, and the properties that rules and selections need.
 
+use std::collections::BTreeSet;
+
 use crate::contract::PropertyDefinition;
 use crate::describe;
 use crate::hubspot::{self, Object, REDACTED};
@@ -56,25 +58,27 @@ pub(crate) fn match_keys(page: &Parsed, rule: &MatchingRule) -> Vec<RecordKeys> 
     let properties = properties_of_keys(object, &rule.property);
     let mut all = Vec::new();
     page.each_record(&properties, |record, texts| {
-        let mut keys: Vec<MatchKey> = Vec::new();
-        let mut add = |kind: KeyKind, text: &str| {
-            let text = text.trim();
-            // A value that HubSpot hides must not match people with one another.
-            if !text.is_empty() && text != REDACTED && keys.iter().all(|key| key.text != text) {
-                let rank = u32::try_from(keys.len()).unwrap_or(u32::MAX);
-                keys.push(MatchKey {
-                    kind,
-                    text: text.to_owned(),
-                    rank,
-                });
-            }
-        };
+        let (mut keys, mut seen) = (Vec::new(), BTreeSet::new());
         if let Some(kind) = kind {
             let mut texts = texts.iter().map(|text| text.unwrap_or_default());
-            add(kind, texts.next().unwrap_or_default());
+            let own = texts.next().unwrap_or_default();
             let additional = texts.next().unwrap_or_default();
-            for address in additional.split(hubspot::SEPARATOR) {
-                add(kind, address);
+            // A record without an own key keeps what is additional at its rank: it matches less surely than others.
+            for (rank, text) in std::iter::once(own)
+                .chain(
+                    additional
+                        .split(hubspot::SEPARATOR)
+                        .filter(|text| !text.is_empty()),
+                )
+                .enumerate()
+            {
+                let text = text.trim();
+                // A value that HubSpot hides must not match people with one another.
+                if !text.is_empty() && text != REDACTED && seen.insert(text) {
+                    let rank = u32::try_from(rank).unwrap_or(u32::MAX);
+                    let text = text.to_owned();
+                    keys.push(MatchKey { kind, text, rank });
+                }
             }
         }
         all.push(RecordKeys {
@@ -104,7 +108,7 @@ fn key_kind(object: Object, rule: &MatchingRule) -> Result<KeyKind, RuleError> {
 }
 
 /// The properties that keys are made of, the rule's own first.
-fn properties_of_keys<'a>(object: Object, property: &'a PropertyDefinition) -> Vec<&'a str> {
+fn properties_of_keys(object: Object, property: &PropertyDefinition) -> Vec<&str> {
     let mut properties = vec![&*property.name];
     if is_address(object, property) {
         properties.push(hubspot::ADDITIONAL_EMAILS);

@@ -223,3 +223,32 @@ fn civil(days: i64) -> (i64, i64, i64) {
         (year, month, day)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_day_of_the_calendar_is_written_and_read_back() {
+        let (mut last, mut days) = ((0, 12, 31), 0);
+        for day in FIRST_MS / DAY_MS..=LAST_MS / DAY_MS {
+            let civil = civil(day);
+            assert_eq!(days_since_1970(civil.0, civil.1, civil.2), day);
+            // The next day is the next of its month, or a first.
+            let is_next = civil.2 == last.2 + 1 && (civil.0, civil.1) == (last.0, last.1);
+            let is_first =
+                civil.2 == 1 && (civil.1 == last.1 + 1 || (civil.1, civil.0) == (1, last.0 + 1));
+            assert!(is_next || is_first, "{last:?} {civil:?}");
+            (last, days) = (civil, days + 1);
+        }
+        assert_eq!((last, days), ((9999, 12, 31), 3_652_059));
+    }
+
+    #[test]
+    fn a_moment_is_written_with_milliseconds_only_where_there_are_any() {
+        assert_eq!(write(0), "1970-01-01T00:00:00Z");
+        assert_eq!(write(-1), "1969-12-31T23:59:59.999Z");
+        assert_eq!(write(FIRST_MS), "0001-01-01T00:00:00Z");
+        assert_eq!(write_day(day(LAST_MS)), "9999-12-31");
+    }
+}

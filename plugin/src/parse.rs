@@ -3,25 +3,25 @@
 //! Parsing never fails because of one element, and copies nothing that it can point at: what is parsed keeps the input
 //! and places in it, and only what is asked for crosses to the host.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 use crate::event::{Change, Kind, delivered, journalled};
-use crate::hubspot::{self, AssociationsBody, Object, RecordBody};
-use crate::json::{self, Raw, Reason, Text};
-use crate::moment;
+use crate::hubspot::Object;
+use crate::json::{self, Reason, Text};
 use crate::p::{
-    Association, AssociationChange, AssociationSet, BodyKind, Change as ToldChange, ChangeKind,
-    Interest, Merge, ParseError, PropertyText, Refusal, SourceRecord,
+    AssociationChange, AssociationSet, BodyKind, Change as ToldChange, ChangeKind, Interest, Merge,
+    ParseError, PropertyText, Refusal, SourceRecord,
 };
+use crate::page::{Record, association_set, record};
 
 /// What was parsed.
 #[derive(Debug)]
 pub struct Parsed {
     source: String,
     body: Body,
-    refusals: Vec<Refusal>,
+    refusals: Vec<(u32, Reason)>,
 }
 
 #[derive(Debug)]
@@ -32,18 +32,6 @@ enum Body {
         records: Vec<Record>,
     },
     Associations(Vec<AssociationSet>),
-}
-
-/// A record of a page.
-#[derive(Debug)]
-pub(crate) struct Record {
-    /// Its index in the input.
-    pub(crate) element: u32,
-    created_at_ms: Option<i64>,
-    modified_at_ms: Option<i64>,
-    archived: bool,
-    merged: Vec<String>,
-    properties: Vec<(Text, Text)>,
 }
 
 /// Parses the elements of one kind of body.
@@ -82,7 +70,8 @@ pub(crate) fn parse(kind: &BodyKind, elements: Vec<u8>) -> Result<Parsed, ParseE
             read.map(|()| Body::Records { object, records })
         }
         BodyKind::Associations(pair) => {
-            (object(&pair.from_type)?, object(&pair.to_type)?);
+            object(&pair.from_type)?;
+            object(&pair.to_type)?;
             let mut sets = Vec::new();
             let read = input.each(|_, element, body| {
                 sets.push(association_set(element, &body)?);
@@ -105,7 +94,7 @@ struct Input<'a> {
     source: &'a str,
     /// The input where it is not UTF-8 as a whole; `source` is empty then.
     bytes: Option<&'a [u8]>,
-    refusals: Vec<Refusal>,
+    refusals: Vec<(u32, Reason)>,
 }
 
 impl<'a> Input<'a> {
@@ -118,101 +107,20 @@ impl<'a> Input<'a> {
         let text = self.bytes.is_none().then_some(self.source);
         json::each_element(bytes, text, |element, value: Result<T, Reason>| {
             if let Err(reason) = value.and_then(|value| read(self.source, element, value)) {
-                self.refusals.push(Refusal {
-                    element,
-                    reason: reason.to_owned(),
-                });
+                self.refusals.push((element, reason));
             }
         })
     }
 }
 
-fn record(
-    source: &str,
-    element: u32,
-    object: Object,
-    body: &RecordBody<'_>,
-) -> Result<Record, Reason> {
-    let id = json::text(body.id)?;
-    if id.is_empty() {
-        return Err("a record has no id");
-    }
-    let mut properties = Vec::new();
-    let (mut created, mut modified, mut merged) = (None, None, BTreeSet::new());
-    for (name, raw) in body.properties.iter().flat_map(|properties| &properties.0) {
-        let text = json::text(*raw)?;
-        if *name == hubspot::CREATED {
-            created = *raw;
-        } else if *name == object.last_modified() {
-            modified = *raw;
-        } else if *name == hubspot::MERGED_IDS || *name == hubspot::MERGED_VIDS {
-            merged.extend(hubspot::merged_ids(&text, &id).map(str::to_owned));
-        }
-        // Names are few and short; only those with escapes are copied.
-        properties.push((Text::of(source, name.clone()), Text::of(source, text)));
-    }
-    Ok(Record {
-        element,
-        created_at_ms: moment_of([body.created_at, created])?,
-        modified_at_ms: moment_of([body.updated_at, modified])?,
-        archived: json::text(body.archived)? == "true",
-        merged: merged.into_iter().collect(),
-        properties,
-    })
-}
-
-/// The first of a moment's places that has it; none where all are empty.
-fn moment_of(places: [Raw<'_>; 2]) -> Result<Option<i64>, Reason> {
-    for place in places {
-        let text = json::text(place)?;
-        if !text.is_empty() {
-            let moment = moment::read(&text);
-            return moment
-                .map(Some)
-                .map_err(|_| "a record's own moment cannot be read");
-        }
-    }
-    Ok(None)
-}
-
-fn association_set(element: u32, body: &AssociationsBody<'_>) -> Result<AssociationSet, Reason> {
-    let from = body.from.as_ref().and_then(|from| from.id);
-    if json::text(from)?.is_empty() {
-        return Err("the record that was asked about is not named");
-    }
-    // HubSpot may list one record several times; a record is told once, with all that was said of it.
-    let mut all: BTreeMap<String, (bool, BTreeSet<String>)> = BTreeMap::new();
-    for to in body.to.iter().flatten() {
-        let to_record = json::text(to.to_object_id)?;
-        if to_record.is_empty() {
-            return Err("an associated record has no id");
-        }
-        let (primary, labels) = all.entry(to_record.into_owned()).or_default();
-        for kind in to.association_types.iter().flatten() {
-            *primary |= kind.is_primary();
-            let label = json::text(kind.label)?;
-            if kind.is_of_people() && !label.is_empty() {
-                labels.insert(label.into_owned());
-            }
-        }
-    }
-    let associations = all
-        .into_iter()
-        .map(|(to_record, (primary, labels))| Association {
-            to_record,
-            primary,
-            labels: labels.into_iter().collect(),
-        });
-    Ok(AssociationSet {
-        element,
-        associations: associations.collect(),
-    })
-}
-
 impl Parsed {
     /// The elements that could not be understood.
     pub(crate) fn refusals(&self) -> Vec<Refusal> {
-        self.refusals.clone()
+        let told = |(element, reason): &(u32, Reason)| Refusal {
+            element: *element,
+            reason: (*reason).to_owned(),
+        };
+        self.refusals.iter().map(told).collect()
     }
 
     /// The changes of interest.
@@ -359,5 +267,95 @@ impl Parsed {
 
     fn text<'a>(&'a self, text: &'a Text) -> &'a str {
         text.get(&self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::p::AssociationPair;
+
+    fn parsed(kind: &BodyKind, elements: &str) -> Parsed {
+        parse(kind, elements.into()).expect("an array")
+    }
+
+    #[test]
+    fn only_what_is_of_interest_is_told() {
+        let event = |kind: &str, property: &str| {
+            format!(
+                r#"{{"subscriptionType":"{kind}.propertyChange","occurredAt":1,"objectId":7,"propertyName":"{property}","propertyValue":"x"}}"#
+            )
+        };
+        let delivery = format!(
+            "[{},{},{}]",
+            event("contact", "a"),
+            event("contact", "b"),
+            event("deal", "a")
+        );
+        let parsed = parsed(&BodyKind::Delivery, &delivery);
+        let interest = |object_type: &str, properties: &[&str]| Interest {
+            object_type: object_type.to_owned(),
+            properties: properties.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let told = |interests: &[Interest]| -> Vec<u32> {
+            parsed
+                .changes(interests)
+                .iter()
+                .map(|change| change.element)
+                .collect()
+        };
+        assert!(told(&[]).is_empty());
+        assert_eq!(told(&[interest("contacts", &["b", "a"])]), [0, 1]);
+        assert_eq!(
+            told(&[interest("deals", &["a"]), interest("contacts", &["b"])]),
+            [1, 2]
+        );
+        assert!(told(&[interest("deals", &[]), interest("tickets", &["a"])]).is_empty());
+        assert!(parsed.refusals().is_empty());
+    }
+
+    #[test]
+    fn other_object_types_than_those_described_are_not_supported() {
+        let pair = |from: &str, to: &str| {
+            BodyKind::Associations(AssociationPair {
+                from_type: from.to_owned(),
+                to_type: to.to_owned(),
+            })
+        };
+        for kind in [
+            BodyKind::Records("tickets".to_owned()),
+            pair("contacts", "tickets"),
+            pair("", "deals"),
+        ] {
+            assert!(
+                matches!(
+                    parse(&kind, b"[]".to_vec()),
+                    Err(ParseError::UnsupportedKind)
+                ),
+                "{kind:?}"
+            );
+        }
+        assert!(parse(&pair("deals", "companies"), b"[]".to_vec()).is_ok());
+    }
+
+    #[test]
+    fn a_text_with_escapes_says_what_they_mean() {
+        let page = r#"[{"id":"1","properties":{"fir\u0073tname":"a\"\\\n\u00e9"}}]"#;
+        let parsed = parsed(&BodyKind::Records("contacts".to_owned()), page);
+        let records = parsed.records(&["firstname".to_owned()]);
+        let texts: Vec<&str> = records
+            .iter()
+            .flat_map(|record| &record.properties)
+            .map(|one| &*one.text)
+            .collect();
+        assert_eq!(texts, ["a\"\\\né"]);
+    }
+
+    #[test]
+    fn a_page_tells_no_changes_and_a_delivery_no_records() {
+        let page = parsed(&BodyKind::Records("deals".to_owned()), r#"[{"id":"1"}]"#);
+        assert!(page.changes(&[]).is_empty() && page.associations().is_empty());
+        let delivery = parsed(&BodyKind::Delivery, "[]");
+        assert!(delivery.records(&[]).is_empty() && delivery.associations().is_empty());
     }
 }

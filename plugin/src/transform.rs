@@ -206,10 +206,7 @@ impl<'a> Field<'a> {
             VariableType::Boolean => value::boolean(text),
             VariableType::Date => value::date(text),
             VariableType::Datetime => value::datetime(text),
-            VariableType::List if self.kind == PropertyKind::Choices => {
-                value::list(value::items(text).map(|item| self.shown(item)))
-            }
-            VariableType::List => value::list(std::iter::once(self.shown(text))),
+            VariableType::List => value::list(&self.items(text)?),
         }
     }
 
@@ -235,17 +232,25 @@ impl<'a> Field<'a> {
             }
             PropertyKind::Date => Cow::Owned(moment::write_day(moment::day(moment::read(text)?))),
             PropertyKind::Datetime => Cow::Owned(moment::write(moment::read(text)?)),
-            PropertyKind::Choices if self.shows_labels => {
-                let labels: Result<Vec<&str>, Unreadable> =
-                    value::items(text).map(|item| self.shown(item)).collect();
-                Cow::Owned(labels?.join("; "))
-            }
+            PropertyKind::Choices if self.shows_labels => Cow::Owned(self.items(text)?.join("; ")),
             PropertyKind::Choice => Cow::Borrowed(self.shown(text)?),
             PropertyKind::Text
             | PropertyKind::Number
             | PropertyKind::Choices
             | PropertyKind::Opaque => Cow::Borrowed(text),
         })
+    }
+
+    /// What is shown of each choice that a text holds.
+    fn items<'t>(&self, text: &'t str) -> Result<Vec<&'t str>, Unreadable>
+    where
+        'a: 't,
+    {
+        if self.kind == PropertyKind::Choices {
+            value::distinct(value::items(text).map(|item| self.shown(item)))
+        } else {
+            Ok(vec![self.shown(text)?])
+        }
     }
 
     /// What is shown of a choice.

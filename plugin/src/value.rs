@@ -1,6 +1,7 @@
 //! From a text to a value: one function for each type of variable. None of them sees the empty text or a redacted one.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use crate::contract::Value;
 use crate::hubspot::SEPARATOR;
@@ -18,27 +19,29 @@ pub(crate) fn text(text: Cow<'_, str>) -> Result<Value, Unreadable> {
     Ok(Value::Text(text.into_owned()))
 }
 
-/// Several texts, in their order, each once; nothing at all empties the variable.
-pub(crate) fn list<'a>(
-    items: impl Iterator<Item = Result<&'a str, Unreadable>>,
-) -> Result<Value, Unreadable> {
-    let mut list: Vec<&str> = Vec::new();
-    for item in items {
-        let item = item?;
-        if !item.is_empty() && !list.contains(&item) {
-            list.push(item);
-        }
-    }
-    if list.is_empty() {
+/// Several texts, as [`distinct`] gives them; nothing at all empties the variable.
+pub(crate) fn list(items: &[&str]) -> Result<Value, Unreadable> {
+    if items.is_empty() {
         return Ok(Value::Empty);
     }
-    check(&list)?;
-    Ok(Value::List(list.into_iter().map(str::to_owned).collect()))
+    check(items)?;
+    let owned = items.iter().map(|item| (*item).to_owned());
+    Ok(Value::List(owned.collect()))
 }
 
 /// The items of a value that holds several. HubSpot writes a leading separator where something was appended.
 pub(crate) fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(SEPARATOR).filter(|item| !item.is_empty())
+}
+
+/// What is shown of several items, in their order, each once.
+pub(crate) fn distinct<'a>(
+    shown: impl Iterator<Item = Result<&'a str, Unreadable>>,
+) -> Result<Vec<&'a str>, Unreadable> {
+    let mut seen = BTreeSet::new();
+    shown
+        .filter(|item| item.as_ref().map_or(true, |item| seen.insert(*item)))
+        .collect()
 }
 
 /// A decimal or scientific number. An integer beyond 2^53 is read only if a float holds it exactly: a changed digit of

@@ -1,0 +1,41 @@
+//! Recorded bodies and what becomes of them, in files that a person can read. `UPDATE_EXPECTED=1` rewrites them.
+
+use crate::{fixtures, fixtures_folder, run};
+
+#[test]
+fn recorded_bodies_give_what_is_written_beside_them() {
+    let mut differing = Vec::new();
+    for fixture in fixtures() {
+        let expected = fixture.file.with_extension("expected.txt");
+        let answered = run(&fixture);
+        if std::env::var_os("UPDATE_EXPECTED").is_some() {
+            std::fs::write(&expected, answered).expect("the expected file is writable");
+            continue;
+        }
+        let written = std::fs::read_to_string(&expected).unwrap_or_default();
+        if answered != written {
+            differing.push(format!(
+                "{}\n--- expected\n{written}--- answered\n{answered}",
+                expected.display()
+            ));
+        }
+    }
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+#[test]
+fn every_fixture_names_its_source() {
+    let readme = std::fs::read_to_string(fixtures_folder().join("README.md"))
+        .expect("the fixtures have a README");
+    for fixture in fixtures() {
+        let name = fixture
+            .file
+            .strip_prefix(fixtures_folder())
+            .expect("a fixture is in its folder");
+        assert!(
+            readme.contains(&format!("`{}`", name.display())),
+            "{} has no source",
+            name.display()
+        );
+    }
+}
