@@ -85,6 +85,11 @@ impl Version {
         &self.digest
     }
 
+    /// The most bytes of elements that one pass takes.
+    pub fn elements_bytes_max(&self) -> usize {
+        self.shared.limits.elements_bytes_max
+    }
+
     /// Runs one pass in a fresh instance, on this thread, within the limits.
     pub fn run(&self, pass: &Pass<'_>) -> Result<PassOutput, Fault> {
         let limits = &self.shared.limits;
