@@ -1,9 +1,11 @@
 //! A pass of the embedded component and of one that does as it is told.
 
-use jimo_connect::model::{ChangeKind, KeyKind, Unreadable, Value, VariableType};
-use jimo_connect::plugin::{BodyKind, EMBEDDED, Versions};
+use jimo_connect::model::{AccountKey, ChangeKind, KeyKind, Unreadable, Value, VariableType};
+use jimo_connect::plugin::{
+    BodyKind, Conversion, Converted, EMBEDDED, Interest, Pass, Versions, join, split,
+};
 
-use super::{delivery, engine, page, run, run_to};
+use super::{RECEIVED_AT, delivery, engine, field, page, run, run_to};
 
 #[test]
 fn a_delivery_gives_changes_with_their_values() {
@@ -72,6 +74,86 @@ fn the_same_pass_gives_the_same_output() {
 fn no_elements_give_nothing() {
     let output = delivery(&[]).expect("a pass");
     assert!(output.changes.is_empty() && output.refusals.is_empty());
+}
+
+/// Documented at <https://developers.hubspot.com/docs/api-reference/webhooks-webhooks-v3/guide>.
+const HUBSPOTS: &str = r#"[
+    {"eventId":1,"portalId":62515,"objectId":123,"subscriptionType":"contact.propertyChange",
+     "occurredAt":1767323044000,"propertyName":"city","propertyValue":"Lyon","changeSource":"CRM"},
+    {"eventId":2,"portalId":62516,"objectId":123,"subscriptionType":"contact.propertyChange",
+     "occurredAt":1767323044000,"propertyName":"city","propertyValue":"Nice","changeSource":"CRM"},
+    {"eventId":3,"portalId":62515,"objectId":124,"subscriptionType":"contact.creation",
+     "occurredAt":1767323044000,"changeSource":"IMPORT"},
+    {"eventId":4,"portalId":62515,"objectId":125,"subscriptionType":"contact.propertyChange",
+     "propertyName":"city"}]"#;
+
+#[test]
+fn a_delivery_of_hubspots_for_two_accounts_is_two_passes() {
+    let plugin = engine()
+        .load(EMBEDDED)
+        .expect("the component built with the host");
+    let body = HUBSPOTS.as_bytes();
+    let elements = split(body, &plugin.description().delivery).expect("elements");
+    let records: Vec<&str> = elements.iter().map(|e| e.records[0].as_str()).collect();
+    assert_eq!(records, ["123", "123", "124", "125"]);
+    let of = |account: &str| {
+        let account = AccountKey::from(account);
+        let theirs: Vec<&[u8]> = elements
+            .iter()
+            .filter(|e| e.account.as_ref() == Some(&account))
+            .map(|e| e.bytes)
+            .collect();
+        let pass = Pass {
+            body: BodyKind::Delivery,
+            elements: &join(theirs.iter().copied()),
+            element_count: theirs.len(),
+            received_at: RECEIVED_AT,
+            interests: &[Interest {
+                object_type: "contacts".into(),
+                properties: vec!["city".into()],
+            }],
+            conversions: &[
+                Conversion {
+                    fields: vec![field("city", VariableType::Text)],
+                    tables: vec![],
+                },
+                Conversion::default(),
+                Conversion {
+                    fields: vec![
+                        field("city", VariableType::Number),
+                        field("city", VariableType::Text),
+                    ],
+                    tables: vec![],
+                },
+            ],
+            rules: &[],
+        };
+        plugin.run(&pass).expect("a pass")
+    };
+    let (one, other) = (of("62515"), of("62516"));
+    let lyon = Converted {
+        element: 0,
+        field: 0,
+        outcome: Ok(Some(Value::Text("Lyon".into()))),
+    };
+    let nice = Converted {
+        outcome: Ok(Some(Value::Text("Nice".into()))),
+        ..lyon.clone()
+    };
+    assert_eq!(one.changes.len(), 2);
+    assert_eq!((one.refusals.len(), one.refusals[0].element), (1, 2));
+    assert_eq!(one.converted[0], [lyon]);
+    assert_eq!(other.changes.len(), 1);
+    assert_eq!(other.converted[0], [nice.clone()]);
+    assert_eq!(other.converted[1], []);
+    let malformed = Converted {
+        outcome: Err(Unreadable::Malformed),
+        ..nice.clone()
+    };
+    assert_eq!(
+        other.converted[2],
+        [malformed, Converted { field: 1, ..nice }]
+    );
 }
 
 #[test]
