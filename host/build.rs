@@ -2,14 +2,16 @@
 //! embeds it.
 //!
 //! Cargo runs once more, for the plugin alone, in a target directory of its
-//! own. Nothing of how the host is being built reaches that run, so the plugin
-//! is the same under `cargo build`, `cargo clippy` and `cargo test`; nor do the
+//! own, which all builds of the host with one profile share. Nothing of how the
+//! host is being built reaches that run, so the plugin is the same, and built
+//! once, under `cargo build`, `cargo clippy` and `cargo test`; nor do the
 //! machine's paths, so that its digest is the same everywhere.
 
 use std::{
     env,
     error::Error,
     ffi::OsString,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -34,7 +36,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Builds the plugin, and returns where the component is.
 fn build(workspace: &Path) -> Result<PathBuf, Box<dyn Error>> {
-    let target_dir = PathBuf::from(variable("OUT_DIR")?).join("plugin");
+    let out_dir = PathBuf::from(variable("OUT_DIR")?);
+    // Cargo keeps what build scripts write beneath `build`, and has a folder
+    // there for every choice of packages and features.
+    let build_dir = out_dir.ancestors().find(|folder| folder.ends_with("build"));
+    let shared_dir = build_dir.and_then(Path::parent).unwrap_or(&out_dir);
+    let target_dir = shared_dir.join("components");
     let mut cargo = Command::new(variable("CARGO")?);
     cargo
         .current_dir(workspace)
@@ -55,7 +62,11 @@ fn build(workspace: &Path) -> Result<PathBuf, Box<dyn Error>> {
         return Err(format!("the plugin does not build for {TARGET} ({status}); see above").into());
     }
     let name = format!("{}.wasm", PACKAGE.replace('-', "_"));
-    Ok(target_dir.join(TARGET).join(PROFILE).join(name))
+    let built = target_dir.join(TARGET).join(PROFILE).join(&name);
+    // A copy, for the next build may write to the same place.
+    let component = out_dir.join(name);
+    fs::copy(&built, &component).map_err(|error| format!("{}: {error}", built.display()))?;
+    Ok(component)
 }
 
 /// Whether a variable tells how the host is built. What a user sets for cargo

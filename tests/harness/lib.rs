@@ -1,1 +1,3 @@
-//! Nothing yet.
+//! What the suites share.
+
+pub mod components;

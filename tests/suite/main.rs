@@ -1,3 +1,4 @@
 //! The suite.
 
 mod hubspot_client;
+mod plugin;

@@ -43,6 +43,9 @@ const INTERFACES: [&str; 14] = [
 /// Interfaces of the contract show as imports where others use their types.
 const CONTRACT: &str = "jimo:connect/";
 
+/// What an output stream takes at once.
+const WRITE_BYTES_MAX: u64 = 64 << 10;
+
 /// The one type behind all resources that are handed out: it holds nothing.
 struct Nothing;
 
@@ -101,17 +104,20 @@ fn link_inert<T: 'static>(
                 let call = format!("{name}#{item_name}");
                 linker.func_new(item_name, move |mut store, _, arguments, results| {
                     release(&mut store, arguments)?;
-                    let Some(result) = results.first_mut() else {
-                        return Err(ForbiddenCall(call.clone()).into());
-                    };
-                    *result = match &answer {
+                    let answer = match &answer {
+                        Some(Answer::Nothing) => return Ok(()),
                         Some(Answer::Value(value)) => value.clone(),
-                        Some(Answer::Stream) => {
-                            let stream = Resource::<Nothing>::new_own(0);
-                            Val::Resource(ResourceAny::try_from_resource(stream, &mut store)?)
+                        Some(Answer::Resource) => {
+                            let resource = Resource::<Nothing>::new_own(0);
+                            Val::Resource(ResourceAny::try_from_resource(resource, &mut store)?)
                         }
+                        Some(Answer::AllIndexes) => all_indexes(arguments),
                         None => return Err(ForbiddenCall(call.clone()).into()),
                     };
+                    match results {
+                        [result] => *result = answer,
+                        _ => return Err(ForbiddenCall(call.clone()).into()),
+                    }
                     Ok(())
                 })?;
             }
@@ -122,13 +128,15 @@ fn link_inert<T: 'static>(
 }
 
 /// Lets go of the resources that a call was given.
-fn release<T: 'static>(
-    store: &mut StoreContextMut<'_, T>,
-    arguments: &[Val],
-) -> wasmtime::Result<()> {
-    for argument in arguments {
-        if let Val::Resource(resource) = argument {
-            resource.resource_drop(&mut *store)?;
+fn release<T: 'static>(store: &mut StoreContextMut<'_, T>, given: &[Val]) -> wasmtime::Result<()> {
+    for value in given {
+        match value {
+            Val::Resource(resource) => resource.resource_drop(&mut *store)?,
+            // Lists of lists of resources are in none of the interfaces.
+            Val::List(values) if matches!(values.first(), Some(Val::Resource(_))) => {
+                release(store, values)?;
+            }
+            _ => {}
         }
     }
     Ok(())
@@ -136,28 +144,32 @@ fn release<T: 'static>(
 
 /// What a call is answered.
 enum Answer {
+    /// That it returned.
+    Nothing,
     /// Always this.
     Value(Val),
-    /// A stream that drops what is written.
-    Stream,
+    /// A resource that holds nothing.
+    Resource,
+    /// That all it was given is ready.
+    AllIndexes,
 }
 
 /// The answer of a function; none where calling it ends the pass.
 fn answer(interface: &str, function: &str) -> Option<Answer> {
-    let done = || Val::Result(Ok(None));
     let value = match (interface, function) {
         ("wasi:cli/environment", "get-environment" | "get-arguments") => Val::List(Vec::new()),
         ("wasi:cli/environment", "initial-cwd") => Val::Option(None),
-        ("wasi:cli/stderr", "get-stderr") | ("wasi:cli/stdout", "get-stdout") => {
-            return Some(Answer::Stream);
-        }
         (
             "wasi:cli/terminal-stderr" | "wasi:cli/terminal-stdin" | "wasi:cli/terminal-stdout",
             _,
         ) => Val::Option(None),
-        // A stream takes at most 4096 bytes at once by its interface's rules.
+        ("wasi:random/insecure-seed", _) => Val::Tuple(vec![Val::U64(7), Val::U64(7)]),
+        // Output is dropped, so its streams are always ready for more.
+        ("wasi:cli/stderr", "get-stderr")
+        | ("wasi:cli/stdout", "get-stdout")
+        | ("wasi:io/streams", "[method]output-stream.subscribe") => return Some(Answer::Resource),
         ("wasi:io/streams", "[method]output-stream.check-write") => {
-            Val::Result(Ok(Some(Box::new(Val::U64(4096)))))
+            Val::Result(Ok(Some(Box::new(Val::U64(WRITE_BYTES_MAX)))))
         }
         (
             "wasi:io/streams",
@@ -165,9 +177,19 @@ fn answer(interface: &str, function: &str) -> Option<Answer> {
             | "[method]output-stream.blocking-write-and-flush"
             | "[method]output-stream.flush"
             | "[method]output-stream.blocking-flush",
-        ) => done(),
-        ("wasi:random/insecure-seed", _) => Val::Tuple(vec![Val::U64(7), Val::U64(7)]),
+        ) => Val::Result(Ok(None)),
+        ("wasi:io/poll", "[method]pollable.ready") => Val::Bool(true),
+        ("wasi:io/poll", "[method]pollable.block") => return Some(Answer::Nothing),
+        ("wasi:io/poll", "poll") => return Some(Answer::AllIndexes),
         _ => return None,
     };
     Some(Answer::Value(value))
+}
+
+/// The indexes of a list that a call was given.
+fn all_indexes(arguments: &[Val]) -> Val {
+    match arguments {
+        [Val::List(list)] => Val::List((0..).zip(list).map(|(index, _)| Val::U32(index)).collect()),
+        _ => Val::List(Vec::new()),
+    }
 }

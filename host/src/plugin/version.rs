@@ -286,7 +286,11 @@ fn plugins_fault(shared: &Shared, error: &wasmtime::Error) -> Option<Fault> {
         .downcast_ref::<wasmtime::Trap>()
         .map(|trap| match trap {
             wasmtime::Trap::Interrupt => Fault::Deadline(shared.limits.pass_deadline),
-            trap => Fault::Trap(trap.to_string()),
+            trap => Fault::Trap(
+                trap.to_string()
+                    .trim_start_matches("wasm trap: ")
+                    .to_owned(),
+            ),
         })
 }
 
