@@ -82,8 +82,18 @@ pub struct Host {
 }
 
 impl Host {
-    /// Opens everything a host needs.
+    /// Opens everything a host needs, with the plugin it was built with.
     pub async fn open(config: Config, public_url: Url, clock: Clock) -> Result<Self, Error> {
+        Self::open_with(config, public_url, clock, EMBEDDED).await
+    }
+
+    /// Opens everything a host needs, with another component as its plugin.
+    pub async fn open_with(
+        config: Config,
+        public_url: Url,
+        clock: Clock,
+        component: &[u8],
+    ) -> Result<Self, Error> {
         let directory = config.data.directory.clone();
         let store = Arc::new(Store::open(&directory)?);
         let (keys, origin) = Keys::load(config.data.secret_key.as_ref(), &directory)?;
@@ -95,7 +105,7 @@ impl Host {
         let log = Arc::new(EventLog::open(&directory).await?);
         store.bind_log(&log).await?;
         let engine = Engine::new(&Limits::default())?;
-        let version = engine.load(EMBEDDED)?;
+        let version = engine.load(component)?;
         tracing::info!(
             connector = version.description().connector,
             version = version.description().version,

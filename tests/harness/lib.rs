@@ -1,3 +1,10 @@
 //! What the suites share.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a test that cannot go on fails by panicking"
+)]
+
+pub mod bare;
 pub mod components;

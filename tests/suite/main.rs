@@ -1,4 +1,11 @@
-//! The suite.
+//! The suite: a module a subject, tests named after behaviour.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails by panicking"
+)]
+
+mod durability;
 mod hubspot_client;
+mod intake;
 mod plugin;

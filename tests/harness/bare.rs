@@ -1,0 +1,148 @@
+//! A host by itself: no project, no HubSpot behind it, any component as its
+//! plugin.
+
+use std::{path::Path, sync::Arc};
+
+use jimo_connect::{
+    clock::Clock,
+    config::{Config, DataConfig, HubspotConfig},
+    host::{self, Host},
+    hubspot::oauth,
+    log::Position,
+    secrets::Secret,
+    telemetry::LogFormat,
+};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+/// The client secret of the app, which signs deliveries.
+pub const CLIENT_SECRET: &str = "yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy";
+
+/// The app's id.
+pub const APP_ID: u64 = 54_321;
+
+/// A running host.
+pub struct BareHost {
+    /// Everything it holds.
+    pub host: Arc<Host>,
+    /// Its data directory, removed with it.
+    pub directory: TempDir,
+    stop: CancellationToken,
+    running: Option<JoinHandle<()>>,
+}
+
+/// The settings of a host on a data directory, with an app but no HubSpot.
+pub fn config(directory: &Path) -> Config {
+    Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        public_url: None,
+        data: DataConfig {
+            directory: directory.to_path_buf(),
+            secret_key: None,
+        },
+        hubspot: HubspotConfig {
+            client_id: Some("client".into()),
+            client_secret: Some(Secret::from(CLIENT_SECRET)),
+            app_id: Some(APP_ID),
+            // Nothing listens there: no test of these calls HubSpot.
+            api_url: Some("http://127.0.0.1:9".parse().unwrap()),
+            authorize_url: oauth::AUTHORIZE_URL.parse().unwrap(),
+        },
+        log: "warn".into(),
+        log_format: LogFormat::Text,
+    }
+}
+
+impl BareHost {
+    /// Starts a host with a component as its plugin.
+    pub async fn start(component: &[u8]) -> Self {
+        let directory = TempDir::new().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = host::listening_url(&listener).unwrap();
+        let host = Host::open_with(config(directory.path()), url, Clock::system(), component)
+            .await
+            .unwrap();
+        let host = Arc::new(host);
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(host::run(host.clone(), listener, stop.clone()));
+        Self {
+            host,
+            directory,
+            stop,
+            running: Some(running),
+        }
+    }
+
+    /// The address that deliveries go to.
+    pub fn webhooks(&self) -> String {
+        self.host.url("/webhooks/hubspot").to_string()
+    }
+
+    /// Sends a delivery as HubSpot does, and returns the status.
+    pub async fn deliver(&self, body: impl Into<Vec<u8>>) -> u16 {
+        deliver(&self.webhooks(), CLIENT_SECRET, body.into())
+            .await
+            .unwrap()
+            .as_u16()
+    }
+
+    /// Waits until the pipeline has done all that is in the log.
+    pub async fn applied(&self) {
+        let tail: Position = *self.host.log.tail().borrow();
+        self.host
+            .pipeline
+            .applied()
+            .wait_for(|place| *place >= tail)
+            .await
+            .unwrap();
+    }
+
+    /// Stops the host, and waits until it has.
+    pub async fn stop(mut self) -> TempDir {
+        self.stop.cancel();
+        if let Some(running) = self.running.take() {
+            running.await.unwrap();
+        }
+        self.directory
+    }
+}
+
+/// Sends a signed delivery.
+pub async fn deliver(
+    url: &str,
+    secret: &str,
+    body: Vec<u8>,
+) -> reqwest::Result<reqwest::StatusCode> {
+    let now = Clock::system().now().0;
+    let signature = hubspot_sim::sign_v3(secret, "POST", url, &body, now);
+    let response = client()
+        .post(url)
+        .header("X-HubSpot-Signature-v3", signature)
+        .header("X-HubSpot-Request-Timestamp", now)
+        .header("Content-Type", "application/json")
+        .body(body)
+        .send()
+        .await?;
+    Ok(response.status())
+}
+
+/// A client for plain HTTP.
+pub fn client() -> reqwest::Client {
+    // The second time it is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+/// The program itself, as `cargo build` leaves it beside the tests.
+pub fn program() -> std::path::PathBuf {
+    let test = std::env::current_exe().unwrap();
+    // A test's program is at target/PROFILE/deps/NAME.
+    let program = test.ancestors().nth(2).unwrap().join("jimo-connect");
+    assert!(
+        program.exists(),
+        "build {} first, with `cargo build --release`",
+        program.display()
+    );
+    program
+}

@@ -1,0 +1,189 @@
+//! What survives: a delivery that got 204, and the bindings between log, store
+//! and key.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use harness::bare::{APP_ID, BareHost, CLIENT_SECRET, config, deliver, program};
+use jimo_connect::{
+    clock::Clock,
+    host::{Error, Host},
+    log::{EventLog, Position},
+    plugin::EMBEDDED,
+    store,
+};
+
+/// The program itself, on a data directory; killed when it is dropped.
+struct Program {
+    child: Child,
+    url: String,
+}
+
+impl Program {
+    fn start(directory: &Path) -> Self {
+        let mut child = Command::new(program())
+            .arg("serve")
+            .env("JIMO_LISTEN", "127.0.0.1:0")
+            .env("JIMO_DATA_DIR", directory)
+            .env("HUBSPOT_CLIENT_ID", "client")
+            .env("HUBSPOT_CLIENT_SECRET", CLIENT_SECRET)
+            .env("HUBSPOT_APP_ID", APP_ID.to_string())
+            .env("JIMO_LOG", "error")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let url = line
+            .trim()
+            .strip_prefix("listening on ")
+            .unwrap()
+            .to_owned();
+        Self { child, url }
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_got_204_survives_sigkill() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let mut acknowledged = 0;
+    for round in 0..3 {
+        let program = Program::start(directory.path());
+        let webhooks = format!("{}/webhooks/hubspot", program.url);
+        let answered = Arc::new(AtomicUsize::new(0));
+        let senders: Vec<_> = (0..8)
+            .map(|sender| {
+                let (webhooks, answered) = (webhooks.clone(), answered.clone());
+                tokio::spawn(async move {
+                    for number in 0.. {
+                        let event = format!(
+                            r#"[{{"portalId":{round},"objectId":{sender}{number:04},"appId":{APP_ID},"occurredAt":1,"subscriptionType":"contact.creation"}}]"#
+                        );
+                        match deliver(&webhooks, CLIENT_SECRET, event.into()).await {
+                            Ok(status) if status == 204 => answered.fetch_add(1, Ordering::SeqCst),
+                            _ => break,
+                        };
+                    }
+                })
+            })
+            .collect();
+        // Killed in the middle of its work, whenever that is.
+        while answered.load(Ordering::SeqCst) < 60 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        program.kill();
+        for sender in senders {
+            sender.await.unwrap();
+        }
+        acknowledged += answered.load(Ordering::SeqCst);
+        let log = EventLog::open(directory.path()).await.unwrap();
+        let logged = log.read(Position(0), usize::MAX, usize::MAX).await.unwrap();
+        assert!(
+            logged.len() >= acknowledged,
+            "{} of {acknowledged}",
+            logged.len()
+        );
+    }
+}
+
+#[tokio::test]
+async fn work_goes_on_where_it_was_after_a_restart() {
+    let host = BareHost::start(EMBEDDED).await;
+    host.deliver("[1]").await;
+    host.applied().await;
+    let directory = host.stop().await;
+    let reopened = open(directory.path()).await.unwrap();
+    let place = reopened.store.read(|tx| tx.log_position()).await.unwrap();
+    assert_eq!(place, Position(1));
+    assert_eq!(
+        reopened
+            .store
+            .read(|tx| tx.all_set_aside())
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_log_that_is_not_the_stores_stops_the_start() {
+    let directory = BareHost::start(EMBEDDED).await.stop().await;
+    remove(directory.path(), "log.sqlite");
+    let error = open(directory.path()).await.err().unwrap();
+    assert!(
+        matches!(error, Error::Store(store::Error::ForeignLog)),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_log_from_an_older_backup_stops_the_start() {
+    let host = BareHost::start(EMBEDDED).await;
+    let directory = host.stop().await;
+    let backup = std::fs::read(directory.path().join("log.sqlite")).unwrap();
+    let running = open(directory.path()).await.unwrap();
+    running.log.append(entry()).await.unwrap();
+    running
+        .store
+        .transact(|tx| tx.set_log_position(Position(1)))
+        .await
+        .unwrap();
+    drop(running);
+    remove(directory.path(), "log.sqlite");
+    std::fs::write(directory.path().join("log.sqlite"), backup).unwrap();
+    let error = open(directory.path()).await.err().unwrap();
+    assert!(
+        matches!(
+            error,
+            Error::Store(store::Error::LogBehind { log: 0, store: 1 })
+        ),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn another_secret_key_stops_the_start() {
+    let directory = BareHost::start(EMBEDDED).await.stop().await;
+    std::fs::remove_file(directory.path().join("secret.key")).unwrap();
+    let error = open(directory.path()).await.err().unwrap();
+    assert!(
+        matches!(error, Error::Store(store::Error::ForeignKeys)),
+        "{error}"
+    );
+}
+
+async fn open(directory: &Path) -> Result<Host, Error> {
+    let url = "http://127.0.0.1:1".parse().unwrap();
+    Host::open(config(directory), url, Clock::system()).await
+}
+
+fn entry() -> jimo_connect::log::Entry {
+    jimo_connect::log::Entry {
+        kind: jimo_connect::log::EntryKind::Delivery,
+        received_at: Clock::system().now(),
+        body: bytes::Bytes::from_static(b"[]"),
+    }
+}
+
+fn remove(directory: &Path, name: &str) {
+    for suffix in ["", "-wal", "-shm"] {
+        // A file closed in order has no write-ahead log any more.
+        let _ = std::fs::remove_file(directory.join(format!("{name}{suffix}")));
+    }
+}
