@@ -9,7 +9,13 @@ use jimo_connect::{
     host::{self, Host},
     hubspot::oauth,
     log::Position,
+    model::{
+        AccountId, AccountKey, FieldId, FieldMapping, MappingId, MatchingRule, ObjectMapping,
+        PropertyDefinition, Shown, Status, UserIdentifier, VariableType,
+    },
+    pipeline::mapping::{self, NewMappings},
     secrets::Secret,
+    store::history::SetAside,
     telemetry::LogFormat,
 };
 use tempfile::TempDir;
@@ -145,4 +151,86 @@ pub fn program() -> std::path::PathBuf {
         program.display()
     );
     program
+}
+
+impl BareHost {
+    /// Makes a project with an active connection to an account, which matches
+    /// contacts by e-mail and maps one text property. Returns the account.
+    pub async fn connect(&self, account: &str, property: &str) -> AccountId {
+        let plugin = self.host.plugins.active();
+        let text = |name: &str| PropertyDefinition {
+            name: name.into(),
+            property_type: "string".into(),
+            field_type: "text".into(),
+        };
+        let rule = MatchingRule {
+            property: text("email"),
+            identifier: UserIdentifier::Email,
+        };
+        let needs = plugin
+            .needs(&"contacts".into(), Some(&rule), None)
+            .unwrap()
+            .unwrap();
+        let property = text(property);
+        let (keys, now, account) = (
+            self.host.keys.clone(),
+            self.host.clock.now(),
+            AccountKey::from(account),
+        );
+        let id = self
+            .host
+            .store
+            .transact(move |tx| {
+                let project = tx.create_project("A project", "UTC", now)?.id;
+                let variable =
+                    tx.create_variable(project, "mapped", None, VariableType::Text, now)?;
+                let connection = tx.create_connection(project, "hubspot", now)?;
+                let id = tx.save_account("hubspot", &account, None, None, None)?;
+                tx.set_connection_account(connection, id)?;
+                tx.set_connection_status(connection, Status::Active, None)?;
+                let field = FieldMapping {
+                    id: FieldId(0),
+                    property,
+                    variable: Some(variable),
+                    target: VariableType::Text,
+                    show: Shown::InternalValue,
+                    saved_at: now,
+                };
+                let contacts = ObjectMapping {
+                    id: MappingId(0),
+                    object_type: "contacts".into(),
+                    matching: Some(rule),
+                    through: None,
+                    selection: None,
+                    fields: vec![field],
+                    matching_properties: needs.matching,
+                    selection_properties: needs.selection,
+                    bookkeeping_properties: needs.bookkeeping,
+                };
+                let new = NewMappings {
+                    mappings: vec![contacts],
+                    options: Vec::new(),
+                };
+                mapping::save(tx, &keys, (project, connection, id), &new, true, now)?;
+                Ok(id)
+            })
+            .await
+            .unwrap();
+        self.host.pipeline.notify_changed();
+        id
+    }
+
+    /// What was set aside, oldest first.
+    pub async fn set_aside(&self) -> Vec<SetAside> {
+        self.host.store.read(|tx| tx.all_set_aside()).await.unwrap()
+    }
+
+    /// How many records of an account wait to be read.
+    pub async fn waiting_reads(&self, account: AccountId) -> i64 {
+        self.host
+            .store
+            .read(move |tx| tx.waiting_reads(account))
+            .await
+            .unwrap()
+    }
 }

@@ -5,7 +5,9 @@
     reason = "a test that cannot go on fails by panicking"
 )]
 
+mod conformance;
 mod durability;
 mod hubspot_client;
 mod intake;
 mod plugin;
+mod set_aside;

@@ -1,0 +1,3 @@
+//! What every engine of log and store must do; each case once an engine.
+
+mod log;
