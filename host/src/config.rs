@@ -30,7 +30,7 @@ pub struct Config {
     /// HubSpot.
     pub hubspot: HubspotConfig,
 
-    /// What is logged, as in RUST_LOG: `info`, `jimo_connect=debug,info`, ….
+    /// What is logged: `info`, `jimo_connect::sync=debug,info`, ….
     #[arg(long, env = "JIMO_LOG", default_value = "info")]
     pub log: String,
 

@@ -15,7 +15,8 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+use tracing::Level;
+use tracing_subscriber::{filter::Targets, fmt, prelude::*};
 
 use crate::pipeline::prepare::Prepared;
 
@@ -29,11 +30,17 @@ pub enum LogFormat {
     Json,
 }
 
-/// Sends logs to standard error. `filter` is as in `RUST_LOG`. Does nothing the
-/// second time.
+/// Sends logs to standard error. `filter` names the least level, or levels by
+/// module: `info`, `jimo_connect::sync=debug,info`. Does nothing the second
+/// time.
 pub fn init_logs(filter: &str, format: LogFormat) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let filter: Targets = filter
+        .parse()
+        .unwrap_or_else(|_| Targets::new().with_default(Level::INFO));
+    let lines = fmt::layer()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .with_target(false);
     let registry = tracing_subscriber::registry().with(filter);
     // Tests start several hosts in one process; the first one sets logs up.
     let _ = match format {

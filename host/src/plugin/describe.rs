@@ -198,3 +198,82 @@ fn is_semver(text: &str) -> bool {
             .iter()
             .all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(step: &str) -> Path {
+        vec![step.to_owned()]
+    }
+
+    fn body() -> wit::BodyDescription {
+        wit::BodyDescription {
+            elements: vec![],
+            account: Some(path("account")),
+            records: vec![path("id")],
+        }
+    }
+
+    fn object_type(name: &str) -> wit::ObjectType {
+        wit::ObjectType {
+            name: name.into(),
+            label: name.into(),
+            singular_label: name.into(),
+            default_match_property: None,
+            through: vec![],
+            selections: vec![],
+        }
+    }
+
+    fn description() -> wit::Description {
+        wit::Description {
+            connector: "crm".into(),
+            label: "CRM".into(),
+            version: "1.2.3-beta.1".into(),
+            object_types: vec![object_type("contacts"), object_type("deals")],
+            delivery: body(),
+            journal_file: None,
+            records_page: body(),
+            associations_page: body(),
+        }
+    }
+
+    /// What is said of a description that differs in one thing.
+    fn refused(change: impl FnOnce(&mut wit::Description)) -> String {
+        let mut said = description();
+        change(&mut said);
+        Description::from_wit(said).expect_err("refused")
+    }
+
+    #[test]
+    fn a_sensible_description_is_taken_over() {
+        let description = Description::from_wit(description()).expect("a description");
+        assert!(description.object_type(&"deals".into()).is_some());
+        assert!(description.object_type(&"tickets".into()).is_none());
+    }
+
+    #[test]
+    fn a_description_that_makes_no_sense_is_refused() {
+        assert!(refused(|d| d.connector = "Crm".into()).contains("name"));
+        assert!(refused(|d| d.label = "a\u{1b}".into()).contains("control"));
+        assert!(refused(|d| d.version = "1.2".into()).contains("1.2.3"));
+        assert!(refused(|d| d.object_types.clear()).contains("0 object types"));
+        assert!(refused(|d| d.object_types.push(object_type("deals"))).contains("twice"));
+        assert!(
+            refused(|d| d.object_types[0].through = vec!["tickets".into()]).contains("through")
+        );
+        assert!(
+            refused(|d| d.object_types[0].through = vec!["contacts".into()]).contains("through")
+        );
+        assert!(refused(|d| d.delivery.account = None).contains("account"));
+        assert!(refused(|d| d.records_page.records.clear()).contains("ids"));
+        assert!(refused(|d| d.records_page.records[0].clear()).contains("empty"));
+        let deep =
+            |steps| move |d: &mut wit::Description| d.delivery.elements = vec!["a".into(); steps];
+        assert!(refused(deep(PATH_STEPS_MAX + 1)).contains("steps"));
+        let mut deepest = description();
+        deep(PATH_STEPS_MAX)(&mut deepest);
+        Description::from_wit(deepest).expect("the deepest there may be");
+    }
+}

@@ -90,7 +90,13 @@ impl Version {
         self.shared.limits.elements_bytes_max
     }
 
-    /// Runs one pass in a fresh instance, on this thread, within the limits.
+    /// Runs one pass in a fresh instance, on this thread, within the limits. A
+    /// thread that must not be held up, such as one of the runtime's, hands
+    /// this to another; one megabyte of stack is enough.
+    ///
+    /// Moments of the source's clock that are beyond receipt by more than the
+    /// skew allowed are answered as the latest that may be: a fast clock is
+    /// not the plugin's fault. Only moments of no calendar are.
     pub fn run(&self, pass: &Pass<'_>) -> Result<PassOutput, Fault> {
         let limits = &self.shared.limits;
         if pass.elements.len() > limits.elements_bytes_max {
@@ -323,10 +329,9 @@ impl ResourceLimiter for Instance {
         &mut self,
         _current: usize,
         _desired: usize,
-        maximum: Option<usize>,
+        _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         // The pool gives every table a fixed size, and refuses more.
-        let _ = maximum;
         Ok(true)
     }
 }

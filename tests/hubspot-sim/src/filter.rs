@@ -32,18 +32,35 @@ pub(crate) struct Test<'a> {
     pub operation: Operation,
 }
 
+/// Bounds of a number or moment.
+pub(crate) struct Range {
+    pub low: Option<f64>,
+    low_open: bool,
+    high: Option<f64>,
+    high_open: bool,
+}
+
+impl Range {
+    fn holds(&self, at: f64) -> bool {
+        self.low
+            .is_none_or(|low| if self.low_open { at > low } else { at >= low })
+            && self.high.is_none_or(|high| {
+                if self.high_open {
+                    at < high
+                } else {
+                    at <= high
+                }
+            })
+    }
+}
+
 /// What a filter asks of a value.
 pub(crate) enum Operation {
     Equal(String),
     NotEqual(String),
     In(Vec<String>),
     NotIn(Vec<String>),
-    Range {
-        low: Option<f64>,
-        low_open: bool,
-        high: Option<f64>,
-        high_open: bool,
-    },
+    Range(Range),
     Has,
     HasNot,
     Contains(Vec<String>),
@@ -88,11 +105,13 @@ impl<'a> Test<'a> {
             order_of(property.kind, text)
                 .ok_or_else(|| format!("{text} is not a value of property {name}"))
         };
-        let above = |low: Option<f64>, low_open, high: Option<f64>, high_open| Operation::Range {
-            low,
-            low_open,
-            high,
-            high_open,
+        let above = |low: Option<f64>, low_open, high: Option<f64>, high_open| {
+            Operation::Range(Range {
+                low,
+                low_open,
+                high,
+                high_open,
+            })
         };
         let operation = match (linked, filter.operator.as_str()) {
             (Some(to), "EQ") => Operation::Linked(to, parse_ids(&[value()?])),
@@ -137,6 +156,11 @@ impl<'a> Test<'a> {
                 .iter()
                 .any(|id| !account.links.between(from, (*to, *id)).is_empty());
         }
+        if let Operation::Range(range) = &self.operation
+            && let Some(number) = record.number(self.object_type, self.name)
+        {
+            return range.holds(number);
+        }
         let value = record
             .read(self.object_type, self.name)
             .filter(|value| !value.is_empty());
@@ -152,15 +176,9 @@ impl<'a> Test<'a> {
             Operation::NotEqual(wanted) => !same(kind, &value, wanted),
             Operation::In(wanted) => wanted.iter().any(|wanted| same(kind, &value, wanted)),
             Operation::NotIn(wanted) => !wanted.iter().any(|wanted| same(kind, &value, wanted)),
-            Operation::Range {
-                low,
-                low_open,
-                high,
-                high_open,
-            } => order_of(kind, &value).is_some_and(|at| {
-                low.is_none_or(|low| if *low_open { at > low } else { at >= low })
-                    && high.is_none_or(|high| if *high_open { at < high } else { at <= high })
-            }),
+            Operation::Range(range) => {
+                order_of(kind, &value).is_some_and(|number| range.holds(number))
+            }
             Operation::Has => true,
             Operation::HasNot => false,
             Operation::Contains(patterns) => contains(&value, patterns),

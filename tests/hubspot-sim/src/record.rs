@@ -142,6 +142,16 @@ impl Record {
         }
     }
 
+    /// The number behind a property that is kept as one: id and stamps.
+    pub(crate) fn number(&self, object_type: ObjectType, name: &str) -> Option<f64> {
+        match name {
+            "hs_object_id" => Some(self.id as f64),
+            "createdate" => Some(self.created_at as f64),
+            _ if name == object_type.modified_property() => Some(self.updated_at as f64),
+            _ => None,
+        }
+    }
+
     /// A property as the API reads it: `None` when it never had a value.
     pub(crate) fn read(&self, object_type: ObjectType, name: &str) -> Option<String> {
         match name {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::crm::{Account, ObjectType, Store};
 use crate::definitions::Kind;
-use crate::filter::{Filter, Operation, Test, order_of, text_of, tokens};
+use crate::filter::{Filter, Operation, Range, Test, order_of, text_of, tokens};
 use crate::record::Record;
 
 const GROUPS_MAX: usize = 5;
@@ -210,7 +210,7 @@ fn narrow(store: &Store, groups: &[Vec<Test<'_>>]) -> Narrow {
         return Narrow::Ids(ids);
     }
     for test in tests {
-        if let Operation::Range { low: Some(low), .. } = &test.operation {
+        if let Operation::Range(Range { low: Some(low), .. }) = &test.operation {
             if test.name == "hs_object_id" && *low >= 0.0 {
                 return Narrow::Above(*low as u64);
             }

@@ -144,7 +144,7 @@ fn a_delivery_of_hubspots_for_two_accounts_is_two_passes() {
     assert_eq!((one.refusals.len(), one.refusals[0].element), (1, 2));
     assert_eq!(one.converted[0], [lyon]);
     assert_eq!(other.changes.len(), 1);
-    assert_eq!(other.converted[0], [nice.clone()]);
+    assert_eq!(other.converted[0][0], nice);
     assert_eq!(other.converted[1], []);
     let malformed = Converted {
         outcome: Err(Unreadable::Malformed),

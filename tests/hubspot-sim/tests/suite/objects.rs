@@ -342,3 +342,40 @@ async fn a_long_address_is_refused_and_the_date_is_the_simulators() {
     let short = world.get("/crm/v3/objects/contacts").await;
     assert_eq!(short.headers["date"], "Mon, 21 Sep 2026 14:13:20 GMT");
 }
+
+#[tokio::test]
+async fn search_is_out_of_order_by_the_seed_and_still_complete() {
+    let world = World::with(|config| config.api.search_disorder_ms = 30_000).await;
+    let mut made = Vec::new();
+    for _ in 0..60 {
+        made.push(world.account.create("deals", &[]).unwrap().to_string());
+        world.sim.turn(std::time::Duration::from_secs(5));
+    }
+    let mut found = Vec::new();
+    let mut stamps = Vec::new();
+    let mut after = json!(null);
+    loop {
+        let page = world
+            .post(
+                "/crm/objects/2026-09/deals/search",
+                json!({
+                    "limit": 25, "after": after, "sorts": ["hs_lastmodifieddate"],
+                    "filterGroups": [{"filters": [
+                        {"propertyName": "hs_lastmodifieddate", "operator": "GT", "value": "0"}
+                    ]}],
+                }),
+            )
+            .await;
+        for record in page.body["results"].as_array().unwrap() {
+            found.push(record["id"].as_str().unwrap().to_owned());
+            stamps.push(record["updatedAt"].as_str().unwrap().to_owned());
+        }
+        after = page.body["paging"]["next"]["after"].clone();
+        if after.is_null() {
+            break;
+        }
+    }
+    assert!(!stamps.is_sorted());
+    found.sort();
+    assert_eq!(found, made);
+}
