@@ -1,4 +1,5 @@
 //! The suite.
 
 mod hubspot_client;
+mod pages;
 mod plugin;
