@@ -170,6 +170,16 @@ pub fn listening_url(listener: &TcpListener) -> Result<Url, Error> {
 /// works through the log and the read queue, and serves pages and API. Returns
 /// when work under way is done.
 pub async fn run(host: Arc<Host>, listener: TcpListener, stop: CancellationToken) {
+    run_with(host, listener, web::Extra::default(), stop).await;
+}
+
+/// [`run`], with pages that the command adds.
+pub async fn run_with(
+    host: Arc<Host>,
+    listener: TcpListener,
+    extra: web::Extra,
+    stop: CancellationToken,
+) {
     let tasks = TaskTracker::new();
     let work = stop.child_token();
     {
@@ -179,7 +189,7 @@ pub async fn run(host: Arc<Host>, listener: TcpListener, stop: CancellationToken
     for task in sync::tasks(&host, &work) {
         tasks.spawn(task);
     }
-    web::serve(host, listener, stop.clone()).await;
+    web::serve(host, listener, extra, stop.clone()).await;
     work.cancel();
     tasks.close();
     if tokio::time::timeout(STOP_MAX, tasks.wait()).await.is_err() {

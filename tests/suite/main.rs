@@ -9,5 +9,6 @@ mod conformance;
 mod durability;
 mod hubspot_client;
 mod intake;
+mod pages;
 mod plugin;
 mod set_aside;

@@ -1,15 +1,431 @@
 //! `demo`: the host on a fresh data directory, with a simulated HubSpot in the
-//! same process and sample data.
+//! same process and sample data. Everything goes the way it goes in earnest:
+//! OAuth and webhooks over HTTP, records read and parsed by the plugin.
 
-use super::Error;
+use std::{io::ErrorKind, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use hubspot_sim::{Account, AccountSpec, Link, Simulator};
+use tokio::net::TcpListener;
+
+use super::{Error, serve::stop_signal};
+use crate::{
+    clock::Clock,
+    config::{Config, DataConfig, HubspotConfig},
+    host::{self, Host},
+    hubspot::ApiUrl,
+    model::{ConnectionId, ProjectId},
+    pipeline::arrivals::{Arrivals, UserItem},
+    secrets::Secret,
+    store::projects::Role,
+    sync::consents::{self, Answer, Step},
+    telemetry::LogFormat,
+    web::{
+        api::{connections, mapping_document::Document, mappings},
+        pages::demo,
+        session::{Link as SignInLink, make_sign_in_link},
+    },
+};
+
+/// The simulated account.
+const PORTAL: u64 = 48_975_575;
+
+/// Where the host listens when nothing is said and the port is free.
+const LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+
+/// How long the sample data may take to show on the users.
+const SETTLE_MAX: Duration = Duration::from_secs(30);
+
+/// How the sample connection maps.
+const MAPPINGS: &str = r#"{
+  "contacts": {
+    "matching": {"property": "email", "user": "email"},
+    "fields": [
+      {"property": "lifecyclestage", "variable": "lifecycle_stage", "show": "label"},
+      {"property": "jobtitle", "variable": "job_title"},
+      {"property": "city", "variable": "city"}
+    ]
+  },
+  "companies": {
+    "matching": {"through": "contacts"},
+    "selection": "primary",
+    "fields": [
+      {"property": "name", "variable": "company_name"},
+      {"property": "industry", "variable": "company_industry", "show": "label"},
+      {"property": "numberofemployees", "variable": "company_size"}
+    ]
+  },
+  "deals": {
+    "matching": {"through": "contacts"},
+    "selection": "latest_modified",
+    "fields": [
+      {"property": "dealname", "variable": "deal_name"},
+      {"property": "amount", "variable": "deal_amount"},
+      {"property": "closedate", "variable": "deal_close_date", "type": "date"}
+    ]
+  }
+}"#;
+
+/// First name, last name, job title, city, lifecycle stage, company.
+const PEOPLE: [[&str; 6]; 6] = [
+    [
+        "Ana",
+        "Silva",
+        "Head of Product",
+        "Lisbon",
+        "customer",
+        "Northwind Travel",
+    ],
+    [
+        "Ben",
+        "Okafor",
+        "Operations Lead",
+        "Lagos",
+        "customer",
+        "Northwind Travel",
+    ],
+    [
+        "Chloé",
+        "Martin",
+        "Customer Success",
+        "Paris",
+        "opportunity",
+        "Lumen Studio",
+    ],
+    ["Daniel", "Kim", "Engineer", "Seoul", "lead", "Lumen Studio"],
+    [
+        "Elif",
+        "Yılmaz",
+        "Founder",
+        "İzmir",
+        "opportunity",
+        "Orchard Foods",
+    ],
+    [
+        "Femi",
+        "Adeyemi",
+        "Analyst",
+        "Accra",
+        "subscriber",
+        "Orchard Foods",
+    ],
+];
+
+/// Name, domain, industry, employees.
+const COMPANIES: [[&str; 4]; 3] = [
+    [
+        "Northwind Travel",
+        "northwind.example",
+        "LEISURE_TRAVEL_TOURISM",
+        "240",
+    ],
+    ["Lumen Studio", "lumen.example", "DESIGN", "35"],
+    [
+        "Orchard Foods",
+        "orchard.example",
+        "FOOD_PRODUCTION",
+        "1200",
+    ],
+];
+
+/// Name, amount, close date, the contact's first name.
+const DEALS: [[&str; 4]; 3] = [
+    ["Northwind renewal", "18000", "2026-12-15T00:00:00Z", "Ana"],
+    ["Lumen upgrade", "4200.50", "2027-01-31T00:00:00Z", "Chloé"],
+    ["Orchard rollout", "36500", "2027-03-01T00:00:00Z", "Elif"],
+];
 
 /// Run the host with a simulated HubSpot and sample data.
 #[derive(Debug, clap::Args)]
-pub struct Demo {}
+pub struct Demo {
+    /// Where the host listens; port 0 takes a free one. 127.0.0.1:8080, or a
+    /// free port where that is taken, when not set.
+    #[arg(long, env = "JIMO_LISTEN")]
+    listen: Option<SocketAddr>,
+
+    /// What is logged, as for `serve`.
+    #[arg(long, env = "JIMO_LOG", default_value = "warn")]
+    log: String,
+}
 
 impl Demo {
     /// Runs until it is told to stop.
     pub async fn run(self) -> Result<(), Error> {
-        Err(Error::Demo("not yet".into()))
+        crate::telemetry::init_logs(&self.log, LogFormat::Text);
+        let directory = FreshDirectory::make()?;
+        let listener = self.listen().await?;
+        let url = host::listening_url(&listener)?;
+        let simulator = Simulator::start(hubspot_sim::Config::default()).await?;
+        let account =
+            simulator.add_account(AccountSpec::new(PORTAL).domain("acme-travel-group.example"));
+        let config = self.config(&directory.0, &simulator)?;
+        let host = Arc::new(Host::open(config, url, Clock::system()).await?);
+        let stop = stop_signal()?;
+        let extra = demo::extra(account.clone());
+        let running = tokio::spawn(host::run_with(host.clone(), listener, extra, stop.clone()));
+        let project = sample_project(&host).await?;
+        connect(&host, &simulator, project).await?;
+        sample_records(&host, &simulator, &account).await?;
+        let link = make_sign_in_link(&host, project, Role::Admin, SignInLink::Again).await?;
+        println!("listening on {link}");
+        // A defect of the host, which has said so.
+        let _ = running.await;
+        Ok(())
     }
+
+    async fn listen(&self) -> std::io::Result<TcpListener> {
+        match self.listen {
+            Some(listen) => TcpListener::bind(listen).await,
+            None => match TcpListener::bind(LISTEN).await {
+                Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                    TcpListener::bind((LISTEN.ip(), 0)).await
+                }
+                bound => bound,
+            },
+        }
+    }
+
+    fn config(&self, directory: &PathBuf, simulator: &Simulator) -> Result<Config, Error> {
+        let app = simulator.app();
+        let failed = |what: &str| Error::Demo(format!("the simulated HubSpot has no good {what}"));
+        let api_url: ApiUrl = simulator.url().parse().map_err(|_| failed("address"))?;
+        let authorize_url = simulator
+            .authorize_url()
+            .parse()
+            .map_err(|_| failed("consent address"))?;
+        Ok(Config {
+            listen: LISTEN,
+            public_url: None,
+            data: DataConfig {
+                directory: directory.clone(),
+                secret_key: None,
+            },
+            hubspot: HubspotConfig {
+                client_id: Some(app.client_id),
+                client_secret: Some(Secret::from(app.client_secret)),
+                app_id: Some(app.id),
+                api_url: Some(api_url),
+                authorize_url,
+            },
+            log: self.log.clone(),
+            log_format: LogFormat::Text,
+        })
+    }
+}
+
+/// A directory that is removed at the end.
+struct FreshDirectory(PathBuf);
+
+impl FreshDirectory {
+    fn make() -> std::io::Result<Self> {
+        let name = format!("jimo-connect-demo-{}", uuid::Uuid::new_v4());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for FreshDirectory {
+    fn drop(&mut self) {
+        // It is in the system's temporary directory, which is cleared anyway.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn email(first: &str, company: &str) -> String {
+    let first: String = first.chars().filter(char::is_ascii_alphabetic).collect();
+    let domain = COMPANIES
+        .iter()
+        .find(|known| known[0] == company)
+        .map_or("", |known| known[1]);
+    format!("{}@{domain}", first.to_lowercase())
+}
+
+/// A project with users, before anything is known of HubSpot.
+async fn sample_project(host: &Arc<Host>) -> Result<ProjectId, Error> {
+    let (keys, now) = (host.keys.clone(), host.clock.now());
+    let project = host
+        .store
+        .transact(move |tx| {
+            let project = tx.create_project("Acme Travel", "Europe/Paris", now)?.id;
+            let arrivals = Arrivals::new(tx, &keys, project, now)?;
+            for (index, [first, last, .., company]) in PEOPLE.iter().enumerate() {
+                let user = UserItem {
+                    external_id: Some(format!("user-{}", index + 1)),
+                    email: Some(email(first, company)),
+                    name: Some(format!("{first} {last}")),
+                    variables: Vec::new(),
+                };
+                // Made by id, so never refused.
+                let _ = arrivals.put(&user)?;
+            }
+            let stranger = UserItem {
+                external_id: Some("user-7".into()),
+                email: Some("gina@elsewhere.example".into()),
+                name: Some("Gina Rossi".into()),
+                variables: Vec::new(),
+            };
+            let _ = arrivals.put(&stranger)?;
+            Ok(project)
+        })
+        .await?;
+    host.pipeline.notify_changed();
+    Ok(project)
+}
+
+/// Connects the simulated account as an admin would, and maps its fields.
+async fn connect(
+    host: &Arc<Host>,
+    simulator: &Simulator,
+    project: ProjectId,
+) -> Result<ConnectionId, Error> {
+    simulator.set_app(|app| app.auto_approve = Some(PORTAL));
+    simulator.set_webhook_target(host.url(crate::intake::PATH).as_str());
+    simulator.subscribe_defaults();
+    for (object_type, property) in [
+        ("contact", "lifecyclestage"),
+        ("contact", "jobtitle"),
+        ("contact", "city"),
+        ("company", "industry"),
+        ("company", "numberofemployees"),
+    ] {
+        let event = format!("{object_type}.propertyChange");
+        // One that is there already is the same.
+        let _ = simulator.subscribe(&event, Some(property));
+    }
+    let failed = |error: &dyn std::fmt::Display| Error::Demo(error.to_string());
+    let (id, authorize_url) = connections::begin(host, project, "hubspot", None)
+        .await
+        .map_err(|error| failed(&error))?;
+    let answer = consent(authorize_url).await?;
+    let step = consents::answered(host, answer, None)
+        .await
+        .map_err(|error| failed(&error))?;
+    if let Step::Confirm(_, token) = step {
+        consents::confirm(host, &token)
+            .await
+            .map_err(|error| failed(&error))?;
+    }
+    let document: Document = serde_json::from_str(MAPPINGS).map_err(|error| failed(&error))?;
+    mappings::save(host, project, id, document, true, None)
+        .await
+        .map_err(|error| Error::Demo(error.detail()))?;
+    Ok(id)
+}
+
+/// Goes where the admin's browser would go, up to the way back.
+async fn consent(authorize_url: url::Url) -> Result<Answer, Error> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let failed = |error: reqwest::Error| Error::Demo(error.to_string());
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .map_err(failed)?;
+    let response = client.get(authorize_url).send().await.map_err(failed)?;
+    let back = response
+        .headers()
+        .get(http::header::LOCATION)
+        .and_then(|location| url::Url::parse(location.to_str().ok()?).ok())
+        .ok_or_else(|| Error::Demo("the simulated consent leads nowhere".into()))?;
+    let mut answer = Answer::default();
+    for (name, value) in back.query_pairs() {
+        match &*name {
+            "state" => answer.state = Some(value.into_owned()),
+            "code" => answer.code = Some(value.into_owned()),
+            "error" => answer.error = Some(value.into_owned()),
+            _ => {}
+        }
+    }
+    Ok(answer)
+}
+
+/// Makes the sample records in HubSpot. They reach the users by webhooks, like
+/// every later change.
+async fn sample_records(
+    host: &Arc<Host>,
+    simulator: &Simulator,
+    account: &Account,
+) -> Result<(), Error> {
+    let failed = |error: hubspot_sim::Error| Error::Demo(error.to_string());
+    let mut companies = Vec::new();
+    for [name, domain, industry, employees] in COMPANIES {
+        let values = [
+            ("name", name),
+            ("domain", domain),
+            ("industry", industry),
+            ("numberofemployees", employees),
+        ];
+        companies.push((name, account.create("companies", &values).map_err(failed)?));
+    }
+    let mut contacts = Vec::new();
+    for [first, last, title, city, stage, company] in PEOPLE {
+        let email = email(first, company);
+        let values = [
+            ("email", email.as_str()),
+            ("firstname", first),
+            ("lastname", last),
+            ("jobtitle", title),
+            ("city", city),
+            ("lifecyclestage", stage),
+        ];
+        let contact = account.create("contacts", &values).map_err(failed)?;
+        contacts.push((first, contact));
+        if let Some((_, id)) = companies.iter().find(|(name, _)| *name == company) {
+            account
+                .associate(("contacts", contact), ("companies", *id), Link::Primary)
+                .map_err(failed)?;
+        }
+    }
+    for [name, amount, closedate, first] in DEALS {
+        let values = [
+            ("dealname", name),
+            ("amount", amount),
+            ("closedate", closedate),
+        ];
+        let deal = account.create("deals", &values).map_err(failed)?;
+        if let Some((_, contact)) = contacts.iter().find(|(known, _)| *known == first) {
+            account
+                .associate(("contacts", *contact), ("deals", deal), Link::Plain)
+                .map_err(failed)?;
+        }
+    }
+    simulator.settle().await;
+    settle(host).await
+}
+
+/// Waits until what HubSpot sent shows on the users.
+async fn settle(host: &Arc<Host>) -> Result<(), Error> {
+    let mut changed = host.pipeline.changed();
+    let settled = async {
+        loop {
+            if is_settled(host).await? {
+                return Ok(());
+            }
+            let _ = tokio::time::timeout(Duration::from_millis(100), changed.changed()).await;
+        }
+    };
+    match tokio::time::timeout(SETTLE_MAX, settled).await {
+        Ok(settled) => settled,
+        // The data still comes; the visitor sees it come.
+        Err(_) => Ok(()),
+    }
+}
+
+async fn is_settled(host: &Arc<Host>) -> Result<bool, Error> {
+    let tail = *host.log.tail().borrow();
+    if *host.pipeline.applied().borrow() < tail {
+        return Ok(false);
+    }
+    let waiting = host
+        .store
+        .read(|tx| {
+            let mut waiting = 0;
+            for account in tx.active_accounts()? {
+                waiting += tx.waiting_reads(account)?;
+            }
+            Ok(waiting)
+        })
+        .await?;
+    Ok(waiting == 0)
 }

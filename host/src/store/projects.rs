@@ -186,6 +186,17 @@ impl Tx<'_> {
             .transpose()
     }
 
+    /// Who a sign-in link is for; none where it is not good. A link that has an
+    /// end is good once: this was it.
+    pub fn use_sign_in(&self, hash: [u8; 32], now: Timestamp) -> Result<Option<Holder>, Error> {
+        let holder = self.token_holder(hash, Purpose::SignIn, now)?;
+        self.connection.execute(
+            "DELETE FROM tokens WHERE hash = ?1 AND purpose = 'sign_in' AND expires_at IS NOT NULL",
+            [hash],
+        )?;
+        Ok(holder)
+    }
+
     /// The API tokens, oldest first.
     pub fn tokens(&self) -> Result<Vec<ListedToken>, Error> {
         let mut statement = self.connection.prepare_cached(

@@ -4,6 +4,8 @@
 //! Architecture invariant: everything here can be killed at any instant and
 //! goes on from what the store holds.
 
+pub mod consents;
+pub mod definitions;
 pub mod grants;
 pub mod housekeeping;
 pub mod reads;

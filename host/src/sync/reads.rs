@@ -19,7 +19,7 @@ use crate::{
         self, Priority,
         objects::{ASSOCIATION_INPUTS_MAX, AssociationInput, Missing, RECORDS_MAX},
     },
-    model::{AccountId, Association, ObjectType, RecordId, Timestamp},
+    model::{AccountId, Association, ObjectType, RecordId},
     pipeline::{
         feeding::Feeder,
         pages::{
@@ -480,10 +480,4 @@ impl hubspot::objects::Associations {
     fn missing_all(&self) -> bool {
         self.without == Missing::WholeBatch
     }
-}
-
-/// When reads of an account will be over that are due now: none waits.
-pub async fn is_idle(host: &Host, account: AccountId) -> Result<bool, store::Error> {
-    let next: Option<Timestamp> = host.store.read(move |tx| tx.next_read_at(account)).await?;
-    Ok(next.is_none())
 }

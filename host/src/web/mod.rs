@@ -5,8 +5,10 @@
 //! caller.
 
 pub mod api;
+pub mod error;
 mod operate;
 pub mod pages;
+pub mod session;
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,19 +36,30 @@ const STOP_MAX: Duration = Duration::from_secs(10);
 /// has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// All routes of a host.
-pub fn router(host: &Arc<Host>) -> Router {
+/// What a command adds to the host's own pages. The demo adds a simulated
+/// HubSpot; `serve` adds nothing.
+#[derive(Default)]
+pub struct Extra {
+    /// Its routes; they are pages too, with their headers and sessions.
+    pub pages: Router<Arc<Host>>,
+    /// The path of the simulated HubSpot's pages, which links to records then
+    /// lead to.
+    pub simulated_hubspot: Option<&'static str>,
+}
+
+/// All routes of a host. Streams of pages end when it is told to stop.
+pub fn router(host: &Arc<Host>, extra: Extra, stop: &CancellationToken) -> Router {
     Router::new()
         .merge(intake::router(host))
         .merge(operate::router())
         .nest("/api/v1", api::router())
-        .merge(pages::router())
+        .merge(pages::router(host, extra, stop))
         .with_state(host.clone())
 }
 
 /// Serves until it is told to stop, then lets requests under way end.
-pub async fn serve(host: Arc<Host>, listener: TcpListener, stop: CancellationToken) {
-    let router = router(&host);
+pub async fn serve(host: Arc<Host>, listener: TcpListener, extra: Extra, stop: CancellationToken) {
+    let router = router(&host, extra, &stop);
     let graceful = GracefulShutdown::new();
     let mut http = hyper::server::conn::http1::Builder::new();
     // axum's own `serve` sets no timer, and then no timeout acts.

@@ -235,6 +235,18 @@ impl Account {
         Ok(())
     }
 
+    /// The definition of a property; one that can't be written counts as calculated.
+    ///
+    /// # Errors
+    /// When there is no such account or type.
+    pub fn definition(&self, object_type: &str, name: &str) -> Done<Option<PropertySpec>> {
+        let of = type_of(object_type)?;
+        let mut state = self.shared.lock();
+        let (account, _) = state.world.account(self.portal)?;
+        let property = account.store(of).properties.get(name);
+        Ok(property.map(crate::definitions::Property::spec))
+    }
+
     /// Archives a property of the account's own.
     ///
     /// # Errors

@@ -297,6 +297,22 @@ impl Property {
             )
     }
 
+    /// What it was defined as; one that can't be written counts as calculated.
+    pub(crate) fn spec(&self) -> PropertySpec {
+        PropertySpec {
+            name: self.name.clone(),
+            label: self.label.clone(),
+            kind: self.kind,
+            field_type: self.field_type.clone(),
+            group: self.group.clone(),
+            options: self.options.clone(),
+            unique: self.unique,
+            calculated: self.calculated || self.read_only,
+            sensitivity: self.sensitivity,
+            currency: self.currency,
+        }
+    }
+
     /// The definition as the properties API writes it.
     pub(crate) fn to_json(&self) -> Value {
         let options: Vec<Value> = self

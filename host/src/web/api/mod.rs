@@ -1,12 +1,78 @@
-//! The JSON API.
+//! The JSON API: a file a noun. `/api/v1/openapi.json` describes it, made from
+//! the code.
+
+mod activity;
+mod connection_state;
+pub mod connections;
+mod extract;
+pub mod mapping_document;
+pub mod mappings;
+mod projects;
+mod properties;
+mod user_items;
+pub mod users;
+mod values;
+mod variables;
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Router, extract::DefaultBodyLimit, routing::get};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::host::Host;
+use crate::{host::Host, web::error::Error};
+
+/// The document's frame; the paths come from the routes.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Jimo Connect",
+        description = "Brings a customer's HubSpot data into their existing Jimo users."
+    ),
+    servers((url = "/api/v1")),
+    security(("token" = [])),
+    modifiers(&Token)
+)]
+struct Document;
+
+struct Token;
+
+impl Modify for Token {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(bearer));
+    }
+}
 
 /// The API's routes, below `/api/v1`.
 pub fn router() -> Router<Arc<Host>> {
-    Router::new()
+    let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(projects::create))
+        .routes(routes!(projects::get, projects::update))
+        .routes(routes!(users::put, users::list))
+        .routes(routes!(users::get, users::delete))
+        .routes(routes!(variables::list, variables::create))
+        .routes(routes!(connections::list, connections::create))
+        .routes(routes!(connections::get, connections::delete))
+        .routes(routes!(connections::pause))
+        .routes(routes!(connections::resume))
+        .routes(routes!(connections::reconnect))
+        .routes(routes!(properties::object_types))
+        .routes(routes!(properties::list))
+        .routes(routes!(mappings::get, mappings::put))
+        .routes(routes!(activity::list))
+        .split_for_parts();
+    let document = Arc::new(document);
+    router
+        .route(
+            "/openapi.json",
+            get(async move || axum::Json(document.as_ref().clone())),
+        )
+        .fallback(async || Error::NotFound("path"))
+        .method_not_allowed_fallback(async || Error::NoSuchMethod)
+        .layer(DefaultBodyLimit::max(extract::BODY_BYTES_MAX))
 }

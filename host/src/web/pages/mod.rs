@@ -1,12 +1,244 @@
-//! The pages.
+//! The pages: rendered here, from templates that are compiled in.
+//!
+//! Architecture invariants:
+//! - A page works without scripts; `live.js` only keeps it fresh.
+//! - Nothing is loaded from elsewhere and nothing is inline: the content
+//!   security policy allows this host's own style and script alone.
 
-use std::sync::Arc;
+mod assets;
+mod consent;
+pub mod demo;
+mod error;
+mod format;
+mod live;
+mod profile;
+mod sign_in;
+mod users;
 
-use axum::Router;
+use std::{convert::Infallible, sync::Arc};
 
-use crate::host::Host;
+use askama::Template;
+use axum::{
+    Extension, Router,
+    extract::{FromRequestParts, State},
+    http::{
+        HeaderName, HeaderValue,
+        header::{
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY,
+            X_CONTENT_TYPE_OPTIONS,
+        },
+        request::Parts,
+    },
+    middleware::{Next, from_fn_with_state},
+    response::{Html, IntoResponse, Response},
+    routing::{get, post},
+};
+use http::StatusCode;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+pub use error::Error;
+
+use super::{Extra, session::Session};
+use crate::{host::Host, model::Timestamp, sync::consents};
+
+/// Streams that may be open at once. Each holds a connection and renders on
+/// every change; a hidden page closes its own.
+const STREAMS_MAX: usize = 256;
+
+const HEADERS: [(HeaderName, &str); 4] = [
+    (
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
+         connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    ),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (REFERRER_POLICY, "same-origin"),
+    (CACHE_CONTROL, "no-store"),
+];
 
 /// The pages' routes.
-pub fn router() -> Router<Arc<Host>> {
+pub fn router(host: &Arc<Host>, extra: Extra, stop: &CancellationToken) -> Router<Arc<Host>> {
+    let surroundings = Surroundings {
+        simulated_hubspot: extra.simulated_hubspot,
+        streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+        stop: stop.clone(),
+    };
     Router::new()
+        .route("/", get(start))
+        .route(consents::CALLBACK, get(consent::callback))
+        .route("/oauth/hubspot/confirm", post(consent::confirm))
+        .route("/sign-in", get(sign_in::page))
+        .route("/sign-out", post(sign_in::sign_out))
+        .route("/users", get(users::page))
+        .route("/users/{user}", get(profile::page))
+        .route("/users/{user}/live", get(live::profile))
+        .route("/static/{file}", get(assets::file))
+        .merge(extra.pages)
+        .fallback(async || Error::NotFound("page"))
+        .layer(Extension(surroundings))
+        .layer(from_fn_with_state(host.clone(), finish))
+}
+
+async fn start() -> Response {
+    see_other("/users")
+}
+
+/// Sends the browser to another path of this host.
+fn see_other(path: &str) -> Response {
+    (StatusCode::SEE_OTHER, ToPath(path.to_owned())).into_response()
+}
+
+/// A path of this host to go to; [`finish`] makes the address of it.
+#[derive(Clone)]
+struct ToPath(String);
+
+impl IntoResponse for ToPath {
+    fn into_response(self) -> Response {
+        (Extension(self), ()).into_response()
+    }
+}
+
+/// What every page has in common is added here: addresses below the host's
+/// base path, pages for errors, headers.
+async fn finish(
+    State(host): State<Arc<Host>>,
+    request: axum::extract::Request,
+    next: Next,
+) -> Response {
+    let mut response = next.run(request).await;
+    if let Some(problem) = response.extensions_mut().remove::<error::Problem>() {
+        response = problem.page(&host).into_response();
+    }
+    if let Some(ToPath(path)) = response.extensions_mut().remove() {
+        let location = format!("{}{path}", base(&host));
+        if let Ok(location) = HeaderValue::from_str(&location) {
+            response.headers_mut().insert(LOCATION, location);
+        }
+    }
+    for (name, value) in HEADERS {
+        response
+            .headers_mut()
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// What stands before every path in a page's addresses.
+fn base(host: &Host) -> String {
+    host.public_url.path().trim_end_matches('/').to_owned()
+}
+
+/// What all pages of a running host share.
+#[derive(Clone)]
+struct Surroundings {
+    simulated_hubspot: Option<&'static str>,
+    streams: Arc<Semaphore>,
+    stop: CancellationToken,
+}
+
+impl FromRequestParts<Arc<Host>> for Surroundings {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Host>) -> Result<Self, Infallible> {
+        // Always there but for a router that was not made by `router`.
+        Ok(parts.extensions.get().cloned().unwrap_or(Self {
+            simulated_hubspot: None,
+            streams: Arc::new(Semaphore::new(0)),
+            stop: CancellationToken::new(),
+        }))
+    }
+}
+
+/// What a page needs to be made: who looks, and at what.
+struct Visit {
+    host: Arc<Host>,
+    session: Session,
+    surroundings: Surroundings,
+}
+
+impl FromRequestParts<Arc<Host>> for Visit {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, host: &Arc<Host>) -> Result<Self, Error> {
+        let Ok(surroundings) = Surroundings::from_request_parts(parts, host).await;
+        Ok(Self {
+            host: host.clone(),
+            session: Session::from_request_parts(parts, host).await?,
+            surroundings,
+        })
+    }
+}
+
+impl Visit {
+    /// What the layout shows around a page.
+    fn frame(&self, title: impl Into<String>, section: Section) -> Frame {
+        Frame {
+            bare: Bare::new(&self.host, title),
+            section,
+            project: self.session.project.name.clone(),
+            may_change: self.session.may_change(),
+            csrf: self.session.csrf(&self.host).expose().to_owned(),
+            simulated_hubspot: self.surroundings.simulated_hubspot,
+        }
+    }
+
+    /// How moments are shown.
+    fn calendar(&self) -> format::Calendar {
+        calendar(&self.session, self.host.clock.now())
+    }
+}
+
+fn calendar(session: &Session, now: Timestamp) -> format::Calendar {
+    format::Calendar::new(&session.project.time_zone, now)
+}
+
+/// What every page has, signed in or not.
+struct Bare {
+    title: String,
+    base: String,
+    style: &'static str,
+    script: &'static str,
+    icon: &'static str,
+}
+
+impl Bare {
+    fn new(host: &Host, title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            base: base(host),
+            style: assets::style(),
+            script: assets::script(),
+            icon: assets::icon(),
+        }
+    }
+}
+
+/// A part of the dashboard, as the navigation names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Section {
+    Users,
+    SimulatedHubspot,
+}
+
+/// What the layout shows around the page of someone who is signed in.
+struct Frame {
+    bare: Bare,
+    section: Section,
+    project: String,
+    may_change: bool,
+    csrf: String,
+    simulated_hubspot: Option<&'static str>,
+}
+
+impl Frame {
+    fn is(&self, section: Section) -> bool {
+        self.section == section
+    }
+}
+
+/// A template as an answer.
+fn html(template: &impl Template) -> Result<Html<String>, Error> {
+    Ok(Html(template.render()?))
 }

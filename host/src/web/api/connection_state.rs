@@ -1,0 +1,230 @@
+//! How a connection stands.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    host::Host,
+    model::{
+        self, AccountKey, ConnectionId, ObjectMapping, ObjectType, Problem, PropertyName, Status,
+        Timestamp,
+    },
+    store::{self, Tx},
+};
+
+/// One account connected to the project.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Connection {
+    /// Its id.
+    pub id: ConnectionId,
+    /// The connector.
+    #[schema(example = "hubspot")]
+    pub connector: String,
+    /// Whether it works.
+    pub status: Status,
+    /// The account; none until an admin consents.
+    pub account: Option<Account>,
+    /// What was consented to.
+    pub scopes: Vec<String>,
+    /// What is wrong, when something is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+    /// How changes come, by object type.
+    pub live: Vec<Live>,
+    /// How long the last day's changes took from HubSpot to users.
+    pub freshness: Freshness,
+    /// What is used of the account's request limit; none until an admin
+    /// consents.
+    pub budget: Option<Budget>,
+    /// When a delivery was last taken in.
+    pub last_delivery_at: Option<Timestamp>,
+    /// When recent changes were last scanned.
+    pub last_catch_up_at: Option<Timestamp>,
+    /// When all records were last read.
+    pub last_full_sync_at: Option<Timestamp>,
+    /// What was done since the connection was made.
+    pub counts: Counts,
+    /// When it was begun.
+    pub created_at: Timestamp,
+}
+
+/// The account of a connection.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Account {
+    /// HubSpot's id of it.
+    #[schema(value_type = String)]
+    pub id: AccountKey,
+    /// The customer's domain, where HubSpot says it.
+    pub domain: Option<String>,
+}
+
+/// A way by which changes of an object type come.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Live {
+    /// `webhooks`, `journal` or `catch_up`.
+    pub way: &'static str,
+    /// The object type.
+    pub object_type: ObjectType,
+    /// The properties whose changes come by it.
+    pub properties: Vec<PropertyName>,
+    /// Why this way.
+    pub why: &'static str,
+}
+
+/// How long changes took, from HubSpot's stamp to our write; none where nothing
+/// changed in a day.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Freshness {
+    /// Half of them took no longer.
+    pub p50_seconds: Option<f64>,
+    /// 95 of 100 took no longer.
+    pub p95_seconds: Option<f64>,
+}
+
+/// What is used of a request limit.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Budget {
+    /// Calls in the present window.
+    pub used: u32,
+    /// Calls that we allow ourselves in it.
+    pub allowed: u32,
+    /// When nothing of it is used any more.
+    pub resets_at: Timestamp,
+    /// The window: `day` where HubSpot tells a daily limit, else `ten_seconds`.
+    pub per: &'static str,
+}
+
+/// What was done, counted.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct Counts {
+    /// Records by outcome, and other counts.
+    #[serde(flatten)]
+    pub done: BTreeMap<String, i64>,
+    /// Records of which something was left out, by reason.
+    pub skipped: BTreeMap<String, i64>,
+}
+
+/// What the store has of a connection.
+pub struct State {
+    connection: model::Connection,
+    domain: Option<String>,
+    scopes: Vec<String>,
+    mappings: Vec<ObjectMapping>,
+    freshness: Vec<Option<f64>>,
+    last_delivery_at: Option<Timestamp>,
+    counts: BTreeMap<String, i64>,
+}
+
+/// Reads how a connection stands.
+pub fn load(
+    tx: &Tx<'_>,
+    connection: model::Connection,
+    now: Timestamp,
+) -> Result<State, store::Error> {
+    let id = connection.id;
+    let (domain, scopes) = match &connection.account {
+        None => (None, Vec::new()),
+        Some((account, _)) => (
+            tx.account(*account)?.domain,
+            tx.grant(*account)?
+                .map_or_else(Vec::new, |grant| grant.scopes),
+        ),
+    };
+    Ok(State {
+        domain,
+        scopes,
+        mappings: tx.mappings(id)?,
+        freshness: tx.freshness(id, now, &[0.5, 0.95])?,
+        last_delivery_at: tx.last_delivery(id)?,
+        counts: tx.counts(id)?,
+        connection,
+    })
+}
+
+impl State {
+    /// What is shown of it.
+    pub fn shown(self, host: &Host) -> Connection {
+        let State { connection, .. } = self;
+        let budget = connection
+            .account
+            .as_ref()
+            .map(|(_, key)| budget(host, key));
+        let live = match connection.status {
+            Status::Active => self.mappings.iter().map(live).collect(),
+            Status::Pending | Status::Paused | Status::NeedsAttention => Vec::new(),
+        };
+        let seconds = |index: usize| {
+            let seconds = self.freshness.get(index).copied().flatten();
+            seconds.map(|seconds| (seconds * 1_000.0).round() / 1_000.0)
+        };
+        Connection {
+            id: connection.id,
+            connector: connection.connector,
+            status: connection.status,
+            account: connection.account.map(|(_, key)| Account {
+                id: key,
+                domain: self.domain,
+            }),
+            scopes: self.scopes,
+            problem: connection.problem,
+            live,
+            freshness: Freshness {
+                p50_seconds: seconds(0),
+                p95_seconds: seconds(1),
+            },
+            budget,
+            last_delivery_at: self.last_delivery_at,
+            last_catch_up_at: None,
+            last_full_sync_at: None,
+            counts: counts(self.counts),
+            created_at: connection.created_at,
+        }
+    }
+}
+
+fn live(mapping: &ObjectMapping) -> Live {
+    let mut properties: Vec<PropertyName> = mapping
+        .fields
+        .iter()
+        .map(|field| field.property.name.clone())
+        .chain(mapping.matching_properties.iter().cloned())
+        .chain(mapping.selection_properties.iter().cloned())
+        .collect();
+    properties.sort();
+    properties.dedup();
+    Live {
+        way: "webhooks",
+        object_type: mapping.object_type.clone(),
+        properties,
+        why: "HubSpot pushes the changes of those properties that the app subscribes to.",
+    }
+}
+
+fn budget(host: &Host, account: &AccountKey) -> Budget {
+    let (window, day) = host.hubspot.budgets().of(account).usage();
+    let (usage, per) = match day {
+        Some(day) => (day, "day"),
+        None => (window, "ten_seconds"),
+    };
+    Budget {
+        used: usage.used,
+        allowed: usage.allowed,
+        resets_at: usage.resets_at,
+        per,
+    }
+}
+
+fn counts(all: BTreeMap<String, i64>) -> Counts {
+    let mut counts = Counts::default();
+    for (name, count) in all {
+        match name.strip_prefix("skipped.") {
+            Some(reason) => counts.skipped.insert(reason.to_owned(), count),
+            // Told by its reasons.
+            None if name == "skipped" => None,
+            None => counts.done.insert(name, count),
+        };
+    }
+    counts
+}

@@ -1,0 +1,340 @@
+//! Connections: begun, looked at, paused, ended.
+
+use std::sync::Arc;
+
+use axum::{extract::State, http::StatusCode, response::IntoResponse};
+use serde::{Deserialize, Serialize};
+use url::Url;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    connection_state::{self, Connection},
+    extract::{Json, Path, Query, Reader, Writer},
+};
+use crate::{
+    host::Host,
+    model::{ConnectionId, ProjectId, Status},
+    pipeline,
+    store::{self, Tx, history::Activity},
+    sync::consents,
+    web::error::{Error, Problem},
+};
+
+/// A connection to be begun.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewConnection {
+    /// The connector's name.
+    #[schema(example = "hubspot")]
+    connector: String,
+}
+
+/// A connection that was begun.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BegunConnection {
+    /// Its id.
+    id: ConnectionId,
+    /// `pending`, until an admin of the account consents.
+    status: Status,
+    /// Where an admin of the account consents; good for ten minutes.
+    authorize_url: String,
+}
+
+/// Where an admin of the account consents again.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuthorizeUrl {
+    /// The address at HubSpot; good for ten minutes.
+    authorize_url: String,
+}
+
+/// A project's connections.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Connections {
+    /// Oldest first.
+    connections: Vec<Connection>,
+    /// Always none: they come in one page.
+    next: Option<String>,
+}
+
+/// What becomes of the values that a connection wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Values {
+    /// They become ordinary Jimo values.
+    #[default]
+    Keep,
+    /// They are gone.
+    Clear,
+}
+
+/// How a connection is ended.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DeleteQuery {
+    /// What becomes of its values; they are kept when not said.
+    #[serde(default)]
+    #[param(inline)]
+    values: Values,
+}
+
+/// The project's connections.
+#[utoipa::path(
+    get, path = "/projects/{project}/connections", tag = "connections", operation_id = "list_connections",
+    params(("project" = String, Path)),
+    responses(
+        (status = 200, body = Connections),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn list(
+    State(host): State<Arc<Host>>,
+    reader: Reader,
+) -> Result<axum::Json<Connections>, Error> {
+    let now = host.clock.now();
+    let states = host
+        .store
+        .read(move |tx| {
+            tx.connections(reader.project)?
+                .into_iter()
+                .map(|connection| connection_state::load(tx, connection, now))
+                .collect::<Result<Vec<_>, _>>()
+        })
+        .await?;
+    Ok(axum::Json(Connections {
+        connections: states.into_iter().map(|state| state.shown(&host)).collect(),
+        next: None,
+    }))
+}
+
+/// Begins a connection.
+#[utoipa::path(
+    post, path = "/projects/{project}/connections", tag = "connections", operation_id = "create_connection",
+    params(("project" = String, Path)),
+    request_body = NewConnection,
+    responses(
+        (status = 201, body = BegunConnection),
+        (status = 503, description = "This host has no HubSpot app.", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn create(
+    State(host): State<Arc<Host>>,
+    writer: Writer,
+    Json(new): Json<NewConnection>,
+) -> Result<impl IntoResponse, Error> {
+    let (id, authorize_url) = begin(&host, writer.project, &new.connector, None).await?;
+    let begun = BegunConnection {
+        id,
+        status: Status::Pending,
+        authorize_url: authorize_url.into(),
+    };
+    Ok((StatusCode::CREATED, axum::Json(begun)))
+}
+
+/// Begins a connection; answers with the address at HubSpot where an admin of
+/// the account consents. `session` as in [`consents::begin`].
+pub async fn begin(
+    host: &Host,
+    project: ProjectId,
+    connector: &str,
+    session: Option<[u8; 32]>,
+) -> Result<(ConnectionId, Url), Error> {
+    let known = host.plugins.active().description().connector.clone();
+    if connector != known {
+        return Err(Error::invalid(
+            "/connector",
+            format!("There is no such connector; there is {known:?}."),
+        ));
+    }
+    if host.app.is_none() {
+        return Err(Error::NoApp);
+    }
+    let now = host.clock.now();
+    let id = host
+        .store
+        .transact(move |tx| tx.create_connection(project, &known, now))
+        .await?;
+    let authorize_url = consents::begin(host, project, id, session).await?;
+    host.pipeline.notify_changed();
+    Ok((id, authorize_url))
+}
+
+/// A connection, with how it works.
+#[utoipa::path(
+    get, path = "/projects/{project}/connections/{connection}", tag = "connections", operation_id = "get_connection",
+    params(("project" = String, Path), ("connection" = String, Path)),
+    responses(
+        (status = 200, body = Connection),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn get(
+    State(host): State<Arc<Host>>,
+    reader: Reader,
+    Path((_project, id)): Path<(String, ConnectionId)>,
+) -> Result<axum::Json<Connection>, Error> {
+    show(&host, reader.project, id).await.map(axum::Json)
+}
+
+/// A connection, with how it works.
+pub async fn show(host: &Host, project: ProjectId, id: ConnectionId) -> Result<Connection, Error> {
+    let now = host.clock.now();
+    let state = host
+        .store
+        .read(move |tx| connection_state::load(tx, tx.connection(project, id)?, now))
+        .await?;
+    Ok(state.shown(host))
+}
+
+/// Pauses a connection: nothing is taken in or read until it is resumed.
+#[utoipa::path(
+    post, path = "/projects/{project}/connections/{connection}/pause", tag = "connections", operation_id = "pause_connection",
+    params(("project" = String, Path), ("connection" = String, Path)),
+    responses(
+        (status = 200, body = Connection),
+        (status = 409, description = "It is not connected yet.", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn pause(
+    State(host): State<Arc<Host>>,
+    writer: Writer,
+    Path((_project, id)): Path<(String, ConnectionId)>,
+) -> Result<axum::Json<Connection>, Error> {
+    set_paused(&host, writer.project, id, true).await?;
+    show(&host, writer.project, id).await.map(axum::Json)
+}
+
+/// Resumes a connection that was paused.
+#[utoipa::path(
+    post, path = "/projects/{project}/connections/{connection}/resume", tag = "connections", operation_id = "resume_connection",
+    params(("project" = String, Path), ("connection" = String, Path)),
+    responses(
+        (status = 200, body = Connection),
+        (status = 409, description = "It was not paused, and needs something else.", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn resume(
+    State(host): State<Arc<Host>>,
+    writer: Writer,
+    Path((_project, id)): Path<(String, ConnectionId)>,
+) -> Result<axum::Json<Connection>, Error> {
+    set_paused(&host, writer.project, id, false).await?;
+    show(&host, writer.project, id).await.map(axum::Json)
+}
+
+/// Pauses or resumes a connection. Doing it again does nothing.
+pub async fn set_paused(
+    host: &Host,
+    project: ProjectId,
+    id: ConnectionId,
+    paused: bool,
+) -> Result<(), Error> {
+    let now = host.clock.now();
+    host.store
+        .transact(move |tx| {
+            let status = tx.connection(project, id)?.status;
+            let (next, word) = match (status, paused) {
+                (Status::Paused, true) | (Status::Active, false) => return Ok(()),
+                (Status::Active | Status::NeedsAttention, true) => (Status::Paused, "paused"),
+                (Status::Paused, false) => (Status::Active, "resumed"),
+                (Status::Pending, _) => {
+                    return Err(store::Error::Conflict(
+                        "the connection waits for an admin of the HubSpot account to consent"
+                            .into(),
+                    ));
+                }
+                (Status::NeedsAttention, false) => {
+                    return Err(store::Error::Conflict(
+                        "the connection is not paused but needs attention: its problem says what to do"
+                            .into(),
+                    ));
+                }
+            };
+            tx.set_connection_status(id, next, None)?;
+            note(tx, id, word, now)
+        })
+        .await?;
+    host.pipeline.notify_changed();
+    Ok(())
+}
+
+/// Adds what an admin did to a connection's activity.
+pub fn note(
+    tx: &Tx<'_>,
+    id: ConnectionId,
+    outcome: &str,
+    at: crate::model::Timestamp,
+) -> Result<(), store::Error> {
+    tx.add_activity(
+        id,
+        &Activity {
+            at,
+            origin: "admin".into(),
+            object_type: None,
+            record: None,
+            outcome: outcome.into(),
+            reason: None,
+            user: None,
+            variables: Vec::new(),
+            plugin: None,
+        },
+    )
+}
+
+/// Begins another consent of the same account. Nothing that was synced is lost.
+#[utoipa::path(
+    post, path = "/projects/{project}/connections/{connection}/reconnect", tag = "connections", operation_id = "reconnect",
+    params(("project" = String, Path), ("connection" = String, Path)),
+    responses(
+        (status = 200, body = AuthorizeUrl),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn reconnect(
+    State(host): State<Arc<Host>>,
+    writer: Writer,
+    Path((_project, id)): Path<(String, ConnectionId)>,
+) -> Result<axum::Json<AuthorizeUrl>, Error> {
+    let authorize_url = consents::begin(&host, writer.project, id, None).await?;
+    Ok(axum::Json(AuthorizeUrl {
+        authorize_url: authorize_url.into(),
+    }))
+}
+
+/// Ends a connection: from the answer on nothing is taken in or read.
+#[utoipa::path(
+    delete, path = "/projects/{project}/connections/{connection}", tag = "connections", operation_id = "delete_connection",
+    params(("project" = String, Path), ("connection" = String, Path), DeleteQuery),
+    responses(
+        (status = 204),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn delete(
+    State(host): State<Arc<Host>>,
+    writer: Writer,
+    Path((_project, id)): Path<(String, ConnectionId)>,
+    Query(query): Query<DeleteQuery>,
+) -> Result<StatusCode, Error> {
+    end(&host, writer.project, id, query.values == Values::Keep).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends a connection; its values become ordinary Jimo values (`keep`), or are
+/// gone.
+pub async fn end(
+    host: &Host,
+    project: ProjectId,
+    id: ConnectionId,
+    keep: bool,
+) -> Result<(), Error> {
+    let now = host.clock.now();
+    host.store
+        .transact(move |tx| pipeline::mapping::delete_connection(tx, project, id, keep, now))
+        .await?;
+    host.pipeline.notify_changed();
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! Mappings: one document a connection, replaced whole or not at all.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{
+    connections::{Values, note},
+    extract::{Json, Path, Query, Reader, Writer},
+    mapping_document::{self, Document},
+    properties,
+};
+use crate::{
+    host::Host,
+    model::{ConnectionId, ProjectId},
+    pipeline,
+    sync::definitions,
+    web::error::{Error, InputError, Problem},
+};
+
+/// What becomes of the values of fields that are removed.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PutQuery {
+    /// They are kept when not said.
+    #[serde(default)]
+    #[param(inline)]
+    removed: Values,
+}
+
+/// How a connection maps.
+#[utoipa::path(
+    get, path = "/projects/{project}/connections/{connection}/mappings",
+    tag = "mappings", operation_id = "get_mappings",
+    params(("project" = String, Path), ("connection" = String, Path)),
+    responses(
+        (status = 200, body = std::collections::BTreeMap<String, mapping_document::ObjectDocument>, headers(("etag" = String))),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn get(
+    State(host): State<Arc<Host>>,
+    reader: Reader,
+    Path((_project, id)): Path<(String, ConnectionId)>,
+) -> Result<Response, Error> {
+    show(&host, reader.project, id).await
+}
+
+async fn show(host: &Host, project: ProjectId, id: ConnectionId) -> Result<Response, Error> {
+    let (document, version) = host
+        .store
+        .read(move |tx| {
+            tx.connection(project, id)?;
+            Ok((
+                mapping_document::of(tx, project, id)?,
+                tx.mappings_version(id)?,
+            ))
+        })
+        .await?;
+    let mut response = axum::Json(document).into_response();
+    if let Ok(etag) = HeaderValue::from_str(&etag(version)) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    Ok(response)
+}
+
+fn etag(version: i64) -> String {
+    format!("\"{version}\"")
+}
+
+/// What came of saving.
+enum Saved {
+    Done,
+    Outdated,
+    Invalid(Vec<InputError>),
+}
+
+/// Replaces how a connection maps. Nothing is backfilled: what is added fills
+/// as records change.
+#[utoipa::path(
+    put, path = "/projects/{project}/connections/{connection}/mappings",
+    tag = "mappings", operation_id = "put_mappings",
+    params(("project" = String, Path), ("connection" = String, Path), PutQuery),
+    request_body = std::collections::BTreeMap<String, mapping_document::ObjectDocument>,
+    responses(
+        (status = 200, body = std::collections::BTreeMap<String, mapping_document::ObjectDocument>, headers(("etag" = String))),
+        (status = 412, description = "It was changed since the version that `If-Match` names.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Nothing was changed; `errors` says what is wrong.", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn put(
+    State(host): State<Arc<Host>>,
+    writer: Writer,
+    Path((_project, id)): Path<(String, ConnectionId)>,
+    Query(query): Query<PutQuery>,
+    headers: HeaderMap,
+    Json(document): Json<Document>,
+) -> Result<Response, Error> {
+    let expected = headers
+        .get(header::IF_MATCH)
+        .map(|etag| etag.as_bytes().to_vec());
+    save(
+        &host,
+        writer.project,
+        id,
+        document,
+        query.removed == Values::Keep,
+        expected,
+    )
+    .await?;
+    show(&host, writer.project, id).await
+}
+
+/// Replaces how a connection maps. `expected` is the etag that it must have.
+pub async fn save(
+    host: &Arc<Host>,
+    project: ProjectId,
+    id: ConnectionId,
+    document: Document,
+    keep: bool,
+    expected: Option<Vec<u8>>,
+) -> Result<(), Error> {
+    let account = properties::account(host, project, id).await?;
+    let plugin = host.plugins.active();
+    let known: Vec<_> = document
+        .keys()
+        .filter(|object_type| plugin.description().object_type(object_type).is_some())
+        .cloned()
+        .collect();
+    let definitions = definitions::of_all(host, account, &known).await?;
+    let drafts = tokio::task::spawn_blocking(move || {
+        mapping_document::check(&document, &plugin, &definitions)
+    })
+    .await
+    .map_err(|_| Error::Ended)?
+    .map_err(Error::Invalid)?;
+    let (keys, now) = (host.keys.clone(), host.clock.now());
+    let saved = host
+        .store
+        .transact(move |tx| {
+            tx.connection(project, id)?;
+            let version = etag(tx.mappings_version(id)?);
+            if expected.is_some_and(|expected| expected != b"*" && expected != version.as_bytes()) {
+                return Ok(Saved::Outdated);
+            }
+            let new = match mapping_document::resolve(tx, project, id, drafts, now)? {
+                Ok(new) => new,
+                Err(errors) => return Ok(Saved::Invalid(errors)),
+            };
+            pipeline::mapping::save(tx, &keys, (project, id, account), &new, keep, now)?;
+            note(tx, id, "mappings_saved", now)?;
+            Ok(Saved::Done)
+        })
+        .await?;
+    host.pipeline.notify_changed();
+    match saved {
+        Saved::Done => Ok(()),
+        Saved::Outdated => Err(Error::Outdated),
+        Saved::Invalid(errors) => Err(Error::Invalid(errors)),
+    }
+}

@@ -1,0 +1,206 @@
+//! What can be mapped: the connector's object types, and the account's
+//! properties.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::extract::{Path, Query, Reader};
+use crate::{
+    host::Host,
+    model::{
+        AccountId, ConnectionId, ObjectType, ProjectId, PropertyName, SelectionRule, VariableType,
+    },
+    plugin::ObjectTypeDescription,
+    store,
+    sync::definitions::{self, Definition},
+    web::error::{Error, Problem},
+};
+
+/// A type of record that can be mapped.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MappableType {
+    /// Its name, in mappings.
+    name: ObjectType,
+    /// What people read.
+    label: String,
+    /// How its records may reach users.
+    matching: Matching,
+    /// How one of several is selected, the default first; none where matches
+    /// decide.
+    selections: Vec<SelectionRule>,
+}
+
+/// How records may reach users.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Matching {
+    /// The property that is matched on when nothing is said; none where they
+    /// follow another object type then.
+    default_property: Option<PropertyName>,
+    /// The object types whose associations they may follow.
+    through: Vec<ObjectType>,
+}
+
+impl From<&ObjectTypeDescription> for MappableType {
+    fn from(said: &ObjectTypeDescription) -> Self {
+        Self {
+            name: said.name.clone(),
+            label: said.label.clone(),
+            matching: Matching {
+                default_property: said.default_match_property.clone(),
+                through: said.through.clone(),
+            },
+            selections: said.selections.clone(),
+        }
+    }
+}
+
+/// A property of the account.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Property {
+    /// HubSpot's internal name.
+    name: PropertyName,
+    /// What people read.
+    label: String,
+    /// HubSpot's word for its type.
+    #[serde(rename = "type")]
+    property_type: String,
+    /// HubSpot's word for how it is entered.
+    field_type: String,
+    /// Its choices.
+    options: Vec<Choice>,
+    /// The group it is shown in.
+    group: String,
+    /// Whether HubSpot computes it: it changes without a word.
+    calculated: bool,
+    /// Whether its values are hidden from us.
+    sensitive: bool,
+    /// Whether no two records have the same value.
+    unique: bool,
+    /// The type of variable to make for it; none where it cannot be mapped.
+    suggested_variable_type: Option<VariableType>,
+    /// All types of variable that it can be converted to.
+    variable_types: Vec<VariableType>,
+}
+
+/// A choice of a property.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Choice {
+    /// The internal value.
+    value: String,
+    /// What people read.
+    label: String,
+}
+
+impl From<Definition> for Property {
+    fn from(definition: Definition) -> Self {
+        let Definition { property, suitable } = definition;
+        Self {
+            sensitive: property.is_sensitive(),
+            name: property.name,
+            label: property.label,
+            property_type: property.property_type,
+            field_type: property.field_type,
+            options: property
+                .options
+                .into_iter()
+                .map(|option| Choice {
+                    value: option.value,
+                    label: option.label,
+                })
+                .collect(),
+            group: property.group,
+            calculated: property.calculated,
+            unique: property.unique,
+            suggested_variable_type: suitable.suggested,
+            variable_types: suitable.possible,
+        }
+    }
+}
+
+/// Whose properties.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PropertiesQuery {
+    /// The object type.
+    #[param(value_type = String, example = "contacts")]
+    object_type: ObjectType,
+}
+
+/// The object types that can be mapped.
+#[utoipa::path(
+    get, path = "/projects/{project}/connections/{connection}/object-types",
+    tag = "mappings", operation_id = "list_object_types",
+    params(("project" = String, Path), ("connection" = String, Path)),
+    responses(
+        (status = 200, body = Vec<MappableType>),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn object_types(
+    State(host): State<Arc<Host>>,
+    reader: Reader,
+    Path((_project, id)): Path<(String, ConnectionId)>,
+) -> Result<axum::Json<Vec<MappableType>>, Error> {
+    host.store
+        .read(move |tx| tx.connection(reader.project, id))
+        .await?;
+    let plugin = host.plugins.active();
+    let types = plugin.description().object_types.iter();
+    Ok(axum::Json(types.map(MappableType::from).collect()))
+}
+
+/// The account's properties of an object type, by name, as HubSpot defines them
+/// now.
+#[utoipa::path(
+    get, path = "/projects/{project}/connections/{connection}/properties",
+    tag = "mappings", operation_id = "list_properties",
+    params(("project" = String, Path), ("connection" = String, Path), PropertiesQuery),
+    responses(
+        (status = 200, body = Vec<Property>),
+        (status = 502, description = "HubSpot could not answer.", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn list(
+    State(host): State<Arc<Host>>,
+    reader: Reader,
+    Path((_project, id)): Path<(String, ConnectionId)>,
+    Query(query): Query<PropertiesQuery>,
+) -> Result<axum::Json<Vec<Property>>, Error> {
+    let account = account(&host, reader.project, id).await?;
+    if host
+        .plugins
+        .active()
+        .description()
+        .object_type(&query.object_type)
+        .is_none()
+    {
+        return Err(Error::NotFound("object type"));
+    }
+    let definitions = definitions::of(&host, account, &query.object_type).await?;
+    let properties = definitions.into_iter().map(Property::from).collect();
+    Ok(axum::Json(properties))
+}
+
+/// The account of a connection, once an admin has consented.
+pub async fn account(
+    host: &Host,
+    project: ProjectId,
+    id: ConnectionId,
+) -> Result<AccountId, Error> {
+    let connection = host
+        .store
+        .read(move |tx| tx.connection(project, id))
+        .await?;
+    match connection.account {
+        Some((account, _)) => Ok(account),
+        None => Err(store::Error::Conflict(
+            "the connection waits for an admin of the HubSpot account to consent".into(),
+        )
+        .into()),
+    }
+}

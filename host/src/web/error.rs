@@ -1,0 +1,397 @@
+//! What goes wrong, as people and programs are told: RFC 9457 problem
+//! documents.
+//!
+//! Every error of what lies below becomes an [`Error`] here, and only here an
+//! answer: people read what to do next, the log keeps the detail, once. An
+//! answer never has a secret, nor what a database or a plugin said.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    hubspot,
+    hubspot::oauth::GrantError,
+    plugin, store,
+    sync::{consents, definitions, grants},
+};
+
+/// What each kind of problem is named by begins with this.
+const TYPE: &str = "urn:jimo-connect:problem:";
+
+/// Why a request was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no good token.
+    #[error("there is no good token")]
+    Unauthenticated,
+    /// The token may only look.
+    #[error("this token may not do that")]
+    Forbidden(&'static str),
+    /// It does not exist, or belongs to another project.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// The method is none of this path's.
+    #[error("this path has no such method")]
+    NoSuchMethod,
+    /// The request cannot be understood.
+    #[error("the request is malformed: {0}")]
+    Malformed(String),
+    /// The body is no JSON by its content type.
+    #[error("the body is not application/json")]
+    NotJson,
+    /// The body is too large.
+    #[error("the body is larger than {bytes_max} bytes")]
+    TooLarge {
+        /// How large it may be.
+        bytes_max: usize,
+    },
+    /// The request is understood, and asks for what cannot be.
+    #[error("the input is not valid")]
+    Invalid(Vec<InputError>),
+    /// It does not go with the present state.
+    #[error("{0}")]
+    Conflict(String),
+    /// `If-Match` names another version.
+    #[error("it was changed meanwhile")]
+    Outdated,
+    /// This host has no HubSpot app.
+    #[error("no HubSpot app is set up on this host")]
+    NoApp,
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// An account's grant.
+    #[error(transparent)]
+    Grant(#[from] grants::Error),
+    /// A call to HubSpot.
+    #[error(transparent)]
+    HubSpot(#[from] hubspot::Error),
+    /// The plugin.
+    #[error("the plugin failed: {0}")]
+    Plugin(#[from] plugin::Fault),
+    /// The work itself ended; a defect.
+    #[error("the work ended abruptly")]
+    Ended,
+}
+
+impl From<consents::Error> for Error {
+    fn from(error: consents::Error) -> Self {
+        match error {
+            consents::Error::NoApp => Self::NoApp,
+            consents::Error::Store(error) => Self::Store(error),
+            consents::Error::Secrets(error) => Self::Grant(error.into()),
+            consents::Error::Grant(error) => Self::Grant(error.into()),
+            other => Self::Conflict(other.to_string()),
+        }
+    }
+}
+
+impl From<definitions::Error> for Error {
+    fn from(error: definitions::Error) -> Self {
+        match error {
+            definitions::Error::Grant(error) => Self::Grant(error),
+            definitions::Error::HubSpot(error) => Self::HubSpot(error),
+            definitions::Error::Plugin(error) => Self::Plugin(error),
+            definitions::Error::Ended => Self::Ended,
+        }
+    }
+}
+
+/// One thing that is wrong with a body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct InputError {
+    /// Where in the body: a JSON pointer (RFC 6901).
+    pub pointer: String,
+    /// What is wrong there, for people.
+    pub detail: String,
+}
+
+impl InputError {
+    /// Something wrong at a pointer.
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            pointer: pointer.into(),
+            detail: detail.into(),
+        }
+    }
+}
+
+/// One step of a JSON pointer, escaped (RFC 6901 §3).
+pub fn step(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// A problem document (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// What kind of problem it is, for programs.
+    #[serde(rename = "type")]
+    kind: String,
+    /// What kind of problem it is, for people.
+    title: &'static str,
+    /// The status of the answer.
+    status: u16,
+    /// What is wrong this time, and what to do next.
+    detail: String,
+    /// What is wrong with the body, place by place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<InputError>,
+}
+
+/// What is told of an error.
+struct Told {
+    status: StatusCode,
+    word: &'static str,
+    title: &'static str,
+    detail: String,
+}
+
+impl Error {
+    /// One thing wrong with a body.
+    pub fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Invalid(vec![InputError::new(pointer, detail)])
+    }
+
+    /// What people are told, in a sentence or two.
+    pub fn detail(&self) -> String {
+        self.told().detail
+    }
+
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.told().status
+    }
+
+    fn told(&self) -> Told {
+        let told = |status, word, title, detail: String| Told {
+            status,
+            word,
+            title,
+            detail,
+        };
+        match self {
+            Self::Unauthenticated => told(
+                StatusCode::UNAUTHORIZED,
+                "unauthenticated",
+                "No good token",
+                "Send a token as `Authorization: Bearer TOKEN`; `jimo-connect token create` makes one.".into(),
+            ),
+            Self::Forbidden(detail) => told(
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "Not allowed",
+                (*detail).into(),
+            ),
+            Self::NotFound(what) | Self::Store(store::Error::NotFound(what)) => told(
+                StatusCode::NOT_FOUND,
+                "not-found",
+                "Not found",
+                format!("There is no such {what} here."),
+            ),
+            Self::NoSuchMethod => told(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "Method not allowed",
+                "This path does not take this method; /api/v1/openapi.json lists those it takes.".into(),
+            ),
+            Self::Malformed(detail) => told(
+                StatusCode::BAD_REQUEST,
+                "malformed",
+                "Malformed request",
+                detail.clone(),
+            ),
+            Self::NotJson => told(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "not-json",
+                "Not JSON",
+                "Send the body as JSON, with `Content-Type: application/json`.".into(),
+            ),
+            Self::TooLarge { bytes_max } => told(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too-large",
+                "Body too large",
+                format!("Send at most {bytes_max} bytes at once."),
+            ),
+            Self::Invalid(errors) => told(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid",
+                "Invalid input",
+                match errors.as_slice() {
+                    [one] => one.detail.clone(),
+                    _ => "Nothing was changed; `errors` says what is wrong, and where.".into(),
+                },
+            ),
+            Self::Conflict(detail) | Self::Store(store::Error::Conflict(detail)) => told(
+                StatusCode::CONFLICT,
+                "conflict",
+                "Conflict",
+                sentence(detail),
+            ),
+            Self::Outdated => told(
+                StatusCode::PRECONDITION_FAILED,
+                "outdated",
+                "Changed meanwhile",
+                "It was changed since you read it: read it again, and send your change with the new etag.".into(),
+            ),
+            Self::NoApp | Self::Grant(grants::Error::NoApp) => told(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no-app",
+                "No HubSpot app",
+                "This host has no HubSpot app: its operator sets HUBSPOT_CLIENT_ID and HUBSPOT_CLIENT_SECRET and starts it again.".into(),
+            ),
+            Self::Grant(error) => grant_told(error),
+            Self::HubSpot(error) => hubspot_told(error),
+            Self::Store(error) if error.is_retryable() => told(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "Busy",
+                "The host could not write just now. Try again.".into(),
+            ),
+            Self::Store(_) | Self::Plugin(_) | Self::Ended => told(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "failed",
+                "Failed",
+                "The host failed to do this; its log says why. Nothing was changed.".into(),
+            ),
+        }
+    }
+
+    /// Whether the log should keep it: what the caller cannot mend.
+    fn is_ours(&self) -> bool {
+        matches!(
+            self.told().status,
+            StatusCode::INTERNAL_SERVER_ERROR
+                | StatusCode::BAD_GATEWAY
+                | StatusCode::SERVICE_UNAVAILABLE
+        )
+    }
+}
+
+fn grant_told(error: &grants::Error) -> Told {
+    let conflict = |detail: &str| Told {
+        status: StatusCode::CONFLICT,
+        word: "not-connected",
+        title: "Not connected",
+        detail: detail.into(),
+    };
+    match error {
+        grants::Error::NoGrant => {
+            conflict("The connection has no access to HubSpot. Reconnect it.")
+        }
+        grants::Error::Grant(GrantError::Revoked | GrantError::AccessDenied) => conflict(
+            "HubSpot no longer accepts our access to this account. Reconnect it as a HubSpot super admin.",
+        ),
+        grants::Error::Grant(GrantError::Unavailable(error)) => hubspot_told(error),
+        grants::Error::Store(_) | grants::Error::Secrets(_) => Told {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            word: "failed",
+            title: "Failed",
+            detail: "The host failed to do this; its log says why. Nothing was changed.".into(),
+        },
+        grants::Error::Grant(_) | grants::Error::NoApp => Told {
+            status: StatusCode::BAD_GATEWAY,
+            word: "hubspot",
+            title: "HubSpot refused",
+            detail: "HubSpot does not accept this host's app; its operator finds more in the log."
+                .into(),
+        },
+    }
+}
+
+fn hubspot_told(error: &hubspot::Error) -> Told {
+    let told = |status, word, title, detail: String| Told {
+        status,
+        word,
+        title,
+        detail,
+    };
+    match error {
+        hubspot::Error::MissingScopes { scopes } => told(
+            StatusCode::CONFLICT,
+            "missing-scopes",
+            "Permissions are missing",
+            format!(
+                "HubSpot says that our access lacks permissions ({}). Reconnect, and grant all that is asked for.",
+                scopes.join(", ")
+            ),
+        ),
+        hubspot::Error::RateLimited { retry_at, .. } => told(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "hubspot-limit",
+            "Request limit reached",
+            format!("The HubSpot account's request limit is reached. Try again after {retry_at}."),
+        ),
+        hubspot::Error::Unauthorized => told(
+            StatusCode::CONFLICT,
+            "not-connected",
+            "Not connected",
+            "HubSpot does not accept our access to this account. Reconnect it.".into(),
+        ),
+        error if error.is_retryable() => told(
+            StatusCode::BAD_GATEWAY,
+            "hubspot-unavailable",
+            "HubSpot is unavailable",
+            "HubSpot could not be reached, or could not answer. Try again in a while.".into(),
+        ),
+        _ => told(
+            StatusCode::BAD_GATEWAY,
+            "hubspot",
+            "HubSpot refused",
+            "HubSpot refused the call; the host's log says why.".into(),
+        ),
+    }
+}
+
+/// A message with a capital and a full stop.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let Some(first) = letters.next() else {
+        return String::new();
+    };
+    let stop = if text.ends_with(['.', '?', '!']) {
+        ""
+    } else {
+        "."
+    };
+    format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        if self.is_ours() {
+            let source = std::error::Error::source(&self).map(ToString::to_string);
+            tracing::warn!(error = %self, source, "a request could not be done");
+        }
+        let told = self.told();
+        let errors = match self {
+            Self::Invalid(errors) => errors,
+            _ => Vec::new(),
+        };
+        let problem = Problem {
+            kind: format!("{TYPE}{}", told.word),
+            title: told.title,
+            status: told.status.as_u16(),
+            detail: told.detail,
+            errors,
+        };
+        let mut response = (told.status, Json(problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if told.status == StatusCode::UNAUTHORIZED {
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"jimo-connect\""),
+            );
+        }
+        response
+    }
+}

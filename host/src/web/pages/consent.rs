@@ -1,0 +1,160 @@
+//! The end of a consent: what HubSpot sends the browser back to.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::{
+    Form,
+    extract::{Query, State},
+    http::HeaderMap,
+    response::{IntoResponse, Response},
+};
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::{Bare, Error, html};
+use crate::{
+    host::Host,
+    hubspot::oauth::GrantError,
+    secrets::Secret,
+    sync::consents::{self, Answer, Sides, Step},
+    web::session,
+};
+
+#[derive(Template)]
+#[template(path = "consent.html")]
+struct Confirm {
+    page: Bare,
+    account: String,
+    domain: Option<String>,
+    project: String,
+    token: String,
+}
+
+#[derive(Template)]
+#[template(path = "message.html")]
+struct Message {
+    page: Bare,
+    detail: String,
+}
+
+/// What HubSpot sends back.
+#[derive(Deserialize)]
+pub struct Returned {
+    state: Option<String>,
+    code: Option<String>,
+    error: Option<String>,
+}
+
+/// What the form of [`Confirm`] sends.
+#[derive(Deserialize)]
+pub struct Confirmation {
+    token: String,
+}
+
+/// Takes what came back with the admin's browser.
+pub async fn callback(
+    State(host): State<Arc<Host>>,
+    Query(returned): Query<Returned>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let answer = Answer {
+        state: returned.state,
+        code: returned.code,
+        error: returned.error,
+    };
+    match consents::answered(&host, answer, session::hash_of(&headers)).await {
+        Ok(Step::Connected(sides)) => connected(&host, &sides),
+        Ok(Step::Confirm(sides, token)) => Ok(html(&Confirm {
+            page: Bare::new(&host, "Connect HubSpot"),
+            account: sides.account.to_string(),
+            domain: sides.domain,
+            project: sides.project_name,
+            token: token.expose().to_owned(),
+        })?
+        .into_response()),
+        Err(error) => refused(&host, &error),
+    }
+}
+
+/// Takes the admin's confirmation.
+pub async fn confirm(
+    State(host): State<Arc<Host>>,
+    Form(form): Form<Confirmation>,
+) -> Result<Response, Error> {
+    match consents::confirm(&host, &Secret::from(form.token)).await {
+        Ok(sides) => connected(&host, &sides),
+        Err(error) => refused(&host, &error),
+    }
+}
+
+fn connected(host: &Host, sides: &Sides) -> Result<Response, Error> {
+    let name = sides
+        .domain
+        .clone()
+        .unwrap_or_else(|| sides.account.to_string());
+    let detail = format!(
+        "The HubSpot account {name} is connected to the project {}. You can close this page; \
+         next, fields are mapped.",
+        sides.project_name
+    );
+    let page = Bare::new(host, "HubSpot is connected");
+    Ok(html(&Message { page, detail })?.into_response())
+}
+
+fn refused(host: &Host, error: &consents::Error) -> Result<Response, Error> {
+    use consents::Error as E;
+    let (status, detail) = match error {
+        E::Unknown => (
+            StatusCode::BAD_REQUEST,
+            "This consent was used already, or is older than ten minutes. Begin again from Jimo."
+                .to_owned(),
+        ),
+        E::OtherSession => (
+            StatusCode::FORBIDDEN,
+            "Another browser began this consent. Go on there, or begin again here.".to_owned(),
+        ),
+        E::Denied | E::Grant(GrantError::AccessDenied) => (
+            StatusCode::OK,
+            "HubSpot was not connected, because access was not granted. Begin again when you \
+             want to; you need to be a super admin of the HubSpot account."
+                .to_owned(),
+        ),
+        E::NoCode | E::Grant(GrantError::BadCode) => (
+            StatusCode::BAD_REQUEST,
+            "HubSpot's answer could not be used. Begin again from Jimo.".to_owned(),
+        ),
+        E::OtherAccount { expected, given } => (
+            StatusCode::CONFLICT,
+            format!(
+                "This connection is of the HubSpot account {expected}, and you chose {given}. \
+                 Begin again and choose {expected}; to use another account, make a new \
+                 connection."
+            ),
+        ),
+        E::AlreadyConnected => (
+            StatusCode::CONFLICT,
+            "This HubSpot account is connected to the project already. There is nothing to do."
+                .to_owned(),
+        ),
+        E::Store(crate::store::Error::NotFound(_)) => (
+            StatusCode::NOT_FOUND,
+            "The connection was deleted meanwhile. Begin a new one from Jimo.".to_owned(),
+        ),
+        E::Grant(GrantError::Unavailable(_)) => (
+            StatusCode::BAD_GATEWAY,
+            "HubSpot could not answer. Begin again in a while.".to_owned(),
+        ),
+        E::NoApp | E::Grant(_) | E::Secrets(_) | E::Store(_) => {
+            tracing::error!(%error, "a consent could not be finished");
+            (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "This is not your fault: the host is not set up well. Its operator finds the \
+                 reason in its log."
+                    .to_owned(),
+            )
+        }
+    };
+    let page = Bare::new(host, "HubSpot is not connected");
+    Ok((status, html(&Message { page, detail })?).into_response())
+}

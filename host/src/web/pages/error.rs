@@ -1,0 +1,141 @@
+//! What goes wrong on pages, and what people are told: what to do next.
+
+use askama::Template;
+use axum::{
+    Extension,
+    response::{IntoResponse, Response},
+};
+use http::StatusCode;
+
+use super::{Bare, html, see_other};
+use crate::{host::Host, store};
+
+/// Why a page cannot be shown, or a form not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody is signed in; the way to sign in is shown.
+    #[error("nobody is signed in")]
+    SignedOut,
+    /// A sign-in link that is not good, or not any more.
+    #[error("this sign-in link is not good any more")]
+    BadLink,
+    /// There is no such thing in this project.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// Viewers look and change nothing.
+    #[error("viewers cannot change anything")]
+    ViewerOnly,
+    /// The form is not of a page of this session.
+    #[error("the form is not of a page of this session")]
+    ForeignForm,
+    /// The form cannot be read.
+    #[error("the form cannot be read")]
+    BadForm,
+    /// What was filled in cannot be.
+    #[error("{0}")]
+    Refused(String),
+    /// As many live pages are open as may be.
+    #[error("too many live pages are open")]
+    TooManyStreams,
+    /// The store.
+    #[error(transparent)]
+    Store(store::Error),
+    /// A template; a defect.
+    #[error(transparent)]
+    Template(#[from] askama::Error),
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::NotFound(what) => Self::NotFound(what),
+            error => Self::Store(error),
+        }
+    }
+}
+
+/// What a page about an error says.
+#[derive(Clone)]
+pub(super) struct Problem {
+    status: StatusCode,
+    title: String,
+    detail: String,
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let (status, title, detail) = match &self {
+            Self::SignedOut => return see_other("/sign-in"),
+            Self::BadLink => (
+                StatusCode::FORBIDDEN,
+                "This link does not sign you in".to_owned(),
+                "It was used already, or its time is over. Ask for a new one.".to_owned(),
+            ),
+            Self::NotFound(what) => (
+                StatusCode::NOT_FOUND,
+                format!("There is no such {what}"),
+                "It may have been deleted, or belong to another project.".to_owned(),
+            ),
+            Self::ViewerOnly => (
+                StatusCode::FORBIDDEN,
+                "You can look, but not change anything".to_owned(),
+                "You are signed in as a viewer. Ask an admin of the project.".to_owned(),
+            ),
+            Self::ForeignForm => (
+                StatusCode::FORBIDDEN,
+                "This form is out of date".to_owned(),
+                "Go back, load the page again, and send it once more.".to_owned(),
+            ),
+            Self::BadForm => (
+                StatusCode::BAD_REQUEST,
+                "This form cannot be read".to_owned(),
+                "Go back, load the page again, and send it once more.".to_owned(),
+            ),
+            Self::Refused(detail) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "This could not be saved".to_owned(),
+                detail.clone(),
+            ),
+            Self::TooManyStreams => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Too many live pages are open".to_owned(),
+                "Close some, or load the page again to see what is new.".to_owned(),
+            ),
+            Self::Store(_) | Self::Template(_) => {
+                tracing::error!(error = %self, "a page could not be made");
+                (
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "Something went wrong on our side".to_owned(),
+                    "Nothing was changed. Try again in a moment.".to_owned(),
+                )
+            }
+        };
+        let problem = Problem {
+            status,
+            title,
+            detail,
+        };
+        (status, Extension(problem)).into_response()
+    }
+}
+
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct ProblemPage {
+    page: Bare,
+    detail: String,
+}
+
+impl Problem {
+    /// The page about it.
+    pub(super) fn page(self, host: &Host) -> Response {
+        let page = ProblemPage {
+            page: Bare::new(host, self.title),
+            detail: self.detail,
+        };
+        match html(&page) {
+            Ok(page) => (self.status, page).into_response(),
+            Err(_) => self.status.into_response(),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Values and moments as people read them.
+
+use jiff::{fmt::strtime, tz::TimeZone};
+
+use crate::model::{Timestamp, Value, VariableType};
+
+/// Beyond this, a number is shown with an exponent: nobody reads 22 digits.
+const GROUPED_MAX: f64 = 1e21;
+
+/// How moments are shown: in a time zone, and shorter on the same day.
+pub struct Calendar {
+    zone: TimeZone,
+    now: Timestamp,
+}
+
+/// A moment or a day: for programs, and for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// RFC 3339, or the bare date.
+    pub datetime: String,
+    /// What people read.
+    pub text: String,
+}
+
+impl Calendar {
+    /// A calendar of a time zone by its IANA name; UTC where it is unknown.
+    pub fn new(zone: &str, now: Timestamp) -> Self {
+        Self {
+            zone: TimeZone::get(zone).unwrap_or(TimeZone::UTC),
+            now,
+        }
+    }
+
+    /// `Today, 14:03:22`, else `12 May 2026, 14:03`.
+    pub fn moment(&self, at: Timestamp) -> Moment {
+        let datetime = at.to_string();
+        let text = self.text(at).unwrap_or_else(|| datetime.clone());
+        Moment { datetime, text }
+    }
+
+    fn text(&self, at: Timestamp) -> Option<String> {
+        let local = |moment: Timestamp| {
+            let moment = jiff::Timestamp::from_millisecond(moment.0).ok()?;
+            Some(moment.to_zoned_datetime(self.zone.clone()))
+        };
+        let (at, now) = (local(at)?, local(self.now)?);
+        let format = if at.date() == now.date() {
+            "Today, %H:%M:%S"
+        } else {
+            "%-d %B %Y, %H:%M"
+        };
+        strtime::format(format, &at).ok()
+    }
+
+    /// A value.
+    pub fn value(&self, value: &Value) -> Shown {
+        match value {
+            Value::Text(text) => Shown::Text(text.clone()),
+            Value::Number(value) => Shown::Number(number(*value)),
+            Value::Boolean(value) => Shown::Boolean(*value),
+            Value::Date(date) => Shown::Moment(Moment {
+                datetime: date.to_string(),
+                text: strtime::format("%-d %B %Y", *date).unwrap_or_else(|_| date.to_string()),
+            }),
+            Value::Datetime(at) => Shown::Moment(self.moment(*at)),
+            Value::List(items) => Shown::List(items.clone()),
+        }
+    }
+}
+
+/// A value as a page shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// Text.
+    Text(String),
+    /// A number, its thousands grouped.
+    Number(String),
+    /// Yes or no.
+    Boolean(bool),
+    /// A day or a moment.
+    Moment(Moment),
+    /// Texts in order.
+    List(Vec<String>),
+}
+
+/// A number with its thousands grouped: `12,500.5`.
+pub fn number(value: f64) -> String {
+    if value.abs() >= GROUPED_MAX {
+        return format!("{value:e}");
+    }
+    let text = value.to_string();
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => ("\u{2212}", digits),
+        None => ("", text.as_str()),
+    };
+    let (whole, fraction) = match digits.split_once('.') {
+        Some((whole, fraction)) => (whole, format!(".{fraction}")),
+        None => (digits, String::new()),
+    };
+    format!("{sign}{}{fraction}", grouped(whole))
+}
+
+fn grouped(digits: &str) -> String {
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// The name of a type on pages.
+pub fn type_name(variable_type: VariableType) -> &'static str {
+    match variable_type {
+        VariableType::Text => "Text",
+        VariableType::Number => "Number",
+        VariableType::Boolean => "Yes or no",
+        VariableType::Date => "Date",
+        VariableType::Datetime => "Date and time",
+        VariableType::List => "List",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        for (value, text) in [
+            (0.0, "0"),
+            (7.0, "7"),
+            (999.0, "999"),
+            (1_000.0, "1,000"),
+            (12_500.5, "12,500.5"),
+            (-1_234_567.0, "\u{2212}1,234,567"),
+            (1e21, "1e21"),
+        ] {
+            assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn a_moment_is_shown_in_the_projects_zone_and_shorter_on_the_same_day() {
+        let noon = Timestamp(1_780_000_000_000);
+        let calendar = Calendar::new("Europe/Paris", noon);
+        let today = calendar.moment(noon);
+        assert_eq!(today.datetime, "2026-05-28T20:26:40.000Z");
+        assert_eq!(today.text, "Today, 22:26:40");
+        let before = calendar.moment(Timestamp(noon.0 - 86_400_000));
+        assert_eq!(before.text, "27 May 2026, 22:26");
+    }
+}

@@ -1,0 +1,261 @@
+//! A user's profile: each attribute with where its value comes from.
+
+use std::{collections::HashMap, sync::Arc};
+
+use askama::Template;
+use axum::{extract::Path, response::Html};
+
+use super::{
+    Error, Frame, Section, Surroundings, Visit, base,
+    format::{Calendar, Moment, Shown, type_name},
+    html,
+    users::Person,
+};
+use crate::{
+    host::Host,
+    model::{ConnectionId, ProjectId, UserId},
+    store::{
+        self,
+        users::{ProfileValue, Source},
+    },
+};
+
+/// A row of the attributes.
+pub struct Row {
+    /// What tells it from others when the page is brought up to date.
+    pub key: String,
+    /// What people call the attribute.
+    pub label: String,
+    /// The name it is used by, where that differs.
+    pub name: Option<String>,
+    /// Its type.
+    pub type_name: &'static str,
+    /// Its value.
+    pub value: Shown,
+    /// Where the value comes from.
+    pub origin: Origin,
+}
+
+/// Where a value comes from, as the Source column shows it.
+pub enum Origin {
+    /// A field that every user has.
+    Native,
+    /// The customer's own code.
+    Jimo {
+        /// When we wrote it.
+        written: Moment,
+    },
+    /// A property of a record in HubSpot.
+    Record {
+        /// `Contact`, `Company`, `Deal`.
+        object: String,
+        /// The record's id.
+        record: String,
+        /// The property.
+        property: String,
+        /// The record's page.
+        link: Option<String>,
+        /// Whether that page is another site's.
+        is_elsewhere: bool,
+        /// When HubSpot changed it.
+        changed: Moment,
+        /// When we wrote it.
+        written: Moment,
+    },
+}
+
+/// A user's profile, as it is shown and streamed.
+#[derive(Template)]
+#[template(path = "profile_fragment.html")]
+pub struct Profile {
+    /// Whose.
+    pub person: Person,
+    /// What stands before the paths of addresses.
+    pub base: String,
+    /// The attributes: native ones first, then the others by name.
+    pub rows: Vec<Row>,
+}
+
+/// What links to records are made of.
+pub struct RecordLinks {
+    base: String,
+    simulated_hubspot: Option<&'static str>,
+}
+
+impl RecordLinks {
+    /// Links to HubSpot, or to the simulated one.
+    pub(super) fn new(host: &Host, surroundings: &Surroundings) -> Self {
+        Self {
+            base: base(host),
+            simulated_hubspot: surroundings.simulated_hubspot,
+        }
+    }
+}
+
+impl Profile {
+    /// The profile of a user of the project.
+    ///
+    /// # Errors
+    ///
+    /// [`store::Error::NotFound`] and the store's own.
+    pub fn load(
+        tx: &store::Tx<'_>,
+        project: ProjectId,
+        user: UserId,
+        calendar: &Calendar,
+        links: &RecordLinks,
+    ) -> Result<Self, store::Error> {
+        let user = tx.user(project, user)?;
+        let values = tx.profile(user.id)?;
+        let mut rows = native_rows(&user);
+        let mut accounts = HashMap::new();
+        for value in values {
+            if let Source::Record { connection, .. } = &value.source
+                && !accounts.contains_key(connection)
+            {
+                accounts.insert(*connection, Portal::load(tx, *connection)?);
+            }
+            rows.push(row(value, &accounts, calendar, links));
+        }
+        Ok(Self {
+            person: user.into(),
+            base: links.base.clone(),
+            rows,
+        })
+    }
+}
+
+fn native_rows(user: &store::users::User) -> Vec<Row> {
+    let native = |key: &str, label: &str, value: Option<String>| {
+        Some(Row {
+            key: format!("native-{key}"),
+            label: label.to_owned(),
+            name: None,
+            type_name: "Text",
+            value: Shown::Text(value?),
+            origin: Origin::Native,
+        })
+    };
+    [
+        native("jimer-id", "Jimer ID", Some(user.id.to_string())),
+        native("user-id", "User ID", user.external_id.clone()),
+        native("name", "Name", user.name.clone()),
+        native("email", "Email", user.email.clone()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Where the pages of a HubSpot account are.
+struct Portal {
+    id: String,
+    ui_domain: String,
+}
+
+impl Portal {
+    fn load(tx: &store::Tx<'_>, id: ConnectionId) -> Result<Option<Self>, store::Error> {
+        let Some((account, key)) = tx.any_connection(id)?.account else {
+            return Ok(None);
+        };
+        let ui_domain = match tx.account(account)?.region.as_deref() {
+            None | Some("na1") => "app.hubspot.com".to_owned(),
+            Some(region) => format!("app-{region}.hubspot.com"),
+        };
+        Ok(Some(Self {
+            id: key.as_str().to_owned(),
+            ui_domain,
+        }))
+    }
+}
+
+fn row(
+    value: ProfileValue,
+    accounts: &HashMap<ConnectionId, Option<Portal>>,
+    calendar: &Calendar,
+    links: &RecordLinks,
+) -> Row {
+    let written = calendar.moment(value.written_at);
+    let origin = match value.source {
+        Source::Jimo => Origin::Jimo { written },
+        Source::Record {
+            connection,
+            object_type,
+            record,
+            property,
+            ..
+        } => {
+            let portal = accounts.get(&connection).and_then(Option::as_ref);
+            let (object, type_id) = object_names(object_type.as_str());
+            let link = match (links.simulated_hubspot, portal, type_id) {
+                (Some(path), ..) => Some(format!(
+                    "{}{path}/{object_type}/{record}#{property}",
+                    links.base
+                )),
+                (None, Some(Portal { id, ui_domain }), Some(type_id)) => Some(format!(
+                    "https://{ui_domain}/contacts/{id}/record/{type_id}/{record}"
+                )),
+                _ => None,
+            };
+            Origin::Record {
+                object,
+                record: record.as_str().to_owned(),
+                property: property.as_str().to_owned(),
+                link,
+                is_elsewhere: links.simulated_hubspot.is_none(),
+                changed: calendar.moment(value.changed_at),
+                written,
+            }
+        }
+    };
+    let (label, name) = match value.label {
+        Some(label) if label != value.variable => (label, Some(value.variable.clone())),
+        _ => (value.variable.clone(), None),
+    };
+    Row {
+        key: format!("attribute-{}", value.variable),
+        label,
+        name,
+        type_name: type_name(value.variable_type),
+        value: calendar.value(&value.value),
+        origin,
+    }
+}
+
+/// What one record of a type is called, and HubSpot's number of the type.
+pub fn object_names(object_type: &str) -> (String, Option<&'static str>) {
+    match object_type {
+        "contacts" => ("Contact".to_owned(), Some("0-1")),
+        "companies" => ("Company".to_owned(), Some("0-2")),
+        "deals" => ("Deal".to_owned(), Some("0-3")),
+        other => (other.to_owned(), None),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "profile.html")]
+struct ProfilePage {
+    frame: Frame,
+    profile: Profile,
+}
+
+/// The profile that a visitor may see.
+pub(super) async fn load(visit: &Visit, user: UserId) -> Result<Profile, Error> {
+    let project = visit.session.project.id;
+    let calendar = visit.calendar();
+    let links = RecordLinks::new(&visit.host, &visit.surroundings);
+    let store = Arc::clone(&visit.host.store);
+    Ok(store
+        .read(move |tx| Profile::load(tx, project, user, &calendar, &links))
+        .await?)
+}
+
+/// `GET /users/{user}`.
+pub async fn page(visit: Visit, Path(user): Path<String>) -> Result<Html<String>, Error> {
+    let user = user.parse().map_err(|_| Error::NotFound("user"))?;
+    let profile = load(&visit, user).await?;
+    html(&ProfilePage {
+        frame: visit.frame(profile.person.display_name.clone(), Section::Users),
+        profile,
+    })
+}
