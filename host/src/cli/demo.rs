@@ -2,7 +2,13 @@
 //! same process and sample data. Everything goes the way it goes in earnest:
 //! OAuth and webhooks over HTTP, records read and parsed by the plugin.
 
-use std::{io::ErrorKind, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io::ErrorKind,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use hubspot_sim::{Account, AccountSpec, Link, Simulator};
 use tokio::net::TcpListener;
@@ -113,19 +119,14 @@ const PEOPLE: [[&str; 6]; 6] = [
 
 /// Name, domain, industry, employees.
 const COMPANIES: [[&str; 4]; 3] = [
+    ["Northwind Travel", "northwind.example", "INTERNET", "240"],
     [
-        "Northwind Travel",
-        "northwind.example",
-        "LEISURE_TRAVEL_TOURISM",
-        "240",
+        "Lumen Studio",
+        "lumen.example",
+        "MARKETING_AND_ADVERTISING",
+        "35",
     ],
-    ["Lumen Studio", "lumen.example", "DESIGN", "35"],
-    [
-        "Orchard Foods",
-        "orchard.example",
-        "FOOD_PRODUCTION",
-        "1200",
-    ],
+    ["Orchard Foods", "orchard.example", "RETAIL", "1200"],
 ];
 
 /// Name, amount, close date, the contact's first name.
@@ -185,7 +186,7 @@ impl Demo {
         }
     }
 
-    fn config(&self, directory: &PathBuf, simulator: &Simulator) -> Result<Config, Error> {
+    fn config(&self, directory: &Path, simulator: &Simulator) -> Result<Config, Error> {
         let app = simulator.app();
         let failed = |what: &str| Error::Demo(format!("the simulated HubSpot has no good {what}"));
         let api_url: ApiUrl = simulator.url().parse().map_err(|_| failed("address"))?;
@@ -197,7 +198,7 @@ impl Demo {
             listen: LISTEN,
             public_url: None,
             data: DataConfig {
-                directory: directory.clone(),
+                directory: directory.to_path_buf(),
                 secret_key: None,
             },
             hubspot: HubspotConfig {

@@ -43,7 +43,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the host.
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// Run the host with a simulated HubSpot and sample data.
     Demo(demo::Demo),
     /// Projects.

@@ -232,7 +232,6 @@ impl Context<'_> {
             .find(|definition| definition.property.name == *name)
     }
 
-    #[expect(clippy::type_complexity, reason = "the three parts of one rule")]
     fn matching(
         &self,
         object: &ObjectDocument,
