@@ -77,13 +77,20 @@ impl Engine {
 
     /// Makes a version of a component: compiles it, refuses what it may not
     /// import, runs it for the first time, and checks what it says it is.
+    ///
+    /// Any thread will do, one of the runtime's as well. It is kept for as long
+    /// as compiling and one call of the component take, so asynchronous code
+    /// that others wait beside hands this to `spawn_blocking`.
     pub fn load(&self, component: &[u8]) -> Result<Version, InstallError> {
         let shared = &self.shared;
         let unusable = |error: wasmtime::Error| InstallError::Component(cause(&error));
         let compiled = wasmtime::component::Component::from_binary(&shared.wasmtime, component)
             .map_err(unusable)?;
         let linker = inert::link(&shared.wasmtime, &compiled)?;
-        let instances = linker.instantiate_pre(&compiled).map_err(unusable)?;
+        // The whole chain of reasons: the last alone does not name the import.
+        let instances = linker
+            .instantiate_pre(&compiled)
+            .map_err(|error| InstallError::Component(format!("{error:#}")))?;
         let connector =
             ConnectorPre::new(instances).map_err(|e| InstallError::Contract(cause(&e)))?;
         let digest = Sha256::digest(component)
@@ -151,8 +158,8 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .max_memory_size(limits.memory_bytes_max)
         .max_tables_per_component(TABLES_PER_COMPONENT_MAX)
         .total_tables(limits.passes_max * TABLES_PER_COMPONENT_MAX)
-        // Only calls that wait have stacks of their own, and ours never do.
-        .total_stacks(1)
+        // Calls run on a stack of their own, which an instance keeps.
+        .total_stacks(limits.passes_max)
         // Pages of the last instance are cleared and used again, not given back
         // and faulted in anew: a third of the time of a pass. With large tables
         // kept as well, small passes get slower.

@@ -20,12 +20,10 @@ pub enum Fault {
         /// How many there may be.
         bytes_max: usize,
     },
-    /// The plugin ended abruptly. The text is wasmtime's.
+    /// The plugin ended abruptly: it trapped, exited, or misused an import.
+    /// The text says how, and is mostly wasmtime's.
     #[error("the plugin trapped: {0}")]
     Trap(String),
-    /// The plugin called an import of WASI that is there in name only.
-    #[error("the plugin called {0}, which plugins may not")]
-    ForbiddenCall(String),
     /// The plugin ran for too long.
     #[error("the plugin was stopped after {} ms", .0.as_millis())]
     Deadline(Duration),
@@ -59,7 +57,6 @@ impl Fault {
         match self {
             Self::Oversized { .. } => "oversized",
             Self::Trap(_) => "trap",
-            Self::ForbiddenCall(_) => "forbidden_call",
             Self::Deadline(_) => "deadline",
             Self::Memory { .. } => "memory",
             Self::Refused(_) => "refused",

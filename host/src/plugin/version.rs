@@ -2,7 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-use wasmtime::{ResourceLimiter, Store};
+use wasmtime::{ResourceLimiter, Store, WasmBacktrace};
+use wasmtime_wasi::{I32Exit, WasiCtxView, WasiView};
 
 use super::{
     bindings::{Connector, ConnectorPre, exports::jimo::connect as wit},
@@ -10,7 +11,7 @@ use super::{
     describe::Description,
     engine::{Running, Shared, cause},
     fault::{Fault, InstallError, Nonsense, shown},
-    inert::ForbiddenCall,
+    inert::{Inert, Waits, at_once},
     limits::TICK,
     pass::{
         BodyKind, Conversion, NeededProperties, Outcome, Pass, PassOutput, RuleError, StoredText,
@@ -22,6 +23,11 @@ use crate::model::{MatchingRule, ObjectType, PropertyDefinition, Selection};
 
 /// One version of a plugin: a compiled component, named by its digest. It may
 /// be used by several threads at once.
+///
+/// Every call of the component runs on the caller's thread, which may be any,
+/// one of the runtime's as well: calls need no runtime, and none is entered.
+/// Yet they keep the thread for as long as a pass may take, and before that
+/// until one may begin, so asynchronous code hands them to `spawn_blocking`.
 pub struct Version {
     shared: Arc<Shared>,
     connector: ConnectorPre<Instance>,
@@ -68,10 +74,8 @@ impl Version {
             Fault::Host(reason) => InstallError::Contract(reason),
             fault => InstallError::Describe(fault),
         })?;
-        let said = call
-            .connector
-            .jimo_connect_describe()
-            .call_describe(&mut call.store);
+        let calls = call.connector.jimo_connect_describe();
+        let said = at_once(calls.call_describe(&mut call.store));
         call.checked(said).map_err(InstallError::Describe)
     }
 
@@ -90,9 +94,8 @@ impl Version {
         self.shared.limits.elements_bytes_max
     }
 
-    /// Runs one pass in a fresh instance, on this thread, within the limits. A
-    /// thread that must not be held up, such as one of the runtime's, hands
-    /// this to another; one megabyte of stack is enough.
+    /// Runs one pass in a fresh instance, within the limits. It panics on no
+    /// thread, and [keeps it](Self) until the pass has ended.
     ///
     /// Moments of the source's clock that are beyond receipt by more than the
     /// skew allowed are answered as the latest that may be: a fast clock is
@@ -111,11 +114,8 @@ impl Version {
         let mut output = PassOutput::default();
 
         let parse = call.connector.jimo_connect_parse();
-        let parsed = parse.call_parse(
-            &mut call.store,
-            &convert::body_kind(&pass.body),
-            pass.elements,
-        );
+        let kind = convert::body_kind(&pass.body);
+        let parsed = at_once(parse.call_parse(&mut call.store, &kind, pass.elements));
         let parsed = call.checked(parsed)?.map_err(|error| match error {
             wit::parse::ParseError::NotAnArray(reason) => Fault::Refused(shown(&reason)),
             wit::parse::ParseError::UnsupportedKind => {
@@ -123,29 +123,27 @@ impl Version {
             }
         })?;
         let calls = call.connector.jimo_connect_parse();
-        let refusals = calls.parsed().call_refusals(&mut call.store, parsed);
+        let refusals = at_once(calls.parsed().call_refusals(&mut call.store, parsed));
         output.refusals = checks.refusals(call.checked(refusals)?)?;
         match &pass.body {
             BodyKind::Delivery | BodyKind::JournalFile => {
                 let interests: Vec<_> = pass.interests.iter().map(convert::interest).collect();
                 let calls = call.connector.jimo_connect_parse();
-                let changes = calls
-                    .parsed()
-                    .call_changes(&mut call.store, parsed, &interests);
+                let calls = calls.parsed();
+                let changes = at_once(calls.call_changes(&mut call.store, parsed, &interests));
                 output.changes = checks.changes(call.checked(changes)?)?;
             }
             BodyKind::Records(_) => {
                 let properties = checks.properties().iter().map(ToString::to_string);
                 let properties: Vec<String> = properties.collect();
                 let calls = call.connector.jimo_connect_parse();
-                let records = calls
-                    .parsed()
-                    .call_records(&mut call.store, parsed, &properties);
+                let calls = calls.parsed();
+                let records = at_once(calls.call_records(&mut call.store, parsed, &properties));
                 output.records = checks.records(call.checked(records)?)?;
             }
             BodyKind::Associations { .. } => {
                 let calls = call.connector.jimo_connect_parse();
-                let sets = calls.parsed().call_associations(&mut call.store, parsed);
+                let sets = at_once(calls.parsed().call_associations(&mut call.store, parsed));
                 output.associations = checks.associations(call.checked(sets)?)?;
             }
         }
@@ -153,6 +151,7 @@ impl Version {
             let (fields, tables) = convert::conversion(conversion);
             let calls = call.connector.jimo_connect_transform();
             let converted = calls.call_convert(&mut call.store, parsed, &fields, &tables);
+            let converted = at_once(converted);
             let converted = call.checked(converted)?;
             output.converted.push(values::converted(
                 converted,
@@ -169,14 +168,15 @@ impl Version {
             }
             let rule = convert::matching_rule(object_type, rule);
             let calls = call.connector.jimo_connect_matching();
-            let keys = calls.call_match_keys(&mut call.store, parsed, &rule);
+            let keys = at_once(calls.call_match_keys(&mut call.store, parsed, &rule));
             output.keys.push(checks.keys(call.checked(keys)?)?);
         }
         Ok(output)
     }
 
     /// Converts texts that were kept from earlier bodies: one outcome each, in
-    /// order, equal to what a pass would have said.
+    /// order, equal to what a pass would have said. It panics on no thread, and
+    /// [keeps it](Self) for as long as a pass.
     pub fn convert_stored(
         &self,
         texts: &[StoredText],
@@ -195,11 +195,13 @@ impl Version {
         let mut call = self.begin()?;
         let calls = call.connector.jimo_connect_transform();
         let outcomes = calls.call_convert_stored(&mut call.store, &said, &fields, &tables);
+        let outcomes = at_once(outcomes);
         values::stored(call.checked(outcomes)?, texts, &conversion.fields)
     }
 
     /// The properties that a rule and a selection need of an object type, or
-    /// why they cannot be used.
+    /// why they cannot be used. It panics on no thread, and [keeps it](Self)
+    /// until the component has answered.
     pub fn needs(
         &self,
         object_type: &ObjectType,
@@ -209,21 +211,24 @@ impl Version {
         let rule = rule.map(|rule| convert::matching_rule(object_type, rule));
         let selection = selection.map(convert::selection);
         let mut call = self.begin()?;
-        let needs = call.connector.jimo_connect_matching().call_needs(
+        let calls = call.connector.jimo_connect_matching();
+        let needs = at_once(calls.call_needs(
             &mut call.store,
             object_type.as_str(),
             rule.as_ref(),
             selection.as_ref(),
-        );
+        ));
         Ok(check::needs(call.checked(needs)?)?)
     }
 
     /// For each property, in order, the types of variable it can be mapped to.
+    /// It panics on no thread, and [keeps it](Self) until the component has
+    /// answered.
     pub fn suitable(&self, properties: &[PropertyDefinition]) -> Result<Vec<SuitableTypes>, Fault> {
         let said: Vec<_> = properties.iter().map(convert::property).collect();
         let mut call = self.begin()?;
         let calls = call.connector.jimo_connect_transform();
-        let suitable = calls.call_suitable(&mut call.store, &said);
+        let suitable = at_once(calls.call_suitable(&mut call.store, &said));
         Ok(values::suitable(call.checked(suitable)?, properties.len())?)
     }
 
@@ -247,6 +252,7 @@ impl<'a> Call<'a> {
         let running = shared.begin_pass();
         let instance = Instance {
             memory_bytes_max: limits.memory_bytes_max,
+            world: Inert::new(),
         };
         let mut store = Store::new(&shared.wasmtime, instance);
         store.limiter(|instance| instance);
@@ -254,7 +260,7 @@ impl<'a> Call<'a> {
         // One more, as the first tick may come at once.
         let ticks = limits.pass_deadline.as_millis().div_ceil(TICK.as_millis()) + 1;
         store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
-        match connector.instantiate(&mut store) {
+        match at_once(connector.instantiate_async(&mut store)) {
             Ok(connector) => Ok(Self {
                 shared,
                 connector,
@@ -285,24 +291,36 @@ fn plugins_fault(shared: &Shared, error: &wasmtime::Error) -> Option<Fault> {
             bytes_max: shared.limits.memory_bytes_max,
         });
     }
-    if let Some(ForbiddenCall(name)) = error.downcast_ref() {
-        return Some(Fault::ForbiddenCall(name.clone()));
+    if error.is::<I32Exit>() {
+        return Some(Fault::Trap("it exited".into()));
     }
-    error
-        .downcast_ref::<wasmtime::Trap>()
-        .map(|trap| match trap {
-            wasmtime::Trap::Interrupt => Fault::Deadline(shared.limits.pass_deadline),
-            trap => Fault::Trap(
-                trap.to_string()
-                    .trim_start_matches("wasm trap: ")
-                    .to_owned(),
-            ),
-        })
+    if error.is::<Waits>() {
+        return Some(Fault::Trap("it would have waited".into()));
+    }
+    match error.downcast_ref::<wasmtime::Trap>() {
+        Some(wasmtime::Trap::Interrupt) => Some(Fault::Deadline(shared.limits.pass_deadline)),
+        Some(trap) => {
+            let trap = trap.to_string();
+            let trap = trap.trim_start_matches("wasm trap: ");
+            Some(Fault::Trap(trap.to_owned()))
+        }
+        // Where the plugin's code was running, an import refused what it was
+        // asked, such as to hold more streams than there may be.
+        None if error.is::<WasmBacktrace>() => Some(Fault::Trap(cause(error))),
+        None => None,
+    }
 }
 
-/// What the host keeps of one instance: only how much it may have.
+/// What the host keeps of one instance: how much it may have, and what it sees.
 pub(super) struct Instance {
     memory_bytes_max: usize,
+    world: Inert,
+}
+
+impl WasiView for Instance {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.world.ctx()
+    }
 }
 
 /// What a call ends with when more memory was asked for than there is.

@@ -32,6 +32,12 @@ impl p::Guest for Component {
                     let mut line = String::new();
                     let _ = std::io::stdin().read_line(&mut line);
                 }
+                Some("read without end") => loop {
+                    let _ = std::io::stdin().read_line(&mut String::new());
+                },
+                Some("print without end") => loop {
+                    eprintln!("to standard error");
+                },
                 Some("exit") => std::process::exit(0),
                 Some("print") => {
                     println!("to standard output");

@@ -50,20 +50,57 @@ fn a_component_that_hoards_memory_is_stopped_at_its_cap() {
 }
 
 #[test]
-fn a_component_that_calls_what_it_may_not_is_stopped() {
-    let fault = told_to("read").to_string();
-    assert!(
-        fault.contains("wasi:cli/stdin") || fault.contains("wasi:io/streams"),
-        "{fault}"
-    );
-    let fault = told_to("exit").to_string();
-    assert!(fault.contains("wasi:cli/exit"), "{fault}");
+fn a_component_that_exits_ends_its_pass_alone() {
+    assert_eq!(told_to("exit"), Fault::Trap("it exited".into()));
+}
+
+const PRINTS: &str = r#"{"portalId":1,"objectId":2,"misbehave":"print"}"#;
+const READS: &str = r#"{"portalId":1,"objectId":2,"misbehave":"read"}"#;
+
+#[test]
+fn what_a_component_prints_is_dropped_and_there_is_nothing_to_read() {
+    // So many that any wait would reach the deadline.
+    let elements: Vec<&str> = [PRINTS, READS].into_iter().cycle().take(1000).collect();
+    assert_eq!(delivery(&elements).expect("a pass").changes.len(), 1000);
 }
 
 #[test]
-fn what_a_component_prints_is_dropped() {
-    let element = r#"{"portalId":1,"objectId":2,"misbehave":"print"}"#;
-    assert_eq!(delivery(&[element]).expect("a pass").changes.len(), 1);
+fn a_component_that_prints_or_reads_without_end_is_stopped_at_its_deadline() {
+    for how in ["print without end", "read without end"] {
+        assert_eq!(
+            told_to(how),
+            Fault::Deadline(limits().pass_deadline),
+            "{how}"
+        );
+    }
+}
+
+/// What of a component reaches its imports: printing, reading, exiting, and
+/// panicking, which prints. And installing it, which runs it.
+fn reach_imports() {
+    assert_eq!(delivery(&[PRINTS, READS]).expect("a pass").changes.len(), 2);
+    assert_eq!(told_to("exit").as_str(), "trap");
+    assert_eq!(told_to("trap").as_str(), "trap");
+    let component = harness::components::misbehaving();
+    engine().load(component).expect("a version");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_component_that_prints_does_no_harm_to_a_worker_of_the_runtime() {
+    let worker = tokio::spawn(async { reach_imports() });
+    worker.await.expect("no panic");
+    reach_imports();
+    tokio::task::spawn_blocking(reach_imports)
+        .await
+        .expect("no panic");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_component_that_prints_does_no_harm_to_a_runtime_of_one_thread() {
+    reach_imports();
+    tokio::task::LocalSet::new()
+        .run_until(async { reach_imports() })
+        .await;
 }
 
 #[test]

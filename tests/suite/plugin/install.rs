@@ -69,6 +69,34 @@ fn a_component_that_imports_what_has_effects_is_refused_by_name() {
 }
 
 #[test]
+fn interfaces_are_allowed_in_the_versions_that_are_linked() {
+    let component = |version: &str| {
+        refused(&format!(
+            r#"(component (import "wasi:io/poll{version}" (instance)))"#
+        ))
+    };
+    for version in ["@0.2.0", "@0.2.6", "@0.2.99"] {
+        let error = component(version);
+        assert!(matches!(error, InstallError::Contract(_)), "{error}");
+    }
+    for version in ["", "@0.1.0", "@0.2.0-rc.1", "@0.3.0", "@1.0.0"] {
+        let import = format!("wasi:io/poll{version}");
+        assert_eq!(component(version), InstallError::Imports(vec![import]));
+    }
+}
+
+#[test]
+fn a_function_that_an_allowed_interface_lacks_is_named() {
+    let error =
+        refused(r#"(component (import "wasi:cli/exit@0.2.6" (instance (export "leave" (func)))))"#);
+    let InstallError::Component(reason) = error else {
+        panic!("{error}");
+    };
+    assert!(reason.contains("wasi:cli/exit@0.2.6"), "{reason}");
+    assert!(reason.contains("leave"), "{reason}");
+}
+
+#[test]
 fn a_component_that_begins_with_too_much_memory_is_refused() {
     let pages = limits().memory_bytes_max / (64 << 10);
     let with = |pages: usize| {
