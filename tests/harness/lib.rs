@@ -6,5 +6,8 @@
     reason = "a test that cannot go on fails by panicking"
 )]
 
+pub mod answer;
 pub mod bare;
 pub mod components;
+pub mod host;
+pub mod world;

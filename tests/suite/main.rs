@@ -5,10 +5,16 @@
     reason = "a test that cannot go on fails by panicking"
 )]
 
+mod access;
 mod conformance;
+mod connections;
 mod durability;
 mod hubspot_client;
 mod intake;
+mod mapping_refusals;
+mod mappings;
+mod oauth;
 mod pages;
 mod plugin;
 mod set_aside;
+mod users;

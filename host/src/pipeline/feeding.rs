@@ -272,7 +272,8 @@ impl<'t, 'c> Feeder<'t, 'c> {
             self.tx
                 .candidates(self.route.id, mapped, ranking.map(|field| field.id), user)?;
         let chosen = select(&candidates, mapped.selection.as_ref());
-        if chosen == self.tx.feed(mapped.id, user)? {
+        let before = self.tx.feed(mapped.id, user)?;
+        if chosen == before {
             return Ok(());
         }
         self.tx.set_feed(mapped.id, user, chosen)?;
@@ -285,6 +286,7 @@ impl<'t, 'c> Feeder<'t, 'c> {
         {
             self.read_record(&mapped.object_type, &candidate.record, Timestamp::default())?;
         }
+        let mut variables = Vec::new();
         for field in &mapped.fields {
             let Some(variable) = field.variable else {
                 continue;
@@ -313,7 +315,18 @@ impl<'t, 'c> Feeder<'t, 'c> {
             };
             if changed {
                 self.report.count("values_written", 1);
+                variables.push(self.variable_name(variable).to_owned());
             }
+        }
+        if variables.is_empty() {
+            return Ok(());
+        }
+        if let Some(key) = chosen.or(before)
+            && let Some(record) = self.tx.record_id(key)?
+        {
+            let object_type = &mapped.object_type;
+            self.report
+                .selected(object_type, &record, user, variables, self.now);
         }
         Ok(())
     }

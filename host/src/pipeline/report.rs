@@ -14,6 +14,12 @@ use crate::{
 /// counted in full, and shown by example.
 const ACTIVITY_LINES_MAX: usize = 200;
 
+/// The outcome of a record that changed what users show.
+const UPDATED: &str = "updated";
+
+/// Where a line comes from that nothing but a mapping caused.
+const MAPPING: &str = "mapping";
+
 /// What a transaction did for one connection.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -54,7 +60,7 @@ impl RecordReport {
 
     fn outcome(&self) -> &'static str {
         if !self.variables.is_empty() {
-            "updated"
+            UPDATED
         } else if self.read {
             "read_requested"
         } else if self.reasons.is_empty() {
@@ -127,6 +133,53 @@ impl Report {
             variables: told.variables.into_iter().collect(),
             plugin: origin.plugin.clone(),
         });
+    }
+
+    /// A user's values changed because another record feeds them now, or none:
+    /// told with what is told of the record already.
+    pub fn selected(
+        &mut self,
+        object_type: &ObjectType,
+        record: &RecordId,
+        user: UserId,
+        variables: Vec<String>,
+        now: Timestamp,
+    ) {
+        let told = self.lines.iter().position(|line| {
+            line.object_type.as_ref() == Some(object_type) && line.record.as_ref() == Some(record)
+        });
+        let Some(index) = told else {
+            self.count(UPDATED, 1);
+            if self.lines.len() < ACTIVITY_LINES_MAX {
+                // What caused it is told of another record.
+                let cause = self.lines.last();
+                self.lines.push(Activity {
+                    at: now,
+                    origin: cause.map_or(MAPPING, |line| &line.origin).to_owned(),
+                    object_type: Some(object_type.clone()),
+                    record: Some(record.clone()),
+                    outcome: UPDATED.to_owned(),
+                    reason: None,
+                    user: Some(user),
+                    variables,
+                    plugin: cause.and_then(|line| line.plugin.clone()),
+                });
+            }
+            return;
+        };
+        let line = &mut self.lines[index];
+        if line.outcome == UPDATED {
+            line.user = line.user.filter(|other| *other == user);
+        } else {
+            line.user = Some(user);
+            let before = std::mem::replace(&mut line.outcome, UPDATED.to_owned());
+            self.count(&before, -1);
+            self.count(UPDATED, 1);
+        }
+        let line = &mut self.lines[index];
+        line.variables.extend(variables);
+        line.variables.sort();
+        line.variables.dedup();
     }
 
     /// Writes the report.

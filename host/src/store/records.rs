@@ -115,6 +115,18 @@ impl Tx<'_> {
             .ok_or(Error::NotFound("record"))
     }
 
+    /// The source's id of a record.
+    pub fn record_id(&self, record: RecordKey) -> Result<Option<RecordId>, Error> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT record FROM records WHERE id = ?1")?;
+        let mut rows = statement.query([record.0])?;
+        match rows.next()? {
+            Some(row) => encode::read_record_id(row.get_ref(0)?).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Writes what is held of a record, but for whether it reaches users.
     pub fn save_record(&self, state: &RecordState) -> Result<(), Error> {
         let (existence, survivor) = encode::existence(&state.existence);

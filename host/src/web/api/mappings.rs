@@ -13,8 +13,9 @@ use utoipa::IntoParams;
 use super::{
     connections::{Values, note},
     extract::{Json, Path, Query, Reader, Writer},
+    mapping_check,
     mapping_document::{self, Document},
-    properties,
+    mapping_variables, properties,
 };
 use crate::{
     host::Host,
@@ -75,6 +76,15 @@ fn etag(version: i64) -> String {
     format!("\"{version}\"")
 }
 
+/// Whether an `If-Match` names an etag (RFC 9110 §13.1.1). Ours have no comma,
+/// and one that is marked as weak is none of ours.
+fn names(if_match: &[u8], etag: &str) -> bool {
+    if_match
+        .split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .any(|named| named == b"*" || named == etag.as_bytes())
+}
+
 /// What came of saving.
 enum Saved {
     Done,
@@ -119,7 +129,8 @@ pub async fn put(
     show(&host, writer.project, id).await
 }
 
-/// Replaces how a connection maps. `expected` is the etag that it must have.
+/// Replaces how a connection maps. `expected` is an `If-Match` that has to name
+/// its etag.
 pub async fn save(
     host: &Arc<Host>,
     project: ProjectId,
@@ -136,22 +147,21 @@ pub async fn save(
         .cloned()
         .collect();
     let definitions = definitions::of_all(host, account, &known).await?;
-    let drafts = tokio::task::spawn_blocking(move || {
-        mapping_document::check(&document, &plugin, &definitions)
-    })
-    .await
-    .map_err(|_| Error::Ended)?
-    .map_err(Error::Invalid)?;
+    let drafts =
+        tokio::task::spawn_blocking(move || mapping_check::check(&document, &plugin, &definitions))
+            .await
+            .map_err(|_| Error::Ended)?
+            .map_err(Error::Invalid)?;
     let (keys, now) = (host.keys.clone(), host.clock.now());
     let saved = host
         .store
         .transact(move |tx| {
             tx.connection(project, id)?;
             let version = etag(tx.mappings_version(id)?);
-            if expected.is_some_and(|expected| expected != b"*" && expected != version.as_bytes()) {
+            if expected.is_some_and(|expected| !names(&expected, &version)) {
                 return Ok(Saved::Outdated);
             }
-            let new = match mapping_document::resolve(tx, project, id, drafts, now)? {
+            let new = match mapping_variables::resolve(tx, project, id, drafts, now)? {
                 Ok(new) => new,
                 Err(errors) => return Ok(Saved::Invalid(errors)),
             };

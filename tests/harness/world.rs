@@ -1,0 +1,371 @@
+//! The whole story: a project with its token, a host, a HubSpot. Everything
+//! goes over HTTP, as a customer's scripts and browser would.
+//!
+//! ```no_run
+//! # async fn example() {
+//! use harness::world::World;
+//! use serde_json::json;
+//!
+//! let world = World::start().await;
+//! let connection = world.connect(48_975_575).await;
+//! world.put_users(json!([{"email": "ana@example.com"}])).await;
+//! let fields = json!([{"property": "jobtitle", "variable": "job_title"}]);
+//! world.map(&connection, json!({"contacts": {"fields": fields}})).await;
+//! let account = world.account(48_975_575);
+//! account.create("contacts", &[("email", "ana@example.com"), ("jobtitle", "Cook")]).unwrap();
+//! world.settle().await;
+//! let ana = world.user_by_email("ana@example.com").await;
+//! assert_eq!(ana["variables"]["job_title"]["value"], "Cook");
+//! # }
+//! ```
+
+use std::{sync::Arc, time::Duration};
+
+use hubspot_sim::{Account, Simulator};
+use jimo_connect::{
+    clock::Clock,
+    host::Host,
+    model::ProjectId,
+    secrets::{hash_token, random_token},
+    store::projects::{Purpose, Role},
+};
+use reqwest::{Client, Method, Url, header, redirect::Policy};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    answer::Answer,
+    host::{RunningHost, config},
+};
+
+/// How long anything may take that should take a moment.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long nothing need be signalled before [`World::settle`] looks again by
+/// itself: what another process of the host writes is signalled to nobody.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// A project on a host before a HubSpot.
+pub struct World {
+    /// HubSpot.
+    pub sim: Simulator,
+    /// The host's clock; HubSpot's is the simulator's own.
+    pub clock: Clock,
+    /// The project.
+    pub project: String,
+    /// A token of the project with the role admin.
+    pub token: String,
+    /// A token for the whole host.
+    pub operator: String,
+    /// The data directory.
+    pub directory: TempDir,
+    running: Option<RunningHost>,
+    browser: Client,
+}
+
+impl World {
+    /// A host with one project, and a HubSpot with no account.
+    pub async fn start() -> Self {
+        Self::start_with(hubspot_sim::Config::default(), Clock::system()).await
+    }
+
+    /// [`World::start`], with other settings of HubSpot and another clock.
+    pub async fn start_with(hubspot: hubspot_sim::Config, clock: Clock) -> Self {
+        let sim = Simulator::start(hubspot).await.unwrap();
+        sim.subscribe_defaults();
+        let directory = TempDir::new().unwrap();
+        let running = RunningHost::start(&sim, config(&sim, directory.path()), clock.clone()).await;
+        let browser = Client::builder()
+            .no_proxy()
+            .redirect(Policy::none())
+            .build()
+            .unwrap();
+        let mut world = Self {
+            sim,
+            clock,
+            project: String::new(),
+            token: String::new(),
+            operator: String::new(),
+            directory,
+            running: Some(running),
+            browser,
+        };
+        world.operator = world.make_token(None, Role::Operator).await;
+        world.project = world.make_project("Northwind").await;
+        let project = Some(world.project.clone());
+        world.token = world.make_token(project.as_deref(), Role::Admin).await;
+        world
+    }
+
+    /// The host.
+    pub fn host(&self) -> &Arc<Host> {
+        &self.running.as_ref().unwrap().host
+    }
+
+    /// Stops the host and starts it again on the same data, at another port.
+    pub async fn restart(&mut self) {
+        self.running.take().unwrap().stop().await;
+        let config = config(&self.sim, self.directory.path());
+        let running = RunningHost::start(&self.sim, config, self.clock.clone()).await;
+        self.running = Some(running);
+    }
+
+    /// Makes another project; returns its id.
+    pub async fn make_project(&self, name: &str) -> String {
+        let made = self
+            .send(
+                Method::POST,
+                "/api/v1/projects",
+                &self.operator,
+                Some(json!({"name": name})),
+            )
+            .await;
+        made.good()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Makes a token, as the command line does.
+    pub async fn make_token(&self, project: Option<&str>, role: Role) -> String {
+        let token = random_token();
+        let hash = hash_token(&token);
+        let project = project.map(|id| id.parse::<ProjectId>().unwrap());
+        let now = self.clock.now();
+        self.host()
+            .store
+            .transact(move |tx| tx.create_token(hash, project, role, Purpose::Api, now, None))
+            .await
+            .unwrap();
+        token.expose().to_owned()
+    }
+}
+
+/// Over the API.
+impl World {
+    /// Sends a request to a path of the host with a token.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: Option<Value>,
+    ) -> Answer {
+        let mut request = self
+            .browser
+            .request(method, self.host().url("").join(path).unwrap())
+            .bearer_auth(token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        self.answer(request).await
+    }
+
+    /// Sends a request that is built already.
+    pub async fn answer(&self, request: reqwest::RequestBuilder) -> Answer {
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let text = response.text().await.unwrap();
+        let json = match text.as_str() {
+            "" => Value::Null,
+            text => serde_json::from_str(text).unwrap_or_else(|_| panic!("{status} {text}")),
+        };
+        Answer {
+            status,
+            headers,
+            json,
+        }
+    }
+
+    /// A request to a path of the project with its token, to be built further.
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let url = self.host().url(&self.path("")).to_string() + path;
+        self.browser.request(method, url).bearer_auth(&self.token)
+    }
+
+    /// A path of the project.
+    pub fn path(&self, path: &str) -> String {
+        format!("/api/v1/projects/{}{path}", self.project)
+    }
+
+    /// GET of a path of the project.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.answer(self.request(Method::GET, path)).await
+    }
+
+    /// PUT to a path of the project.
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        self.answer(self.request(Method::PUT, path).json(&body))
+            .await
+    }
+
+    /// PATCH of a path of the project.
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.answer(self.request(Method::PATCH, path).json(&body))
+            .await
+    }
+
+    /// POST to a path of the project.
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.answer(self.request(Method::POST, path).json(&body))
+            .await
+    }
+
+    /// DELETE of a path of the project.
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.answer(self.request(Method::DELETE, path)).await
+    }
+
+    /// Writes users, of whom none is refused; returns their ids.
+    pub async fn put_users(&self, users: Value) -> Vec<String> {
+        let answer = self.put("/users", json!({"users": users})).await.good();
+        assert_eq!(answer["refused"], json!([]));
+        let users = answer["users"].as_array().unwrap();
+        let ids = users.iter().map(|user| user["id"].as_str().unwrap());
+        ids.map(str::to_owned).collect()
+    }
+
+    /// A user's profile.
+    pub async fn user(&self, id: &str) -> Value {
+        self.get(&format!("/users/{id}")).await.good()
+    }
+
+    /// The profile of the one user with an e-mail address.
+    pub async fn user_by_email(&self, email: &str) -> Value {
+        let request = self.request(Method::GET, "/users");
+        let found = self.answer(request.query(&[("email", email)])).await.good();
+        let users = found["users"].as_array().unwrap();
+        assert_eq!(users.len(), 1, "{found:#}");
+        self.user(users[0]["id"].as_str().unwrap()).await
+    }
+
+    /// A user's values by variable, without where they come from.
+    pub async fn values(&self, id: &str) -> Value {
+        let user = self.user(id).await;
+        let held = user["variables"].as_object().unwrap();
+        let values = held
+            .iter()
+            .map(|(name, held)| (name.clone(), held["value"].clone()));
+        Value::Object(values.collect())
+    }
+
+    /// Replaces how a connection maps. HubSpot's app is subscribed to what is
+    /// mapped.
+    pub async fn map(&self, connection: &str, mappings: Value) -> Value {
+        for (object_type, object) in mappings.as_object().unwrap() {
+            let singular = match object_type.as_str() {
+                "companies" => "company",
+                plural => plural.trim_end_matches('s'),
+            };
+            for field in object["fields"].as_array().into_iter().flatten() {
+                let event = format!("{singular}.propertyChange");
+                // It may be among those that every app has.
+                let _ = self.sim.subscribe(&event, field["property"].as_str());
+            }
+        }
+        let path = format!("/connections/{connection}/mappings");
+        self.put(&path, mappings).await.good()
+    }
+}
+
+/// Consent.
+impl World {
+    /// An account of HubSpot.
+    pub fn account(&self, portal: u64) -> Account {
+        self.sim.account(portal)
+    }
+
+    /// Connects an account to the project, through the consent page and the
+    /// confirmation; returns the connection's id.
+    pub async fn connect(&self, portal: u64) -> String {
+        let begun = self
+            .post("/connections", json!({"connector": "hubspot"}))
+            .await
+            .good();
+        assert_eq!(begun["status"], "pending");
+        let page = self.consent(&begun, portal).await;
+        let (status, text) = self.confirm(&page).await;
+        assert_eq!(status, 200, "{text}");
+        begun["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Consents at HubSpot with an account to what `begun` asks for, and
+    /// returns the page that the browser comes back to.
+    pub async fn consent(&self, begun: &Value, portal: u64) -> String {
+        let back = self.consent_at_hubspot(begun, portal).await;
+        let (status, text) = self.page(back).await;
+        assert_eq!(status, 200, "{text}");
+        text
+    }
+
+    /// Consents at HubSpot, and returns the address that the browser is sent
+    /// back to, unvisited.
+    pub async fn consent_at_hubspot(&self, begun: &Value, portal: u64) -> Url {
+        // The account is there before anybody consents for it.
+        let _ = self.account(portal);
+        let mut url: Url = begun["authorize_url"].as_str().unwrap().parse().unwrap();
+        url.query_pairs_mut()
+            .append_pair("approve", "true")
+            .append_pair("portal", &portal.to_string());
+        let answer = self.browser.get(url).send().await.unwrap();
+        assert_eq!(answer.status(), 302, "{answer:?}");
+        answer.headers()[header::LOCATION]
+            .to_str()
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+
+    /// The page at an address, as a browser without cookies gets it.
+    pub async fn page(&self, url: Url) -> (u16, String) {
+        let answer = self.browser.get(url).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// Sends the form of the page that asks for confirmation.
+    pub async fn confirm(&self, page: &str) -> (u16, String) {
+        let (_, rest) = page
+            .split_once("name=\"token\" value=\"")
+            .unwrap_or_else(|| panic!("{page}"));
+        let token = rest.split('"').next().unwrap();
+        let url = self.host().url("/oauth/hubspot/confirm");
+        let request = self.browser.post(url).form(&[("token", token)]);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+}
+
+/// Waiting.
+impl World {
+    /// Waits until everything that happened in HubSpot shows on users: webhooks
+    /// delivered, the log applied, nothing left to read.
+    pub async fn settle(&self) {
+        let settled = async {
+            let mut changed = self.host().pipeline.changed();
+            loop {
+                self.sim.settle().await;
+                changed.borrow_and_update();
+                if self.is_settled().await {
+                    break;
+                }
+                let _ = tokio::time::timeout(LOOK_AGAIN, changed.changed()).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, settled).await.is_err() {
+            panic!("not settled after {PATIENCE:?}: {:?}", self.sim.settled());
+        }
+    }
+
+    async fn is_settled(&self) -> bool {
+        let host = self.host();
+        let tail = *host.log.tail().borrow();
+        host.store
+            .read(move |tx| {
+                let mut done = tx.log_position()? >= tail;
+                for account in tx.active_accounts()? {
+                    done &= tx.next_read_at(account)?.is_none();
+                }
+                Ok(done)
+            })
+            .await
+            .unwrap()
+    }
+}

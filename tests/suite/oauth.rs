@@ -1,0 +1,260 @@
+//! Consent: from the address at HubSpot to a connection, and every way in
+//! which it does not get there.
+
+use std::time::Duration;
+
+use harness::world::World;
+use jimo_connect::{
+    clock::Clock,
+    hubspot::oauth::SCOPES,
+    secrets::{hash_token, random_token},
+    sync::consents,
+    web::session::COOKIE_NAME,
+};
+use reqwest::{Url, header};
+use serde_json::{Value, json};
+
+const PORTAL: u64 = 1_001;
+
+async fn begin(world: &World) -> Value {
+    let body = json!({"connector": "hubspot"});
+    world.post("/connections", body).await.good()
+}
+
+async fn status(world: &World, begun: &Value) -> Value {
+    let path = format!("/connections/{}", begun["id"].as_str().unwrap());
+    world.get(&path).await.good()["status"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_address_asks_hubspot_for_what_is_needed_and_no_more() {
+    let world = World::start().await;
+    let begun = begin(&world).await;
+    let url: Url = begun["authorize_url"].as_str().unwrap().parse().unwrap();
+    assert!(url.as_str().starts_with(&world.sim.authorize_url()));
+    let value = |wanted: &str| {
+        let mut pairs = url.query_pairs();
+        let pair = pairs.find(|(name, _)| name == wanted);
+        pair.unwrap_or_else(|| panic!("{wanted}")).1.into_owned()
+    };
+    assert_eq!(value("scope"), SCOPES.join(" "));
+    let callback = world.host().url("/oauth/hubspot/callback");
+    assert_eq!(value("redirect_uri"), callback.as_str());
+    assert_eq!(value("code_challenge_method"), "S256");
+    assert!(value("state").len() >= 43);
+    assert!(!url.as_str().contains(&world.sim.app().client_secret));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_sides_are_shown_and_nothing_is_connected_until_it_is_confirmed() {
+    let world = World::start().await;
+    world
+        .patch("", json!({"name": "<b>Northwind</b> & co"}))
+        .await
+        .good();
+    let begun = begin(&world).await;
+    let page = world.consent(&begun, PORTAL).await;
+    assert!(page.contains("customer-1001.example"), "{page}");
+    assert!(page.contains("1001"), "{page}");
+    assert!(!page.contains("<b>Northwind"), "{page}");
+    assert!(page.contains("Northwind"), "{page}");
+    assert_eq!(status(&world, &begun).await, "pending");
+    let (good, text) = world.confirm(&page).await;
+    assert_eq!(good, 200, "{text}");
+    assert_eq!(status(&world, &begun).await, "active");
+    // The form's token was good once.
+    let (again, text) = world.confirm(&page).await;
+    assert_eq!(again, 400, "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_of_a_consent_can_neither_be_framed_nor_kept_nor_scripted() {
+    let world = World::start().await;
+    let begun = begin(&world).await;
+    let back = world.consent_at_hubspot(&begun, PORTAL).await;
+    let browser = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = browser.get(back).send().await.unwrap();
+    let value = |name: header::HeaderName| answer.headers()[name].to_str().unwrap();
+    assert_eq!(value(header::CACHE_CONTROL), "no-store");
+    assert_eq!(value(header::REFERRER_POLICY), "same-origin");
+    let policy = value(header::CONTENT_SECURITY_POLICY);
+    for part in [
+        "default-src 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    ] {
+        assert!(policy.contains(part), "{policy}");
+    }
+    assert!(!policy.contains("unsafe"), "{policy}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_is_good_once_and_a_made_up_one_never() {
+    let world = World::start().await;
+    let begun = begin(&world).await;
+    let back = world.consent_at_hubspot(&begun, PORTAL).await;
+    let (first, _) = world.page(back.clone()).await;
+    let (second, text) = world.page(back.clone()).await;
+    assert_eq!((first, second), (200, 400));
+    assert!(text.contains("used already"), "{text}");
+    let mut made_up = back;
+    made_up.set_query(Some("code=abc&state=made-up"));
+    let (status, text) = world.page(made_up.clone()).await;
+    assert_eq!(status, 400, "{text}");
+    made_up.set_query(None);
+    assert_eq!(world.page(made_up).await.0, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consent_is_too_late_after_ten_minutes_at_either_step() {
+    let clock = Clock::system();
+    let world = World::start_with(hubspot_sim::Config::default(), clock.clone()).await;
+    let begun = begin(&world).await;
+    let back = world.consent_at_hubspot(&begun, PORTAL).await;
+    clock.turn(Duration::from_secs(601));
+    assert_eq!(world.page(back).await.0, 400);
+
+    let path = format!("/connections/{}/reconnect", begun["id"].as_str().unwrap());
+    let again = world.post(&path, json!({})).await.good();
+    let page = world.consent(&again, PORTAL).await;
+    clock.turn(Duration::from_secs(601));
+    assert_eq!(world.confirm(&page).await.0, 400);
+    assert_eq!(status(&world, &begun).await, "pending");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_who_says_no_is_told_what_that_means() {
+    let world = World::start().await;
+    let begun = begin(&world).await;
+    let mut back = world.consent_at_hubspot(&begun, PORTAL).await;
+    let state = back
+        .query_pairs()
+        .find(|(name, _)| name == "state")
+        .unwrap()
+        .1
+        .into_owned();
+    back.query_pairs_mut()
+        .clear()
+        .append_pair("error", "access_denied")
+        .append_pair("error_description", "<script>no</script>")
+        .append_pair("state", &state);
+    let (_, text) = world.page(back).await;
+    assert!(text.contains("access was not granted"), "{text}");
+    assert!(!text.contains("<script>"), "{text}");
+    assert_eq!(status(&world, &begun).await, "pending");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_account_is_connected_to_a_project_once() {
+    let world = World::start().await;
+    world.connect(PORTAL).await;
+    let begun = begin(&world).await;
+    let back = world.consent_at_hubspot(&begun, PORTAL).await;
+    let (refused, text) = world.page(back).await;
+    assert_eq!(refused, 409, "{text}");
+    assert!(text.contains("connected to the project already"), "{text}");
+    assert_eq!(status(&world, &begun).await, "pending");
+    // Another account is welcome.
+    world.connect(PORTAL + 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_consents_for_one_account_make_one_connection() {
+    let world = World::start().await;
+    let (first, second) = (begin(&world).await, begin(&world).await);
+    let pages = [
+        world.consent(&first, PORTAL).await,
+        world.consent(&second, PORTAL).await,
+    ];
+    assert_eq!(world.confirm(&pages[0]).await.0, 200);
+    assert_eq!(world.confirm(&pages[1]).await.0, 409);
+    assert_eq!(status(&world, &first).await, "active");
+    assert_eq!(status(&world, &second).await, "pending");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reconnecting_goes_on_with_the_same_account_and_refuses_another() {
+    let world = World::start().await;
+    let id = world.connect(PORTAL).await;
+    let fields = json!([{"property": "jobtitle", "variable": "job_title"}]);
+    world
+        .map(&id, json!({"contacts": {"fields": fields}}))
+        .await;
+    let path = format!("/connections/{id}/reconnect");
+    let begun = world.post(&path, json!({})).await.good();
+    let url = begun["authorize_url"].as_str().unwrap();
+    assert!(url.contains("/oauth/1001/authorize"), "{url}");
+    let back = world.consent_at_hubspot(&begun, PORTAL + 1).await;
+    let (refused, text) = world.page(back).await;
+    assert_eq!(refused, 409, "{text}");
+    assert!(text.contains("1001") && text.contains("1002"), "{text}");
+
+    // The customer uninstalled the app: the next call finds out, and says so.
+    let account = world.account(PORTAL);
+    account.uninstall();
+    account.expire_access();
+    let properties = format!("/connections/{id}/properties?object_type=contacts");
+    let refused = world.get(&properties).await.problem(409);
+    assert!(refused["detail"].as_str().unwrap().contains("Reconnect"));
+    let held = world.get(&format!("/connections/{id}")).await.good();
+    assert_eq!(held["status"], "needs_attention");
+    assert_eq!(held["problem"]["code"], "access_revoked");
+
+    let begun = world.post(&path, json!({})).await.good();
+    let page = world.consent(&begun, PORTAL).await;
+    assert_eq!(world.confirm(&page).await.0, 200);
+    let held = world.get(&format!("/connections/{id}")).await.good();
+    assert_eq!(held["status"], "active");
+    assert_eq!(held["problem"], Value::Null);
+    world.get(&properties).await.good();
+    let mapped = world
+        .get(&format!("/connections/{id}/mappings"))
+        .await
+        .good();
+    assert_eq!(mapped["contacts"]["fields"][0]["variable"], "job_title");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_deleted_meanwhile_is_not_made_again() {
+    let world = World::start().await;
+    let begun = begin(&world).await;
+    let page = world.consent(&begun, PORTAL).await;
+    let path = format!("/connections/{}", begun["id"].as_str().unwrap());
+    assert_eq!(world.delete(&path).await.status, 204);
+    let (status, text) = world.confirm(&page).await;
+    assert_eq!(status, 400, "{text}");
+    world.get(&path).await.problem(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consent_begun_in_a_browser_ends_in_that_browser_alone_and_asks_nothing_more() {
+    let world = World::start().await;
+    let begun = begin(&world).await;
+    let (project, id) = (
+        world.project.parse().unwrap(),
+        begun["id"].as_str().unwrap().parse().unwrap(),
+    );
+    let session = random_token();
+    let hash = hash_token(&session);
+    let address = async || {
+        let url = consents::begin(world.host(), project, id, Some(hash)).await;
+        let begun = json!({"authorize_url": url.unwrap().as_str()});
+        world.consent_at_hubspot(&begun, PORTAL).await
+    };
+    let browser = reqwest::Client::builder().no_proxy().build().unwrap();
+    let strangers = [None, Some(random_token())];
+    for stranger in strangers {
+        let mut request = browser.get(address().await);
+        if let Some(cookie) = stranger {
+            let cookie = format!("{COOKIE_NAME}={}", cookie.expose());
+            request = request.header(header::COOKIE, cookie);
+        }
+        assert_eq!(request.send().await.unwrap().status(), 403);
+        assert_eq!(status(&world, &begun).await, "pending");
+    }
+    let cookie = format!("{COOKIE_NAME}={}", session.expose());
+    let request = browser.get(address().await).header(header::COOKIE, cookie);
+    assert!(request.send().await.unwrap().status().is_success());
+    assert_eq!(status(&world, &begun).await, "active");
+}
