@@ -146,10 +146,7 @@ for (const form of document.querySelectorAll("form[data-quiet]")) {
         body: new URLSearchParams(new FormData(form)),
         redirect: "error",
       });
-      if (answer.ok) {
-        const time = new Date().toLocaleTimeString([], { hour12: false });
-        return say("done", `Saved at ${time}`);
-      }
+      if (answer.ok) return say("done", "Saved");
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       say("failed", page.querySelector("main p:not(.brand)")?.textContent || "This could not be saved.");
     } catch {
