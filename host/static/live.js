@@ -97,6 +97,20 @@ class LivePart {
     if (changed.length) told.push(`Updated: ${changed.join(", ")}.`);
     if (removed.length) told.push(`Removed: ${removed.join(", ")}.`);
     if (told.length) announce(told.join(" "));
+    const first = this.element.querySelector(".is-changed[data-label]");
+    if (first) this.reveal(first);
+  }
+
+  // Where the part stands in a pane that scrolls by itself, what changed comes
+  // into sight; a whole page is never scrolled under its reader.
+  reveal(part) {
+    const pane = this.element.closest("[data-reveal]");
+    if (!pane || pane.scrollHeight <= pane.clientHeight) return;
+    const [outer, inner] = [pane.getBoundingClientRect(), part.getBoundingClientRect()];
+    if (inner.top >= outer.top && inner.bottom <= outer.bottom) return;
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const top = inner.top - outer.top - (outer.height - inner.height) / 2;
+    pane.scrollBy({ top, behavior: calm ? "auto" : "smooth" });
   }
 
   replace(old, part) {
@@ -132,10 +146,7 @@ for (const form of document.querySelectorAll("form[data-quiet]")) {
         body: new URLSearchParams(new FormData(form)),
         redirect: "error",
       });
-      if (answer.ok) {
-        const time = new Date().toLocaleTimeString([], { hour12: false });
-        return say("done", `Saved at ${time}`);
-      }
+      if (answer.ok) return say("done", "Saved");
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       say("failed", page.querySelector("main p:not(.brand)")?.textContent || "This could not be saved.");
     } catch {

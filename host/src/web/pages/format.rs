@@ -31,7 +31,7 @@ impl Calendar {
         }
     }
 
-    /// `Today, 14:03:22`, else `12 May 2026, 14:03`.
+    /// `today, 14:03:22`, else `12 May 2026, 14:03`.
     pub fn moment(&self, at: Timestamp) -> Moment {
         let datetime = at.to_string();
         let text = self.text(at).unwrap_or_else(|| datetime.clone());
@@ -45,7 +45,7 @@ impl Calendar {
         };
         let (at, now) = (local(at)?, local(self.now)?);
         let format = if at.date() == now.date() {
-            "Today, %H:%M:%S"
+            "today, %H:%M:%S"
         } else {
             "%-d %B %Y, %H:%M"
         };
@@ -148,7 +148,7 @@ mod tests {
         let calendar = Calendar::new("Europe/Paris", noon);
         let today = calendar.moment(noon);
         assert_eq!(today.datetime, "2026-05-28T20:26:40.000Z");
-        assert_eq!(today.text, "Today, 22:26:40");
+        assert_eq!(today.text, "today, 22:26:40");
         let before = calendar.moment(Timestamp(noon.0 - 86_400_000));
         assert_eq!(before.text, "27 May 2026, 22:26");
     }
