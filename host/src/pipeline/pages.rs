@@ -19,10 +19,7 @@ use crate::{
         elements::{SplitError, join, split},
     },
     secrets::Keys,
-    store::{
-        self, Tx,
-        records::{KeptAssociation, RecordState},
-    },
+    store::{self, Tx, reach::KeptAssociation, records::RecordState},
 };
 
 /// Why an answer could not be understood.

@@ -4,7 +4,7 @@ use std::cmp::{Ordering, Reverse};
 
 use crate::{
     model::{RecordId, Selection, SelectionRule},
-    store::records::{Candidate, RecordKey},
+    store::{reach::Candidate, records::RecordKey},
 };
 
 /// The record that feeds a user; none where there is no candidate.

@@ -19,6 +19,7 @@ pub mod connections;
 pub mod history;
 pub mod mappings;
 pub mod projects;
+pub mod reach;
 pub mod reads;
 pub mod records;
 pub mod registers;

@@ -4,6 +4,7 @@
 //! Architecture invariant: everything here can be killed at any instant and
 //! goes on from what the store holds.
 
+mod batches;
 pub mod consents;
 pub mod definitions;
 pub mod grants;

@@ -5,40 +5,33 @@
 //! knows less than the event that caused it is asked for again a little later.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use tokio_util::sync::CancellationToken;
 
-use super::grants::{self, missing_scopes, needs_attention};
+use super::{
+    batches::Work,
+    grants::{self, missing_scopes, needs_attention},
+};
 use crate::{
     host::Host,
     hubspot::{
-        self, Priority,
-        objects::{ASSOCIATION_INPUTS_MAX, AssociationInput, Missing, RECORDS_MAX},
-    },
-    model::{AccountId, Association, ObjectType, RecordId},
-    pipeline::{
-        feeding::Feeder,
-        pages::{
-            self, ReadMoment, RecordsPage, apply_absence, apply_associations, apply_record,
-            prepare_associations, prepare_records,
-        },
-        report::Origin,
-        routing::AccountRoute,
-    },
-    store::{
         self,
-        reads::{DueRead, Wanted},
+        oauth::GrantError,
+        objects::{ASSOCIATION_INPUTS_MAX, RECORDS_MAX},
     },
+    model::{AccountId, Problem},
+    pipeline::{pages, routing::AccountRoute},
+    store::{self, reads::Wanted},
     telemetry::CallLabels,
 };
 
 /// How long an answer that knew too little is waited with: HubSpot shows a
 /// change everywhere within seconds.
-const AGAIN_AFTER: [Duration; 4] = [
+pub(super) const AGAIN_AFTER: [Duration; 4] = [
     Duration::from_secs(1),
     Duration::from_secs(3),
     Duration::from_secs(10),
@@ -55,13 +48,17 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// The longest wait after repeated failures.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 
+/// When a read that is refused by itself is tried again, after the first few
+/// times.
+const REFUSED_AGAIN: Duration = Duration::from_secs(3_600);
+
 /// Reads of one account that are in work at once: enough to use what an account
 /// allows (11 calls a second) at HubSpot's usual 200 ms.
 const AT_ONCE: usize = 4;
 
 /// Why a batch could not be read.
 #[derive(Debug, thiserror::Error)]
-enum Error {
+pub(super) enum Error {
     #[error(transparent)]
     Store(#[from] store::Error),
     #[error(transparent)]
@@ -148,26 +145,25 @@ async fn drain(host: &Arc<Host>, account: &Arc<AccountRoute>, stop: &Cancellatio
             outcome: word(&error),
         };
         host.metrics.reads.get_or_create(&outcome).inc();
+        let next = next(&error, batch_max);
+        if next == Next::Again {
+            continue;
+        }
         tracing::warn!(account = %account.key, %error, "a read failed");
-        match &error {
-            // The batch halves down to one record.
-            Error::HubSpot(hubspot::Error::TooLarge { .. }) if batch_max > 1 => {
-                batch_max = batch_max.min(RECORDS_MAX) / 2;
+        match next {
+            Next::Again => {}
+            Next::Smaller(smaller) => {
+                batch_max = smaller;
                 continue;
             }
-            Error::HubSpot(hubspot::Error::MissingScopes { scopes }) => {
-                let (id, problem) = (account.id, missing_scopes(scopes));
-                if let Err(error) = host
-                    .store
-                    .transact(move |tx| needs_attention(tx, id, &problem))
-                    .await
-                {
-                    tracing::error!(%error, "a problem could not be kept");
+            Next::PutOff => put_off_first(host, account.id).await,
+            Next::Stop => {
+                if let Error::HubSpot(hubspot::Error::MissingScopes { scopes }) = &error {
+                    keep_problem(host, account.id, missing_scopes(scopes)).await;
                 }
                 return;
             }
-            Error::Grant(error) if !error.is_retryable() => return,
-            _ => {}
+            Next::Wait => {}
         }
         let retry_at = match &error {
             Error::HubSpot(error) => error.retry_at(),
@@ -180,6 +176,73 @@ async fn drain(host: &Arc<Host>, account: &Arc<AccountRoute>, stop: &Cancellatio
             () = host.clock.sleep_until(until) => {}
             () = stop.cancelled() => return,
         }
+    }
+}
+
+/// What to do after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// The same, at once.
+    Again,
+    /// The same in batches of this many.
+    Smaller(usize),
+    /// Put the one read that is refused off, so that it holds up no other.
+    PutOff,
+    /// Wait, then the same.
+    Wait,
+    /// Nothing, until somebody acts: the connections say so.
+    Stop,
+}
+
+fn next(error: &Error, batch_max: usize) -> Next {
+    match error {
+        Error::Store(store::Error::ConfigurationChanged) => Next::Again,
+        Error::HubSpot(hubspot::Error::MissingScopes { .. })
+        | Error::Grant(grants::Error::Grant(GrantError::Revoked)) => Next::Stop,
+        error if !is_about_the_batch(error) => Next::Wait,
+        _ if batch_max > 1 => Next::Smaller(batch_max.min(RECORDS_MAX) / 2),
+        _ => Next::PutOff,
+    }
+}
+
+/// Whether another batch may be answered although this one was not.
+fn is_about_the_batch(error: &Error) -> bool {
+    match error {
+        Error::HubSpot(error) => matches!(
+            error,
+            hubspot::Error::TooLarge { .. }
+                | hubspot::Error::Refused(_)
+                | hubspot::Error::Unsendable(_)
+        ),
+        Error::Page(pages::Error::Plugin(fault)) => !fault.is_retryable(),
+        Error::Page(pages::Error::Split(_)) => true,
+        Error::Store(_) | Error::Grant(_) | Error::Ended => false,
+    }
+}
+
+/// Puts off the read that waits longest. It is never given up: what refuses it
+/// may be mended.
+async fn put_off_first(host: &Host, account: AccountId) {
+    let now = host.clock.now();
+    let put_off = move |tx: &store::Tx<'_>| {
+        for read in tx.due_reads(account, now, 1)? {
+            let wait = AGAIN_AFTER
+                .get(read.attempts as usize)
+                .copied()
+                .unwrap_or(REFUSED_AGAIN);
+            tx.put_off_read(&read, now.plus(wait))?;
+        }
+        Ok(())
+    };
+    if let Err(error) = host.store.transact(put_off).await {
+        tracing::error!(%error, "a refused read could not be put off");
+    }
+}
+
+async fn keep_problem(host: &Host, account: AccountId, problem: Problem) {
+    let keep = move |tx: &store::Tx<'_>| needs_attention(tx, account, &problem);
+    if let Err(error) = host.store.transact(keep).await {
+        tracing::error!(%error, "a problem could not be kept");
     }
 }
 
@@ -236,248 +299,41 @@ async fn step(host: &Arc<Host>, account: &AccountRoute, batch_max: usize) -> Res
     Ok(true)
 }
 
-/// What a step's batches share.
-struct Work {
-    host: Arc<Host>,
-    route: Arc<AccountRoute>,
-    configuration: i64,
-    sequence: i64,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Work {
-    async fn call<T, F>(&self, call: impl Fn(hubspot::Caller) -> F) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, hubspot::Error>>,
-    {
-        let caller = self
-            .host
-            .grants
-            .caller(self.route.id, Priority::Live)
-            .await?;
-        let token = caller.token.clone();
-        match call(caller).await {
-            Err(hubspot::Error::Unauthorized) => {
-                self.host.grants.replace(self.route.id, &token).await?;
-                let caller = self
-                    .host
-                    .grants
-                    .caller(self.route.id, Priority::Live)
-                    .await?;
-                Ok(call(caller).await?)
-            }
-            answer => Ok(answer?),
-        }
+    fn refused() -> Error {
+        Error::HubSpot(hubspot::Error::Unsendable("a test"))
     }
 
-    async fn records(&self, due: Vec<DueRead>) -> Result<(), Error> {
-        let Some(object_type) = due.first().map(|read| read.key.object_type.clone()) else {
-            return Ok(());
-        };
-        let properties = self.route.read_properties(&object_type);
-        if properties.is_empty() {
-            // Nothing maps it any more.
-            return self.finish_all(due).await;
+    #[test]
+    fn a_refused_batch_halves_down_to_the_one_read_which_is_put_off() {
+        let mut batch_max = usize::MAX;
+        let mut halvings = 0;
+        while let Next::Smaller(smaller) = next(&refused(), batch_max) {
+            assert!(smaller < batch_max && smaller > 0);
+            batch_max = smaller;
+            halvings += 1;
         }
-        let ids: Vec<&str> = due.iter().map(|read| read.key.record.as_str()).collect();
-        let client = &self.host.hubspot;
-        let answer = self
-            .call(async |caller| {
-                client
-                    .read_records(&caller, &object_type, &ids, &properties, None)
-                    .await
-            })
-            .await?;
-        let plugin = self.host.plugins.active();
-        let origin = Origin {
-            word: "webhook",
-            plugin: Some(plugin.digest().to_owned()),
-        };
-        let (route, body, asked) = (self.route.clone(), answer.body, object_type.clone());
-        let received_at = self.host.clock.now();
-        let page = tokio::task::spawn_blocking(move || {
-            prepare_records(&route, &plugin, &asked, &body, received_at)
-        })
-        .await
-        .map_err(|_| Error::Ended)??;
-        let missing = match answer.missing {
-            Missing::Named(named) => named.into_iter().collect(),
-            Missing::WholeBatch => (0..due.len()).collect(),
-        };
-        let moment = ReadMoment {
-            sequence: self.sequence,
-            answered_at: answer.answered_at,
-        };
-        self.apply_records(due, page, missing, moment, origin).await
+        assert!(halvings < 10);
+        assert_eq!(next(&refused(), batch_max), Next::PutOff);
     }
 
-    async fn apply_records(
-        &self,
-        due: Vec<DueRead>,
-        page: RecordsPage,
-        missing: HashSet<usize>,
-        moment: ReadMoment,
-        origin: Origin,
-    ) -> Result<(), Error> {
-        let (keys, configuration, route) = (
-            self.host.keys.clone(),
-            self.configuration,
-            self.route.clone(),
+    #[test]
+    fn our_own_misconfiguration_waits_and_a_revoked_grant_stops() {
+        let code = "invalid_client".to_owned();
+        let ours = Error::Grant(GrantError::Misconfigured { code }.into());
+        assert_eq!(next(&ours, usize::MAX), Next::Wait);
+        assert_eq!(
+            next(&Error::Grant(GrantError::Revoked.into()), usize::MAX),
+            Next::Stop
         );
-        let now = self.host.clock.now();
-        let apply = move |tx: &store::Tx<'_>| {
-            if tx.configuration()? != configuration {
-                return Err(store::Error::ConfigurationChanged);
-            }
-            let last = |read: &DueRead| read.attempts as usize >= AGAIN_AFTER.len();
-            let asked: HashMap<&RecordId, &DueRead> =
-                due.iter().map(|read| (&read.key.record, read)).collect();
-            for (connection, records) in &page.connections {
-                let mut feeder = Feeder::new(tx, connection, now);
-                for record in records {
-                    let settled = asked
-                        .get(&record.record)
-                        .filter(|read| last(read))
-                        .map(|read| read.expected_at);
-                    let object_type = &page.object_type;
-                    apply_record(
-                        &mut feeder,
-                        &keys,
-                        object_type,
-                        record,
-                        moment,
-                        settled,
-                        &origin,
-                    )?;
-                }
-                feeder.finish()?.save(tx, connection.id, now)?;
-            }
-            for (index, read) in due.iter().enumerate() {
-                let known = match page.answered.get(&read.key.record) {
-                    Some(modified_at) => modified_at.is_none_or(|at| at >= read.expected_at),
-                    None => false,
-                };
-                if !known && !last(read) {
-                    let wait = AGAIN_AFTER[read.attempts as usize];
-                    tx.put_off_read(read, now.plus(wait))?;
-                    continue;
-                }
-                if !known && missing.contains(&index) {
-                    for connection in &route.connections {
-                        let mut feeder = Feeder::new(tx, connection, now);
-                        let object_type = &page.object_type;
-                        apply_absence(&mut feeder, object_type, &read.key.record, moment)?;
-                        feeder.finish()?.save(tx, connection.id, now)?;
-                    }
-                }
-                tx.finish_read(read)?;
-            }
-            Ok(())
-        };
-        Ok(self.host.store.transact(apply).await?)
     }
 
-    async fn associations(&self, due: Vec<DueRead>, to: ObjectType) -> Result<(), Error> {
-        let Some(from) = due.first().map(|read| read.key.object_type.clone()) else {
-            return Ok(());
-        };
-        let plugin = self.host.plugins.active();
-        let client = &self.host.hubspot;
-        let mut found: HashMap<RecordId, Vec<Association>> = HashMap::new();
-        let mut unclear: HashSet<RecordId> = HashSet::new();
-        let mut next: Vec<(RecordId, Option<String>)> = due
-            .iter()
-            .map(|read| (read.key.record.clone(), None))
-            .collect();
-        while !next.is_empty() {
-            let inputs: Vec<_> = next
-                .iter()
-                .map(|(record, after)| AssociationInput {
-                    record,
-                    after: after.as_deref(),
-                })
-                .collect();
-            let answer = self
-                .call(async |caller| client.read_associations(&caller, &from, &to, &inputs).await)
-                .await?;
-            for (record, _) in &next {
-                found.entry(record.clone()).or_default();
-            }
-            let refused = answer.refused.iter().flat_map(|refusal| &refusal.inputs);
-            unclear.extend(
-                refused
-                    .filter_map(|index| next.get(*index))
-                    .map(|(id, _)| id.clone()),
-            );
-            if answer.missing_all() {
-                // To be believed when it repeats.
-                let first_time = due.iter().filter(|read| read.attempts == 0);
-                unclear.extend(first_time.map(|read| read.key.record.clone()));
-            }
-            let (body, plugin, received_at) =
-                (answer.body.clone(), plugin.clone(), self.host.clock.now());
-            let (from, to) = (from.clone(), to.clone());
-            let page = tokio::task::spawn_blocking(move || {
-                prepare_associations(&plugin, &from, &to, &body, received_at)
-            })
-            .await
-            .map_err(|_| Error::Ended)??;
-            for (record, associations) in page {
-                found.entry(record).or_default().extend(associations);
-            }
-            next = answer
-                .more
-                .into_iter()
-                .map(|(id, after)| (id, Some(after)))
-                .collect();
-        }
-        self.apply_associations(due, from, to, found, unclear).await
-    }
-
-    async fn apply_associations(
-        &self,
-        due: Vec<DueRead>,
-        from: ObjectType,
-        to: ObjectType,
-        found: HashMap<RecordId, Vec<Association>>,
-        unclear: HashSet<RecordId>,
-    ) -> Result<(), Error> {
-        let (configuration, route, sequence) =
-            (self.configuration, self.route.clone(), self.sequence);
-        let now = self.host.clock.now();
-        let apply = move |tx: &store::Tx<'_>| {
-            if tx.configuration()? != configuration {
-                return Err(store::Error::ConfigurationChanged);
-            }
-            for connection in &route.connections {
-                let mut feeder = Feeder::new(tx, connection, now);
-                for read in &due {
-                    let record = &read.key.record;
-                    if let Some(found) = found.get(record).filter(|_| !unclear.contains(record)) {
-                        apply_associations(&mut feeder, &from, record, &to, found, sequence)?;
-                    }
-                }
-                feeder.finish()?.save(tx, connection.id, now)?;
-            }
-            for read in &due {
-                let wait = AGAIN_AFTER.get(read.attempts as usize);
-                match wait.filter(|_| unclear.contains(&read.key.record)) {
-                    Some(wait) => tx.put_off_read(read, now.plus(*wait))?,
-                    None => tx.finish_read(read)?,
-                }
-            }
-            Ok(())
-        };
-        Ok(self.host.store.transact(apply).await?)
-    }
-
-    async fn finish_all(&self, due: Vec<DueRead>) -> Result<(), Error> {
-        let finish = move |tx: &store::Tx<'_>| due.iter().try_for_each(|read| tx.finish_read(read));
-        Ok(self.host.store.transact(finish).await?)
-    }
-}
-
-impl hubspot::objects::Associations {
-    fn missing_all(&self) -> bool {
-        self.without == Missing::WholeBatch
+    #[test]
+    fn a_changed_configuration_is_worked_under_at_once() {
+        let changed = Error::Store(store::Error::ConfigurationChanged);
+        assert_eq!(next(&changed, usize::MAX), Next::Again);
     }
 }

@@ -1,0 +1,277 @@
+//! Whom records reach and feed: associations, candidates, and the record that
+//! was selected for each user.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Error, Tx, encode, optional_timestamp, records::RecordKey};
+use crate::model::{
+    ConnectionId, FieldId, MappingId, ObjectMapping, ObjectType, RecordId, Timestamp, UserId,
+};
+
+/// A record that could feed a user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// Its number.
+    pub key: RecordKey,
+    /// The source's id.
+    pub record: RecordId,
+    /// The rank of the match key that linked it, or that linked the record it
+    /// was reached through.
+    pub rank: i64,
+    /// Whether the source marks it as primary.
+    pub primary: bool,
+    /// When it was created.
+    pub created_at: Option<Timestamp>,
+    /// When it was last modified.
+    pub modified_at: Option<Timestamp>,
+    /// Its ranking property, where the selection has one.
+    pub ranking: Option<f64>,
+}
+
+/// An association as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeptAssociation {
+    /// The other record.
+    pub to_record: RecordKey,
+    /// Whether the source marks it as primary.
+    pub primary: bool,
+    /// The labels that people gave it.
+    pub labels: Vec<String>,
+}
+
+impl Tx<'_> {
+    /// Replaces the associations of a record to one type, as a read that began
+    /// at `sequence` gave them. Returns the records that were or are associated
+    /// and whose association changed; none where a later read was here before.
+    pub fn replace_associations(
+        &self,
+        from: RecordKey,
+        to_type: &ObjectType,
+        sequence: i64,
+        associations: &[KeptAssociation],
+    ) -> Result<Option<Vec<RecordKey>>, Error> {
+        let to_type = self.object_type_id(to_type)?;
+        let newest = self
+            .connection
+            .prepare_cached(
+                "INSERT INTO association_registers (from_record, to_type, sequence)
+                 VALUES (?1, ?2, ?3)
+                 ON CONFLICT (from_record, to_type) DO UPDATE SET sequence = excluded.sequence
+                 WHERE sequence <= excluded.sequence",
+            )?
+            .execute(params![from.0, to_type, sequence])?;
+        if newest == 0 {
+            return Ok(None);
+        }
+        let held = self.kept_associations(from, to_type)?;
+        let mut changed = Vec::new();
+        for association in held.iter().filter(|kept| !associations.contains(kept)) {
+            changed.push(association.to_record);
+            self.connection
+                .prepare_cached(
+                    "DELETE FROM associations
+                     WHERE from_record = ?1 AND to_type = ?2 AND to_record = ?3",
+                )?
+                .execute(params![from.0, to_type, association.to_record.0])?;
+        }
+        for association in associations.iter().filter(|wanted| !held.contains(wanted)) {
+            changed.push(association.to_record);
+            self.connection
+                .prepare_cached(
+                    "INSERT INTO associations (from_record, to_type, to_record, is_primary, labels)
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
+                .execute(params![
+                    from.0,
+                    to_type,
+                    association.to_record.0,
+                    association.primary,
+                    encode::json(&association.labels)?
+                ])?;
+        }
+        changed.sort();
+        changed.dedup();
+        Ok(Some(changed))
+    }
+
+    fn kept_associations(
+        &self,
+        from: RecordKey,
+        to_type: i64,
+    ) -> Result<Vec<KeptAssociation>, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT to_record, is_primary, labels FROM associations
+             WHERE from_record = ?1 AND to_type = ?2 ORDER BY to_record",
+        )?;
+        let mut rows = statement.query(params![from.0, to_type])?;
+        let mut associations = Vec::new();
+        while let Some(row) = rows.next()? {
+            associations.push(KeptAssociation {
+                to_record: RecordKey(row.get(0)?),
+                primary: row.get(1)?,
+                labels: encode::read_json(&row.get::<_, String>(2)?)?,
+            });
+        }
+        Ok(associations)
+    }
+
+    /// The records of one type that a record is associated to.
+    pub fn associated_records(
+        &self,
+        from: RecordKey,
+        to_type: &ObjectType,
+    ) -> Result<Vec<(RecordKey, RecordId)>, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT r.id, r.record FROM associations a JOIN records r ON r.id = a.to_record
+             WHERE a.from_record = ?1 AND a.to_type = ?2 ORDER BY r.id",
+        )?;
+        let mut rows = statement.query(params![from.0, self.object_type_id(to_type)?])?;
+        let mut records = Vec::new();
+        while let Some(row) = rows.next()? {
+            records.push((
+                RecordKey(row.get(0)?),
+                encode::read_record_id(row.get_ref(1)?)?,
+            ));
+        }
+        Ok(records)
+    }
+
+    /// Ends all associations to a mapping's object type, and whom they feed.
+    pub fn drop_associations(
+        &self,
+        connection: ConnectionId,
+        mapping: &ObjectMapping,
+    ) -> Result<(), Error> {
+        let to_type = self.object_type_id(&mapping.object_type)?;
+        super::delete(self, "DELETE FROM feeds WHERE mapping = ?1", mapping.id.0)?;
+        for sql in [
+            "DELETE FROM associations WHERE to_type = ?2 AND to_record IN (
+                SELECT id FROM records WHERE connection = ?1 AND object_type = ?2)",
+            "DELETE FROM association_registers WHERE to_type = ?2 AND from_record IN (
+                SELECT id FROM records WHERE connection = ?1)",
+            "DELETE FROM registers WHERE record IN (
+                SELECT id FROM records WHERE connection = ?1 AND object_type = ?2 AND reached)",
+            "UPDATE records SET reached = 0, filled = 0
+             WHERE connection = ?1 AND object_type = ?2 AND reached",
+        ] {
+            self.connection
+                .prepare_cached(sql)?
+                .execute(params![connection.0, to_type])?;
+        }
+        Ok(())
+    }
+
+    /// The users that a record can feed: its own links, and those of the
+    /// records associated to it.
+    pub fn users_reached(&self, record: RecordKey) -> Result<Vec<UserId>, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT user FROM links WHERE record = ?1
+             UNION
+             SELECT l.user FROM associations a JOIN links l ON l.record = a.from_record
+             WHERE a.to_record = ?1
+             ORDER BY 1",
+        )?;
+        let rows = statement.query_map([record.0], |row| row.get(0).map(UserId))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The existing, filled records that could feed a user by a mapping.
+    pub fn candidates(
+        &self,
+        connection: ConnectionId,
+        mapping: &ObjectMapping,
+        ranking: Option<FieldId>,
+        user: UserId,
+    ) -> Result<Vec<Candidate>, Error> {
+        let object_type = self.object_type_id(&mapping.object_type)?;
+        let sql = match &mapping.through {
+            None => {
+                "SELECT r.id, r.record, l.rank, 0, r.created_at, r.modified_at, g.value
+                 FROM links l
+                 JOIN records r ON r.id = l.record
+                 LEFT JOIN registers g ON g.record = r.id AND g.field = ?4
+                 WHERE l.user = ?1 AND r.connection = ?2 AND r.object_type = ?3
+                   AND r.existence < 2 AND r.filled AND ?5 IS NULL"
+            }
+            Some(_) => {
+                "SELECT r.id, r.record, min(l.rank), max(a.is_primary), r.created_at,
+                        r.modified_at, g.value
+                 FROM links l
+                 JOIN records c ON c.id = l.record
+                 JOIN associations a ON a.from_record = c.id AND a.to_type = ?3
+                 JOIN records r ON r.id = a.to_record
+                 LEFT JOIN registers g ON g.record = r.id AND g.field = ?4
+                 WHERE l.user = ?1 AND c.connection = ?2 AND c.object_type = ?5
+                   AND c.existence < 2 AND r.existence < 2 AND r.filled
+                 GROUP BY r.id"
+            }
+        };
+        let through = mapping
+            .through
+            .as_ref()
+            .map(|through| self.object_type_id(through))
+            .transpose()?;
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![
+            user.0,
+            connection.0,
+            object_type,
+            ranking.map(|field| field.0),
+            through
+        ])?;
+        let mut candidates = Vec::new();
+        while let Some(row) = rows.next()? {
+            candidates.push(Candidate {
+                key: RecordKey(row.get(0)?),
+                record: encode::read_record_id(row.get_ref(1)?)?,
+                rank: row.get(2)?,
+                primary: row.get(3)?,
+                created_at: optional_timestamp(row, 4)?,
+                modified_at: optional_timestamp(row, 5)?,
+                ranking: row.get_ref(6)?.as_f64().ok(),
+            });
+        }
+        Ok(candidates)
+    }
+
+    /// The record that feeds a user by a mapping.
+    pub fn feed(&self, mapping: MappingId, user: UserId) -> Result<Option<RecordKey>, Error> {
+        Ok(self
+            .connection
+            .prepare_cached("SELECT record FROM feeds WHERE mapping = ?1 AND user = ?2")?
+            .query_row(params![mapping.0, user.0], |row| row.get(0).map(RecordKey))
+            .optional()?)
+    }
+
+    /// Changes the record that feeds a user by a mapping.
+    pub fn set_feed(
+        &self,
+        mapping: MappingId,
+        user: UserId,
+        record: Option<RecordKey>,
+    ) -> Result<(), Error> {
+        match record {
+            Some(record) => self
+                .connection
+                .prepare_cached(
+                    "INSERT INTO feeds (mapping, user, record) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (mapping, user) DO UPDATE SET record = excluded.record",
+                )?
+                .execute(params![mapping.0, user.0, record.0])?,
+            None => self
+                .connection
+                .prepare_cached("DELETE FROM feeds WHERE mapping = ?1 AND user = ?2")?
+                .execute(params![mapping.0, user.0])?,
+        };
+        Ok(())
+    }
+
+    /// The users that a record feeds, in order.
+    pub fn fed_users(&self, record: RecordKey) -> Result<Vec<UserId>, Error> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT user FROM feeds WHERE record = ?1 ORDER BY user")?;
+        let rows = statement.query_map([record.0], |row| row.get(0).map(UserId))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
