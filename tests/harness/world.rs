@@ -354,6 +354,31 @@ impl World {
         }
     }
 
+    /// Waits until the log is applied, whatever is left to read.
+    pub async fn applied(&self) {
+        self.sim.settle().await;
+        let tail = *self.host().log.tail().borrow();
+        let mut applied = self.host().pipeline.applied();
+        let waited = applied.wait_for(|place| *place >= tail);
+        tokio::time::timeout(PATIENCE, waited)
+            .await
+            .expect("applied in time")
+            .unwrap();
+    }
+
+    /// Waits until something is true, looking whenever something was done.
+    pub async fn until(&self, is_true: impl AsyncFn() -> bool) {
+        let waited = async {
+            let mut changed = self.host().pipeline.changed();
+            while !is_true().await {
+                let _ = tokio::time::timeout(LOOK_AGAIN, changed.changed()).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waited)
+            .await
+            .expect("true in time");
+    }
+
     async fn is_settled(&self) -> bool {
         let host = self.host();
         let tail = *host.log.tail().borrow();

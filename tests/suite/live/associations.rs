@@ -1,0 +1,162 @@
+//! Companies and deals feed the users of their contacts.
+
+use harness::world::World;
+use hubspot_sim::{Link, Route};
+use serde_json::{Value, json};
+
+use super::{PORTAL, connected, contact, mappings, reads, user};
+
+/// A user with a linked contact, and both ids.
+async fn ana(world: &World) -> (String, u64) {
+    let user = user(world, "ana@example.com").await;
+    let contact = contact(world, &[("email", "ana@example.com")]).await;
+    (user, contact)
+}
+
+fn company(world: &World, name: &str) -> u64 {
+    let account = world.account(PORTAL);
+    account.create("companies", &[("name", name)]).unwrap()
+}
+
+fn deal(world: &World, name: &str) -> u64 {
+    let account = world.account(PORTAL);
+    account.create("deals", &[("dealname", name)]).unwrap()
+}
+
+fn associate(world: &World, contact: u64, to: (&str, u64), link: Link) {
+    let account = world.account(PORTAL);
+    account.associate(("contacts", contact), to, link).unwrap();
+}
+
+async fn value(world: &World, user: &str, variable: &str) -> Value {
+    world.values(user).await[variable].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_primary_company_feeds_and_another_one_once_it_is_primary() {
+    let (world, _) = connected().await;
+    let (ana, contact) = ana(&world).await;
+    let (acme, bolt) = (company(&world, "Acme"), company(&world, "Bolt"));
+    associate(&world, contact, ("companies", acme), Link::Plain);
+    associate(&world, contact, ("companies", bolt), Link::Plain);
+    world.settle().await;
+    assert_eq!(value(&world, &ana, "company").await, "Acme");
+    associate(&world, contact, ("companies", bolt), Link::Primary);
+    world.settle().await;
+    assert_eq!(value(&world, &ana, "company").await, "Bolt");
+    let account = world.account(PORTAL);
+    account
+        .dissociate(("contacts", contact), ("companies", bolt))
+        .unwrap();
+    world.settle().await;
+    assert_eq!(value(&world, &ana, "company").await, "Acme");
+    account
+        .dissociate(("contacts", contact), ("companies", acme))
+        .unwrap();
+    world.settle().await;
+    assert_eq!(value(&world, &ana, "company").await, Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deal_that_was_modified_latest_feeds() {
+    let (world, _) = connected().await;
+    let (ana, contact) = ana(&world).await;
+    let (one, two) = (deal(&world, "One"), deal(&world, "Two"));
+    associate(&world, contact, ("deals", one), Link::Plain);
+    associate(&world, contact, ("deals", two), Link::Plain);
+    world.settle().await;
+    let account = world.account(PORTAL);
+    for (id, name) in [(one, "One again"), (two, "Two again"), (one, "One at last")] {
+        world.sim.turn(std::time::Duration::from_secs(1));
+        account.patch("deals", id, &[("dealname", name)]).unwrap();
+        world.settle().await;
+        assert_eq!(value(&world, &ana, "deal").await, name);
+    }
+    account.delete("deals", one).unwrap();
+    world.settle().await;
+    assert_eq!(value(&world, &ana, "deal").await, "Two again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_companys_change_reaches_the_users_of_all_its_contacts_without_a_call() {
+    let (world, _) = connected().await;
+    let acme = company(&world, "Acme");
+    let mut users = Vec::new();
+    for number in 0..25 {
+        let email = format!("user{number}@example.com");
+        users.push(user(&world, &email).await);
+        let account = world.account(PORTAL);
+        let id = account.create("contacts", &[("email", &email)]).unwrap();
+        associate(&world, id, ("companies", acme), Link::Plain);
+    }
+    world.settle().await;
+    world.sim.clear_calls();
+    let account = world.account(PORTAL);
+    account
+        .patch("companies", acme, &[("name", "Acme Ltd")])
+        .unwrap();
+    world.settle().await;
+    for user in &users {
+        assert_eq!(world.values(user).await, json!({"company": "Acme Ltd"}));
+    }
+    assert_eq!(reads(&world), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mapping_of_companies_added_later_resolves_the_contacts_that_are_linked() {
+    let world = World::start().await;
+    let connection = world.connect(PORTAL).await;
+    let contacts = json!({"contacts": mappings()["contacts"]});
+    world.map(&connection, contacts).await;
+    let (ana, contact) = ana(&world).await;
+    let acme = company(&world, "Acme");
+    let stranger = company(&world, "Stranger");
+    associate(&world, contact, ("companies", acme), Link::Plain);
+    world.settle().await;
+    world.sim.clear_calls();
+    let both = json!({
+        "contacts": mappings()["contacts"], "companies": mappings()["companies"],
+    });
+    world.map(&connection, both).await;
+    world.settle().await;
+    // To begin to feed a user is a change, not a backfill.
+    assert_eq!(value(&world, &ana, "company").await, "Acme");
+    let calls = reads(&world);
+    let routes: Vec<_> = calls.iter().map(|call| call.route).collect();
+    assert_eq!(routes, [Route::Associations, Route::BatchRead]);
+    world.sim.clear_calls();
+    let account = world.account(PORTAL);
+    account
+        .patch("companies", stranger, &[("name", "Still a stranger")])
+        .unwrap();
+    world.settle().await;
+    assert_eq!(reads(&world), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contact_that_loses_its_user_takes_its_company_along() {
+    let (world, _) = connected().await;
+    let (ana, contact) = ana(&world).await;
+    let acme = company(&world, "Acme");
+    associate(&world, contact, ("companies", acme), Link::Plain);
+    world.settle().await;
+    assert_eq!(value(&world, &ana, "company").await, "Acme");
+    let account = world.account(PORTAL);
+    account
+        .patch("contacts", contact, &[("email", "nobody@example.com")])
+        .unwrap();
+    world.settle().await;
+    assert_eq!(world.values(&ana).await, json!({}));
+    // And its changes cost nothing from here on.
+    world.sim.clear_calls();
+    account
+        .patch("companies", acme, &[("name", "Acme Ltd")])
+        .unwrap();
+    world.settle().await;
+    assert_eq!(reads(&world), []);
+    account
+        .patch("contacts", contact, &[("email", "ana@example.com")])
+        .unwrap();
+    world.settle().await;
+    assert_eq!(world.values(&ana).await, json!({"company": "Acme Ltd"}));
+}

@@ -1,0 +1,70 @@
+//! Live sync, from a change in HubSpot to a user's value, rule by rule.
+
+mod associations;
+mod calls;
+mod matching;
+mod order;
+mod ownership;
+mod refusals;
+mod values;
+
+use harness::world::World;
+use hubspot_sim::{Call, Route};
+use serde_json::{Value, json};
+
+const PORTAL: u64 = 1_001;
+
+/// Mappings of all three types: contacts by e-mail, companies and deals through
+/// them.
+fn mappings() -> Value {
+    json!({
+        "contacts": {"fields": [
+            {"property": "jobtitle", "variable": "job_title"},
+            {"property": "city", "variable": "city"},
+        ]},
+        "companies": {"fields": [{"property": "name", "variable": "company"}]},
+        "deals": {"fields": [{"property": "dealname", "variable": "deal"}]},
+    })
+}
+
+/// A world whose connection maps all three types; its connection's id.
+async fn connected() -> (World, String) {
+    let world = World::start().await;
+    let connection = world.connect(PORTAL).await;
+    world.map(&connection, mappings()).await;
+    (world, connection)
+}
+
+/// A user by e-mail address; its id.
+async fn user(world: &World, email: &str) -> String {
+    world.put_users(json!([{ "email": email }])).await.remove(0)
+}
+
+/// A contact, known to the host when this returns; its id.
+async fn contact(world: &World, values: &[(&str, &str)]) -> u64 {
+    let id = world.account(PORTAL).create("contacts", values).unwrap();
+    world.settle().await;
+    id
+}
+
+/// The calls for records and associations since the last
+/// [`hubspot_sim::Simulator::clear_calls`].
+fn reads(world: &World) -> Vec<Call> {
+    let read = |call: &Call| {
+        matches!(
+            call.route,
+            Route::Get | Route::BatchRead | Route::List | Route::Search | Route::Associations
+        )
+    };
+    world.sim.calls().into_iter().filter(read).collect()
+}
+
+/// The reasons that the connection's activity gives, newest first.
+async fn reasons(world: &World, connection: &str) -> Vec<String> {
+    let path = format!("/connections/{connection}/activity");
+    let lines = world.get(&path).await.good();
+    let lines = lines.as_array().unwrap().iter();
+    lines
+        .filter_map(|line| line["reason"].as_str().map(str::to_owned))
+        .collect()
+}

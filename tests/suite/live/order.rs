@@ -1,0 +1,154 @@
+//! HubSpot promises neither order nor once.
+
+use harness::{bare::deliver, world::World};
+use jimo_connect::intake;
+use serde_json::{Value, json};
+
+use super::{PORTAL, connected, contact, reads, user};
+
+/// Delivers changes of a contact's job title as HubSpot does, each with its
+/// moment, and waits until they show.
+async fn titles(world: &World, contact: u64, changes: &[(i64, &str)]) {
+    let app = world.sim.app();
+    let event = |(occurred_at, title): &(i64, &str)| {
+        json!({
+            "portalId": PORTAL, "appId": app.id, "objectId": contact,
+            "subscriptionType": "contact.propertyChange", "occurredAt": occurred_at,
+            "propertyName": "jobtitle", "propertyValue": title,
+        })
+    };
+    let body = Value::from_iter(changes.iter().map(event)).to_string();
+    let url = world.host().url(intake::PATH);
+    let status = deliver(url.as_str(), &app.client_secret, body.into()).await;
+    assert_eq!(status.unwrap(), 204);
+    world.settle().await;
+}
+
+/// A user with a linked contact that is a cook, and a moment after that.
+async fn cook() -> (World, String, u64, i64) {
+    let (world, _) = connected().await;
+    let ana = user(&world, "ana@example.com").await;
+    let id = contact(
+        &world,
+        &[("email", "ana@example.com"), ("jobtitle", "Cook")],
+    )
+    .await;
+    let now = world.clock.now().0;
+    (world, ana, id, now)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_change_never_overwrites_a_newer_value() {
+    let (world, ana, id, now) = cook().await;
+    titles(&world, id, &[(now + 20, "Owner")]).await;
+    titles(&world, id, &[(now + 10, "Chef")]).await;
+    titles(&world, id, &[(now - 3_600_000, "Apprentice")]).await;
+    assert_eq!(world.values(&ana).await, json!({"job_title": "Owner"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_change_does_nothing() {
+    let (world, ana, id, now) = cook().await;
+    titles(&world, id, &[(now + 10, "Chef"), (now + 10, "Chef")]).await;
+    let written = world.user(&ana).await["variables"]["job_title"]["written_at"].clone();
+    world.sim.clear_calls();
+    titles(&world, id, &[(now + 10, "Chef")]).await;
+    let held = world.user(&ana).await;
+    assert_eq!(held["variables"]["job_title"]["value"], "Chef");
+    assert_eq!(held["variables"]["job_title"]["written_at"], written);
+    assert_eq!(reads(&world), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_changes_of_one_moment_that_disagree_are_settled_by_a_read() {
+    let (world, ana, id, _) = cook().await;
+    let account = world.account(PORTAL);
+    world.sim.unsubscribe_all();
+    account
+        .patch("contacts", id, &[("jobtitle", "Chef")])
+        .unwrap();
+    let modified_at = account.record("contacts", id).unwrap().modified_at_ms;
+    titles(
+        &world,
+        id,
+        &[(modified_at, "Zookeeper"), (modified_at, "Astronaut")],
+    )
+    .await;
+    assert_eq!(world.values(&ana).await, json!({"job_title": "Chef"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn disorder_and_repeats_end_in_what_hubspot_says() {
+    let (world, ana, id, _) = cook().await;
+    world.sim.set_webhooks(|webhooks| {
+        webhooks.repeats = 0.5;
+        webhooks.disorder = 0.7;
+        webhooks.hold = true;
+        webhooks.batch_max = 7;
+    });
+    let account = world.account(PORTAL);
+    for round in 0..40 {
+        let title = format!("Title {round}");
+        account
+            .patch("contacts", id, &[("jobtitle", &title)])
+            .unwrap();
+        let city = if round % 3 == 0 { "" } else { title.as_str() };
+        account.patch("contacts", id, &[("city", city)]).unwrap();
+    }
+    world.settle().await;
+    assert_eq!(world.values(&ana).await, json!({"job_title": "Title 39"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_that_were_not_answered_come_again() {
+    let (mut world, ana, id, _) = cook().await;
+    let account = world.account(PORTAL);
+    let nowhere = "http://127.0.0.1:9/webhooks/hubspot";
+    world.sim.set_webhook_target(nowhere);
+    account
+        .patch("contacts", id, &[("jobtitle", "Chef")])
+        .unwrap();
+    world.sim.settle().await;
+    world.restart().await;
+    world.sim.drain().await;
+    world.settle().await;
+    assert_eq!(world.values(&ana).await, json!({"job_title": "Chef"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_missing_just_after_its_creation_is_asked_for_again() {
+    let (world, _) = connected().await;
+    let ana = user(&world, "ana@example.com").await;
+    world.sim.set_api(|api| api.creation_lag_ms = 600);
+    contact(
+        &world,
+        &[("email", "ana@example.com"), ("jobtitle", "Cook")],
+    )
+    .await;
+    assert_eq!(world.values(&ana).await, json!({"job_title": "Cook"}));
+    assert!(reads(&world).len() > 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_that_wait_survive_a_restart() {
+    let (mut world, _) = connected().await;
+    let ana = user(&world, "ana@example.com").await;
+    // Until the grant is there again, nothing can be read.
+    let account = world.account(PORTAL);
+    world.sim.inject(hubspot_sim::FaultRule::by_chance(
+        hubspot_sim::Trouble::Status(503),
+        1.0,
+    ));
+    account
+        .create(
+            "contacts",
+            &[("email", "ana@example.com"), ("jobtitle", "Cook")],
+        )
+        .unwrap();
+    world.applied().await;
+    assert_eq!(world.values(&ana).await, json!({}));
+    world.restart().await;
+    world.sim.clear_faults();
+    world.settle().await;
+    assert_eq!(world.values(&ana).await, json!({"job_title": "Cook"}));
+}
