@@ -1,3 +1,4 @@
 //! What every engine of log and store must do; each case once an engine.
 
 mod log;
+mod store;

@@ -1,0 +1,484 @@
+//! What every user store must do.
+
+use jimo_connect::{
+    log::Position,
+    model::{
+        AccountId, ConnectionId, FieldId, FieldMapping, KeyKind, MappingId, ObjectMapping,
+        ProjectId, PropertyDefinition, Readable, RecordId, Register, Shown, Status, Timestamp,
+        UserId, UserIdentifier, Value, VariableId, VariableType, Version,
+    },
+    store::{
+        Error, Store, Tx,
+        reach::KeptAssociation,
+        reads::{ReadKey, Wanted},
+        records::RecordKey,
+        registers::FedValue,
+    },
+};
+use tempfile::TempDir;
+
+const NOW: Timestamp = Timestamp(1_000);
+
+/// A store with a project and an active connection.
+struct Kept {
+    store: Store,
+    directory: TempDir,
+    project: ProjectId,
+    connection: ConnectionId,
+    account: AccountId,
+}
+
+impl Kept {
+    async fn new() -> Self {
+        let directory = TempDir::new().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let (project, connection, account) = store
+            .transact(|tx| {
+                let project = tx.create_project("A project", "UTC", NOW)?.id;
+                let connection = tx.create_connection(project, "hubspot", NOW)?;
+                let account = tx.save_account("hubspot", &"1".into(), None, None, None)?;
+                tx.set_connection_account(connection, account)?;
+                tx.set_connection_status(connection, Status::Active, None)?;
+                Ok((project, connection, account))
+            })
+            .await
+            .unwrap();
+        Self {
+            store,
+            directory,
+            project,
+            connection,
+            account,
+        }
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> T {
+        self.store.transact(work).await.unwrap()
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> T {
+        self.store.read(work).await.unwrap()
+    }
+
+    async fn record(&self, object_type: &'static str, id: &'static str) -> RecordKey {
+        let connection = self.connection;
+        self.write(move |tx| tx.ensure_record(connection, &object_type.into(), &id.into()))
+            .await
+            .key
+    }
+
+    async fn user(&self) -> UserId {
+        let project = self.project;
+        self.write(move |tx| tx.create_user(project, None, None, None, NOW))
+            .await
+    }
+
+    async fn variable(&self, name: &'static str) -> VariableId {
+        let project = self.project;
+        self.write(move |tx| tx.create_variable(project, name, None, VariableType::Text, NOW))
+            .await
+    }
+
+    /// A field of contacts that feeds a variable.
+    async fn field(&self, variable: VariableId) -> FieldId {
+        let connection = self.connection;
+        let contacts = ObjectMapping {
+            id: MappingId(0),
+            object_type: "contacts".into(),
+            matching: None,
+            through: None,
+            selection: None,
+            fields: Vec::new(),
+            matching_properties: Vec::new(),
+            selection_properties: Vec::new(),
+            bookkeeping_properties: Vec::new(),
+        };
+        let field = FieldMapping {
+            id: FieldId(0),
+            property: PropertyDefinition {
+                name: "jobtitle".into(),
+                property_type: "string".into(),
+                field_type: "text".into(),
+            },
+            variable: Some(variable),
+            target: VariableType::Text,
+            show: Shown::InternalValue,
+            saved_at: NOW,
+        };
+        self.write(move |tx| {
+            let mapping = tx.save_mapping(connection, &contacts)?;
+            tx.add_field(mapping, &field)
+        })
+        .await
+    }
+
+    /// A contact to be read, by id.
+    fn contact(&self, id: &str) -> ReadKey {
+        ReadKey {
+            account: self.account,
+            object_type: "contacts".into(),
+            wanted: Wanted::Record,
+            record: id.into(),
+        }
+    }
+
+    async fn request(&self, key: ReadKey, expected_at: i64, not_before: i64) {
+        self.write(move |tx| tx.request_read(&key, Timestamp(expected_at), Timestamp(not_before)))
+            .await;
+    }
+
+    /// The ids of contacts that are due, with how often each was tried.
+    async fn due(&self, now: i64, limit: usize) -> Vec<(RecordId, u32)> {
+        let account = self.account;
+        let due = self
+            .read(move |tx| tx.due_reads(account, Timestamp(now), limit))
+            .await;
+        due.into_iter()
+            .map(|read| (read.key.record, read.attempts))
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_does_all_or_nothing() {
+    let kept = Kept::new().await;
+    let failed = kept
+        .store
+        .transact(|tx| {
+            tx.create_project("Another", "UTC", NOW)?;
+            tx.set_log_position(Position(7))?;
+            Err::<(), _>(Error::NotFound("anything"))
+        })
+        .await;
+    assert!(matches!(failed, Err(Error::NotFound(_))));
+    assert_eq!(kept.read(|tx| tx.projects()).await.len(), 1);
+    assert_eq!(kept.read(|tx| tx.log_position()).await, Position(0));
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_after_reopening_and_places_only_move_on() {
+    let kept = Kept::new().await;
+    kept.write(|tx| tx.set_log_position(Position(7))).await;
+    kept.write(|tx| tx.set_log_position(Position(5))).await;
+    let before = kept.write(|tx| tx.next_sequence()).await;
+    drop(kept.store);
+    let store = Store::open(kept.directory.path()).unwrap();
+    let place = store.read(|tx| tx.log_position()).await.unwrap();
+    assert_eq!(place, Position(7));
+    let after = store.transact(|tx| tx.next_sequence()).await.unwrap();
+    assert!(after > before);
+}
+
+#[tokio::test]
+async fn the_configuration_moves_with_connections() {
+    let kept = Kept::new().await;
+    let (connection, project) = (kept.connection, kept.project);
+    let mut before = kept.read(|tx| tx.configuration()).await;
+    let work: [fn(&Tx<'_>, ConnectionId) -> Result<(), Error>; 3] = [
+        |tx, connection| tx.set_connection_status(connection, Status::Paused, None),
+        |tx, connection| tx.mappings_saved(connection),
+        |tx, connection| tx.delete_connection(connection),
+    ];
+    for work in work {
+        kept.write(move |tx| work(tx, connection)).await;
+        let after = kept.read(|tx| tx.configuration()).await;
+        assert!(after > before);
+        before = after;
+    }
+    let gone = kept
+        .store
+        .read(move |tx| tx.connection(project, connection))
+        .await;
+    assert!(matches!(gone, Err(Error::NotFound(_))));
+}
+
+#[tokio::test]
+async fn a_read_asked_for_twice_is_one_and_knows_of_both() {
+    let kept = Kept::new().await;
+    kept.request(kept.contact("7"), 20, 5).await;
+    kept.request(kept.contact("7"), 10, 3).await;
+    let account = kept.account;
+    let due = kept
+        .read(move |tx| tx.due_reads(account, Timestamp(9), 10))
+        .await;
+    assert_eq!(due.len(), 1);
+    assert_eq!(due[0].expected_at, Timestamp(20));
+    let next = kept.read(move |tx| tx.next_read_at(account)).await;
+    assert_eq!(next, Some(Timestamp(3)));
+}
+
+#[tokio::test]
+async fn an_answer_ends_only_what_was_asked_before_it_began() {
+    let kept = Kept::new().await;
+    let account = kept.account;
+    kept.request(kept.contact("7"), 0, 0).await;
+    let began = kept
+        .read(move |tx| tx.due_reads(account, NOW, 10))
+        .await
+        .remove(0);
+    kept.request(kept.contact("7"), 0, 0).await;
+    let read = began.clone();
+    kept.write(move |tx| tx.finish_read(&read)).await;
+    kept.write(move |tx| tx.put_off_read(&began, Timestamp(9_999)))
+        .await;
+    assert_eq!(kept.due(NOW.0, 10).await, [("7".into(), 0)]);
+    let again = kept
+        .read(move |tx| tx.due_reads(account, NOW, 10))
+        .await
+        .remove(0);
+    kept.write(move |tx| tx.finish_read(&again)).await;
+    assert_eq!(kept.read(move |tx| tx.waiting_reads(account)).await, 0);
+}
+
+#[tokio::test]
+async fn due_reads_are_of_one_kind_longest_waiting_first_and_no_more_than_asked_for() {
+    let kept = Kept::new().await;
+    for (id, not_before) in [("10", 30), ("9", 20), ("8", 10), ("7", 5_000)] {
+        kept.request(kept.contact(id), 0, not_before).await;
+    }
+    let mut associations = kept.contact("9");
+    associations.wanted = Wanted::Associations("companies".into());
+    kept.request(associations, 0, 15).await;
+    let ids = [("8".into(), 0), ("9".into(), 0), ("10".into(), 0)];
+    assert_eq!(kept.due(NOW.0, 10).await, ids);
+    assert_eq!(kept.due(NOW.0, 2).await, ids[..2]);
+    let account = kept.account;
+    let first = kept
+        .read(move |tx| tx.due_reads(account, NOW, 1))
+        .await
+        .remove(0);
+    kept.write(move |tx| tx.put_off_read(&first, Timestamp(2_000)))
+        .await;
+    // What waits longest now is of the other kind.
+    assert_eq!(kept.due(NOW.0, 10).await, [("9".into(), 0)]);
+    assert!(kept.due(2_000, 10).await.contains(&("9".into(), 0)));
+    let other = AccountId(account.0 + 1);
+    assert_eq!(kept.read(move |tx| tx.next_read_at(other)).await, None);
+}
+
+#[tokio::test]
+async fn associations_are_replaced_whole_and_only_by_a_later_read() {
+    let kept = Kept::new().await;
+    let contact = kept.record("contacts", "1").await;
+    let (acme, bolt) = (
+        kept.record("companies", "2").await,
+        kept.record("companies", "3").await,
+    );
+    let replace = |sequence, companies: Vec<(RecordKey, bool)>| {
+        kept.write(move |tx| {
+            let associations: Vec<_> = companies
+                .into_iter()
+                .map(|(to_record, primary)| KeptAssociation {
+                    to_record,
+                    primary,
+                    labels: Vec::new(),
+                })
+                .collect();
+            tx.replace_associations(contact, &"companies".into(), sequence, &associations)
+        })
+    };
+    assert_eq!(
+        replace(5, vec![(acme, true), (bolt, false)]).await,
+        Some(vec![acme, bolt])
+    );
+    assert_eq!(
+        replace(6, vec![(acme, true), (bolt, false)]).await,
+        Some(Vec::new())
+    );
+    assert_eq!(replace(4, vec![]).await, None);
+    assert_eq!(replace(7, vec![(bolt, false)]).await, Some(vec![acme]));
+    let left = kept
+        .read(move |tx| tx.associated_records(contact, &"companies".into()))
+        .await;
+    assert_eq!(left, [(bolt, "3".into())]);
+}
+
+#[tokio::test]
+async fn users_are_found_by_each_form_of_what_they_are_called_in_their_project_alone() {
+    let kept = Kept::new().await;
+    let (project, user) = (kept.project, kept.user().await);
+    let set = |identifier, text: Option<&'static str>| {
+        kept.write(move |tx| tx.set_user_keys(project, user, identifier, text))
+    };
+    let found = |project, identifier, kind, key: &'static str| {
+        kept.read(move |tx| tx.users_by_key(project, identifier, kind, key))
+    };
+    let (email, external) = (UserIdentifier::Email, UserIdentifier::ExternalId);
+    assert!(set(email, Some(" Ana@Example.com")).await.1);
+    assert!(!set(email, Some("ana@example.com")).await.1);
+    set(external, Some("042")).await;
+    assert_eq!(
+        found(project, email, KeyKind::Email, "ana@example.com").await,
+        [user]
+    );
+    assert_eq!(found(project, external, KeyKind::Id, "042").await, [user]);
+    assert_eq!(
+        found(project, external, KeyKind::Number, "42").await,
+        [user]
+    );
+    assert_eq!(found(project, external, KeyKind::Id, "42").await, []);
+    let other = ProjectId(project.0 + 1);
+    assert_eq!(found(other, external, KeyKind::Id, "042").await, []);
+    set(external, None).await;
+    assert_eq!(found(project, external, KeyKind::Id, "042").await, []);
+}
+
+#[tokio::test]
+async fn a_records_match_keys_are_replaced_whole() {
+    let kept = Kept::new().await;
+    let (connection, record) = (kept.connection, kept.record("contacts", "1").await);
+    let (one, two) = ([1_u8; 16], [2_u8; 16]);
+    let ranks = |digest| {
+        kept.read(move |tx| {
+            let found = tx.records_by_digest(connection, &"contacts".into(), digest)?;
+            Ok(found.into_iter().map(|found| found.2).collect::<Vec<_>>())
+        })
+    };
+    kept.write(move |tx| {
+        let held = tx.find_records(std::iter::once((
+            connection,
+            &"contacts".into(),
+            &"1".into(),
+        )))?;
+        let mut state = held.into_iter().next().flatten().unwrap();
+        state.existence = jimo_connect::model::Existence::Exists;
+        tx.save_record(&state)?;
+        tx.set_match_keys(connection, record, &[(one, 1), (one, 0), (two, 1)])
+    })
+    .await;
+    assert_eq!((ranks(one).await, ranks(two).await), (vec![0], vec![1]));
+    kept.write(move |tx| tx.set_match_keys(connection, record, &[(two, 0)]))
+        .await;
+    assert_eq!((ranks(one).await, ranks(two).await), (vec![], vec![0]));
+}
+
+#[tokio::test]
+async fn ids_that_look_alike_are_different_records() {
+    let kept = Kept::new().await;
+    let mut keys = Vec::new();
+    for id in ["7", "07", "7.0", "18446744073709551616", "-7", ""] {
+        let key = kept.record("contacts", id).await;
+        assert_eq!(
+            kept.read(move |tx| tx.record_id(key)).await,
+            Some(id.into())
+        );
+        keys.push(key);
+    }
+    keys.push(kept.record("companies", "7").await);
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), 7);
+}
+
+#[tokio::test]
+async fn a_register_comes_back_with_both_slots() {
+    let kept = Kept::new().await;
+    let (record, field) = (kept.record("contacts", "1").await, FieldId(1));
+    let version = |stamp| Version {
+        stamp: Timestamp(stamp),
+        sequence: stamp % 7,
+    };
+    let readable = |text: &str, stamp, value: Option<&str>| Readable {
+        text: text.into(),
+        version: version(stamp),
+        value: value.map(|value| Value::Text(value.into())),
+    };
+    let registers = [
+        ("Cook", 10, None, Some(readable("Cook", 10, Some("Cook")))),
+        ("", 11, None, Some(readable("", 11, None))),
+        (
+            "REDACTED",
+            20,
+            Some("redacted"),
+            Some(readable("Cook", 10, Some("Cook"))),
+        ),
+        (
+            "REDACTED",
+            20,
+            Some("redacted"),
+            Some(readable("", 11, None)),
+        ),
+        ("REDACTED", 20, Some("redacted"), None),
+    ];
+    for (text, stamp, unreadable, readable) in registers {
+        let register = Register {
+            text: text.into(),
+            version: version(stamp),
+            unreadable: unreadable.map(str::to_owned),
+            readable,
+        };
+        let saved = register.clone();
+        kept.write(move |tx| tx.save_register(record, field, &saved))
+            .await;
+        let held = kept
+            .read(move |tx| tx.register(record, field, VariableType::Text))
+            .await;
+        assert_eq!(held, Some(register));
+    }
+}
+
+#[tokio::test]
+async fn a_value_is_written_where_it_differs_and_withdrawn_by_its_own_field() {
+    let kept = Kept::new().await;
+    let (user, variable) = (kept.user().await, kept.variable("job_title").await);
+    let (record, field) = (
+        kept.record("contacts", "1").await,
+        kept.field(variable).await,
+    );
+    let show = |text: Option<&'static str>, now| {
+        let fed = FedValue {
+            user,
+            variable,
+            value: text.map(|text| Value::Text(text.into())),
+            field,
+            record,
+            changed_at: NOW,
+        };
+        kept.write(move |tx| tx.show_value(&fed, Timestamp(now)))
+    };
+    let withdraw = |field| kept.write(move |tx| tx.withdraw_value(user, variable, field));
+    assert!(show(Some("Cook"), 1).await);
+    assert!(!show(Some("Cook"), 2).await);
+    let profile = kept.read(move |tx| tx.profile(user)).await;
+    assert_eq!(profile[0].written_at, Timestamp(1));
+    assert!(!withdraw(FieldId(field.0 + 1)).await);
+    assert!(withdraw(field).await);
+    assert!(show(Some("Cook"), 3).await);
+    assert!(show(None, 4).await);
+    assert!(!show(None, 5).await);
+    assert!(kept.read(move |tx| tx.profile(user)).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_reader_sees_is_of_one_moment() {
+    let kept = std::sync::Arc::new(Kept::new().await);
+    let writer = tokio::spawn({
+        let kept = kept.clone();
+        async move {
+            for place in 1..200 {
+                kept.write(move |tx| {
+                    tx.next_sequence()?;
+                    tx.set_log_position(Position(place))
+                })
+                .await;
+            }
+        }
+    });
+    while !writer.is_finished() {
+        let (one, other) = kept
+            .read(|tx| {
+                let one = tx.log_position()?;
+                std::thread::yield_now();
+                Ok((one, tx.log_position()?))
+            })
+            .await;
+        assert_eq!(one, other);
+    }
+    writer.await.unwrap();
+}
