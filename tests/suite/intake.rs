@@ -146,6 +146,33 @@ async fn a_declared_length_over_the_limit_is_answered_before_the_body_is_read() 
 }
 
 #[tokio::test]
+async fn bodies_that_are_announced_and_never_sent_keep_nobody_out() {
+    let host = BareHost::start(EMBEDDED).await;
+    let address = host.host.public_url.socket_addrs(|| None).unwrap()[0];
+    let now = stamp(0);
+    let head = format!(
+        "POST /webhooks/hubspot HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\
+         X-HubSpot-Signature-v3: {}\r\nX-HubSpot-Request-Timestamp: {now}\r\n\r\n[",
+        32 << 20,
+        sign(&host, "", now),
+    );
+    let mut idle = Vec::new();
+    for _ in 0..64 {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        idle.push(stream);
+    }
+    assert_eq!(host.deliver(DELIVERY).await, 204);
+    // And they are cut off.
+    for stream in &mut idle {
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 408");
+    }
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn the_signature_covers_the_configured_address_with_its_query() {
     let host = BareHost::start(EMBEDDED).await;
     let url = format!("{}?next=https%3A%2F%2Fx.example%2Fa", host.webhooks());

@@ -17,8 +17,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::sync::Semaphore;
+use bytes::{Bytes, BytesMut};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
     host::Host,
@@ -34,15 +36,15 @@ pub const PATH: &str = "/webhooks/hubspot";
 /// property's text may have 64 KB.
 pub const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// How long a sender may take for a body. HubSpot waits 5 seconds for the
+/// How long a sender may take for a body: as long as HubSpot waits for the
 /// answer.
-const BODY_MAX: Duration = Duration::from_secs(10);
+const BODY_MAX: Duration = Duration::from_secs(5);
 
-/// Deliveries in work at once. Bodies are held in memory until they are synced:
-/// this bounds it, and HubSpot sends at most ten at once for each account.
+/// Deliveries that wait for the log at once. HubSpot sends at most ten at once
+/// for each account.
 const IN_WORK_MAX: usize = 1_024;
 
-/// Bytes of bodies in work at once, by their declared length.
+/// Bytes of bodies held in memory at once, until they are synced.
 const BYTES_IN_WORK_MAX: usize = 256 * 1024 * 1024;
 
 /// When to come back, in seconds, when there is too much to do.
@@ -139,18 +141,18 @@ async fn answer(State(intake): State<Intake>, request: Request) -> Response {
 async fn take_in(intake: &Intake, request: Request) -> Result<(), Refusal> {
     let host = &intake.host;
     let app = host.app.as_ref().ok_or(Refusal::NoApp)?;
-    let _in_work = intake.in_work.try_acquire().map_err(|_| Refusal::Busy)?;
     let (parts, body) = request.into_parts();
     // Looked at before the body is, so that nobody unsigned can fill memory.
     let timestamp = header(&parts.headers, signature::TIMESTAMP_HEADER)?;
     let signed = header(&parts.headers, signature::SIGNATURE_HEADER)?;
     signature::check_timestamp(timestamp, host.clock.now())?;
-    let declared = body_length(&parts.headers).ok_or(Refusal::TooLarge)?;
-    let _bytes = intake
-        .bytes_in_work
-        .try_acquire_many(declared)
-        .map_err(|_| Refusal::Busy)?;
-    let body = read_body(body).await?;
+    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
+        return Err(Refusal::TooLarge);
+    }
+    let reading = read_body(body, &intake.bytes_in_work);
+    let (body, _bytes) = tokio::time::timeout(BODY_MAX, reading)
+        .await
+        .map_err(|_| Refusal::Incomplete)??;
     // The whole public address as it is configured, not what a proxy passed on.
     let uri = match parts.uri.query() {
         None => intake.target.to_string(),
@@ -175,6 +177,7 @@ async fn take_in(intake: &Intake, request: Request) -> Result<(), Refusal> {
     {
         return Err(Refusal::OtherApp);
     }
+    let _in_work = intake.in_work.try_acquire().map_err(|_| Refusal::Busy)?;
     let entry = Entry {
         kind: EntryKind::Delivery,
         received_at: now,
@@ -194,27 +197,31 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Refusal> {
         .ok_or(Refusal::Unsigned)
 }
 
-/// How long a body says it is; the largest, where it does not say.
-fn body_length(headers: &HeaderMap) -> Option<u32> {
-    let length = match headers.get(http::header::CONTENT_LENGTH) {
-        None => BODY_BYTES_MAX,
-        Some(length) => length.to_str().ok()?.parse().ok()?,
-    };
-    if length > BODY_BYTES_MAX {
-        None
-    } else {
-        u32::try_from(length).ok()
+/// Reads a body, and takes room for what has come of it: one that is announced
+/// and never sent takes none from the others.
+async fn read_body<'s>(
+    mut body: Body,
+    room: &'s Semaphore,
+) -> Result<(Bytes, Option<SemaphorePermit<'s>>), Refusal> {
+    let mut whole = BytesMut::new();
+    let mut held: Option<SemaphorePermit<'s>> = None;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Refusal::Incomplete)?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if whole.len() + data.len() > BODY_BYTES_MAX {
+            return Err(Refusal::TooLarge);
+        }
+        let length = u32::try_from(data.len()).map_err(|_| Refusal::TooLarge)?;
+        let taken = room.try_acquire_many(length).map_err(|_| Refusal::Busy)?;
+        match &mut held {
+            Some(held) => held.merge(taken),
+            None => held = Some(taken),
+        }
+        whole.extend_from_slice(&data);
     }
-}
-
-async fn read_body(body: Body) -> Result<bytes::Bytes, Refusal> {
-    let whole = Limited::new(body, BODY_BYTES_MAX).collect();
-    match tokio::time::timeout(BODY_MAX, whole).await {
-        Err(_) => Err(Refusal::Incomplete),
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
-        Ok(Err(_)) => Err(Refusal::Incomplete),
-    }
+    Ok((whole.freeze(), held))
 }
 
 /// Whether a body can be a delivery at all. What is in it is the pipeline's:
