@@ -28,7 +28,7 @@ type FieldIdentity = (
     PropertyName,
     Option<VariableId>,
     crate::model::Shown,
-    String,
+    (String, String),
 );
 
 /// Replaces a connection's mappings. `keep` says what becomes of the values of
@@ -65,7 +65,7 @@ pub fn save(
             }
         }
         if !same_rule {
-            drop_links(tx, &before, old, keep, now)?;
+            drop_links(tx, &before, old, keep)?;
         }
         for field in old.fields.iter().filter(gone) {
             tx.remove_field(field.id)?;
@@ -119,9 +119,7 @@ pub fn save(
     let mut feeder = Feeder::new(tx, &after, now);
     // What follows contacts is found from the contacts that are linked already.
     for (through, to) in follows {
-        for (_, record) in tx.linked_records(connection, &through)? {
-            feeder.read_associations(&through, &record, &to)?;
-        }
+        tx.request_associations_of_linked(connection, account, (&through, &to), now)?;
     }
     for object_type in reselect {
         let Some((mapping, mapped)) = after.mapping(&object_type) else {
@@ -140,7 +138,10 @@ fn identity(field: &FieldMapping) -> FieldIdentity {
         field.property.name.clone(),
         field.variable,
         field.show,
-        field.property.property_type.clone(),
+        (
+            field.property.property_type.clone(),
+            field.property.field_type.clone(),
+        ),
     )
 }
 
@@ -150,7 +151,6 @@ fn drop_links(
     route: &ConnectionRoute,
     old: &ObjectMapping,
     keep: bool,
-    now: Timestamp,
 ) -> Result<(), store::Error> {
     if old.through.is_some() {
         // It is reached through another type, whose links stay.
@@ -162,24 +162,9 @@ fn drop_links(
                 tx.release_values(through.id, field.id, variable, keep)?;
             }
         }
+        tx.drop_associations(route.id, through)?;
     }
-    let mut feeder = Feeder::new(tx, route, now);
-    for (key, record) in tx.linked_records(route.id, &old.object_type)? {
-        let users: Vec<_> = tx
-            .links_of_record(key)?
-            .into_iter()
-            .map(|(user, _)| user)
-            .collect();
-        let state = tx.ensure_record(route.id, &old.object_type, &record)?;
-        for user in &users {
-            tx.unlink(key, *user)?;
-        }
-        feeder.links_changed(&old.object_type, &state, &record, &users)?;
-        // Its keys were of the rule that is gone.
-        tx.set_match_keys(route.id, key, &[])?;
-    }
-    tx.forget_reads(route.id, &old.object_type)?;
-    feeder.finish()?.save(tx, route.id, now)
+    tx.drop_links(route.id, old)
 }
 
 /// Users are found by the variables that rules name, from now on.
@@ -235,6 +220,7 @@ pub fn delete_connection(
     if let Some((account, _)) = connection.account
         && tx.account_connections(account)?.is_empty()
     {
+        tx.drop_set_aside(&tx.account(account)?.key)?;
         tx.revoke_grant(account, now)?;
         tx.drop_reads(account)?;
     }

@@ -22,6 +22,9 @@ use crate::{
     store::{self, Tx, reach::KeptAssociation, records::RecordState},
 };
 
+/// Why a record stays matched as it is.
+const KEYS_NOT_TOLD: &str = "match_not_told";
+
 /// Why an answer could not be understood.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -42,7 +45,8 @@ pub struct ReadRecord {
     pub said: SourceRecord,
     /// Its properties, field by field.
     pub texts: Vec<(FieldPlace, String, Outcome)>,
-    /// Its match keys; none where it is not matched itself.
+    /// Its match keys; none where it is not matched itself, or the answer does
+    /// not tell them.
     pub keys: Option<Vec<MatchKey>>,
 }
 
@@ -151,9 +155,7 @@ pub fn prepare_records(
                 record: record.clone(),
                 said: said.clone(),
                 texts,
-                keys: keys
-                    .as_mut()
-                    .map(|keys| keys.remove(&said.element).unwrap_or_default()),
+                keys: keys.as_mut().and_then(|keys| keys.remove(&said.element)),
             });
         }
         connections.push((route.clone(), records));
@@ -221,10 +223,7 @@ pub fn apply_record(
     for merged in read.said.merged.iter().filter(|id| **id != read.record) {
         mark_merged(feeder, object_type, merged, &read.record, moment)?;
     }
-    let known = feeder
-        .tx
-        .find_records(std::iter::once((route.id, object_type, &read.record)))?;
-    let known = known.into_iter().next().flatten();
+    let known = feeder.tx.find_record(route.id, object_type, &read.record)?;
     if known.is_none() && mapped.through.is_some() {
         // Asked for by another connection of the account.
         return Ok(());
@@ -249,6 +248,9 @@ pub fn apply_record(
         state.read = version;
         state.created_at = read.said.created_at.or(state.created_at);
         state.modified_at = state.modified_at.max(read.said.modified_at);
+        if mapped.matching.is_some() && read.keys.is_none() {
+            told.reason(KEYS_NOT_TOLD);
+        }
         if let (Some(found), Some(rule)) = (&read.keys, &mapped.matching) {
             let users = link(feeder, keys, &state, found, rule.identifier)?;
             let linked_before = state.reached;
@@ -292,11 +294,10 @@ fn mark_merged(
     survivor: &RecordId,
     moment: ReadMoment,
 ) -> Result<(), store::Error> {
-    let held = feeder
+    if feeder
         .tx
-        .find_records(std::iter::once((feeder.route.id, object_type, merged)))?;
-    if let Some(state) = held.into_iter().next().flatten()
-        && !matches!(state.existence, Existence::Merged(_) | Existence::Erased)
+        .find_record(feeder.route.id, object_type, merged)?
+        .is_some()
     {
         let existence = Existence::Merged(Some(survivor.clone()));
         mark(feeder, object_type, merged, existence, moment.answered_at)?;
@@ -383,15 +384,8 @@ pub fn apply_associations(
     let follows = route
         .mapping(to)
         .is_some_and(|(_, mapping)| mapping.through.as_ref() == Some(from));
-    let held = feeder
-        .tx
-        .find_records(std::iter::once((route.id, from, record)))?;
-    let Some(state) = held
-        .into_iter()
-        .next()
-        .flatten()
-        .filter(|state| follows && state.reached)
-    else {
+    let held = feeder.tx.find_record(route.id, from, record)?;
+    let Some(state) = held.filter(|state| follows && state.reached) else {
         return Ok(());
     };
     let mut kept = Vec::new();
@@ -431,10 +425,9 @@ pub fn apply_absence(
     record: &RecordId,
     moment: ReadMoment,
 ) -> Result<(), store::Error> {
-    let held = feeder
+    let known = feeder
         .tx
-        .find_records(std::iter::once((feeder.route.id, object_type, record)))?;
-    let known = held.into_iter().next().flatten();
+        .find_record(feeder.route.id, object_type, record)?;
     if let Some(state) = known
         && matches!(state.existence, Existence::Unknown | Existence::Exists)
         && state.existence_at <= moment.answered_at

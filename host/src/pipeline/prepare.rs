@@ -125,17 +125,18 @@ fn split_entry<'a>(
     };
     prepared.events += elements.len() as u64;
     let mut own: BTreeMap<AccountKey, Vec<Element<'a>>> = BTreeMap::new();
+    let mut nobodys = Vec::new();
     for element in elements {
         match element.account.clone() {
             Some(account) => own.entry(account).or_default().push(element),
-            None => prepared.set_aside.push(set_aside(
-                entry,
-                None,
-                "the event names no account".into(),
-                plugin,
-                join(std::iter::once(element.bytes)),
-            )),
+            None => nobodys.push(element.bytes),
         }
+    }
+    if !nobodys.is_empty() {
+        let reason = "the event names no account".to_owned();
+        let body = join(nobodys.into_iter());
+        let aside = set_aside(entry, None, reason, plugin, body);
+        prepared.set_aside.push(aside);
     }
     for (account, elements) in own {
         accounts
@@ -145,26 +146,34 @@ fn split_entry<'a>(
     }
 }
 
-/// Parts that are worked on together: as many as fit a pass.
+/// Parts that are worked on together: as many elements as fit a pass. One that
+/// does not fit by itself stands alone.
 fn passes(parts: Vec<Part<'_>>, bytes_max: usize) -> Vec<Vec<Part<'_>>> {
     let mut passes: Vec<Vec<Part<'_>>> = Vec::new();
     let mut room = 0;
-    for part in parts {
-        let bytes: usize = part
-            .elements
-            .iter()
-            .map(|element| element.bytes.len() + 1)
-            .sum();
-        match passes.last_mut() {
-            Some(pass) if bytes < room => {
-                pass.push(part);
-                room -= bytes;
-            }
-            _ => {
-                passes.push(vec![part]);
+    for Part { entry, elements } in parts {
+        // Whether the last pass has elements of this entry already.
+        let mut begun = false;
+        for element in elements {
+            let bytes = element.bytes.len() + 1;
+            if passes.is_empty() || bytes > room {
+                passes.push(Vec::new());
                 // Two bytes are the array's brackets.
-                room = (bytes_max - 2).saturating_sub(bytes);
+                room = bytes_max.saturating_sub(2);
+                begun = false;
             }
+            room = room.saturating_sub(bytes);
+            let Some(pass) = passes.last_mut() else {
+                continue;
+            };
+            match pass.last_mut() {
+                Some(part) if begun => part.elements.push(element),
+                _ => pass.push(Part {
+                    entry,
+                    elements: vec![element],
+                }),
+            }
+            begun = true;
         }
     }
     passes
