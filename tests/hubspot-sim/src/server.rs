@@ -292,16 +292,7 @@ fn admit(
         return Err(plain(Fault::not_found()));
     };
     if account.misrouted {
-        let region = account.spec.hosting.clone();
-        let status = StatusCode::from_u16(488).unwrap_or(StatusCode::BAD_REQUEST);
-        return Err(plain(Fault::raw(
-            status,
-            json!({
-                "status": "error",
-                "message": format!("This account's data is hosted in {region}"),
-                "context": {"hublet": [region]},
-            }),
-        )));
+        return Err(misrouted(owner, &account.spec.hosting));
     }
     let zone = account.spec.time_zone.clone();
     let limits = state.limits.clone();
@@ -311,6 +302,24 @@ fn admit(
         scopes: access.scopes.into(),
     };
     Ok((Token::Account(caller), headers))
+}
+
+/// The refusal of a call that came to another region than the account's, as it was observed: no
+/// page of HubSpot's describes it. HubSpot's own pages follow the header.
+fn misrouted(portal: u64, region: &str) -> Refusal {
+    let status = StatusCode::from_u16(488).unwrap_or(StatusCode::BAD_REQUEST);
+    let body = json!({
+        "status": "error",
+        "message": format!(
+            "Hub {portal} is unknown to this Hublet, but it appears to exist in Hublet {region}"
+        ),
+        "correctHublet": region,
+    });
+    let mut headers = HeaderMap::new();
+    if let Ok(region) = HeaderValue::from_str(region) {
+        headers.insert("x-hubspot-correct-hublet", region);
+    }
+    Box::new((Fault::raw(status, body), headers))
 }
 
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
