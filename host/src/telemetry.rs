@@ -15,7 +15,8 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-use tracing::Level;
+use tokio::task::JoinHandle;
+use tracing::{Level, Span};
 use tracing_subscriber::{filter::Targets, fmt, prelude::*};
 
 use crate::pipeline::prepare::Prepared;
@@ -47,6 +48,14 @@ pub fn init_logs(filter: &str, format: LogFormat) {
         LogFormat::Text => registry.with(lines).try_init(),
         LogFormat::Json => registry.with(lines.json()).try_init(),
     };
+}
+
+/// Runs work that blocks on a thread for such work, in the present span.
+pub fn spawn_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> JoinHandle<T> {
+    let span = Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(work))
 }
 
 /// How a delivery was answered.

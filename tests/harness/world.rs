@@ -102,9 +102,14 @@ impl World {
         &self.running.as_ref().unwrap().host
     }
 
+    /// Stops the host; another may run on its data directory.
+    pub async fn stop(&mut self) {
+        self.running.take().unwrap().stop().await;
+    }
+
     /// Stops the host and starts it again on the same data, at another port.
     pub async fn restart(&mut self) {
-        self.running.take().unwrap().stop().await;
+        self.stop().await;
         let config = config(&self.sim, self.directory.path());
         let running = RunningHost::start(&self.sim, config, self.clock.clone()).await;
         self.running = Some(running);

@@ -11,6 +11,7 @@ mod connections;
 mod durability;
 mod hubspot_client;
 mod intake;
+mod logs;
 mod mapping_refusals;
 mod mappings;
 mod oauth;

@@ -6,13 +6,16 @@
 //! answer never has a secret, nor what a database or a plugin said.
 
 use axum::{
-    Json,
+    Extension, Json,
+    extract::Request,
     http::{HeaderValue, StatusCode, header},
+    middleware::Next,
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::requests;
 use crate::{
     hubspot,
     hubspot::oauth::GrantError,
@@ -127,7 +130,7 @@ pub fn step(name: &str) -> String {
 }
 
 /// A problem document (RFC 9457).
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
     /// What kind of problem it is, for programs.
     #[serde(rename = "type")]
@@ -141,6 +144,11 @@ pub struct Problem {
     /// What is wrong with the body, place by place.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<InputError>,
+    /// What the host's log names the request by, where the log says more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    #[serde(skip)]
+    is_logged: bool,
 }
 
 /// What is told of an error.
@@ -361,9 +369,11 @@ fn sentence(text: &str) -> String {
     format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
 }
 
+/// The problem alone: [`finish`] writes the document.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        if self.is_ours() {
+        let is_logged = self.is_ours();
+        if is_logged {
             let source = std::error::Error::source(&self).map(ToString::to_string);
             tracing::warn!(error = %self, source, "a request could not be done");
         }
@@ -378,13 +388,11 @@ impl IntoResponse for Error {
             status: told.status.as_u16(),
             detail: told.detail,
             errors,
+            request_id: None,
+            is_logged,
         };
-        let mut response = (told.status, Json(problem)).into_response();
+        let mut response = (told.status, Extension(problem)).into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if told.status == StatusCode::PAYLOAD_TOO_LARGE {
             // What is left of the body is not read, so nothing can follow it.
@@ -398,4 +406,19 @@ impl IntoResponse for Error {
         }
         response
     }
+}
+
+/// Writes the documents of problems, with the id of the request where it helps
+/// to find what the log says.
+pub async fn finish(request: Request, next: Next) -> Response {
+    let request_id = requests::id(&request).map(str::to_owned);
+    let mut response = next.run(request).await;
+    let Some(mut problem) = response.extensions_mut().remove::<Problem>() else {
+        return response;
+    };
+    problem.request_id = request_id.filter(|_| problem.is_logged);
+    let kind = HeaderValue::from_static("application/problem+json");
+    *response.body_mut() = Json(problem).into_response().into_body();
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
 }
