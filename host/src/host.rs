@@ -127,6 +127,7 @@ impl Host {
                 ..hubspot::Config::default()
             },
             clock.clone(),
+            metrics.hubspot.clone(),
         )?;
         let app = config.hubspot.app();
         let grants = Arc::new(Grants::new(

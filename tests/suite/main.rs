@@ -14,6 +14,7 @@ mod intake;
 mod logs;
 mod mapping_refusals;
 mod mappings;
+mod metrics;
 mod oauth;
 mod pages;
 mod plugin;

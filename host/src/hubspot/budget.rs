@@ -67,6 +67,16 @@ pub enum Priority {
 }
 
 impl Priority {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Arrival => "arrival",
+            Self::CatchUp => "catch_up",
+            Self::FullSync => "full_sync",
+        }
+    }
+
     /// How many times the day's spare share is left to those who come first.
     fn reserves(self) -> f64 {
         match self {
@@ -151,6 +161,16 @@ pub struct Usage {
     pub allowed: u32,
     /// When nothing of it is used any more.
     pub resets_at: Timestamp,
+}
+
+impl Usage {
+    /// The part of what we allow ourselves that is left, from 0 to 1.
+    pub fn left(&self) -> f64 {
+        match self.allowed {
+            0 => 0.0,
+            allowed => 1.0 - f64::from(self.used.min(allowed)) / f64::from(allowed),
+        }
+    }
 }
 
 /// What is known of an account's limits.
