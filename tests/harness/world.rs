@@ -341,7 +341,7 @@ impl World {
 /// Waiting.
 impl World {
     /// Waits until everything that happened in HubSpot shows on users: webhooks
-    /// delivered, the log applied, nothing left to read.
+    /// delivered, the log applied, nothing left to read or to convert again.
     pub async fn settle(&self) {
         let settled = async {
             let mut changed = self.host().pipeline.changed();
@@ -364,7 +364,7 @@ impl World {
         let tail = *host.log.tail().borrow();
         host.store
             .read(move |tx| {
-                let mut done = tx.log_position()? >= tail;
+                let mut done = tx.log_position()? >= tail && !tx.has_conversions()?;
                 for account in tx.active_accounts()? {
                     done &= tx.next_read_at(account)?.is_none();
                 }

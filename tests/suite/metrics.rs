@@ -46,9 +46,7 @@ async fn calls_to_hubspot_are_counted_by_kind_and_outcome() {
         Trouble::ResetBefore,
         Trouble::Status(400),
     ] {
-        world
-            .sim
-            .inject(FaultRule::once(Route::BatchRead, trouble.clone()));
+        world.sim.inject(FaultRule::once(Route::BatchRead, trouble));
     }
     let account = world.account(48_975_575);
     let contact = [("email", "ana@example.com")];

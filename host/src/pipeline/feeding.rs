@@ -163,7 +163,7 @@ impl<'t, 'c> Feeder<'t, 'c> {
         Ok(conflict)
     }
 
-    fn variable_name(&self, variable: crate::model::VariableId) -> &'t str {
+    pub(super) fn variable_name(&self, variable: crate::model::VariableId) -> &'t str {
         self.route
             .variable_names
             .get(&variable)
