@@ -4,7 +4,7 @@ use harness::{answer::masked, world::World};
 use hubspot_sim::AccountSpec;
 use jimo_connect::hubspot::{
     Pool, Priority,
-    budget::{Policy, Rates},
+    rates::{Policy, Rates},
 };
 use serde_json::{Value, json};
 

@@ -11,7 +11,8 @@ use tokio::sync::Notify;
 
 use super::{
     Error,
-    budget::{Ledger, Policy, Pool, Priority, Rates, Usage, Verdict},
+    budget::{Ledger, Pool, Priority, Usage, Verdict},
+    rates::{Policy, Rates},
 };
 use crate::{
     clock::Clock,

@@ -10,9 +10,9 @@ use http::{
 
 use super::{
     Caller, Client, Error, Pool, Region,
-    budget::{Policy, Rates},
     error::{self, Body, classify, parse_http_date},
     gate::{Budget, Permit},
+    rates::{Policy, Rates},
     retry::backoff,
 };
 use crate::model::Timestamp;

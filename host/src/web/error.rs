@@ -1,21 +1,16 @@
-//! What goes wrong, as people and programs are told: RFC 9457 problem
-//! documents.
+//! What goes wrong, as people and programs are told.
 //!
 //! Every error of what lies below becomes an [`Error`] here, and only here an
 //! answer: people read what to do next, the log keeps the detail, once. An
 //! answer never has a secret, nor what a database or a plugin said.
 
 use axum::{
-    Extension, Json,
-    extract::Request,
+    Extension,
     http::{HeaderValue, StatusCode, header},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
-use utoipa::ToSchema;
 
-use super::requests;
+use super::problem::{InputError, Problem};
 use crate::{
     hubspot,
     hubspot::oauth::GrantError,
@@ -103,52 +98,6 @@ impl From<definitions::Error> for Error {
             definitions::Error::Ended => Self::Ended,
         }
     }
-}
-
-/// One thing that is wrong with a body.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct InputError {
-    /// Where in the body: a JSON pointer (RFC 6901).
-    pub pointer: String,
-    /// What is wrong there, for people.
-    pub detail: String,
-}
-
-impl InputError {
-    /// Something wrong at a pointer.
-    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self {
-            pointer: pointer.into(),
-            detail: detail.into(),
-        }
-    }
-}
-
-/// One step of a JSON pointer, escaped (RFC 6901 §3).
-pub fn step(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
-}
-
-/// A problem document (RFC 9457).
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Problem {
-    /// What kind of problem it is, for programs.
-    #[serde(rename = "type")]
-    kind: String,
-    /// What kind of problem it is, for people.
-    title: &'static str,
-    /// The status of the answer.
-    status: u16,
-    /// What is wrong this time, and what to do next.
-    detail: String,
-    /// What is wrong with the body, place by place.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<InputError>,
-    /// What the host's log names the request by, where the log says more.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<String>,
-    #[serde(skip)]
-    is_logged: bool,
 }
 
 /// What is told of an error.
@@ -369,7 +318,7 @@ fn sentence(text: &str) -> String {
     format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
 }
 
-/// The problem alone: [`finish`] writes the document.
+/// The problem alone: [`super::problem::finish`] writes the document.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let is_logged = self.is_ours();
@@ -406,19 +355,4 @@ impl IntoResponse for Error {
         }
         response
     }
-}
-
-/// Writes the documents of problems, with the id of the request where it helps
-/// to find what the log says.
-pub async fn finish(request: Request, next: Next) -> Response {
-    let request_id = requests::id(&request).map(str::to_owned);
-    let mut response = next.run(request).await;
-    let Some(mut problem) = response.extensions_mut().remove::<Problem>() else {
-        return response;
-    };
-    problem.request_id = request_id.filter(|_| problem.is_logged);
-    let kind = HeaderValue::from_static("application/problem+json");
-    *response.body_mut() = Json(problem).into_response().into_body();
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
 }

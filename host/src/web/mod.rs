@@ -8,6 +8,7 @@ pub mod api;
 pub mod error;
 mod operate;
 pub mod pages;
+pub mod problem;
 pub mod requests;
 pub mod session;
 

@@ -23,7 +23,10 @@ use crate::{
     pipeline,
     sync::definitions,
     telemetry::spawn_blocking,
-    web::error::{Error, InputError, Problem},
+    web::{
+        error::Error,
+        problem::{InputError, Problem},
+    },
 };
 
 /// What becomes of the values of fields that are removed.

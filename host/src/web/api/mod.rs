@@ -25,10 +25,7 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{
-    host::Host,
-    web::error::{Error, finish},
-};
+use crate::{host::Host, web::error::Error, web::problem::finish};
 
 /// The document's frame; the paths come from the routes.
 #[derive(OpenApi)]
