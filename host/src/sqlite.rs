@@ -2,7 +2,8 @@
 //! file, whose jobs share commits, and a few readers beside it.
 //!
 //! A job's answer is sent after the commit that holds it has been synced to
-//! disk (`synchronous=FULL`), never before.
+//! disk (`synchronous=FULL`), never before. Its log lines are in the span of
+//! whoever asked for it.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -14,6 +15,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{mpsc, oneshot};
+use tracing::Span;
 
 /// Jobs that may wait for the writer thread before callers are told to come
 /// back later. Each holds at most one delivery, or one batch of the pipeline.
@@ -183,7 +185,8 @@ impl Database {
         E: From<Error> + Send + 'static,
     {
         let readers = self.readers.clone();
-        tokio::task::spawn_blocking(move || readers.run(work))
+        let span = Span::current();
+        tokio::task::spawn_blocking(move || span.in_scope(|| readers.run(work)))
             .await
             .unwrap_or(Err(E::from(Error::Closed)))
     }
@@ -207,9 +210,10 @@ where
     E: From<Error> + Send + 'static,
 {
     let (sender, receiver) = oneshot::channel();
+    let span = Span::current();
     let job: Job = Box::new(move |transaction| {
         let outcome = match transaction {
-            Ok(connection) => in_savepoint(connection, work),
+            Ok(connection) => span.in_scope(|| in_savepoint(connection, work)),
             Err(reason) => Err(E::from(Error::Commit(reason))),
         };
         Box::new(move |committed| {

@@ -14,6 +14,7 @@ use jimo_connect::{
     },
     model::{ObjectType, PropertyName, RecordId, Timestamp},
     secrets::Secret,
+    telemetry::HubspotMetrics,
 };
 use reqwest::Url;
 
@@ -47,7 +48,7 @@ impl World {
             api: sim.url().parse().expect("address"),
             ..hubspot::Config::default()
         };
-        let client = Client::new(config, clock.clone()).expect("client");
+        let client = Client::new(config, clock.clone(), HubspotMetrics::default()).expect("client");
         let caller = Caller {
             account: PORTAL.to_string().into(),
             token: tokens.access_token.into(),

@@ -3,6 +3,7 @@
 
 mod admin;
 mod demo;
+mod sample;
 mod serve;
 
 use clap::{Parser, Subcommand};

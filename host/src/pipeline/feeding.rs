@@ -167,7 +167,7 @@ impl<'t, 'c> Feeder<'t, 'c> {
         Ok(conflict)
     }
 
-    fn variable_name(&self, variable: VariableId) -> &'t str {
+    pub(super) fn variable_name(&self, variable: VariableId) -> &'t str {
         self.route
             .variable_names
             .get(&variable)

@@ -1,13 +1,14 @@
 //! Saving mappings: what is added begins empty, what is removed lets go of what
-//! it fed, and nothing is backfilled.
+//! it fed, what is converted in another way is converted again behind, and
+//! nothing is backfilled.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{arrivals::Arrivals, feeding::Feeder, routing::ConnectionRoute};
 use crate::{
     model::{
         AccountId, ConnectionId, FieldMapping, ObjectMapping, ObjectType, OptionTable, ProjectId,
-        PropertyName, Timestamp, UserIdentifier, VariableId,
+        PropertyName, Timestamp, UserIdentifier, VariableId, VariableType,
     },
     secrets::Keys,
     store::{self, Tx},
@@ -24,12 +25,7 @@ pub struct NewMappings {
 }
 
 /// What a mapping's field is told apart by: the same again is the same field.
-type FieldIdentity = (
-    PropertyName,
-    Option<VariableId>,
-    crate::model::Shown,
-    (String, String),
-);
+type FieldIdentity = (PropertyName, Option<VariableId>, VariableType);
 
 /// Replaces a connection's mappings. `keep` says what becomes of the values of
 /// what is removed: ordinary Jimo values, or nothing.
@@ -82,23 +78,25 @@ pub fn save(
             .iter()
             .find(|old| old.object_type == wanted.object_type);
         let id = tx.save_mapping(connection, wanted)?;
-        let held: HashSet<FieldIdentity> = old
+        let held: HashMap<FieldIdentity, &FieldMapping> = old
             .into_iter()
             .flat_map(|old| &old.fields)
-            .map(identity)
+            .map(|field| (identity(field), field))
             .collect();
-        for field in wanted
-            .fields
-            .iter()
-            .filter(|field| !held.contains(&identity(field)))
-        {
-            tx.add_field(
-                id,
-                &FieldMapping {
-                    saved_at: now,
-                    ..field.clone()
-                },
-            )?;
+        for field in &wanted.fields {
+            match held.get(&identity(field)) {
+                None => {
+                    let field = FieldMapping {
+                        saved_at: now,
+                        ..field.clone()
+                    };
+                    tx.add_field(id, &field)?;
+                }
+                Some(same) if same.property != field.property || same.show != field.show => {
+                    tx.change_field(same.id, field)?;
+                }
+                Some(_) => {}
+            }
         }
         let was_through = old.and_then(|old| old.through.as_ref());
         if let Some(through) = wanted
@@ -134,15 +132,7 @@ pub fn save(
 }
 
 fn identity(field: &FieldMapping) -> FieldIdentity {
-    (
-        field.property.name.clone(),
-        field.variable,
-        field.show,
-        (
-            field.property.property_type.clone(),
-            field.property.field_type.clone(),
-        ),
-    )
+    (field.property.name.clone(), field.variable, field.target)
 }
 
 /// Ends all links of an object type, and whatever was reached through them.

@@ -39,6 +39,8 @@ pub struct Told {
 /// What a batch tells one connection.
 #[derive(Debug)]
 pub struct ToldConnection {
+    /// Its account.
+    pub account: AccountKey,
     /// The connection.
     pub route: Arc<ConnectionRoute>,
     /// The changes, in the order they came.
@@ -82,6 +84,7 @@ pub fn prepare(routing: &Routing, plugin: &Version, entries: &[Logged]) -> Resul
                     .sum::<u64>();
                 continue;
             };
+            let _in_span = tracing::error_span!("passes", %account).entered();
             for pass in passes(parts, plugin.elements_bytes_max()) {
                 run(route, plugin, kind, pass, &mut prepared)?;
             }
@@ -190,7 +193,7 @@ fn run(
         Ok(()) => return Ok(()),
         Err(fault) if fault.is_retryable() => return Err(fault),
         Err(fault) => {
-            tracing::warn!(%fault, account = %route.key, "a pass failed; its bodies are tried one by one")
+            tracing::warn!(%fault, "a pass failed; its bodies are tried one by one")
         }
     }
     for part in parts {
@@ -260,6 +263,7 @@ fn try_run(
     for (connection, converted) in route.connections.iter().zip(converted) {
         let changes = tell(route, connection, &elements, &changes, converted);
         prepared.connections.push(ToldConnection {
+            account: route.key.clone(),
             route: connection.clone(),
             changes,
             received_at,

@@ -155,7 +155,11 @@ impl Tx<'_> {
     }
 }
 
-fn read_register(row: &rusqlite::Row<'_>, target: VariableType) -> Result<Register, Error> {
+/// Reads a register from a row that begins with its columns.
+pub(super) fn read_register(
+    row: &rusqlite::Row<'_>,
+    target: VariableType,
+) -> Result<Register, Error> {
     let text: String = row.get(0)?;
     let version = Version {
         stamp: Timestamp(row.get(1)?),

@@ -18,14 +18,14 @@ mod variables;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::DefaultBodyLimit, routing::get};
+use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn, routing::get};
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{host::Host, web::error::Error};
+use crate::{host::Host, web::error::Error, web::problem::finish};
 
 /// The document's frame; the paths come from the routes.
 #[derive(OpenApi)]
@@ -77,4 +77,5 @@ pub fn router() -> Router<Arc<Host>> {
         .fallback(async || Error::NotFound("path"))
         .method_not_allowed_fallback(async || Error::NoSuchMethod)
         .layer(DefaultBodyLimit::max(extract::BODY_BYTES_MAX))
+        .layer(from_fn(finish))
 }

@@ -124,14 +124,18 @@ impl IntoResponse for Error {
 struct ProblemPage {
     page: Bare,
     detail: String,
+    /// What the host's log names the request by, where the log says more.
+    request_id: Option<String>,
 }
 
 impl Problem {
-    /// The page about it.
-    pub(super) fn page(self, host: &Host) -> Response {
+    /// The page about it, in answer to the request with that id.
+    pub(super) fn page(self, host: &Host, request_id: Option<String>) -> Response {
+        let is_logged = self.status == StatusCode::INTERNAL_SERVER_ERROR;
         let page = ProblemPage {
             page: Bare::new(host, self.title),
             detail: self.detail,
+            request_id: request_id.filter(|_| is_logged),
         };
         match html(&page) {
             Ok(page) => (self.status, page).into_response(),

@@ -39,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::Error;
 
-use super::{Extra, session::Session};
+use super::{Extra, requests, session::Session};
 use crate::{host::Host, model::Timestamp, sync::consents};
 
 /// Streams that may be open at once. Each holds a connection and renders on
@@ -106,9 +106,10 @@ async fn finish(
     request: axum::extract::Request,
     next: Next,
 ) -> Response {
+    let request_id = requests::id(&request).map(str::to_owned);
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<error::Problem>() {
-        response = problem.page(&host).into_response();
+        response = problem.page(&host, request_id).into_response();
     }
     if let Some(ToPath(path)) = response.extensions_mut().remove() {
         let location = format!("{}{path}", base(&host));
