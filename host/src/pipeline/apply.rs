@@ -41,12 +41,10 @@ pub fn apply_changes(
     records.sort_by_key(|((object_type, record), _)| {
         (*object_type, record.as_str().len(), record.as_str())
     });
-    let held = tx.find_records(
-        records
-            .iter()
-            .map(|((object_type, record), _)| (route.id, *object_type, *record)),
-    )?;
-    for (((object_type, record), changes), mut held) in records.into_iter().zip(held) {
+    for ((object_type, record), changes) in records {
+        // In its turn: what was told of another may end whom this one reaches.
+        let held = tx.find_records(std::iter::once((route.id, object_type, record)))?;
+        let mut held = held.into_iter().next().flatten();
         let mut report = RecordReport::default();
         for change in changes {
             apply_change(&mut feeder, change, &mut held, &mut report)?;
