@@ -3,11 +3,15 @@
 use std::fmt;
 
 use hubspot_sim::{ObjectType, Route, Trouble};
-use proptest::{collection::vec, prelude::*, sample::select};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    sample::{select, subsequence},
+};
 
 /// How many records of each type there may be at once, by slots: few, so that
 /// they meet often.
-pub const RECORDS: usize = 4;
+pub const RECORDS: usize = 3;
 
 /// How many users there may be.
 pub const USERS: usize = 3;
@@ -90,7 +94,7 @@ pub enum Step {
     Readdress {
         contact: usize,
         own: Option<usize>,
-        additional: Option<usize>,
+        additional: Vec<usize>,
     },
     /// A contact is associated.
     Associate {
@@ -105,8 +109,8 @@ pub enum Step {
     },
     /// A record is deleted.
     Delete { record: (ObjectType, usize) },
-    /// A contact is brought back.
-    Restore { contact: usize },
+    /// The contact that was deleted last is brought back.
+    Restore,
     /// A contact is deleted for privacy.
     Erase { contact: usize },
     /// Two contacts become one.
@@ -123,15 +127,67 @@ pub enum Step {
     Wait { milliseconds: u64 },
     /// Webhooks are delivered; the host works on while the history goes on.
     Deliver,
+    /// Webhooks are delivered and applied; reads go on with the history.
+    Apply,
     /// Everything is delivered and worked on.
     Settle,
     /// The host stops and starts again.
     Restart,
 }
 
-/// Random histories.
+/// Random histories. Most begin with people who are customers already, so that
+/// whatever happens next concerns somebody.
 pub fn histories() -> impl Strategy<Value = History> {
-    (weather(), vec(step(), 1..60)).prop_map(|(weather, steps)| History { weather, steps })
+    let customers = customers();
+    let begin = subsequence(customers.clone(), 0..=customers.len()).prop_shuffle();
+    (weather(), begin, vec(step(), 0..60)).prop_map(|(weather, begin, steps)| History {
+        weather,
+        steps: begin.into_iter().chain(steps).collect(),
+    })
+}
+
+fn customers() -> Vec<Step> {
+    let mut steps = Vec::new();
+    for user in 0..USERS {
+        steps.push(Step::PutUser {
+            user,
+            address: user % 2,
+        });
+    }
+    for contact in 0..RECORDS {
+        let (own, additional) = (Some(contact), vec![0]);
+        steps.push(Step::Readdress {
+            contact,
+            own,
+            additional,
+        });
+        for other in [contact, (contact + 1) % RECORDS] {
+            for object_type in [ObjectType::Companies, ObjectType::Deals] {
+                let (to, primary) = ((object_type, other), false);
+                steps.push(Step::Associate {
+                    contact,
+                    to,
+                    primary,
+                });
+            }
+        }
+    }
+    for (field, (object_type, .., is_number)) in FIELDS.into_iter().enumerate() {
+        for slot in 0..RECORDS {
+            let text = if is_number {
+                format!("{slot}.5")
+            } else {
+                format!("value {slot}")
+            };
+            steps.push(Step::Set {
+                record: (object_type, slot),
+                field,
+                text,
+                at_once: false,
+            });
+        }
+    }
+    steps
 }
 
 fn weather() -> impl Strategy<Value = Weather> {
@@ -179,31 +235,33 @@ fn step() -> impl Strategy<Value = Step> {
         )
     };
     let address = || 0..ADDRESSES.len();
+    let additional = || subsequence(vec![0, 1, 2], 0..=2).prop_shuffle();
     prop_oneof![
-        6 => (0..USERS, address()).prop_map(|(user, address)| Step::PutUser { user, address }),
+        5 => (0..USERS, address()).prop_map(|(user, address)| Step::PutUser { user, address }),
         1 => (0..USERS).prop_map(|user| Step::DeleteUser { user }),
         16 => set(),
-        8 => (contact(), prop::option::weighted(0.8, address()), prop::option::of(address()))
+        8 => (contact(), prop::option::weighted(0.8, address()), additional())
             .prop_map(|(contact, own, additional)| Step::Readdress { contact, own, additional }),
         10 => (contact(), other(), prop::bool::weighted(0.3))
             .prop_map(|(contact, to, primary)| Step::Associate { contact, to, primary }),
         3 => (contact(), other()).prop_map(|(contact, to)| Step::Dissociate { contact, to }),
-        3 => (select(&ObjectType::ALL[..]), 0..RECORDS).prop_map(|record| Step::Delete { record }),
-        2 => contact().prop_map(|contact| Step::Restore { contact }),
+        4 => (select(&ObjectType::ALL[..]), 0..RECORDS).prop_map(|record| Step::Delete { record }),
+        4 => Just(Step::Restore),
         1 => contact().prop_map(|contact| Step::Erase { contact }),
-        2 => (contact(), contact()).prop_map(|(primary, other)| Step::Merge { primary, other }),
-        3 => failure(),
+        3 => (contact(), contact()).prop_map(|(primary, other)| Step::Merge { primary, other }),
+        4 => failure(),
         1 => Just(Step::ExpireToken),
         2 => (1..3_000_u64).prop_map(|milliseconds| Step::Wait { milliseconds }),
-        4 => Just(Step::Deliver),
+        3 => Just(Step::Deliver),
+        4 => Just(Step::Apply),
         3 => Just(Step::Settle),
         1 => Just(Step::Restart),
     ]
 }
 
 fn set() -> impl Strategy<Value = Step> {
-    let text = select(&["", "one", "two", "long"][..]);
-    let number = select(&["", "7", "-2.5"][..]);
+    let text = select(&["", "one", "two", "three", "long"][..]);
+    let number = select(&["", "7", "-2.5", "1000"][..]);
     (0..FIELDS.len(), 0..RECORDS, text, number, any::<bool>()).prop_map(
         |(field, slot, text, number, at_once)| {
             let (object_type, _, _, is_number) = FIELDS[field];
@@ -231,6 +289,7 @@ fn failure() -> impl Strategy<Value = Step> {
             Trouble::CutBody,
             Trouble::Reset,
             Trouble::ResetBefore,
+            Trouble::SlowMs(20),
         ][..],
     );
     (route, trouble, 1..5_u32).prop_map(|(route, trouble, times)| Step::Fail {
@@ -266,7 +325,7 @@ impl fmt::Debug for Step {
                 text,
                 at_once,
             } => {
-                let text = if text.len() > 9 {
+                let text = if *text == too_long() {
                     "too long a text"
                 } else {
                     text
@@ -286,9 +345,12 @@ impl fmt::Debug for Step {
             } => {
                 write!(
                     f,
-                    "contact {contact} has {}, additionally {}",
+                    "contact {contact} has {}, additionally {:?}",
                     address(own),
-                    address(additional)
+                    additional
+                        .iter()
+                        .map(|one| ADDRESSES[*one])
+                        .collect::<Vec<_>>()
                 )
             }
             Self::Associate {
@@ -307,7 +369,7 @@ impl fmt::Debug for Step {
                 )
             }
             Self::Delete { record } => write!(f, "{} is deleted", named(record)),
-            Self::Restore { contact } => write!(f, "contact {contact} is restored"),
+            Self::Restore => write!(f, "the contact that was deleted last is restored"),
             Self::Erase { contact } => write!(f, "contact {contact} is deleted for privacy"),
             Self::Merge { primary, other } => {
                 write!(f, "contact {other} is merged into contact {primary}")
@@ -320,6 +382,7 @@ impl fmt::Debug for Step {
             Self::ExpireToken => write!(f, "the access token expires"),
             Self::Wait { milliseconds } => write!(f, "{milliseconds} ms pass"),
             Self::Deliver => write!(f, "webhooks are delivered"),
+            Self::Apply => write!(f, "webhooks are delivered and applied"),
             Self::Settle => write!(f, "everything settles"),
             Self::Restart => write!(f, "the host starts again"),
         }

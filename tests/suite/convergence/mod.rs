@@ -9,6 +9,7 @@
 
 mod history;
 mod oracle;
+mod remembered;
 mod run;
 
 use std::hash::{BuildHasher, RandomState};
@@ -40,13 +41,7 @@ fn every_user_ends_up_with_what_hubspot_says() {
     };
     config.rng_seed = RngSeed::Fixed(seed);
     let outcome = TestRunner::new(config).run(&history::histories().boxed(), |history| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime
-            .block_on(run::run(&history))
-            .map_err(TestCaseError::fail)
+        run::to_the_end(&history).map_err(TestCaseError::fail)
     });
     match outcome {
         Ok(()) => {}
