@@ -8,6 +8,7 @@
 mod access;
 mod conformance;
 mod connections;
+mod convergence;
 mod durability;
 mod hubspot_client;
 mod intake;

@@ -243,7 +243,9 @@ pub fn apply_record(
         sequence: moment.sequence,
     };
     let newest = version >= state.read;
+    let was_deleted = state.existence == Existence::Deleted;
     exist(&mut state, &read.said, moment);
+    let is_restored = was_deleted && state.existence == Existence::Exists;
     if newest {
         state.read = version;
         state.created_at = read.said.created_at.or(state.created_at);
@@ -274,6 +276,12 @@ pub fn apply_record(
         told.reason(super::plan::Skip::NoMatch.as_str());
     }
     feeder.tx.save_record(&state)?;
+    if is_restored && state.reached {
+        // While it was deleted it read as if it were associated with nothing.
+        for (_, through) in route.mappings_through(object_type) {
+            feeder.read_associations(object_type, &read.record, &through.object_type)?;
+        }
+    }
     // Its existence, stamps or first reading may change whom it feeds, and
     // what is reached through it.
     for (index, other) in route.mappings.iter().enumerate() {
@@ -306,7 +314,10 @@ fn mark_merged(
 }
 
 fn exist(state: &mut RecordState, said: &SourceRecord, moment: ReadMoment) {
-    if moment.answered_at < state.existence_at || matches!(state.existence, Existence::Merged(_)) {
+    // An answer's own moment is whole seconds: what was modified since the last
+    // one was there as well.
+    let at = moment.answered_at.max(said.modified_at.unwrap_or_default());
+    if at < state.existence_at || matches!(state.existence, Existence::Merged(_)) {
         return;
     }
     state.existence = if said.archived {
@@ -314,7 +325,7 @@ fn exist(state: &mut RecordState, said: &SourceRecord, moment: ReadMoment) {
     } else {
         Existence::Exists
     };
-    state.existence_at = moment.answered_at;
+    state.existence_at = at;
 }
 
 /// Links a record to the users that its keys match, and ends other links.
