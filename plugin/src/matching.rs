@@ -67,8 +67,8 @@ pub(crate) fn match_keys(page: &Parsed, rule: &MatchingRule) -> Vec<RecordKeys> 
         };
         let (mut keys, mut seen) = (Vec::new(), BTreeSet::new());
         if let Some(kind) = kind {
-            // A record without an own key keeps what is additional at its rank: it matches less surely than others.
-            for (rank, text) in std::iter::once(own)
+            // A record without an own key has additional ones all the same: it matches less surely than others.
+            for (place, text) in std::iter::once(own)
                 .chain(
                     additional
                         .unwrap_or_default()
@@ -79,7 +79,8 @@ pub(crate) fn match_keys(page: &Parsed, rule: &MatchingRule) -> Vec<RecordKeys> 
             {
                 let text = text.trim();
                 if !text.is_empty() && seen.insert(text) {
-                    let rank = u32::try_from(rank).unwrap_or(u32::MAX);
+                    // Among additional ones none is surer than another.
+                    let rank = u32::from(place > 0);
                     let text = text.to_owned();
                     keys.push(MatchKey { kind, text, rank });
                 }

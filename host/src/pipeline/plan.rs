@@ -107,6 +107,8 @@ pub fn plan(
             }
         }
         _ if never_read || held.existence == Existence::Deleted => Step::Read,
+        // It may be the newest that can be read, where the read's text cannot.
+        ChangeKind::PropertyChanged(_) if known && held.reached => Step::Write,
         _ if known => Step::Skip(Skip::Older),
         ChangeKind::Created | ChangeKind::Restored => Step::Read,
         // Whom it matches now is not known before a read.
@@ -217,12 +219,14 @@ mod tests {
     #[test]
     fn what_a_read_knew_already_does_nothing() {
         check(
-            Some(&held(true)),
+            Some(&held(false)),
             &property(),
             10,
             true,
             Step::Skip(Skip::Older),
         );
+        // But for the newest text that can be read.
+        check(Some(&held(true)), &property(), 10, true, Step::Write);
         check(
             Some(&held(true)),
             &ChangeKind::Created,

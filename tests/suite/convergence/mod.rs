@@ -20,7 +20,7 @@ use proptest::{
 };
 
 /// How many histories are run, where `CONVERGENCE_HISTORIES` does not say.
-const HISTORIES: u32 = 16;
+const HISTORIES: u32 = 12;
 
 /// A failing history is cut down in at most so many runs.
 const SHRINKS_MAX: u32 = 300;

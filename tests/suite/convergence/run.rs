@@ -252,6 +252,12 @@ impl Run {
                     let into = account.merge("contacts", primary, other)?;
                     self.records.remove(&slots[1]);
                     self.records.insert(slots[0], into);
+                    let survivor = account.record("contacts", into)?;
+                    for (object_type, property, ..) in FIELDS {
+                        let text = survivor.value(property).unwrap_or_default();
+                        let texts = self.texts.entry((object_type, into, property));
+                        texts.or_default().push(text.to_owned());
+                    }
                 }
             }
             _ => {}
