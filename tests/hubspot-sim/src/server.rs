@@ -176,7 +176,10 @@ async fn gate(State(shared): State<Arc<Shared>>, request: Request, next: Next) -
     let method = request.method().to_string();
     let path = request.uri().path().to_owned();
     let (route, budget) = classify(&method, &path);
-    let trouble = shared.lock().faults.strike(route);
+    let (trouble, mut cleared) = {
+        let faults = &mut shared.lock().faults;
+        (faults.strike(route), faults.cleared())
+    };
     let mut portal = None;
 
     let mut response = match before(trouble).await {
@@ -224,6 +227,10 @@ async fn gate(State(shared): State<Arc<Shared>>, request: Request, next: Next) -
             response.status().as_u16()
         },
     });
+    if trouble == Some(Trouble::Held) {
+        // It fails only when the simulator is gone.
+        let _ = cleared.changed().await;
+    }
     response
 }
 
@@ -351,7 +358,7 @@ async fn before(trouble: Option<Trouble>) -> Option<Response> {
             tokio::time::sleep(Duration::from_millis(ms)).await;
             None
         }
-        Trouble::CutBody | Trouble::Reset => None,
+        Trouble::Held | Trouble::CutBody | Trouble::Reset => None,
     }
 }
 
