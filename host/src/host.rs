@@ -189,10 +189,14 @@ pub async fn run_with(
     for task in sync::tasks(&host, &work) {
         tasks.spawn(task);
     }
-    web::serve(host, listener, extra, stop.clone()).await;
+    web::serve(host.clone(), listener, extra, stop.clone()).await;
     work.cancel();
     tasks.close();
-    if tokio::time::timeout(STOP_MAX, tasks.wait()).await.is_err() {
+    let ended = async {
+        tasks.wait().await;
+        host.grants.settled().await;
+    };
+    if tokio::time::timeout(STOP_MAX, ended).await.is_err() {
         tracing::warn!("work under way did not end in time; it goes on at the next start");
     }
 }

@@ -9,6 +9,7 @@ mod access;
 mod conformance;
 mod connections;
 mod durability;
+mod grants;
 mod hubspot_client;
 mod intake;
 mod live;

@@ -1,6 +1,6 @@
 //! One call: its turn, its attempts, its answer's bytes.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use http::{
@@ -208,5 +208,5 @@ fn bearer(caller: &Caller) -> Result<HeaderValue, Error> {
 
 /// Addresses hold no secret, but are of no use in an error either.
 fn transport(error: reqwest::Error) -> Error {
-    Error::Transport(error.without_url())
+    Error::Transport(Arc::new(error.without_url()))
 }

@@ -1,32 +1,31 @@
 //! The accounts' grants: opened when needed, refreshed ahead of their end, once
 //! for all who wait.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::joint::{Ended, Joint, Outcome};
 use crate::{
     hubspot::{
         Caller, Client, Priority,
         oauth::{App, Freshness, Grant, GrantError, freshness},
     },
     model::{AccountId, AccountKey, Problem, Status, Timestamp},
-    secrets::{Keys, Secret},
+    secrets::{self, Keys, Secret},
     store::{self, Store, Tx, connections::SealedGrant},
 };
 
-/// Why no call can be made in an account's name.
-#[derive(Debug, thiserror::Error)]
+/// Why no call can be made in an account's name. All who wait for one renewal
+/// are told the same.
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The store.
     #[error(transparent)]
-    Store(#[from] store::Error),
+    Store(Arc<store::Error>),
     /// What was sealed cannot be opened.
     #[error(transparent)]
-    Secrets(#[from] crate::secrets::Error),
+    Secrets(Arc<secrets::Error>),
     /// HubSpot gave no fresh token.
     #[error(transparent)]
     Grant(#[from] GrantError),
@@ -36,6 +35,27 @@ pub enum Error {
     /// This host has no HubSpot app.
     #[error("HUBSPOT_CLIENT_ID and HUBSPOT_CLIENT_SECRET are not set")]
     NoApp,
+    /// The work itself ended; a defect.
+    #[error("the work ended abruptly")]
+    Ended,
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
+impl From<secrets::Error> for Error {
+    fn from(error: secrets::Error) -> Self {
+        Self::Secrets(Arc::new(error))
+    }
+}
+
+impl From<Ended> for Error {
+    fn from(_: Ended) -> Self {
+        Self::Ended
+    }
 }
 
 impl Error {
@@ -44,7 +64,7 @@ impl Error {
         match self {
             Self::Store(error) => error.is_retryable(),
             Self::Grant(error) => error.is_retryable(),
-            Self::Secrets(_) | Self::NoGrant | Self::NoApp => false,
+            Self::Secrets(_) | Self::NoGrant | Self::NoApp | Self::Ended => false,
         }
     }
 
@@ -66,7 +86,6 @@ struct Tokens {
 }
 
 /// A grant that is open.
-#[derive(Clone)]
 struct Open {
     key: AccountKey,
     region: Option<String>,
@@ -83,7 +102,7 @@ pub struct Grants {
     keys: Arc<Keys>,
     client: Client,
     app: Option<App>,
-    refreshing: Mutex<HashMap<AccountId, Arc<tokio::sync::Mutex<()>>>>,
+    renewals: Joint<AccountId, Result<(), Error>>,
 }
 
 impl Grants {
@@ -94,7 +113,7 @@ impl Grants {
             keys,
             client,
             app,
-            refreshing: Mutex::default(),
+            renewals: Joint::default(),
         }
     }
 
@@ -107,19 +126,8 @@ impl Grants {
         let mut open = self.open(account).await?;
         match freshness(open.issued_at, open.expires_at, self.client.clock().now()) {
             Freshness::Fresh => {}
-            Freshness::RenewSoon => {
-                let grants = self.clone();
-                let known = open.access_token.clone();
-                tokio::spawn(async move {
-                    if let Err(error) = grants.renew(account, &known).await {
-                        tracing::warn!(%account, %error, "a token could not be renewed ahead of its end");
-                    }
-                });
-            }
-            Freshness::RenewFirst => {
-                let known = open.access_token.clone();
-                open = self.renew(account, &known).await?;
-            }
+            Freshness::RenewSoon => drop(self.begin_renewal(account, &open.access_token)),
+            Freshness::RenewFirst => open = self.renew(account, &open.access_token).await?,
         }
         Ok(Caller {
             account: open.key,
@@ -130,37 +138,59 @@ impl Grants {
     }
 
     /// Gets a fresh token for one that HubSpot does not take any more.
-    pub async fn replace(&self, account: AccountId, refused: &Secret) -> Result<(), Error> {
+    pub async fn replace(
+        self: &Arc<Self>,
+        account: AccountId,
+        refused: &Secret,
+    ) -> Result<(), Error> {
         self.renew(account, refused).await.map(|_| ())
     }
 
-    /// Renews a grant, unless somebody did since `known` was read. All who ask
-    /// meanwhile wait for the same answer.
-    async fn renew(&self, account: AccountId, known: &Secret) -> Result<Open, Error> {
-        let lock = {
-            let mut refreshing = self
-                .refreshing
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            refreshing.entry(account).or_default().clone()
-        };
-        let _alone = lock.lock().await;
+    /// Returns once no renewal is under way, so that no answer of HubSpot's is
+    /// lost with the process.
+    pub async fn settled(&self) {
+        self.renewals.settled().await;
+    }
+
+    async fn renew(self: &Arc<Self>, account: AccountId, known: &Secret) -> Result<Open, Error> {
+        self.begin_renewal(account, known).wait().await??;
+        self.open(account).await
+    }
+
+    /// Begins to renew a grant. All who ask meanwhile share the outcome, and it
+    /// goes on when they go away: HubSpot may have replaced the refresh token.
+    fn begin_renewal(
+        self: &Arc<Self>,
+        account: AccountId,
+        known: &Secret,
+    ) -> Outcome<Result<(), Error>> {
+        let (grants, known) = (self.clone(), known.clone());
+        self.renewals.begin(account, async move {
+            let outcome = grants.renew_known(account, &known).await;
+            if let Err(error) = &outcome {
+                tracing::warn!(%account, %error, "a token could not be renewed");
+            }
+            outcome
+        })
+    }
+
+    /// Renews a grant, unless somebody did since `known` was read.
+    async fn renew_known(&self, account: AccountId, known: &Secret) -> Result<(), Error> {
         let open = self.open(account).await?;
-        if open.access_token.expose() != known.expose() {
-            return Ok(open);
+        if open.access_token != *known {
+            return Ok(());
         }
         let app = self.app.as_ref().ok_or(Error::NoApp)?;
         match self.client.refresh(app, &open.refresh_token).await {
             Ok(fresh) => {
-                let renewed = Open {
+                let sealed = self.seal_grant(&Grant {
                     access_token: fresh.access_token,
                     refresh_token: fresh.refresh_token,
                     issued_at: fresh.issued_at,
                     expires_at: fresh.expires_at,
+                    account: open.key,
                     scopes: fresh.scopes.unwrap_or(open.scopes),
-                    ..open
-                };
-                let sealed = self.seal(&renewed);
+                });
                 self.store
                     .transact(move |tx| match tx.grant(account)? {
                         // Given up while we asked: it stays so.
@@ -168,7 +198,7 @@ impl Grants {
                         Some(_) => tx.save_grant(account, Some(&sealed)),
                     })
                     .await?;
-                Ok(renewed)
+                Ok(())
             }
             Err(GrantError::Revoked) => {
                 self.store
@@ -196,8 +226,8 @@ impl Grants {
             .await?;
         let grant = grant.ok_or(Error::NoGrant)?;
         let plain = self.keys.open_text(&context(&known.key), &grant.sealed)?;
-        let tokens: Tokens = serde_json::from_str(plain.expose())
-            .map_err(|_| Error::Secrets(crate::secrets::Error::Unopenable))?;
+        let tokens: Tokens =
+            serde_json::from_str(plain.expose()).map_err(|_| secrets::Error::Unopenable)?;
         Ok(Open {
             key: known.key,
             region: known.region,
@@ -206,17 +236,6 @@ impl Grants {
             issued_at: Timestamp(tokens.issued_at),
             expires_at: grant.expires_at,
             scopes: grant.scopes,
-        })
-    }
-
-    fn seal(&self, open: &Open) -> SealedGrant {
-        self.seal_grant(&Grant {
-            access_token: open.access_token.clone(),
-            refresh_token: open.refresh_token.clone(),
-            issued_at: open.issued_at,
-            expires_at: open.expires_at,
-            account: open.key.clone(),
-            scopes: open.scopes.clone(),
         })
     }
 
@@ -240,8 +259,8 @@ impl Grants {
     pub async fn revoke(&self, account: AccountId, sealed: &[u8]) -> Result<(), Error> {
         let key = self.store.read(move |tx| tx.account(account)).await?.key;
         let plain = self.keys.open_text(&context(&key), sealed)?;
-        let tokens: Tokens = serde_json::from_str(plain.expose())
-            .map_err(|_| Error::Secrets(crate::secrets::Error::Unopenable))?;
+        let tokens: Tokens =
+            serde_json::from_str(plain.expose()).map_err(|_| secrets::Error::Unopenable)?;
         let app = self.app.as_ref().ok_or(Error::NoApp)?;
         Ok(self
             .client

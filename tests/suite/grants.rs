@@ -1,0 +1,66 @@
+//! Grants: renewed once, to the end, and never against a newer consent.
+
+use std::{sync::Arc, time::Duration};
+
+use harness::world::World;
+use hubspot_sim::{FaultRule, Route, Trouble};
+use jimo_connect::{
+    clock::Clock,
+    host::Host,
+    hubspot::{Caller, Priority},
+    model::AccountId,
+    sync::grants,
+};
+use serde_json::{Value, json};
+
+const PORTAL: u64 = 1_001;
+
+/// The first account that is connected.
+const ACCOUNT: AccountId = AccountId(1);
+
+/// Past the end of a token's life, of half an hour.
+const OVER: Duration = Duration::from_secs(1_801);
+
+/// A connection, whose tokens age by the host's clock alone.
+async fn connected() -> (World, String) {
+    let world = World::start_with(hubspot_sim::Config::default(), Clock::system()).await;
+    let id = world.connect(PORTAL).await;
+    world.sim.clear_calls();
+    (world, id)
+}
+
+async fn caller(host: Arc<Host>) -> Result<Caller, grants::Error> {
+    host.grants.caller(ACCOUNT, Priority::Live).await
+}
+
+/// How often HubSpot was asked for a token.
+fn asked(world: &World) -> usize {
+    let calls = world.sim.calls();
+    let asked = calls.iter().filter(|call| call.path.ends_with("/token"));
+    asked.count()
+}
+
+async fn held(world: &World, id: &str) -> Value {
+    world.get(&format!("/connections/{id}")).await.good()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_under_way_is_not_lost_with_the_one_who_asked() {
+    let (world, id) = connected().await;
+    world.sim.set_app(|app| app.rotate_refresh_tokens = true);
+    world.clock.turn(OVER);
+    world
+        .sim
+        .inject(FaultRule::once(Route::Token, Trouble::Held));
+    let asking = tokio::spawn(caller(world.host().clone()));
+    world.until(async || asked(&world) == 1).await;
+    asking.abort();
+    assert!(asking.await.unwrap_err().is_cancelled());
+    world.sim.clear_faults();
+    caller(world.host().clone()).await.unwrap();
+    assert_eq!(asked(&world), 1);
+    // The token that replaced the first works at the next renewal.
+    world.clock.turn(OVER);
+    caller(world.host().clone()).await.unwrap();
+    assert_eq!(held(&world, &id).await["status"], "active");
+}
