@@ -64,3 +64,29 @@ async fn a_renewal_under_way_is_not_lost_with_the_one_who_asked() {
     caller(world.host().clone()).await.unwrap();
     assert_eq!(held(&world, &id).await["status"], "active");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_still_good_is_not_renewed_again_and_again_while_that_fails() {
+    let (world, _) = connected().await;
+    world
+        .sim
+        .inject(FaultRule::by_chance(Trouble::Status(400), 1.0).on(Route::Token));
+    let host = world.host();
+    // Its last five minutes.
+    world.clock.turn(Duration::from_secs(1_560));
+    for _ in 0..10 {
+        caller(host.clone()).await.unwrap();
+        host.grants.settled().await;
+    }
+    assert_eq!(asked(&world), 1);
+    world.clock.turn(Duration::from_secs(30));
+    caller(host.clone()).await.unwrap();
+    host.grants.settled().await;
+    assert_eq!(asked(&world), 2);
+    // The first that needs another one asks for it, however soon.
+    world.clock.turn(Duration::from_secs(230));
+    caller(host.clone()).await.unwrap_err();
+    assert_eq!(asked(&world), 3);
+    world.sim.clear_faults();
+    caller(host.clone()).await.unwrap();
+}

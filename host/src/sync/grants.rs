@@ -1,7 +1,11 @@
 //! The accounts' grants: opened when needed, refreshed ahead of their end, once
 //! for all who wait.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +19,10 @@ use crate::{
     secrets::{self, Keys, Secret},
     store::{self, Store, Tx, connections::SealedGrant},
 };
+
+/// How long a token that is still good is left alone after it could not be
+/// renewed.
+const AHEAD_AGAIN: Duration = Duration::from_secs(30);
 
 /// Why no call can be made in an account's name. All who wait for one renewal
 /// are told the same.
@@ -103,6 +111,8 @@ pub struct Grants {
     client: Client,
     app: Option<App>,
     renewals: Joint<AccountId, Result<(), Error>>,
+    /// When to renew ahead of a token's end again, after a failure.
+    ahead_again_at: Mutex<HashMap<AccountId, Timestamp>>,
 }
 
 impl Grants {
@@ -114,6 +124,7 @@ impl Grants {
             client,
             app,
             renewals: Joint::default(),
+            ahead_again_at: Mutex::default(),
         }
     }
 
@@ -126,7 +137,7 @@ impl Grants {
         let mut open = self.open(account).await?;
         match freshness(open.issued_at, open.expires_at, self.client.clock().now()) {
             Freshness::Fresh => {}
-            Freshness::RenewSoon => drop(self.begin_renewal(account, &open.access_token)),
+            Freshness::RenewSoon => self.renew_ahead(account, &open.access_token),
             Freshness::RenewFirst => open = self.renew(account, &open.access_token).await?,
         }
         Ok(Caller {
@@ -157,6 +168,24 @@ impl Grants {
         self.open(account).await
     }
 
+    /// Begins to renew a grant whose token is still good, unless that failed
+    /// just now.
+    fn renew_ahead(self: &Arc<Self>, account: AccountId, known: &Secret) {
+        let now = self.client.clock().now();
+        let again_at = self.ahead_again_at().get(&account).copied();
+        if again_at.is_none_or(|moment| moment <= now) {
+            // Nobody waits for it.
+            drop(self.begin_renewal(account, known));
+        }
+    }
+
+    /// No code panics while it holds this lock; what it guards is whole.
+    fn ahead_again_at(&self) -> MutexGuard<'_, HashMap<AccountId, Timestamp>> {
+        self.ahead_again_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Begins to renew a grant. All who ask meanwhile share the outcome, and it
     /// goes on when they go away: HubSpot may have replaced the refresh token.
     fn begin_renewal(
@@ -167,8 +196,14 @@ impl Grants {
         let (grants, known) = (self.clone(), known.clone());
         self.renewals.begin(account, async move {
             let outcome = grants.renew_known(account, &known).await;
-            if let Err(error) = &outcome {
-                tracing::warn!(%account, %error, "a token could not be renewed");
+            match &outcome {
+                Ok(()) => drop(grants.ahead_again_at().remove(&account)),
+                Err(error) => {
+                    tracing::warn!(%account, %error, "a token could not be renewed");
+                    let soonest = grants.client.clock().now().plus(AHEAD_AGAIN);
+                    let again_at = error.retry_at().map_or(soonest, |told| told.max(soonest));
+                    grants.ahead_again_at().insert(account, again_at);
+                }
             }
             outcome
         })
