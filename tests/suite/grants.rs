@@ -90,3 +90,46 @@ async fn a_token_that_is_still_good_is_not_renewed_again_and_again_while_that_fa
     world.sim.clear_faults();
     caller(host.clone()).await.unwrap();
 }
+
+/// Consents again for the connection.
+async fn reconnect(world: &World, id: &str) {
+    let path = format!("/connections/{id}/reconnect");
+    let begun = world.post(&path, json!({})).await.good();
+    let page = world.consent(&begun, PORTAL).await;
+    let (status, text) = world.confirm(&page).await;
+    assert_eq!(status, 200, "{text}");
+}
+
+/// Asks for a token whose answer is held, consents again, and lets the answer
+/// come.
+async fn reconnected_meanwhile(world: &World, id: &str) -> Result<Caller, grants::Error> {
+    world.clock.turn(OVER);
+    world
+        .sim
+        .inject(FaultRule::once(Route::Token, Trouble::Held));
+    let asking = tokio::spawn(caller(world.host().clone()));
+    world.until(async || asked(world) == 1).await;
+    reconnect(world, id).await;
+    world.sim.clear_faults();
+    asking.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_comes_after_a_new_consent_condemns_nothing() {
+    let (world, id) = connected().await;
+    world.account(PORTAL).revoke_grant();
+    reconnected_meanwhile(&world, &id).await.unwrap();
+    let held = held(&world, &id).await;
+    assert_eq!(held["status"], "active", "{held:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_comes_after_a_new_consent_does_not_overwrite_it() {
+    let (world, id) = connected().await;
+    let lost = "crm.objects.deals.read";
+    world.account(PORTAL).drop_scope(lost);
+    reconnected_meanwhile(&world, &id).await.unwrap();
+    let held = held(&world, &id).await;
+    let scopes = held["scopes"].as_array().unwrap();
+    assert!(scopes.iter().any(|scope| scope == lost), "{held:#}");
+}

@@ -95,6 +95,8 @@ struct Tokens {
 
 /// A grant that is open.
 struct Open {
+    /// As it was read.
+    sealed: Vec<u8>,
     key: AccountKey,
     region: Option<String>,
     access_token: Secret,
@@ -216,6 +218,7 @@ impl Grants {
             return Ok(());
         }
         let app = self.app.as_ref().ok_or(Error::NoApp)?;
+        let asked_with = open.sealed;
         match self.client.refresh(app, &open.refresh_token).await {
             Ok(fresh) => {
                 let sealed = self.seal_grant(&Grant {
@@ -227,19 +230,33 @@ impl Grants {
                     scopes: fresh.scopes.unwrap_or(open.scopes),
                 });
                 self.store
-                    .transact(move |tx| match tx.grant(account)? {
-                        // Given up while we asked: it stays so.
-                        None => Ok(()),
-                        Some(_) => tx.save_grant(account, Some(&sealed)),
+                    .transact(move |tx| {
+                        // Given up, or consented to anew while we asked: it stays so.
+                        if is_held(tx, account, &asked_with)? {
+                            tx.save_grant(account, Some(&sealed))?;
+                        }
+                        Ok(())
                     })
                     .await?;
                 Ok(())
             }
             Err(GrantError::Revoked) => {
-                self.store
-                    .transact(move |tx| needs_attention(tx, account, &revoked()))
+                let withdrawn = self
+                    .store
+                    .transact(move |tx| {
+                        let held = is_held(tx, account, &asked_with)?;
+                        if held {
+                            needs_attention(tx, account, &revoked())?;
+                        }
+                        Ok(held)
+                    })
                     .await?;
-                Err(GrantError::Revoked.into())
+                // Another consent than the one that was withdrawn may hold.
+                if withdrawn {
+                    Err(GrantError::Revoked.into())
+                } else {
+                    Ok(())
+                }
             }
             Err(error) => {
                 if let GrantError::Misconfigured { code } = &error {
@@ -264,6 +281,7 @@ impl Grants {
         let tokens: Tokens =
             serde_json::from_str(plain.expose()).map_err(|_| secrets::Error::Unopenable)?;
         Ok(Open {
+            sealed: grant.sealed,
             key: known.key,
             region: known.region,
             access_token: Secret::from(tokens.access_token),
@@ -302,6 +320,11 @@ impl Grants {
             .revoke(app, &Secret::from(tokens.refresh_token))
             .await?)
     }
+}
+
+/// Whether an account's grant is still this one.
+fn is_held(tx: &Tx<'_>, account: AccountId, sealed: &[u8]) -> Result<bool, store::Error> {
+    Ok(tx.grant(account)?.is_some_and(|held| held.sealed == sealed))
 }
 
 /// Says on all of an account's connections that they cannot go on.
