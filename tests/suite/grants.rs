@@ -133,3 +133,54 @@ async fn a_renewal_that_comes_after_a_new_consent_does_not_overwrite_it() {
     let scopes = held["scopes"].as_array().unwrap();
     assert!(scopes.iter().any(|scope| scope == lost), "{held:#}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_that_waits_to_be_given_back_is_kept_when_the_account_is_connected_again() {
+    let (world, id) = connected().await;
+    let other = world.connect(PORTAL + 1).await;
+    let refusal = FaultRule::once(Route::Token, Trouble::Status(400));
+    world.sim.inject(refusal);
+    assert_eq!(
+        world.delete(&format!("/connections/{id}")).await.status,
+        204
+    );
+    let revocations = || {
+        let calls = world.sim.calls();
+        let made = calls.iter().filter(|call| call.path.ends_with("/revoke"));
+        made.count()
+    };
+    world.until(async || revocations() == 1).await;
+    let id = world.connect(PORTAL).await;
+    // The one that is due now is before this one in the order of their ends.
+    world.clock.turn(Duration::from_secs(60));
+    assert_eq!(
+        world.delete(&format!("/connections/{other}")).await.status,
+        204
+    );
+    let given_back = async || !world.account(PORTAL + 1).is_installed();
+    world.until(given_back).await;
+    assert!(world.account(PORTAL).is_installed());
+    assert_eq!(held(&world, &id).await["status"], "active");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consent_whose_grant_was_given_back_meanwhile_connects_nothing_and_says_so() {
+    let world = World::start().await;
+    let begun = world
+        .post("/connections", json!({"connector": "hubspot"}))
+        .await
+        .good();
+    let page = world.consent(&begun, PORTAL).await;
+    let id = world.connect(PORTAL).await;
+    assert_eq!(
+        world.delete(&format!("/connections/{id}")).await.status,
+        204
+    );
+    let given_back = async || !world.account(PORTAL).is_installed();
+    world.until(given_back).await;
+    let (status, text) = world.confirm(&page).await;
+    assert_eq!(status, 409, "{text}");
+    assert!(text.contains("Begin again"), "{text}");
+    let id = begun["id"].as_str().unwrap();
+    assert_eq!(held(&world, id).await["status"], "pending");
+}

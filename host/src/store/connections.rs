@@ -340,6 +340,12 @@ impl Tx<'_> {
         }
     }
 
+    /// Forgets what has to be revoked of an account: it is connected again.
+    pub fn forget_revocations(&self, account: AccountId) -> Result<(), Error> {
+        let sql = "DELETE FROM revocations WHERE account = ?1";
+        super::delete(self, sql, account.0).map(|_| ())
+    }
+
     /// Keeps a consent under way by the hash of its one-time token.
     pub fn save_consent(
         &self,

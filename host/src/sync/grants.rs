@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedMutexGuard;
 
 use super::joint::{Ended, Joint, Outcome};
 use crate::{
@@ -115,6 +116,7 @@ pub struct Grants {
     renewals: Joint<AccountId, Result<(), Error>>,
     /// When to renew ahead of a token's end again, after a failure.
     ahead_again_at: Mutex<HashMap<AccountId, Timestamp>>,
+    turns: Mutex<HashMap<AccountKey, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Grants {
@@ -127,6 +129,7 @@ impl Grants {
             app,
             renewals: Joint::default(),
             ahead_again_at: Mutex::default(),
+            turns: Mutex::default(),
         }
     }
 
@@ -174,18 +177,11 @@ impl Grants {
     /// just now.
     fn renew_ahead(self: &Arc<Self>, account: AccountId, known: &Secret) {
         let now = self.client.clock().now();
-        let again_at = self.ahead_again_at().get(&account).copied();
+        let again_at = lock(&self.ahead_again_at).get(&account).copied();
         if again_at.is_none_or(|moment| moment <= now) {
             // Nobody waits for it.
             drop(self.begin_renewal(account, known));
         }
-    }
-
-    /// No code panics while it holds this lock; what it guards is whole.
-    fn ahead_again_at(&self) -> MutexGuard<'_, HashMap<AccountId, Timestamp>> {
-        self.ahead_again_at
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins to renew a grant. All who ask meanwhile share the outcome, and it
@@ -199,12 +195,12 @@ impl Grants {
         self.renewals.begin(account, async move {
             let outcome = grants.renew_known(account, &known).await;
             match &outcome {
-                Ok(()) => drop(grants.ahead_again_at().remove(&account)),
+                Ok(()) => drop(lock(&grants.ahead_again_at).remove(&account)),
                 Err(error) => {
                     tracing::warn!(%account, %error, "a token could not be renewed");
                     let soonest = grants.client.clock().now().plus(AHEAD_AGAIN);
                     let again_at = error.retry_at().map_or(soonest, |told| told.max(soonest));
-                    grants.ahead_again_at().insert(account, again_at);
+                    lock(&grants.ahead_again_at).insert(account, again_at);
                 }
             }
             outcome
@@ -308,9 +304,25 @@ impl Grants {
         }
     }
 
-    /// Gives a grant back that nothing uses any more.
+    /// Waits for the turn to take on, or to give back, a grant of an account.
+    /// HubSpot gives an account one refresh token, so giving back what was ends
+    /// what is taken on meanwhile.
+    pub async fn turn(&self, account: &AccountKey) -> OwnedMutexGuard<()> {
+        let turn = lock(&self.turns)
+            .entry(account.clone())
+            .or_default()
+            .clone();
+        turn.lock_owned().await
+    }
+
+    /// Gives a grant back, unless the account is connected again.
     pub async fn revoke(&self, account: AccountId, sealed: &[u8]) -> Result<(), Error> {
         let key = self.store.read(move |tx| tx.account(account)).await?.key;
+        let _turn = self.turn(&key).await;
+        let held = self.store.read(move |tx| tx.grant(account)).await?;
+        if held.is_some() {
+            return Ok(());
+        }
         let plain = self.keys.open_text(&context(&key), sealed)?;
         let tokens: Tokens =
             serde_json::from_str(plain.expose()).map_err(|_| secrets::Error::Unopenable)?;
@@ -371,4 +383,9 @@ pub fn missing_scopes(scopes: &[String]) -> Problem {
 
 fn context(account: &AccountKey) -> String {
     format!("grant/{account}")
+}
+
+/// No code panics while it holds these locks; what they guard is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
