@@ -409,7 +409,7 @@ fn resume(
 ) -> Result<(), store::Error> {
     match (status, problem) {
         // An admin paused it, and resumes it.
-        (Status::Paused, _) => Ok(()),
+        (Status::Paused, problem) => tx.set_connection_status(id, Status::Paused, problem),
         (_, Some(problem)) => tx.set_connection_status(id, Status::NeedsAttention, Some(problem)),
         (_, None) => tx.set_connection_status(id, Status::Active, None),
     }

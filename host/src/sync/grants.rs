@@ -346,9 +346,13 @@ pub fn needs_attention(
     problem: &Problem,
 ) -> Result<(), store::Error> {
     for connection in tx.account_connections(account)? {
-        if matches!(connection.status, Status::Active | Status::NeedsAttention) {
-            tx.set_connection_status(connection.id, Status::NeedsAttention, Some(problem))?;
-        }
+        let status = match connection.status {
+            Status::Active | Status::NeedsAttention => Status::NeedsAttention,
+            // It stays so until an admin resumes it.
+            Status::Paused => Status::Paused,
+            Status::Pending => continue,
+        };
+        tx.set_connection_status(connection.id, status, Some(problem))?;
     }
     Ok(())
 }
