@@ -305,8 +305,8 @@ fn admit(
             status,
             json!({
                 "status": "error",
-                "message": format!("This account's data is hosted in {region}"),
-                "context": {"hublet": [region]},
+                "message": format!("Hub {owner} is unknown to this Hublet, but it appears to exist in Hublet {region}"),
+                "correctHublet": region,
             }),
         )));
     }

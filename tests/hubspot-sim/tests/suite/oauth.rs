@@ -223,4 +223,5 @@ async fn an_access_token_ends_after_half_an_hour_and_scopes_are_needed() {
     )
     .await;
     assert_eq!(details.status, 488);
+    assert_eq!(details.body["correctHublet"], "na1");
 }
