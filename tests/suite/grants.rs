@@ -184,3 +184,27 @@ async fn a_consent_whose_grant_was_given_back_meanwhile_connects_nothing_and_say
     let id = begun["id"].as_str().unwrap();
     assert_eq!(held(&world, id).await["status"], "pending");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_region_that_hubspot_names_is_known_after_a_restart() {
+    let (mut world, id) = connected().await;
+    let account = world.account(PORTAL);
+    let region = async |world: &World| {
+        let caller = caller(world.host().clone()).await.unwrap();
+        caller.region.unwrap().as_str().to_owned()
+    };
+    assert_eq!(region(&world).await, "na1");
+    account.move_to("eu1").unwrap();
+    // The simulator has one address for all regions, so the call fails there too.
+    account.misroute(true).unwrap();
+    world
+        .get(&format!(
+            "/connections/{id}/properties?object_type=contacts"
+        ))
+        .await
+        .problem(502);
+    account.misroute(false).unwrap();
+    world.until(async || region(&world).await == "eu1").await;
+    world.restart().await;
+    assert_eq!(region(&world).await, "eu1");
+}

@@ -18,11 +18,7 @@ pub mod retry;
 pub mod signature;
 mod transport;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 pub use account::Details;
 pub use budget::{Pool, Priority};
@@ -30,6 +26,8 @@ pub use error::{Error, Fault};
 pub use gate::Budgets;
 pub use properties::{Property, PropertyOption};
 pub use region::{ApiUrl, BadApiUrl, NoRegion, Region};
+
+use tokio::sync::watch;
 
 use crate::{clock::Clock, model::AccountKey, secrets::Secret};
 
@@ -89,7 +87,7 @@ struct Inner {
     clock: Clock,
     budgets: Budgets,
     /// Regions that a 488 named.
-    regions: Mutex<HashMap<AccountKey, Region>>,
+    regions: watch::Sender<HashMap<AccountKey, Region>>,
 }
 
 /// In whose name a call is made, and how urgently.
@@ -135,7 +133,7 @@ impl Client {
                 config,
                 clock,
                 budgets,
-                regions: Mutex::default(),
+                regions: watch::Sender::default(),
             }),
         })
     }
@@ -143,6 +141,12 @@ impl Client {
     /// The budgets of all accounts.
     pub fn budgets(&self) -> &Budgets {
         &self.inner.budgets
+    }
+
+    /// The regions that HubSpot named when it was called in another one, to be
+    /// kept and told in [`Caller::region`] at the next start.
+    pub fn regions(&self) -> watch::Receiver<HashMap<AccountKey, Region>> {
+        self.inner.regions.subscribe()
     }
 
     /// The clock that all is stamped with.

@@ -1,6 +1,6 @@
 //! One call: its turn, its attempts, its answer's bytes.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::{
@@ -177,16 +177,15 @@ impl Client {
     }
 
     fn region_of(&self, caller: &Caller) -> Option<Region> {
-        let regions = self.inner.regions.lock();
-        let regions = regions.unwrap_or_else(PoisonError::into_inner);
+        let regions = self.inner.regions.borrow();
         let learnt = regions.get(&caller.account);
         learnt.or(caller.region.as_ref()).cloned()
     }
 
     fn learn_region(&self, caller: &Caller, region: Region) {
-        let regions = self.inner.regions.lock();
-        let mut regions = regions.unwrap_or_else(PoisonError::into_inner);
-        regions.insert(caller.account.clone(), region);
+        self.inner.regions.send_modify(|regions| {
+            regions.insert(caller.account.clone(), region);
+        });
     }
 }
 

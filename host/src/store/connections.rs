@@ -269,11 +269,16 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Changes the region that serves an account.
-    pub fn set_account_region(&self, account: AccountId, region: &str) -> Result<(), Error> {
+    /// Changes the region that serves an account, where it is known.
+    pub fn set_account_region(
+        &self,
+        connector: &str,
+        key: &AccountKey,
+        region: &str,
+    ) -> Result<(), Error> {
         self.connection.execute(
-            "UPDATE accounts SET region = ?2 WHERE id = ?1",
-            params![account.0, region],
+            "UPDATE accounts SET region = ?3 WHERE connector = ?1 AND key = ?2",
+            params![connector, key.as_str(), region],
         )?;
         Ok(())
     }

@@ -11,6 +11,7 @@ pub mod grants;
 pub mod housekeeping;
 mod joint;
 pub mod reads;
+mod regions;
 
 use std::{pin::Pin, sync::Arc};
 
@@ -26,5 +27,6 @@ pub fn tasks(host: &Arc<Host>, stop: &CancellationToken) -> Vec<Task> {
     vec![
         Box::pin(reads::run(host.clone(), stop.clone())),
         Box::pin(housekeeping::run(host.clone(), stop.clone())),
+        Box::pin(regions::run(host.clone(), stop.clone())),
     ]
 }
