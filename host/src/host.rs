@@ -16,7 +16,7 @@ use crate::{
     plugin::{self, EMBEDDED, Engine, Limits, Versions},
     secrets::{self, Keys},
     store::{self, Store},
-    sync::{self, grants::Grants},
+    sync::{self, definitions::Definitions, grants::Grants},
     telemetry::Metrics,
     web,
 };
@@ -79,6 +79,8 @@ pub struct Host {
     pub app: Option<oauth::App>,
     /// The accounts' grants.
     pub grants: Arc<Grants>,
+    /// The definitions of the accounts' properties that are kept for a while.
+    pub definitions: Definitions,
 }
 
 impl Host {
@@ -148,6 +150,7 @@ impl Host {
             hubspot,
             app,
             grants,
+            definitions: Definitions::default(),
         })
     }
 
