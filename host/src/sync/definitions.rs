@@ -5,13 +5,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use super::{
     grants,
     joint::{Ended, Joint},
+    lock,
 };
 use crate::{
     host::Host,
@@ -89,13 +90,6 @@ pub struct Definitions {
     reads: Joint<Key, Result<Kept, Error>>,
 }
 
-impl Definitions {
-    /// No code panics while it holds this lock; what it guards is whole.
-    fn kept(&self) -> MutexGuard<'_, HashMap<Key, Kept>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// The properties of an object type, by name, as they were read at `since` or
 /// later; within the last minute, where that is not said.
 pub async fn of(
@@ -141,7 +135,7 @@ async fn properties(
     since: Timestamp,
 ) -> Result<Arc<[Property]>, Error> {
     loop {
-        let kept = host.definitions.kept().get(&key).cloned();
+        let kept = lock(&host.definitions.kept).get(&key).cloned();
         let kept = match kept.filter(|kept| kept.begun_at >= since) {
             Some(kept) => kept,
             None => {
@@ -169,7 +163,7 @@ async fn read(host: Arc<Host>, key: Key) -> Result<Kept, Error> {
         begun_at,
         properties: properties.into(),
     };
-    let mut all = host.definitions.kept();
+    let mut all = lock(&host.definitions.kept);
     all.retain(|_, kept| begun_at.since(kept.begun_at) < KEPT);
     all.insert(key, kept.clone());
     Ok(kept)

@@ -3,14 +3,17 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 
-use super::joint::{Ended, Joint, Outcome};
+use super::{
+    joint::{Ended, Joint, Outcome},
+    lock,
+};
 use crate::{
     hubspot::{
         Caller, Client, Priority,
@@ -387,9 +390,4 @@ pub fn missing_scopes(scopes: &[String]) -> Problem {
 
 fn context(account: &AccountKey) -> String {
     format!("grant/{account}")
-}
-
-/// No code panics while it holds these locks; what they guard is whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

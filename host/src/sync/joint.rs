@@ -5,11 +5,13 @@ use std::{
     collections::HashMap,
     future::Future,
     hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
+
+use super::lock;
 
 /// The work itself ended; a defect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,11 +104,6 @@ impl<K: Eq + Hash, T> Drop for Place<K, T> {
     fn drop(&mut self) {
         lock(&self.under_way).remove(&self.key);
     }
-}
-
-/// No code panics while it holds these locks; what they guard is whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

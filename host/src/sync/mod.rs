@@ -13,7 +13,10 @@ mod joint;
 pub mod reads;
 mod regions;
 
-use std::{pin::Pin, sync::Arc};
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -29,4 +32,9 @@ pub fn tasks(host: &Arc<Host>, stop: &CancellationToken) -> Vec<Task> {
         Box::pin(housekeeping::run(host.clone(), stop.clone())),
         Box::pin(regions::run(host.clone(), stop.clone())),
     ]
+}
+
+/// No code panics while it holds these locks; what they guard is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
