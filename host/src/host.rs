@@ -16,7 +16,7 @@ use crate::{
     plugin::{self, EMBEDDED, Engine, Limits, Versions},
     secrets::{self, Keys},
     store::{self, Store},
-    sync::{self, grants::Grants},
+    sync::{self, definitions::Definitions, grants::Grants},
     telemetry::Metrics,
     web,
 };
@@ -79,6 +79,8 @@ pub struct Host {
     pub app: Option<oauth::App>,
     /// The accounts' grants.
     pub grants: Arc<Grants>,
+    /// The definitions of the accounts' properties that are kept for a while.
+    pub definitions: Definitions,
 }
 
 impl Host {
@@ -150,6 +152,7 @@ impl Host {
             hubspot,
             app,
             grants,
+            definitions: Definitions::default(),
         })
     }
 
@@ -205,10 +208,14 @@ pub async fn run_with(
     for task in sync::tasks(&host, &work) {
         tasks.spawn(task);
     }
-    web::serve(host, listener, extra, stop.clone()).await;
+    web::serve(host.clone(), listener, extra, stop.clone()).await;
     work.cancel();
     tasks.close();
-    if tokio::time::timeout(STOP_MAX, tasks.wait()).await.is_err() {
+    let ended = async {
+        tasks.wait().await;
+        host.grants.settled().await;
+    };
+    if tokio::time::timeout(STOP_MAX, ended).await.is_err() {
         tracing::warn!("work under way did not end in time; it goes on at the next start");
     }
 }

@@ -269,11 +269,16 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Changes the region that serves an account.
-    pub fn set_account_region(&self, account: AccountId, region: &str) -> Result<(), Error> {
+    /// Changes the region that serves an account, where it is known.
+    pub fn set_account_region(
+        &self,
+        connector: &str,
+        key: &AccountKey,
+        region: &str,
+    ) -> Result<(), Error> {
         self.connection.execute(
-            "UPDATE accounts SET region = ?2 WHERE id = ?1",
-            params![account.0, region],
+            "UPDATE accounts SET region = ?3 WHERE connector = ?1 AND key = ?2",
+            params![connector, key.as_str(), region],
         )?;
         Ok(())
     }
@@ -338,6 +343,12 @@ impl Tx<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Forgets what has to be revoked of an account: it is connected again.
+    pub fn forget_revocations(&self, account: AccountId) -> Result<(), Error> {
+        let sql = "DELETE FROM revocations WHERE account = ?1";
+        super::delete(self, sql, account.0).map(|_| ())
     }
 
     /// Keeps a consent under way by the hash of its one-time token.

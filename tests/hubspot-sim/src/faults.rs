@@ -3,6 +3,7 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 /// Kinds of calls, as faults and the record of calls know them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -42,6 +43,8 @@ pub enum Trouble {
     Status(u16),
     /// The answer comes, but only after so many real milliseconds.
     SlowMs(u64),
+    /// The call is carried out at once; its answer comes when the faults are cleared.
+    Held,
     /// The answer ends in the middle of its body.
     CutBody,
     /// The connection is closed without an answer, after the call was carried out.
@@ -113,6 +116,7 @@ impl FaultRule {
 pub(crate) struct Faults {
     rules: Vec<FaultRule>,
     rng: StdRng,
+    cleared: watch::Sender<()>,
 }
 
 impl Faults {
@@ -120,6 +124,7 @@ impl Faults {
         Self {
             rules: Vec::new(),
             rng: StdRng::seed_from_u64(seed ^ 0xfa17),
+            cleared: watch::Sender::default(),
         }
     }
 
@@ -129,6 +134,12 @@ impl Faults {
 
     pub(crate) fn clear(&mut self) {
         self.rules.clear();
+        self.cleared.send_replace(());
+    }
+
+    /// Is told when the faults are cleared from now on.
+    pub(crate) fn cleared(&self) -> watch::Receiver<()> {
+        self.cleared.subscribe()
     }
 
     /// What goes wrong with a call: the first rule that hits it.

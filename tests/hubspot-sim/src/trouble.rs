@@ -36,7 +36,7 @@ pub(crate) async fn before(trouble: Option<Trouble>) -> Option<Response> {
             tokio::time::sleep(Duration::from_millis(ms)).await;
             None
         }
-        Trouble::CutBody | Trouble::Reset => None,
+        Trouble::Held | Trouble::CutBody | Trouble::Reset => None,
     }
 }
 

@@ -82,3 +82,19 @@ async fn a_record_just_made_may_still_be_missing() {
     world.sim.turn(Duration::from_millis(500));
     assert_eq!(world.get(&path).await.status, 200);
 }
+
+#[tokio::test]
+async fn a_held_call_is_carried_out_at_once_and_answered_when_the_faults_are_cleared() {
+    let world = World::new().await;
+    world
+        .sim
+        .inject(FaultRule::once(Route::List, Trouble::Held));
+    let held = tokio::spawn(world.request(reqwest::Method::GET, PATH).send());
+    while world.sim.calls().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.get(PATH).await.status, 200);
+    assert!(!held.is_finished());
+    world.sim.clear_faults();
+    assert_eq!(held.await.unwrap().unwrap().status(), 200);
+}
