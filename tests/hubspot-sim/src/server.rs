@@ -179,7 +179,7 @@ async fn gate(State(shared): State<Arc<Shared>>, request: Request, next: Next) -
     let trouble = shared.lock().faults.strike(route);
     let mut portal = None;
 
-    let mut response = match before(trouble).await {
+    let mut response = match before(trouble.as_ref()).await {
         Some(response) => response,
         None => match admit(&shared, &request, budget, &mut portal) {
             Ok((caller, headers)) => {
@@ -209,7 +209,7 @@ async fn gate(State(shared): State<Arc<Shared>>, request: Request, next: Next) -
     if let Some(date) = http_date(shared.clock.now_ms()) {
         response.headers_mut().insert(header::DATE, date);
     }
-    response = after(trouble, response).await;
+    response = after(trouble.as_ref(), response).await;
 
     let dropped = response.extensions().get::<Dropped>().is_some();
     shared.lock().remember(Call {
@@ -336,19 +336,25 @@ fn finish_fault(shared: &Shared, response: &mut Response) {
 }
 
 /// Faults in place of the call.
-async fn before(trouble: Option<Trouble>) -> Option<Response> {
+async fn before(trouble: Option<&Trouble>) -> Option<Response> {
     match trouble? {
         Trouble::TooManyRequests => {
             Some(too_many("TEN_SECONDLY_ROLLING", "ten_secondly_rolling").into_response())
         }
         Trouble::DailyLimit => Some(too_many("DAILY", "daily").into_response()),
-        Trouble::Status(status) => {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-            Some((status, "<html><body>upstream trouble</body></html>").into_response())
+        Trouble::Status(status) => Some(
+            (
+                status_of(*status),
+                "<html><body>upstream trouble</body></html>",
+            )
+                .into_response(),
+        ),
+        Trouble::Answer(status, body) => {
+            Some((status_of(*status), axum::Json(body)).into_response())
         }
         Trouble::ResetBefore => Some(dropped()),
         Trouble::SlowMs(ms) => {
-            tokio::time::sleep(Duration::from_millis(ms)).await;
+            tokio::time::sleep(Duration::from_millis(*ms)).await;
             None
         }
         Trouble::CutBody | Trouble::Reset => None,
@@ -356,12 +362,16 @@ async fn before(trouble: Option<Trouble>) -> Option<Response> {
 }
 
 /// Faults on the way back, after the call was carried out.
-async fn after(trouble: Option<Trouble>, response: Response) -> Response {
+async fn after(trouble: Option<&Trouble>, response: Response) -> Response {
     match trouble {
         Some(Trouble::Reset) => dropped(),
         Some(Trouble::CutBody) => cut(response).await,
         _ => response,
     }
+}
+
+fn status_of(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY)
 }
 
 fn dropped() -> Response {
