@@ -24,6 +24,7 @@ use crate::{
         routing::AccountRoute,
     },
     store::{self, reads::DueRead},
+    telemetry::CallLabels,
 };
 
 /// What the batches of one step share.
@@ -49,7 +50,7 @@ impl Work {
             .caller(self.route.id, Priority::Live)
             .await?;
         let token = caller.token.clone();
-        match call(caller).await {
+        match self.count(call(caller).await) {
             Err(hubspot::Error::Unauthorized) => {
                 self.host.grants.replace(self.route.id, &token).await?;
                 let caller = self
@@ -57,10 +58,24 @@ impl Work {
                     .grants
                     .caller(self.route.id, Priority::Live)
                     .await?;
-                Ok(call(caller).await?)
+                Ok(self.count(call(caller).await)?)
             }
             answer => Ok(answer?),
         }
+    }
+
+    fn count<T>(&self, answer: Result<T, hubspot::Error>) -> Result<T, hubspot::Error> {
+        let outcome = match &answer {
+            Ok(_) => "ok",
+            Err(hubspot::Error::RateLimited { .. }) => "rate_limited",
+            Err(_) => "failed",
+        };
+        self.host
+            .metrics
+            .reads
+            .get_or_create(&CallLabels { outcome })
+            .inc();
+        answer
     }
 
     /// Reads a batch of records, and applies the answer.

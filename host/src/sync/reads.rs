@@ -26,7 +26,6 @@ use crate::{
     model::{AccountId, Problem},
     pipeline::{pages, routing::AccountRoute},
     store::{self, reads::Wanted},
-    telemetry::CallLabels,
 };
 
 /// How long an answer that knew too little is waited with: HubSpot shows a
@@ -141,10 +140,6 @@ async fn drain(host: &Arc<Host>, account: &Arc<AccountRoute>, stop: &Cancellatio
             Ok(false) => return,
             Err(error) => error,
         };
-        let outcome = CallLabels {
-            outcome: word(&error),
-        };
-        host.metrics.reads.get_or_create(&outcome).inc();
         let next = next(&error, batch_max);
         if next == Next::Again {
             continue;
@@ -246,16 +241,6 @@ async fn keep_problem(host: &Host, account: AccountId, problem: Problem) {
     }
 }
 
-fn word(error: &Error) -> &'static str {
-    match error {
-        Error::Store(_) => "store",
-        Error::Grant(_) => "grant",
-        Error::HubSpot(hubspot::Error::RateLimited { .. }) => "rate_limited",
-        Error::HubSpot(_) => "hubspot",
-        Error::Page(_) | Error::Ended => "plugin",
-    }
-}
-
 /// Reads what is due, at most a few batches at once. Returns whether there was
 /// anything.
 async fn step(host: &Arc<Host>, account: &AccountRoute, batch_max: usize) -> Result<bool, Error> {
@@ -291,10 +276,6 @@ async fn step(host: &Arc<Host>, account: &AccountRoute, batch_max: usize) -> Res
         }
         Wanted::Associations(to_type) => work.associations(due, to_type).await?,
     }
-    host.metrics
-        .reads
-        .get_or_create(&CallLabels { outcome: "ok" })
-        .inc();
     host.pipeline.notify_changed();
     Ok(true)
 }

@@ -2,6 +2,7 @@
 
 mod associations;
 mod calls;
+mod counting;
 mod matching;
 mod order;
 mod ownership;
