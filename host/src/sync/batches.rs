@@ -2,7 +2,7 @@
 //! answers.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, btree_map::Entry},
     sync::Arc,
 };
 
@@ -194,7 +194,7 @@ impl Work {
         };
         let plugin = self.host.plugins.active();
         let client = &self.host.hubspot;
-        let mut found: HashMap<RecordId, Vec<Association>> = HashMap::new();
+        let mut found: HashMap<RecordId, Gathered> = HashMap::new();
         let mut unclear: HashSet<RecordId> = HashSet::new();
         let mut next: Vec<(RecordId, Option<String>)> = due
             .iter()
@@ -234,7 +234,7 @@ impl Work {
             .await
             .map_err(|_| Error::Ended)??;
             for (record, associations) in page {
-                found.entry(record).or_default().extend(associations);
+                gather(found.entry(record).or_default(), associations);
             }
             next = answer
                 .more
@@ -242,6 +242,10 @@ impl Work {
                 .map(|(id, after)| (id, Some(after)))
                 .collect();
         }
+        let found = found
+            .into_iter()
+            .map(|(record, gathered)| (record, gathered.into_values().collect()))
+            .collect();
         self.apply_associations(due, from, to, found, unclear).await
     }
 
@@ -288,8 +292,53 @@ impl Work {
     }
 }
 
+/// A record's associations, by the other record.
+type Gathered = BTreeMap<RecordId, Association>;
+
+/// Adds what one element says. HubSpot may tell of one association in several,
+/// and on several pages: all that was said of it counts.
+fn gather(gathered: &mut Gathered, said: Vec<Association>) {
+    for association in said {
+        match gathered.entry(association.to_record.clone()) {
+            Entry::Vacant(entry) => {
+                entry.insert(association);
+            }
+            Entry::Occupied(mut entry) => {
+                let known = entry.get_mut();
+                known.primary |= association.primary;
+                known.labels.extend(association.labels);
+                known.labels.sort();
+                known.labels.dedup();
+            }
+        }
+    }
+}
+
 impl hubspot::objects::Associations {
     fn missing_all(&self) -> bool {
         self.without == Missing::WholeBatch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn to(record: &str, primary: bool, labels: &[&str]) -> Association {
+        Association {
+            to_record: record.into(),
+            primary,
+            labels: labels.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn an_association_that_is_told_several_times_is_one_with_all_that_was_said() {
+        let mut gathered = Gathered::new();
+        gather(&mut gathered, vec![to("7", false, &["b"]), to("8", true, &[])]);
+        gather(&mut gathered, vec![to("7", true, &["a", "b"])]);
+        gather(&mut gathered, vec![to("8", false, &[])]);
+        let all: Vec<_> = gathered.into_values().collect();
+        assert_eq!(all, [to("7", true, &["a", "b"]), to("8", true, &[])]);
     }
 }

@@ -1,7 +1,7 @@
 //! Companies and deals feed the users of their contacts.
 
 use harness::world::World;
-use hubspot_sim::{Link, Route};
+use hubspot_sim::{FaultRule, Link, Route, Trouble};
 use serde_json::{Value, json};
 
 use super::{PORTAL, connected, contact, mappings, reads, user};
@@ -159,4 +159,28 @@ async fn a_contact_that_loses_its_user_takes_its_company_along() {
         .unwrap();
     world.settle().await;
     assert_eq!(world.values(&ana).await, json!({"company": "Acme Ltd"}));
+}
+
+/// Lets the next answer about associations be this one, with one of `to` in
+/// each element.
+fn answer_associations(world: &World, contact: u64, to: &[Value]) {
+    let elements = to.iter().map(|to| {
+        json!({"from": {"id": contact.to_string()}, "to": [to]})
+    });
+    let body = json!({"status": "COMPLETE", "results": elements.collect::<Vec<_>>()});
+    let answer = FaultRule::once(Route::Associations, Trouble::Answer(200, body));
+    world.sim.inject(answer);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_company_that_is_listed_twice_is_one_and_holds_up_nothing() {
+    let (world, _) = connected().await;
+    let (ana, contact) = ana(&world).await;
+    let acme = company(&world, "Acme");
+    world.settle().await;
+    let listed = json!({"toObjectId": acme.to_string(), "associationTypes": []});
+    answer_associations(&world, contact, &[listed.clone(), listed]);
+    associate(&world, contact, ("companies", acme), Link::Plain);
+    world.settle().await;
+    assert_eq!(value(&world, &ana, "company").await, "Acme");
 }
