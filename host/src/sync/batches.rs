@@ -233,7 +233,8 @@ impl Work {
             })
             .await
             .map_err(|_| Error::Ended)??;
-            for (record, associations) in page {
+            unclear.extend(page.not_understood);
+            for (record, associations) in page.said {
                 gather(found.entry(record).or_default(), associations);
             }
             next = answer
@@ -335,7 +336,10 @@ mod tests {
     #[test]
     fn an_association_that_is_told_several_times_is_one_with_all_that_was_said() {
         let mut gathered = Gathered::new();
-        gather(&mut gathered, vec![to("7", false, &["b"]), to("8", true, &[])]);
+        gather(
+            &mut gathered,
+            vec![to("7", false, &["b"]), to("8", true, &[])],
+        );
         gather(&mut gathered, vec![to("7", true, &["a", "b"])]);
         gather(&mut gathered, vec![to("8", false, &[])]);
         let all: Vec<_> = gathered.into_values().collect();

@@ -161,15 +161,17 @@ async fn a_contact_that_loses_its_user_takes_its_company_along() {
     assert_eq!(world.values(&ana).await, json!({"company": "Acme Ltd"}));
 }
 
-/// Lets the next answer about associations be this one, with one of `to` in
-/// each element.
-fn answer_associations(world: &World, contact: u64, to: &[Value]) {
-    let elements = to.iter().map(|to| {
-        json!({"from": {"id": contact.to_string()}, "to": [to]})
-    });
+/// Lets HubSpot answer this about a contact's associations, with one of `to`
+/// in each element.
+fn answer_associations(world: &World, contact: u64, to: &[Value], times: u32) {
+    let elements = to
+        .iter()
+        .map(|to| json!({"from": {"id": contact.to_string()}, "to": [to]}));
     let body = json!({"status": "COMPLETE", "results": elements.collect::<Vec<_>>()});
-    let answer = FaultRule::once(Route::Associations, Trouble::Answer(200, body));
-    world.sim.inject(answer);
+    let answer = FaultRule::by_chance(Trouble::Answer(200, body), 1.0);
+    world
+        .sim
+        .inject(answer.on(Route::Associations).times(times));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,8 +181,25 @@ async fn a_company_that_is_listed_twice_is_one_and_holds_up_nothing() {
     let acme = company(&world, "Acme");
     world.settle().await;
     let listed = json!({"toObjectId": acme.to_string(), "associationTypes": []});
-    answer_associations(&world, contact, &[listed.clone(), listed]);
+    answer_associations(&world, contact, &[listed.clone(), listed], u32::MAX);
     associate(&world, contact, ("companies", acme), Link::Plain);
     world.settle().await;
+    assert_eq!(value(&world, &ana, "company").await, "Acme");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn associations_that_cannot_be_understood_withdraw_nothing() {
+    let (world, _) = connected().await;
+    let (ana, contact) = ana(&world).await;
+    let (acme, bolt) = (company(&world, "Acme"), company(&world, "Bolt"));
+    associate(&world, contact, ("companies", acme), Link::Plain);
+    world.settle().await;
+    // An associated record without an id, beside one that has its own.
+    let listed = json!({"toObjectId": bolt.to_string(), "associationTypes": []});
+    let odd = json!({"associationTypes": []});
+    answer_associations(&world, contact, &[listed, odd], 2);
+    associate(&world, contact, ("companies", bolt), Link::Plain);
+    world.settle().await;
+    // It was asked again, until the answer was understood.
     assert_eq!(value(&world, &ana, "company").await, "Acme");
 }

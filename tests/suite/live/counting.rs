@@ -54,7 +54,9 @@ async fn the_events_of_a_batch_that_is_tried_again_count_once() {
     let account = world.account(PORTAL);
     for number in 0..100 {
         let title = format!("Cook {number}");
-        account.patch("contacts", id, &[("jobtitle", &title)]).unwrap();
+        account
+            .patch("contacts", id, &[("jobtitle", &title)])
+            .unwrap();
         tokio::time::timeout(Duration::from_secs(60), world.sim.settle())
             .await
             .unwrap();
