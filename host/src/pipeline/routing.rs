@@ -12,7 +12,7 @@ use crate::{
         PropertyName, Shown, Status, VariableId,
     },
     plugin::{Conversion, ConversionField, Interest},
-    store::{self, Tx},
+    store::{self, Tx, reads::Wanted},
 };
 
 /// Everything that is connected, as it was under one configuration.
@@ -208,6 +208,16 @@ impl ConnectionRoute {
             .iter()
             .enumerate()
             .find(|(_, mapping)| &mapping.object_type == object_type)
+    }
+
+    /// Whether anything is mapped that a read of a type's records is for.
+    pub fn reads(&self, object_type: &ObjectType, wanted: &Wanted) -> bool {
+        match wanted {
+            Wanted::Record => self.mapping(object_type).is_some(),
+            Wanted::Associations(to_type) => self
+                .mapping(to_type)
+                .is_some_and(|(_, mapping)| mapping.through.as_ref() == Some(object_type)),
+        }
     }
 
     /// The mappings whose records reach users through this object type.

@@ -39,8 +39,10 @@ pub struct DueRead {
     pub requested: i64,
     /// The newest moment that the answer has to know of.
     pub expected_at: Timestamp,
-    /// How often it was answered by less than that.
+    /// How often it was put off.
     pub attempts: u32,
+    /// Whether the last answer said that all of its batch is missing.
+    pub all_missing: bool,
 }
 
 impl Tx<'_> {
@@ -61,7 +63,7 @@ impl Tx<'_> {
                     requested = excluded.requested,
                     expected_at = max(expected_at, excluded.expected_at),
                     not_before = min(not_before, excluded.not_before),
-                    attempts = 0",
+                    attempts = 0, all_missing = 0",
             )?
             .execute(params![
                 key.account.0,
@@ -87,7 +89,8 @@ impl Tx<'_> {
             "WITH first AS (
                 SELECT object_type, to_type FROM reads
                 WHERE account = ?1 AND not_before <= ?2 ORDER BY not_before, requested LIMIT 1)
-             SELECT t.name, u.name, r.record, r.requested, r.expected_at, r.attempts
+             SELECT t.name, u.name, r.record, r.requested, r.expected_at, r.attempts,
+                    r.all_missing
              FROM first
              JOIN reads r ON r.account = ?1 AND r.object_type = first.object_type
                 AND r.to_type = first.to_type AND r.not_before <= ?2
@@ -113,6 +116,7 @@ impl Tx<'_> {
                 requested: row.get(3)?,
                 expected_at: Timestamp(row.get(4)?),
                 attempts: row.get(5)?,
+                all_missing: row.get(6)?,
             });
         }
         Ok(due)
@@ -151,12 +155,18 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Puts off a read whose answer did not know enough yet, unless it was
-    /// asked for again meanwhile.
-    pub fn put_off_read(&self, read: &DueRead, not_before: Timestamp) -> Result<(), Error> {
+    /// Puts off a read whose answer did not know enough, unless it was asked
+    /// for again meanwhile. `all_missing`: the answer said that all of its batch
+    /// is missing.
+    pub fn put_off_read(
+        &self,
+        read: &DueRead,
+        not_before: Timestamp,
+        all_missing: bool,
+    ) -> Result<(), Error> {
         self.connection
             .prepare_cached(
-                "UPDATE reads SET not_before = ?6, attempts = attempts + 1
+                "UPDATE reads SET not_before = ?6, attempts = attempts + 1, all_missing = ?7
                  WHERE account = ?1 AND object_type = ?2 AND to_type = ?3 AND record = ?4
                     AND requested = ?5",
             )?
@@ -166,7 +176,8 @@ impl Tx<'_> {
                 self.wanted_id(&read.key.wanted)?,
                 encode::record_id(&read.key.record),
                 read.requested,
-                not_before.0
+                not_before.0,
+                all_missing
             ])?;
         Ok(())
     }

@@ -9,6 +9,7 @@ pub mod consents;
 pub mod definitions;
 pub mod grants;
 pub mod housekeeping;
+mod put_off;
 pub mod reads;
 
 use std::{pin::Pin, sync::Arc};

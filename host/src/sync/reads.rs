@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     batches::Work,
     grants::{self, missing_scopes, needs_attention},
+    put_off::{Reason, put_off},
 };
 use crate::{
     host::Host,
@@ -25,17 +26,11 @@ use crate::{
     },
     model::{AccountId, Problem},
     pipeline::{pages, routing::AccountRoute},
-    store::{self, reads::Wanted},
+    store::{
+        self,
+        reads::{DueRead, Wanted},
+    },
 };
-
-/// How long an answer that knew too little is waited with: HubSpot shows a
-/// change everywhere within seconds.
-pub(super) const AGAIN_AFTER: [Duration; 4] = [
-    Duration::from_secs(1),
-    Duration::from_secs(3),
-    Duration::from_secs(10),
-    Duration::from_secs(30),
-];
 
 /// How often the queue is looked at when nothing in this process says that it
 /// moved; the command line of another process may have.
@@ -46,10 +41,6 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 /// The longest wait after repeated failures.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
-
-/// When a read that is refused by itself is tried again, after the first few
-/// times.
-const REFUSED_AGAIN: Duration = Duration::from_secs(3_600);
 
 /// Reads of one account that are in work at once: enough to use what an account
 /// allows (11 calls a second) at HubSpot's usual 200 ms.
@@ -131,14 +122,14 @@ async fn drain(host: &Arc<Host>, account: &Arc<AccountRoute>, stop: &Cancellatio
             step = step(host, account, batch_max) => step,
             () = stop.cancelled() => return,
         };
-        let error = match step {
+        let Failure { error, about } = match step {
             Ok(true) => {
                 pause = PAUSE;
                 batch_max = usize::MAX;
                 continue;
             }
             Ok(false) => return,
-            Err(error) => error,
+            Err(failure) => failure,
         };
         let next = next(&error, batch_max);
         if next == Next::Again {
@@ -151,7 +142,7 @@ async fn drain(host: &Arc<Host>, account: &Arc<AccountRoute>, stop: &Cancellatio
                 batch_max = smaller;
                 continue;
             }
-            Next::PutOff => put_off_first(host, account.id).await,
+            Next::PutOff => put_off_alone(host, about, reason(&error)).await,
             Next::Stop => {
                 if let Error::HubSpot(hubspot::Error::MissingScopes { scopes }) = &error {
                     keep_problem(host, account.id, missing_scopes(scopes)).await;
@@ -215,22 +206,24 @@ fn is_about_the_batch(error: &Error) -> bool {
     }
 }
 
-/// Puts off the read that waits longest. It is never given up: what refuses it
-/// may be mended.
-async fn put_off_first(host: &Host, account: AccountId) {
-    let now = host.clock.now();
-    let put_off = move |tx: &store::Tx<'_>| {
-        for read in tx.due_reads(account, now, 1)? {
-            let wait = AGAIN_AFTER
-                .get(read.attempts as usize)
-                .copied()
-                .unwrap_or(REFUSED_AGAIN);
-            tx.put_off_read(&read, now.plus(wait))?;
-        }
-        Ok(())
+/// Puts a read off that is refused by itself. It is never given up: what
+/// refuses it may be mended.
+async fn put_off_alone(host: &Host, about: Option<About>, reason: Reason) {
+    let Some(About { route, first }) = about else {
+        return;
     };
+    let now = host.clock.now();
+    let put_off = move |tx: &store::Tx<'_>| put_off(tx, &route, &first, reason, now);
     if let Err(error) = host.store.transact(put_off).await {
         tracing::error!(%error, "a refused read could not be put off");
+    }
+}
+
+/// What a read by itself is put off for.
+fn reason(error: &Error) -> Reason {
+    match error {
+        Error::Page(_) => Reason::NotUnderstood,
+        _ => Reason::Refused,
     }
 }
 
@@ -241,9 +234,31 @@ async fn keep_problem(host: &Host, account: AccountId, problem: Problem) {
     }
 }
 
+/// A step that failed.
+struct Failure {
+    error: Error,
+    about: Option<About>,
+}
+
+/// What a step was about.
+struct About {
+    route: Arc<AccountRoute>,
+    /// The first of its reads; the only one, where a batch is one.
+    first: DueRead,
+}
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        Self {
+            error: error.into(),
+            about: None,
+        }
+    }
+}
+
 /// Reads what is due, at most a few batches at once. Returns whether there was
 /// anything.
-async fn step(host: &Arc<Host>, account: &AccountRoute, batch_max: usize) -> Result<bool, Error> {
+async fn step(host: &Arc<Host>, account: &AccountRoute, batch_max: usize) -> Result<bool, Failure> {
     let id = account.id;
     let now = host.clock.now();
     let limit = batch_max.min(ASSOCIATION_INPUTS_MAX.max(RECORDS_MAX * AT_ONCE));
@@ -251,7 +266,7 @@ async fn step(host: &Arc<Host>, account: &AccountRoute, batch_max: usize) -> Res
         .store
         .transact(move |tx| Ok((tx.due_reads(id, now, limit)?, tx.next_sequence()?)))
         .await?;
-    let Some(first) = due.first() else {
+    let Some(first) = due.first().cloned() else {
         return Ok(false);
     };
     let routing = host.pipeline.routing().await?;
@@ -260,22 +275,24 @@ async fn step(host: &Arc<Host>, account: &AccountRoute, batch_max: usize) -> Res
     };
     let work = Work {
         host: host.clone(),
-        route,
+        route: route.clone(),
         configuration: routing.configuration,
         sequence,
     };
-    match first.key.wanted.clone() {
+    let read = match first.key.wanted.clone() {
         Wanted::Record => {
-            let batches: Vec<_> = due
+            let batches = due
                 .chunks(RECORDS_MAX.min(batch_max))
-                .map(|batch| work.records(batch.to_vec()))
-                .collect();
-            for outcome in futures_util::future::join_all(batches).await {
-                outcome?;
-            }
+                .map(|batch| work.records(batch.to_vec()));
+            let outcomes = futures_util::future::join_all(batches).await;
+            outcomes.into_iter().collect()
         }
-        Wanted::Associations(to_type) => work.associations(due, to_type).await?,
-    }
+        Wanted::Associations(to_type) => work.associations(due, to_type).await,
+    };
+    read.map_err(|error| Failure {
+        error,
+        about: Some(About { route, first }),
+    })?;
     host.pipeline.notify_changed();
     Ok(true)
 }

@@ -225,7 +225,7 @@ async fn an_answer_ends_only_what_was_asked_before_it_began() {
     kept.request(kept.contact("7"), 0, 0).await;
     let read = began.clone();
     kept.write(move |tx| tx.finish_read(&read)).await;
-    kept.write(move |tx| tx.put_off_read(&began, Timestamp(9_999)))
+    kept.write(move |tx| tx.put_off_read(&began, Timestamp(9_999), false))
         .await;
     assert_eq!(kept.due(NOW.0, 10).await, [("7".into(), 0)]);
     let again = kept
@@ -253,7 +253,7 @@ async fn due_reads_are_of_one_kind_longest_waiting_first_and_no_more_than_asked_
         .read(move |tx| tx.due_reads(account, NOW, 1))
         .await
         .remove(0);
-    kept.write(move |tx| tx.put_off_read(&first, Timestamp(2_000)))
+    kept.write(move |tx| tx.put_off_read(&first, Timestamp(2_000), false))
         .await;
     // What waits longest now is of the other kind.
     assert_eq!(kept.due(NOW.0, 10).await, [("9".into(), 0)]);

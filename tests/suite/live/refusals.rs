@@ -1,7 +1,10 @@
 //! What HubSpot refuses holds up nothing else and is never dropped.
 
+use std::time::Duration;
+
+use harness::world::World;
 use hubspot_sim::{FaultRule, Route, Trouble};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{PORTAL, connected, contact, user};
 
@@ -82,5 +85,84 @@ async fn what_came_while_a_grant_was_gone_shows_after_reconnecting() {
     assert_eq!(status, 200, "{text}");
     world.settle().await;
     assert_eq!(world.get(&path).await.good()["status"], "active");
+    assert_eq!(world.values(&ana).await, json!({}));
+}
+
+/// Lets HubSpot answer this to reads of records, from now on.
+fn answer_reads(world: &World, status: u16, body: Value) {
+    let answer = FaultRule::by_chance(Trouble::Answer(status, body), 1.0);
+    world.sim.inject(answer.on(Route::BatchRead));
+}
+
+/// Waits until something is true, while hours pass.
+async fn hours_later(world: &World, is_true: impl AsyncFn() -> bool) {
+    let hour = Duration::from_secs(3_601);
+    world
+        .until(async || {
+            world.clock.turn(hour);
+            world.sim.turn(hour);
+            is_true().await
+        })
+        .await;
+}
+
+async fn counts(world: &World, connection: &str) -> Value {
+    let path = format!("/connections/{connection}");
+    world.get(&path).await.good()["counts"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_hubspot_will_not_give_is_never_given_up_and_told_of() {
+    let (world, connection) = connected().await;
+    let ana = user(&world, "ana@example.com").await;
+    let error = json!({"status": "error", "category": "VALIDATION_ERROR", "context": {}});
+    let refusal = json!({"status": "COMPLETE", "results": [], "numErrors": 1, "errors": [error]});
+    answer_reads(&world, 207, refusal);
+    let account = world.account(PORTAL);
+    let values = [("email", "ana@example.com"), ("jobtitle", "Cook")];
+    account.create("contacts", &values).unwrap();
+    world.sim.settle().await;
+    let told = async || counts(&world, &connection).await["read_put_off"] == 1;
+    hours_later(&world, told).await;
+    let held = counts(&world, &connection).await;
+    assert_eq!(held["skipped"]["read_unanswered"], 1);
+    let reasons = super::reasons(&world, &connection).await;
+    assert_eq!(reasons[0], "read_unanswered");
+    // An hour later it is given.
+    world.sim.clear_faults();
+    hours_later(&world, async || {
+        world.values(&ana).await == json!({"job_title": "Cook"})
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_missing_once_after_refusals_is_not_believed() {
+    let (world, connection) = connected().await;
+    let (ana, ben) = (
+        user(&world, "ana@example.com").await,
+        user(&world, "ben@example.com").await,
+    );
+    let values = [("email", "ana@example.com"), ("jobtitle", "Cook")];
+    let id = contact(&world, &values).await;
+    let odd = json!({"status": "COMPLETE", "results": [{"id": id.to_string(), "archived": []}]});
+    answer_reads(&world, 200, odd);
+    let account = world.account(PORTAL);
+    let other = [("email", "ben@example.com")];
+    account.patch("contacts", id, &other).unwrap();
+    world.sim.settle().await;
+    let told = async || counts(&world, &connection).await["read_put_off"] == 1;
+    hours_later(&world, told).await;
+    let held = counts(&world, &connection).await;
+    assert_eq!(held["skipped"]["read_not_understood"], 1);
+    assert_eq!(world.values(&ana).await, json!({"job_title": "Cook"}));
+    world.sim.clear_faults();
+    let missing = json!({"status": "error", "category": "OBJECT_NOT_FOUND"});
+    let once = FaultRule::once(Route::BatchRead, Trouble::Answer(404, missing));
+    world.sim.inject(once);
+    hours_later(&world, async || {
+        world.values(&ben).await == json!({"job_title": "Cook"})
+    })
+    .await;
     assert_eq!(world.values(&ana).await, json!({}));
 }

@@ -290,6 +290,8 @@ CREATE TABLE reads (
     expected_at INTEGER NOT NULL,
     not_before INTEGER NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
+    -- Whether the last answer said, without naming it, that it does not exist.
+    all_missing INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (account, object_type, to_type, record)
 ) WITHOUT ROWID;
 CREATE INDEX reads_due ON reads (account, not_before);
