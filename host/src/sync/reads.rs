@@ -198,11 +198,13 @@ fn is_about_the_batch(error: &Error) -> bool {
             error,
             hubspot::Error::TooLarge { .. }
                 | hubspot::Error::Refused(_)
+                | hubspot::Error::NotFound(_)
                 | hubspot::Error::Unsendable(_)
+                | hubspot::Error::Undecodable { .. }
         ),
         Error::Page(pages::Error::Plugin(fault)) => !fault.is_retryable(),
-        Error::Page(pages::Error::Split(_)) => true,
-        Error::Store(_) | Error::Grant(_) | Error::Ended => false,
+        Error::Page(pages::Error::Split(_)) | Error::Ended => true,
+        Error::Store(_) | Error::Grant(_) => false,
     }
 }
 
@@ -222,7 +224,9 @@ async fn put_off_alone(host: &Host, about: Option<About>, reason: Reason) {
 /// What a read by itself is put off for.
 fn reason(error: &Error) -> Reason {
     match error {
-        Error::Page(_) => Reason::NotUnderstood,
+        Error::HubSpot(hubspot::Error::Undecodable { .. }) | Error::Page(_) | Error::Ended => {
+            Reason::NotUnderstood
+        }
         _ => Reason::Refused,
     }
 }
@@ -303,6 +307,30 @@ mod tests {
 
     fn refused() -> Error {
         Error::HubSpot(hubspot::Error::Unsendable("a test"))
+    }
+
+    #[test]
+    fn what_one_batch_makes_impossible_is_about_the_batch() {
+        let fault = hubspot::Fault {
+            status: 404,
+            category: None,
+            sub_category: None,
+            correlation_id: None,
+        };
+        let undecodable = hubspot::Error::Undecodable {
+            call: "a test",
+            source: "a test".into(),
+        };
+        for error in [
+            Error::HubSpot(hubspot::Error::NotFound(fault)),
+            Error::HubSpot(undecodable),
+            Error::Ended,
+        ] {
+            assert_eq!(next(&error, 2), Next::Smaller(1), "{error}");
+            assert_eq!(next(&error, 1), Next::PutOff, "{error}");
+        }
+        let closed = Error::Store(store::Error::NotFound("anything"));
+        assert_eq!(next(&closed, 2), Next::Wait);
     }
 
     #[test]

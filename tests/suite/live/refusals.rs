@@ -166,3 +166,21 @@ async fn a_batch_that_is_missing_once_after_refusals_is_not_believed() {
     .await;
     assert_eq!(world.values(&ana).await, json!({}));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_none_is_put_off_and_holds_up_no_other() {
+    let (world, connection) = connected().await;
+    let ana = user(&world, "ana@example.com").await;
+    answer_reads(&world, 200, json!({"status": "PENDING", "results": []}));
+    let account = world.account(PORTAL);
+    let values = [("email", "ana@example.com"), ("jobtitle", "Cook")];
+    account.create("contacts", &values).unwrap();
+    world.sim.settle().await;
+    let told = async || counts(&world, &connection).await["read_put_off"] == 1;
+    hours_later(&world, told).await;
+    world.sim.clear_faults();
+    hours_later(&world, async || {
+        world.values(&ana).await == json!({"job_title": "Cook"})
+    })
+    .await;
+}
