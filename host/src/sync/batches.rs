@@ -2,7 +2,7 @@
 //! answers.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, btree_map::Entry},
     sync::Arc,
 };
 
@@ -203,6 +203,7 @@ impl Work {
             .collect();
         let mut found: HashMap<RecordId, Gathered> = HashMap::new();
         let mut unclear: HashMap<RecordId, Reason> = HashMap::new();
+        let mut pages: HashSet<(RecordId, String)> = HashSet::new();
         let mut next: Vec<(RecordId, Option<String>)> = due
             .iter()
             .map(|read| (read.key.record.clone(), None))
@@ -248,8 +249,12 @@ impl Work {
             for (record, associations) in page.said {
                 gather(found.entry(record).or_default(), associations);
             }
-            next = answer
-                .more
+            // Each page once, though several elements may name the next.
+            let more: BTreeSet<(RecordId, String)> = answer.more.into_iter().collect();
+            if more.iter().any(|page| !pages.insert(page.clone())) {
+                return Err(Error::Endless);
+            }
+            next = more
                 .into_iter()
                 .map(|(id, after)| (id, Some(after)))
                 .collect();

@@ -57,6 +57,8 @@ pub(super) enum Error {
     HubSpot(#[from] hubspot::Error),
     #[error(transparent)]
     Page(#[from] pages::Error),
+    #[error("HubSpot's pages of associations have no end")]
+    Endless,
     #[error("the work ended abruptly")]
     Ended,
 }
@@ -203,7 +205,7 @@ fn is_about_the_batch(error: &Error) -> bool {
                 | hubspot::Error::Undecodable { .. }
         ),
         Error::Page(pages::Error::Plugin(fault)) => !fault.is_retryable(),
-        Error::Page(pages::Error::Split(_)) | Error::Ended => true,
+        Error::Page(pages::Error::Split(_)) | Error::Endless | Error::Ended => true,
         Error::Store(_) | Error::Grant(_) => false,
     }
 }
@@ -324,6 +326,7 @@ mod tests {
         for error in [
             Error::HubSpot(hubspot::Error::NotFound(fault)),
             Error::HubSpot(undecodable),
+            Error::Endless,
             Error::Ended,
         ] {
             assert_eq!(next(&error, 2), Next::Smaller(1), "{error}");

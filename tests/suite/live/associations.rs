@@ -203,3 +203,32 @@ async fn associations_that_cannot_be_understood_withdraw_nothing() {
     // It was asked again, until the answer was understood.
     assert_eq!(value(&world, &ana, "company").await, "Acme");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_associations_without_end_are_left() {
+    let (world, connection) = connected().await;
+    let (ana, contact) = ana(&world).await;
+    let acme = company(&world, "Acme");
+    world.settle().await;
+    let element = json!({
+        "from": {"id": contact.to_string()},
+        "to": [{"toObjectId": acme.to_string(), "associationTypes": []}],
+        "paging": {"next": {"after": "7"}},
+    });
+    let body = json!({"status": "COMPLETE", "results": [element]});
+    let answer = FaultRule::by_chance(Trouble::Answer(200, body), 1.0);
+    world.sim.inject(answer.on(Route::Associations));
+    associate(&world, contact, ("companies", acme), Link::Plain);
+    world.sim.settle().await;
+    let path = format!("/connections/{connection}");
+    let told = async || {
+        let counts = world.get(&path).await.good()["counts"].clone();
+        counts["skipped"]["read_not_understood"] == 1
+    };
+    super::hours_later(&world, told).await;
+    world.sim.clear_faults();
+    super::hours_later(&world, async || {
+        value(&world, &ana, "company").await == "Acme"
+    })
+    .await;
+}

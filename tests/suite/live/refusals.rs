@@ -1,12 +1,10 @@
 //! What HubSpot refuses holds up nothing else and is never dropped.
 
-use std::time::Duration;
-
 use harness::world::World;
 use hubspot_sim::{FaultRule, Route, Trouble};
 use serde_json::{Value, json};
 
-use super::{PORTAL, connected, contact, user};
+use super::{PORTAL, connected, contact, hours_later, user};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_that_hubspot_refuses_is_put_off_and_made_later() {
@@ -92,18 +90,6 @@ async fn what_came_while_a_grant_was_gone_shows_after_reconnecting() {
 fn answer_reads(world: &World, status: u16, body: Value) {
     let answer = FaultRule::by_chance(Trouble::Answer(status, body), 1.0);
     world.sim.inject(answer.on(Route::BatchRead));
-}
-
-/// Waits until something is true, while hours pass.
-async fn hours_later(world: &World, is_true: impl AsyncFn() -> bool) {
-    let hour = Duration::from_secs(3_601);
-    world
-        .until(async || {
-            world.clock.turn(hour);
-            world.sim.turn(hour);
-            is_true().await
-        })
-        .await;
 }
 
 async fn counts(world: &World, connection: &str) -> Value {
