@@ -386,7 +386,7 @@ impl World {
             .read(move |tx| {
                 let mut done = tx.log_position()? >= tail;
                 for account in tx.active_accounts()? {
-                    done &= tx.next_read_at(account)?.is_none();
+                    done &= tx.next_read(account)?.is_none();
                 }
                 Ok(done)
             })

@@ -42,9 +42,9 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// The longest wait after repeated failures.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 
-/// Reads of one account that are in work at once: enough to use what an account
+/// Calls for records of one account that are in work at once: enough to use what an account
 /// allows (11 calls a second) at HubSpot's usual 200 ms.
-const AT_ONCE: usize = 4;
+const CALLS_AT_ONCE: usize = 4;
 
 /// Why a batch could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -104,8 +104,8 @@ async fn due_accounts(host: &Host) -> Result<Vec<Arc<AccountRoute>>, store::Erro
             let mut due = Vec::new();
             for route in routes {
                 if tx
-                    .next_read_at(route.id)?
-                    .is_some_and(|moment| moment <= now)
+                    .next_read(route.id)?
+                    .is_some_and(|(moment, _)| moment <= now)
                 {
                     due.push(route);
                 }
@@ -240,6 +240,15 @@ async fn keep_problem(host: &Host, account: AccountId, problem: Problem) {
     }
 }
 
+/// The most reads of a kind that are in work at once.
+fn at_once_max(wanted: &Wanted) -> usize {
+    match wanted {
+        Wanted::Record => RECORDS_MAX * CALLS_AT_ONCE,
+        // Their budget is small, and one call has a thousand.
+        Wanted::Associations(_) => ASSOCIATION_INPUTS_MAX,
+    }
+}
+
 /// A step that failed.
 struct Failure {
     error: Error,
@@ -267,10 +276,17 @@ impl From<store::Error> for Failure {
 async fn step(host: &Arc<Host>, account: &AccountRoute, batch_max: usize) -> Result<bool, Failure> {
     let id = account.id;
     let now = host.clock.now();
-    let limit = batch_max.min(ASSOCIATION_INPUTS_MAX.max(RECORDS_MAX * AT_ONCE));
-    let (due, sequence) = host
+    let next = host.store.read(move |tx| tx.next_read(id)).await?;
+    let Some((_, kind)) = next.filter(|(moment, _)| *moment <= now) else {
+        return Ok(false);
+    };
+    // Taken before the reads begin, so that they are ordered by it; what is due
+    // is then picked beside the writer.
+    let sequence = host.store.transact(|tx| tx.next_sequence()).await?;
+    let limit = at_once_max(&kind.wanted).min(batch_max);
+    let due = host
         .store
-        .transact(move |tx| Ok((tx.due_reads(id, now, limit)?, tx.next_sequence()?)))
+        .read(move |tx| tx.due_reads(id, &kind, now, limit))
         .await?;
     let Some(first) = due.first().cloned() else {
         return Ok(false);
@@ -347,6 +363,13 @@ mod tests {
         }
         assert!(halvings < 10);
         assert_eq!(next(&refused(), batch_max), Next::PutOff);
+    }
+
+    #[test]
+    fn an_accounts_reads_are_a_few_calls_at_once() {
+        assert_eq!(at_once_max(&Wanted::Record), 4 * RECORDS_MAX);
+        let associations = Wanted::Associations("companies".into());
+        assert_eq!(at_once_max(&associations), ASSOCIATION_INPUTS_MAX);
     }
 
     #[test]

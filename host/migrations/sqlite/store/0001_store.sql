@@ -294,7 +294,7 @@ CREATE TABLE reads (
     all_missing INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (account, object_type, to_type, record)
 ) WITHOUT ROWID;
-CREATE INDEX reads_due ON reads (account, not_before);
+CREATE INDEX reads_due ON reads (account, object_type, to_type, not_before, requested);
 
 CREATE TABLE set_aside (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
