@@ -26,6 +26,16 @@ pub struct ReadKind {
     pub wanted: Wanted,
 }
 
+impl ReadKey {
+    /// Its kind.
+    pub fn kind(&self) -> ReadKind {
+        ReadKind {
+            object_type: self.object_type.clone(),
+            wanted: self.wanted.clone(),
+        }
+    }
+}
+
 /// Something to be read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReadKey {
@@ -58,11 +68,14 @@ pub struct DueRead {
 const NEXT: &str = "
     SELECT first, object_type, to_type FROM (
         SELECT o.name AS object_type, t.name AS to_type,
-               (SELECT r.not_before FROM reads r
-                WHERE r.account = ?1 AND r.object_type = o.id AND r.to_type = t.id
-                ORDER BY r.not_before LIMIT 1) AS first
+               max(coalesce(b.until, 0),
+                   (SELECT r.not_before FROM reads r
+                    WHERE r.account = ?1 AND r.object_type = o.id AND r.to_type = t.id
+                    ORDER BY r.not_before LIMIT 1)) AS first
         FROM object_types o
-        CROSS JOIN (SELECT 0 AS id, NULL AS name UNION ALL SELECT id, name FROM object_types) t)
+        CROSS JOIN (SELECT 0 AS id, NULL AS name UNION ALL SELECT id, name FROM object_types) t
+        LEFT JOIN barred_reads b
+            ON b.account = ?1 AND b.object_type = o.id AND b.to_type = t.id)
     WHERE first IS NOT NULL ORDER BY first LIMIT 1";
 
 const DUE: &str = "
@@ -208,8 +221,42 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Makes no read of a kind before a moment: the account's grant does not
+    /// allow it.
+    pub fn bar_reads(
+        &self,
+        account: AccountId,
+        kind: &ReadKind,
+        until: Timestamp,
+    ) -> Result<(), Error> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO barred_reads (account, object_type, to_type, until)
+                 VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (account, object_type, to_type) DO UPDATE SET until = excluded.until",
+            )?
+            .execute(params![
+                account.0,
+                self.object_type_id(&kind.object_type)?,
+                self.wanted_id(&kind.wanted)?,
+                until.0
+            ])?;
+        Ok(())
+    }
+
+    /// Makes reads of every kind again: an admin did something about it.
+    pub fn allow_reads(&self, account: AccountId) -> Result<(), Error> {
+        super::delete(
+            self,
+            "DELETE FROM barred_reads WHERE account = ?1",
+            account.0,
+        )?;
+        Ok(())
+    }
+
     /// Drops all reads of an account that no connection uses any more.
     pub fn drop_reads(&self, account: AccountId) -> Result<(), Error> {
+        self.allow_reads(account)?;
         super::delete(self, "DELETE FROM reads WHERE account = ?1", account.0)?;
         Ok(())
     }

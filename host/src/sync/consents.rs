@@ -371,6 +371,7 @@ async fn connect(
                 known.time_zone.as_deref(),
             )?;
             tx.save_grant(account, Some(&sealed))?;
+            tx.allow_reads(account)?;
             tx.set_connection_account(id, account)?;
             // The grant is the account's: what was wrong with it is mended for
             // all of its connections.

@@ -257,7 +257,7 @@ pub fn needs_attention(
     problem: &Problem,
 ) -> Result<(), store::Error> {
     for connection in tx.account_connections(account)? {
-        if matches!(connection.status, Status::Active | Status::NeedsAttention) {
+        if connection.status.takes_changes() {
             tx.set_connection_status(connection.id, Status::NeedsAttention, Some(problem))?;
         }
     }
@@ -266,7 +266,7 @@ pub fn needs_attention(
 
 fn revoked() -> Problem {
     Problem {
-        code: "access_revoked".into(),
+        code: Problem::ACCESS_REVOKED.into(),
         detail: "HubSpot no longer accepts our access to this account: the app was uninstalled, \
                  or the access was withdrawn."
             .into(),

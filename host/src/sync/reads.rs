@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     batches::Work,
-    grants::{self, missing_scopes, needs_attention},
+    grants::{self, missing_scopes},
     put_off::{Reason, put_off},
 };
 use crate::{
@@ -24,8 +24,11 @@ use crate::{
         oauth::GrantError,
         objects::{ASSOCIATION_INPUTS_MAX, RECORDS_MAX},
     },
-    model::{AccountId, Problem},
-    pipeline::{pages, routing::AccountRoute},
+    model::{AccountId, Problem, Status},
+    pipeline::{
+        pages,
+        routing::{AccountRoute, ConnectionRoute},
+    },
     store::{
         self,
         reads::{DueRead, Wanted},
@@ -42,8 +45,12 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// The longest wait after repeated failures.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 
-/// Calls for records of one account that are in work at once: enough to use what an account
-/// allows (11 calls a second) at HubSpot's usual 200 ms.
+/// How long reads that the grant does not allow are not made. Reconnecting ends
+/// it at once.
+const BARRED: Duration = Duration::from_secs(3_600);
+
+/// Calls for records of one account that are in work at once: enough to use
+/// what an account allows (11 calls a second) at HubSpot's usual 200 ms.
 const CALLS_AT_ONCE: usize = 4;
 
 /// Why a batch could not be read.
@@ -98,7 +105,11 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
 async fn due_accounts(host: &Host) -> Result<Vec<Arc<AccountRoute>>, store::Error> {
     let routing = host.pipeline.routing().await?;
     let now = host.clock.now();
-    let routes: Vec<_> = routing.accounts().cloned().collect();
+    let routes: Vec<_> = routing
+        .accounts()
+        .filter(|route| route.may_call)
+        .cloned()
+        .collect();
     host.store
         .read(move |tx| {
             let mut due = Vec::new();
@@ -145,12 +156,12 @@ async fn drain(host: &Arc<Host>, account: &Arc<AccountRoute>, stop: &Cancellatio
                 continue;
             }
             Next::PutOff => put_off_alone(host, about, reason(&error)).await,
-            Next::Stop => {
+            Next::Bar => {
                 if let Error::HubSpot(hubspot::Error::MissingScopes { scopes }) = &error {
-                    keep_problem(host, account.id, missing_scopes(scopes)).await;
+                    bar(host, about, missing_scopes(scopes)).await;
                 }
-                return;
             }
+            Next::Stop => return,
             Next::Wait => {}
         }
         let retry_at = match &error {
@@ -176,6 +187,8 @@ enum Next {
     Smaller(usize),
     /// Put the one read that is refused off, so that it holds up no other.
     PutOff,
+    /// Nothing of this kind for long; other kinds go on.
+    Bar,
     /// Wait, then the same.
     Wait,
     /// Nothing, until somebody acts: the connections say so.
@@ -185,8 +198,8 @@ enum Next {
 fn next(error: &Error, batch_max: usize) -> Next {
     match error {
         Error::Store(store::Error::ConfigurationChanged) => Next::Again,
-        Error::HubSpot(hubspot::Error::MissingScopes { .. })
-        | Error::Grant(grants::Error::Grant(GrantError::Revoked)) => Next::Stop,
+        Error::HubSpot(hubspot::Error::MissingScopes { .. }) => Next::Bar,
+        Error::Grant(grants::Error::Grant(GrantError::Revoked)) => Next::Stop,
         error if !is_about_the_batch(error) => Next::Wait,
         _ if batch_max > 1 => Next::Smaller(batch_max.min(RECORDS_MAX) / 2),
         _ => Next::PutOff,
@@ -213,7 +226,7 @@ fn is_about_the_batch(error: &Error) -> bool {
 /// Puts a read off that is refused by itself. It is never given up: what
 /// refuses it may be mended.
 async fn put_off_alone(host: &Host, about: Option<About>, reason: Reason) {
-    let Some(About { route, first }) = about else {
+    let Some(About { route, first, .. }) = about else {
         return;
     };
     let now = host.clock.now();
@@ -233,10 +246,39 @@ fn reason(error: &Error) -> Reason {
     }
 }
 
-async fn keep_problem(host: &Host, account: AccountId, problem: Problem) {
-    let keep = move |tx: &store::Tx<'_>| needs_attention(tx, account, &problem);
-    if let Err(error) = host.store.transact(keep).await {
-        tracing::error!(%error, "a problem could not be kept");
+/// Makes no read of a kind for long, and says on the connections that want it
+/// what the account's grant lacks.
+async fn bar(host: &Host, about: Option<About>, problem: Problem) {
+    let Some(About {
+        route,
+        configuration,
+        first,
+    }) = about
+    else {
+        return;
+    };
+    let until = host.clock.now().plus(BARRED);
+    let bar = move |tx: &store::Tx<'_>| {
+        if tx.configuration()? != configuration {
+            // Somebody may have reconnected meanwhile.
+            return Ok(());
+        }
+        let kind = first.key.kind();
+        tx.bar_reads(route.id, &kind, until)?;
+        for connection in tx.account_connections(route.id)? {
+            let wants = |route: &Arc<ConnectionRoute>| {
+                route.id == connection.id && route.reads(&kind.object_type, &kind.wanted)
+            };
+            let worse = connection.problem.is_some_and(|held| held.stops_calls());
+            if connection.status.takes_changes() && !worse && route.connections.iter().any(wants) {
+                let status = Status::NeedsAttention;
+                tx.set_connection_status(connection.id, status, Some(&problem))?;
+            }
+        }
+        Ok(())
+    };
+    if let Err(error) = host.store.transact(bar).await {
+        tracing::error!(%error, "a kind of reads could not be barred");
     }
 }
 
@@ -258,6 +300,7 @@ struct Failure {
 /// What a step was about.
 struct About {
     route: Arc<AccountRoute>,
+    configuration: i64,
     /// The first of its reads; the only one, where a batch is one.
     first: DueRead,
 }
@@ -292,7 +335,8 @@ async fn step(host: &Arc<Host>, account: &AccountRoute, batch_max: usize) -> Res
         return Ok(false);
     };
     let routing = host.pipeline.routing().await?;
-    let Some(route) = routing.account(&account.key).cloned() else {
+    let route = routing.account(&account.key).cloned();
+    let Some(route) = route.filter(|route| route.may_call) else {
         return Ok(false);
     };
     let work = Work {
@@ -313,7 +357,11 @@ async fn step(host: &Arc<Host>, account: &AccountRoute, batch_max: usize) -> Res
     };
     read.map_err(|error| Failure {
         error,
-        about: Some(About { route, first }),
+        about: Some(About {
+            route,
+            configuration: routing.configuration,
+            first,
+        }),
     })?;
     host.pipeline.notify_changed();
     Ok(true)
@@ -381,6 +429,9 @@ mod tests {
             next(&Error::Grant(GrantError::Revoked.into()), usize::MAX),
             Next::Stop
         );
+        let scopes = vec!["crm.objects.deals.read".to_owned()];
+        let missing = Error::HubSpot(hubspot::Error::MissingScopes { scopes });
+        assert_eq!(next(&missing, usize::MAX), Next::Bar);
     }
 
     #[test]

@@ -65,3 +65,19 @@ async fn the_events_of_a_batch_that_is_tried_again_count_once() {
     world.settle().await;
     assert_eq!(counter(&world, "events_total") - before, 100);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_whose_connection_is_paused_is_not_unknown() {
+    let (world, connection) = connected().await;
+    let id = contact(&world, &[("email", "stranger@example.com")]).await;
+    let path = format!("/connections/{connection}/pause");
+    world.post(&path, serde_json::json!({})).await.good();
+    let before = counter(&world, "events_total");
+    let account = world.account(PORTAL);
+    account
+        .patch("contacts", id, &[("jobtitle", "Cook")])
+        .unwrap();
+    world.applied().await;
+    assert_eq!(counter(&world, "events_total") - before, 1);
+    assert_eq!(counter(&world, "unknown_account_events_total"), 0);
+}

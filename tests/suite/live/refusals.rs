@@ -1,10 +1,11 @@
 //! What HubSpot refuses holds up nothing else and is never dropped.
 
 use harness::world::World;
-use hubspot_sim::{FaultRule, Route, Trouble};
+use hubspot_sim::{FaultRule, Link, Route, Trouble};
+use jimo_connect::store::projects::Role;
 use serde_json::{Value, json};
 
-use super::{PORTAL, connected, contact, hours_later, user};
+use super::{PORTAL, connected, contact, hours_later, reads, user};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_that_hubspot_refuses_is_put_off_and_made_later() {
@@ -169,4 +170,123 @@ async fn an_answer_that_is_none_is_put_off_and_holds_up_no_other() {
         world.values(&ana).await == json!({"job_title": "Cook"})
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_scope_stops_only_what_needs_it() {
+    let (mut world, connection) = connected().await;
+    let ana = user(&world, "ana@example.com").await;
+    let (project, token) = (world.project.clone(), world.token.clone());
+    world.project = world.make_project("Southwind").await;
+    world.token = world.make_token(Some(&world.project), Role::Admin).await;
+    let other = world.connect(PORTAL).await;
+    let fields = json!([{"property": "jobtitle", "variable": "job_title"}]);
+    let contacts = json!({"contacts": {"fields": fields}});
+    world.map(&other, contacts).await;
+    let eve = user(&world, "eve@example.com").await;
+    let values = [("email", "ana@example.com"), ("jobtitle", "Cook")];
+    let id = contact(&world, &values).await;
+
+    let account = world.account(PORTAL);
+    account.drop_scope("crm.objects.deals.read");
+    let deal = account.create("deals", &[("dealname", "Big")]).unwrap();
+    let link = || account.associate(("contacts", id), ("deals", deal), Link::Plain);
+    link().unwrap();
+    let other_path = format!("/connections/{other}");
+    let other_project = (world.project.clone(), world.token.clone());
+    (world.project, world.token) = (project, token);
+    let path = format!("/connections/{connection}");
+    let status = async || world.get(&path).await.good()["status"].clone();
+    world
+        .until(async || status().await == "needs_attention")
+        .await;
+    let held = world.get(&path).await.good();
+    assert_eq!(held["problem"]["code"], "missing_scopes");
+    let problem = held["problem"]["detail"].as_str().unwrap();
+    assert!(problem.contains("crm.objects.deals.read"), "{problem}");
+
+    // Everything else goes on: events, and reads of other kinds. Nothing that
+    // is refused is asked for again.
+    world.sim.clear_calls();
+    account
+        .patch("contacts", id, &[("jobtitle", "Chef")])
+        .unwrap();
+    let acme = account.create("companies", &[("name", "Acme")]).unwrap();
+    account
+        .associate(("contacts", id), ("companies", acme), Link::Plain)
+        .unwrap();
+    account
+        .dissociate(("contacts", id), ("deals", deal))
+        .unwrap();
+    link().unwrap();
+    let values = [("email", "eve@example.com"), ("jobtitle", "Baker")];
+    account.create("contacts", &values).unwrap();
+    world.sim.settle().await;
+    let shown = json!({"job_title": "Chef", "company": "Acme"});
+    world
+        .until(async || world.values(&ana).await == shown)
+        .await;
+    let refused = reads(&world).into_iter().filter(|call| call.status == 403);
+    assert_eq!(refused.collect::<Vec<_>>(), []);
+
+    // A connection that needs nothing of it is not told.
+    let mine = (world.project.clone(), world.token.clone());
+    (world.project, world.token) = other_project;
+    let shown = json!({"job_title": "Baker"});
+    world
+        .until(async || world.values(&eve).await == shown)
+        .await;
+    assert_eq!(world.get(&other_path).await.good()["status"], "active");
+    (world.project, world.token) = mine;
+
+    // What waited is read as soon as it may be.
+    let begun = world
+        .post(&format!("{path}/reconnect"), json!({}))
+        .await
+        .good();
+    let page = world.consent(&begun, PORTAL).await;
+    let (status, text) = world.confirm(&page).await;
+    assert_eq!(status, 200, "{text}");
+    world.settle().await;
+    assert_eq!(world.values(&ana).await["deal"], "Big");
+    assert_eq!(world.get(&path).await.good()["status"], "active");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_linked_records_show_while_a_grant_is_gone_and_reads_wait() {
+    let (world, connection) = connected().await;
+    let (ana, ben) = (
+        user(&world, "ana@example.com").await,
+        user(&world, "ben@example.com").await,
+    );
+    let values = [("email", "ana@example.com"), ("jobtitle", "Cook")];
+    let id = contact(&world, &values).await;
+    let account = world.account(PORTAL);
+    account.revoke_grant();
+    account.expire_access();
+    let values = [("email", "ben@example.com"), ("jobtitle", "Baker")];
+    account.create("contacts", &values).unwrap();
+    let path = format!("/connections/{connection}");
+    let status = async || world.get(&path).await.good()["status"].clone();
+    world
+        .until(async || status().await == "needs_attention")
+        .await;
+    world.sim.clear_calls();
+    account
+        .patch("contacts", id, &[("jobtitle", "Chef")])
+        .unwrap();
+    world.sim.settle().await;
+    let chef = json!({"job_title": "Chef"});
+    world.until(async || world.values(&ana).await == chef).await;
+    // Nobody asks HubSpot again and again.
+    assert_eq!(world.sim.calls(), []);
+    let begun = world
+        .post(&format!("{path}/reconnect"), json!({}))
+        .await
+        .good();
+    let page = world.consent(&begun, PORTAL).await;
+    let (status, text) = world.confirm(&page).await;
+    assert_eq!(status, 200, "{text}");
+    world.settle().await;
+    assert_eq!(world.values(&ben).await, json!({"job_title": "Baker"}));
 }

@@ -296,6 +296,16 @@ CREATE TABLE reads (
 ) WITHOUT ROWID;
 CREATE INDEX reads_due ON reads (account, object_type, to_type, not_before, requested);
 
+-- Kinds of reads that an account's grant does not allow: none of them is made
+-- before that moment.
+CREATE TABLE barred_reads (
+    account INTEGER NOT NULL,
+    object_type INTEGER NOT NULL,
+    to_type INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (account, object_type, to_type)
+) WITHOUT ROWID;
+
 CREATE TABLE set_aside (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     position INTEGER NOT NULL,

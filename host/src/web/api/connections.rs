@@ -235,8 +235,8 @@ pub async fn set_paused(
     let now = host.clock.now();
     host.store
         .transact(move |tx| {
-            let status = tx.connection(project, id)?.status;
-            let (next, word) = match (status, paused) {
+            let connection = tx.connection(project, id)?;
+            let (next, word) = match (connection.status, paused) {
                 (Status::Paused, true) | (Status::Active, false) => return Ok(()),
                 (Status::Active | Status::NeedsAttention, true) => (Status::Paused, "paused"),
                 (Status::Paused, false) => (Status::Active, "resumed"),
@@ -254,6 +254,10 @@ pub async fn set_paused(
                 }
             };
             tx.set_connection_status(id, next, None)?;
+            if let (false, Some((account, _))) = (paused, connection.account) {
+                // What was wrong shows again where it still is.
+                tx.allow_reads(account)?;
+            }
             note(tx, id, word, now)
         })
         .await?;
