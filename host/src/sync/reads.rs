@@ -170,7 +170,9 @@ async fn drain(host: &Arc<Host>, account: &Arc<AccountRoute>, stop: &Cancellatio
             _ => None,
         };
         let until = retry_at.unwrap_or(host.clock.now().plus(pause));
-        pause = (pause * 2).min(PAUSE_MAX);
+        if next == Next::Wait {
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
         tokio::select! {
             () = host.clock.sleep_until(until) => {}
             () = stop.cancelled() => return,
