@@ -168,7 +168,7 @@ impl Host {
 /// Tells the client where its accounts' request days begin.
 async fn know_time_zones(store: &Store, hubspot: &hubspot::Client) -> Result<(), store::Error> {
     let accounts = store.read(|tx| {
-        let ids = tx.active_accounts()?.into_iter();
+        let ids = tx.connected_accounts()?.into_iter();
         ids.map(|id| tx.account(id)).collect::<Result<Vec<_>, _>>()
     });
     for account in accounts.await? {

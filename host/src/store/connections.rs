@@ -241,15 +241,12 @@ impl Tx<'_> {
             .ok_or(Error::NotFound("account"))
     }
 
-    /// Accounts that an active connection uses.
-    pub fn active_accounts(&self) -> Result<Vec<AccountId>, Error> {
+    /// Accounts that a connection uses, whatever its status.
+    pub fn connected_accounts(&self) -> Result<Vec<AccountId>, Error> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT DISTINCT account FROM connections WHERE status = ?1 AND account IS NOT NULL
-             ORDER BY account",
+            "SELECT DISTINCT account FROM connections WHERE account IS NOT NULL ORDER BY account",
         )?;
-        let rows = statement.query_map([encode::word(&Status::Active)], |row| {
-            row.get(0).map(AccountId)
-        })?;
+        let rows = statement.query_map([], |row| row.get(0).map(AccountId))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 

@@ -384,6 +384,7 @@ async fn connect(
             )?;
             tx.save_grant(account, Some(&sealed))?;
             tx.forget_revocations(account)?;
+            tx.allow_reads(account)?;
             tx.set_connection_account(id, account)?;
             // The grant is the account's: what was wrong with it is mended for
             // all of its connections.

@@ -365,7 +365,7 @@ pub fn needs_attention(
 
 fn revoked() -> Problem {
     Problem {
-        code: "access_revoked".into(),
+        code: Problem::ACCESS_REVOKED.into(),
         detail: "HubSpot no longer accepts our access to this account: the app was uninstalled, \
                  or the access was withdrawn."
             .into(),

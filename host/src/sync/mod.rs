@@ -11,6 +11,7 @@ pub mod definitions;
 pub mod grants;
 pub mod housekeeping;
 mod joint;
+mod put_off;
 pub mod reads;
 mod regions;
 

@@ -32,7 +32,7 @@ pub enum Route {
 }
 
 /// What goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trouble {
     /// 429 of the rolling window.
@@ -41,6 +41,8 @@ pub enum Trouble {
     DailyLimit,
     /// A status with a body that explains nothing, as a proxy would send.
     Status(u16),
+    /// Another answer, whatever is true: its status and its JSON.
+    Answer(u16, serde_json::Value),
     /// The answer comes, but only after so many real milliseconds.
     SlowMs(u64),
     /// The call is carried out at once; its answer comes when the faults are cleared.
@@ -155,7 +157,7 @@ impl Faults {
             if let Some(times) = &mut rule.times {
                 *times -= 1;
             }
-            return Some(rule.trouble);
+            return Some(rule.trouble.clone());
         }
         None
     }

@@ -31,7 +31,7 @@ pub(crate) async fn gate(State(shared): Sim, mut request: Request, next: Next) -
     };
     let mut portal = None;
 
-    let mut response = match trouble::before(struck).await {
+    let mut response = match trouble::before(struck.as_ref()).await {
         Some(response) => response,
         None => {
             let admitted = admit(&shared, &mut request, budget);
@@ -49,7 +49,7 @@ pub(crate) async fn gate(State(shared): Sim, mut request: Request, next: Next) -
     if let Some(date) = http_date(shared.clock.now_ms()) {
         response.headers_mut().insert(header::DATE, date);
     }
-    response = trouble::after(struck, response).await;
+    response = trouble::after(struck.as_ref(), response).await;
 
     let dropped = trouble::is_dropped(&response);
     shared.lock().remember(Call {

@@ -260,6 +260,10 @@ pub async fn set_paused(
                 }
             };
             tx.set_connection_status(id, next, problem)?;
+            if let (false, Some((account, _))) = (paused, connection.account) {
+                // What was wrong shows again where it still is.
+                tx.allow_reads(account)?;
+            }
             note(tx, id, word, now)
         })
         .await?;

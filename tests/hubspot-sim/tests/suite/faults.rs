@@ -44,6 +44,19 @@ async fn a_cut_body_and_a_reset_are_errors_of_the_connection() {
 }
 
 #[tokio::test]
+async fn another_answer_can_be_asked_for_whatever_is_true() {
+    let world = World::new().await;
+    let body = serde_json::json!({"results": [{"id": "7"}]});
+    world.sim.inject(FaultRule::once(
+        Route::List,
+        Trouble::Answer(207, body.clone()),
+    ));
+    let answer = world.get(PATH).await;
+    assert_eq!((answer.status, answer.body), (207, body));
+    assert_eq!(world.get(PATH).await.status, 200);
+}
+
+#[tokio::test]
 async fn statuses_and_limits_can_be_asked_for() {
     let world = World::new().await;
     world
