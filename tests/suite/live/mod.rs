@@ -72,13 +72,28 @@ async fn reasons(world: &World, connection: &str) -> Vec<String> {
         .collect()
 }
 
-/// Waits until something is true, while hours pass.
+/// Waits until something is true, while the time passes that reads are put off
+/// for.
 async fn hours_later(world: &World, is_true: impl AsyncFn() -> bool) {
-    let hour = Duration::from_secs(3_601);
+    let wait = async || {
+        let routing = world.host().pipeline.routing().await.unwrap();
+        let accounts: Vec<_> = routing.accounts().map(|route| route.id).collect();
+        let store = &world.host().store;
+        let next = store.read(move |tx| {
+            let moments = accounts.into_iter().map(|account| tx.next_read(account));
+            let moments: Vec<_> = moments.collect::<Result<_, _>>()?;
+            Ok(moments.into_iter().flatten().map(|(at, _)| at).min())
+        });
+        let now = world.clock.now();
+        next.await
+            .unwrap()
+            .map_or(Duration::ZERO, |at| at.since(now))
+    };
     world
         .until(async || {
-            world.clock.turn(hour);
-            world.sim.turn(hour);
+            let wait = wait().await;
+            world.clock.turn(wait);
+            world.sim.turn(wait);
             is_true().await
         })
         .await;
