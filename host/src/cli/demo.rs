@@ -3,8 +3,10 @@
 //! OAuth and webhooks over HTTP, records read and parsed by the plugin.
 
 use std::{
+    fs::DirBuilder,
     io::ErrorKind,
     net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -16,7 +18,7 @@ use tokio::net::TcpListener;
 use super::{Error, serve::stop_signal};
 use crate::{
     clock::Clock,
-    config::{Config, DataConfig, HubspotConfig},
+    config::{AddressConfig, Config, DataConfig, HubspotConfig},
     host::{self, Host},
     hubspot::ApiUrl,
     model::{ConnectionId, ProjectId},
@@ -24,7 +26,7 @@ use crate::{
     secrets::Secret,
     store::projects::Role,
     sync::consents::{self, Answer, Step},
-    telemetry::LogFormat,
+    telemetry::{LogFormat, init_logs},
     web::{
         api::{connections, mapping_document::Document, mappings},
         pages::demo,
@@ -72,11 +74,13 @@ const MAPPINGS: &str = r#"{
   }
 }"#;
 
-/// First name, last name, job title, city, lifecycle stage, company.
-const PEOPLE: [[&str; 6]; 6] = [
+/// First name, last name, e-mail address, job title, city, lifecycle stage,
+/// company.
+const PEOPLE: [[&str; 7]; 6] = [
     [
         "Ana",
         "Silva",
+        "ana@northwind.example",
         "Head of Product",
         "Lisbon",
         "customer",
@@ -85,6 +89,7 @@ const PEOPLE: [[&str; 6]; 6] = [
     [
         "Ben",
         "Okafor",
+        "ben@northwind.example",
         "Operations Lead",
         "Lagos",
         "customer",
@@ -93,15 +98,25 @@ const PEOPLE: [[&str; 6]; 6] = [
     [
         "Chloé",
         "Martin",
+        "chloe@lumen.example",
         "Customer Success",
         "Paris",
         "opportunity",
         "Lumen Studio",
     ],
-    ["Daniel", "Kim", "Engineer", "Seoul", "lead", "Lumen Studio"],
+    [
+        "Daniel",
+        "Kim",
+        "daniel@lumen.example",
+        "Engineer",
+        "Seoul",
+        "lead",
+        "Lumen Studio",
+    ],
     [
         "Elif",
         "Yılmaz",
+        "elif@orchard.example",
         "Founder",
         "İzmir",
         "opportunity",
@@ -110,6 +125,7 @@ const PEOPLE: [[&str; 6]; 6] = [
     [
         "Femi",
         "Adeyemi",
+        "femi@orchard.example",
         "Analyst",
         "Accra",
         "subscriber",
@@ -152,7 +168,7 @@ pub struct Demo {
 impl Demo {
     /// Runs until it is told to stop.
     pub async fn run(self) -> Result<(), Error> {
-        crate::telemetry::init_logs(&self.log, LogFormat::Text);
+        init_logs(&self.log, LogFormat::Text)?;
         let directory = FreshDirectory::make()?;
         let listener = self.listen().await?;
         let url = host::listening_url(&listener)?;
@@ -167,19 +183,28 @@ impl Demo {
         let project = sample_project(&host).await?;
         connect(&host, &simulator, project).await?;
         sample_records(&host, &simulator, &account).await?;
-        let link = make_sign_in_link(&host, project, Role::Admin, SignInLink::Again).await?;
+        let link = make_sign_in_link(
+            &host.store,
+            &host.public_url,
+            (project, Role::Admin),
+            SignInLink::Again,
+            host.clock.now(),
+        )
+        .await?;
         println!("listening on {link}");
         // A defect of the host, which has said so.
         let _ = running.await;
         Ok(())
     }
 
-    async fn listen(&self) -> std::io::Result<TcpListener> {
+    async fn listen(&self) -> Result<TcpListener, host::Error> {
         match self.listen {
-            Some(listen) => TcpListener::bind(listen).await,
-            None => match TcpListener::bind(LISTEN).await {
-                Err(error) if error.kind() == ErrorKind::AddrInUse => {
-                    TcpListener::bind((LISTEN.ip(), 0)).await
+            Some(listen) => host::listen(listen).await,
+            None => match host::listen(LISTEN).await {
+                Err(host::Error::Listen { source, .. })
+                    if source.kind() == ErrorKind::AddrInUse =>
+                {
+                    host::listen(SocketAddr::new(LISTEN.ip(), 0)).await
                 }
                 bound => bound,
             },
@@ -195,8 +220,10 @@ impl Demo {
             .parse()
             .map_err(|_| failed("consent address"))?;
         Ok(Config {
-            listen: LISTEN,
-            public_url: None,
+            address: AddressConfig {
+                listen: LISTEN,
+                public_url: None,
+            },
             data: DataConfig {
                 directory: directory.to_path_buf(),
                 secret_key: None,
@@ -221,7 +248,7 @@ impl FreshDirectory {
     fn make() -> std::io::Result<Self> {
         let name = format!("jimo-connect-demo-{}", uuid::Uuid::new_v4());
         let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path)?;
+        DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(path))
     }
 }
@@ -233,15 +260,6 @@ impl Drop for FreshDirectory {
     }
 }
 
-fn email(first: &str, company: &str) -> String {
-    let first: String = first.chars().filter(char::is_ascii_alphabetic).collect();
-    let domain = COMPANIES
-        .iter()
-        .find(|known| known[0] == company)
-        .map_or("", |known| known[1]);
-    format!("{}@{domain}", first.to_lowercase())
-}
-
 /// A project with users, before anything is known of HubSpot.
 async fn sample_project(host: &Arc<Host>) -> Result<ProjectId, Error> {
     let (keys, now) = (host.keys.clone(), host.clock.now());
@@ -250,10 +268,10 @@ async fn sample_project(host: &Arc<Host>) -> Result<ProjectId, Error> {
         .transact(move |tx| {
             let project = tx.create_project("Acme Travel", "Europe/Paris", now)?.id;
             let arrivals = Arrivals::new(tx, &keys, project, now)?;
-            for (index, [first, last, .., company]) in PEOPLE.iter().enumerate() {
+            for (index, [first, last, email, ..]) in PEOPLE.iter().enumerate() {
                 let user = UserItem {
                     external_id: Some(format!("user-{}", index + 1)),
-                    email: Some(email(first, company)),
+                    email: Some((*email).to_owned()),
                     name: Some(format!("{first} {last}")),
                     variables: Vec::new(),
                 };
@@ -360,10 +378,9 @@ async fn sample_records(
         companies.push((name, account.create("companies", &values).map_err(failed)?));
     }
     let mut contacts = Vec::new();
-    for [first, last, title, city, stage, company] in PEOPLE {
-        let email = email(first, company);
+    for [first, last, email, title, city, stage, company] in PEOPLE {
         let values = [
-            ("email", email.as_str()),
+            ("email", email),
             ("firstname", first),
             ("lastname", last),
             ("jobtitle", title),
