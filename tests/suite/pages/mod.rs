@@ -404,6 +404,13 @@ async fn the_page_of_a_record_is_told_from_the_users_and_has_one_first_heading()
         page.contains("aria-describedby=\"jobtitle-feeds\""),
         "{page}"
     );
+    assert!(!page.contains("Nothing from HubSpot yet"), "{page}");
+    let found = admin.page("/users?q=jonas").await;
+    let (_, rest) = found.split_once("href=\"/users/usr_").expect("Jonas");
+    let jonas = rest.split('"').next().expect("id");
+    let live = format!("/users/usr_{jonas}/live?place=pane");
+    let bare = admin.follow(&live).await.next().await.expect("a part");
+    assert!(bare.contains("Nothing from HubSpot yet"), "{bare}");
     let profile = admin.page(&format!("/users/{}", world.ana)).await;
     assert!(profile.contains("<title>Ana Ruiz · Jimo</title>"));
     assert_eq!(profile.matches("<h1").count(), 1);
@@ -438,8 +445,6 @@ async fn contacts_are_created_and_deleted_in_the_simulated_hubspot() {
         admin.page(&path).await.contains("Jonas Weber"),
         "the Jimo user is beside it"
     );
-    let jonas = admin.page(&path).await;
-    assert!(jonas.contains("Nothing from HubSpot yet"), "{jonas}");
     assert!(
         admin
             .page("/demo/hubspot/contacts")
