@@ -132,7 +132,9 @@ impl Host {
                 ..hubspot::Config::default()
             },
             clock.clone(),
+            metrics.hubspot.clone(),
         )?;
+        know_time_zones(&store, &hubspot).await?;
         let app = config.hubspot.app();
         let grants = Arc::new(Grants::new(
             store.clone(),
@@ -174,6 +176,20 @@ pub fn url_below(public_url: &Url, path: &str) -> Url {
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
     let bound = TcpListener::bind(address).await;
     bound.map_err(|source| Error::Listen { address, source })
+}
+
+/// Tells the client where its accounts' request days begin.
+async fn know_time_zones(store: &Store, hubspot: &hubspot::Client) -> Result<(), store::Error> {
+    let accounts = store.read(|tx| {
+        let ids = tx.active_accounts()?.into_iter();
+        ids.map(|id| tx.account(id)).collect::<Result<Vec<_>, _>>()
+    });
+    for account in accounts.await? {
+        if let Some(name) = &account.time_zone {
+            hubspot.know_time_zone(&account.key, name);
+        }
+    }
+    Ok(())
 }
 
 /// The address that a listener is reached at when no other is set.

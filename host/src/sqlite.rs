@@ -2,7 +2,8 @@
 //! file, whose jobs share commits, and a few readers beside it.
 //!
 //! A job's answer is sent after the commit that holds it has been synced to
-//! disk (`synchronous=FULL`), never before.
+//! disk (`synchronous=FULL`), never before. Its log lines are in the span of
+//! whoever asked for it.
 
 use std::{
     fs::DirBuilder,
@@ -16,6 +17,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tracing::Span;
 
 /// Jobs that may wait for the writer thread before callers are told to come
 /// back later. Each holds at most one delivery, or one batch of the pipeline.
@@ -192,8 +194,9 @@ impl Database {
         let readers = self.readers.clone();
         let room = readers.room.clone().acquire_owned().await;
         let room = room.map_err(|_| Error::Closed)?;
+        let span = Span::current();
         let reading = move || {
-            let outcome = readers.run(work);
+            let outcome = span.in_scope(|| readers.run(work));
             drop(room);
             outcome
         };
@@ -221,9 +224,10 @@ where
     E: From<Error> + Send + 'static,
 {
     let (sender, receiver) = oneshot::channel();
+    let span = Span::current();
     let job: Job = Box::new(move |transaction| {
         let outcome = match transaction {
-            Ok(connection) => in_savepoint(connection, work),
+            Ok(connection) => span.in_scope(|| in_savepoint(connection, work)),
             Err(reason) => Err(E::from(Error::Commit(reason))),
         };
         Box::new(move |committed| {

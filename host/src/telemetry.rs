@@ -3,7 +3,11 @@
 //! Never logged, and never a label: tokens, bodies, e-mail addresses, a
 //! property's value. A failure is logged once, where it is handled.
 
-use std::{io::IsTerminal, sync::atomic::AtomicI64};
+use std::{
+    io::IsTerminal,
+    sync::atomic::{AtomicI64, AtomicU64},
+    time::Duration,
+};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -15,7 +19,8 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-use tracing::level_filters::LevelFilter;
+use tokio::task::JoinHandle;
+use tracing::{Span, level_filters::LevelFilter};
 use tracing_subscriber::{filter::Targets, fmt, prelude::*};
 
 use crate::pipeline::prepare::Prepared;
@@ -81,6 +86,14 @@ fn levels(text: &str) -> Result<Targets, BadLevels> {
     Ok(levels)
 }
 
+/// Runs work that blocks on a thread for such work, in the present span.
+pub fn spawn_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> JoinHandle<T> {
+    let span = Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(work))
+}
+
 /// How a delivery was answered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct AnswerLabels {
@@ -95,9 +108,115 @@ pub struct CallLabels {
     pub outcome: &'static str,
 }
 
+/// How one request to HubSpot ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HubspotCallLabels {
+    call: &'static str,
+    outcome: &'static str,
+}
+
+/// What a request to HubSpot was for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HubspotKindLabels {
+    call: &'static str,
+}
+
+/// How urgent a call to HubSpot was.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HubspotTurnLabels {
+    priority: &'static str,
+}
+
+/// Of a metric that is shown only while it is known.
+type NoLabels = [(&'static str, &'static str); 0];
+
+/// The metrics of HubSpot's client, over all accounts; clones are the same.
+#[derive(Clone, Debug)]
+pub struct HubspotMetrics {
+    calls: Family<HubspotCallLabels, Counter>,
+    call_seconds: Family<HubspotKindLabels, Histogram>,
+    turn_seconds: Family<HubspotTurnLabels, Histogram>,
+    day_left: Family<NoLabels, Gauge<f64, AtomicU64>>,
+}
+
+impl Default for HubspotMetrics {
+    fn default() -> Self {
+        Self {
+            calls: Family::default(),
+            // To half a minute, the longest that a call may take.
+            call_seconds: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.015, 2.0, 12))
+            }),
+            // To a minute and a half, the longest wait for a turn.
+            turn_seconds: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.001, 3.0, 12))
+            }),
+            day_left: Family::default(),
+        }
+    }
+}
+
+impl HubspotMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "hubspot_calls",
+            "Requests to HubSpot, by what they were for and how they ended",
+            self.calls.clone(),
+        );
+        registry.register_with_unit(
+            "hubspot_call",
+            "Time from a request to HubSpot to the end of its answer",
+            Unit::Seconds,
+            self.call_seconds.clone(),
+        );
+        registry.register_with_unit(
+            "hubspot_turn_wait",
+            "Time that a call waited for its account's budget",
+            Unit::Seconds,
+            self.turn_seconds.clone(),
+        );
+        registry.register_with_unit(
+            "hubspot_day_left",
+            "What is left of the day's calls that we allow ourselves, in the account that has \
+             the least; absent while HubSpot tells of none",
+            Unit::Ratios,
+            self.day_left.clone(),
+        );
+    }
+
+    /// A request ended: in `ok`, or in a word for the error.
+    pub fn called(&self, call: &'static str, outcome: &'static str, after: Duration) {
+        self.calls
+            .get_or_create(&HubspotCallLabels { call, outcome })
+            .inc();
+        self.call_seconds
+            .get_or_create(&HubspotKindLabels { call })
+            .observe(after.as_secs_f64());
+    }
+
+    /// A call waited for its turn, whether it got it or not.
+    pub fn waited(&self, priority: &'static str, wait: Duration) {
+        self.turn_seconds
+            .get_or_create(&HubspotTurnLabels { priority })
+            .observe(wait.as_secs_f64());
+    }
+
+    /// What is left of the day, from 0 to 1, where any account knows.
+    pub fn day_left(&self, left: Option<f64>) {
+        match left {
+            Some(left) => {
+                self.day_left.get_or_create(&[]).set(left);
+            }
+            None => self.day_left.clear(),
+        }
+    }
+}
+
 /// The metrics of one host.
 pub struct Metrics {
     registry: Registry,
+    /// HubSpot's client.
+    pub hubspot: HubspotMetrics,
     /// Deliveries answered, by status.
     pub deliveries: Family<AnswerLabels, Counter>,
     /// Seconds from a delivery's first byte to its answer.
@@ -115,6 +234,8 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("jimo_connect");
+        let hubspot = HubspotMetrics::default();
+        hubspot.register(&mut registry);
         let deliveries = Family::default();
         registry.register(
             "deliveries",
@@ -158,6 +279,7 @@ impl Default for Metrics {
         );
         Self {
             registry,
+            hubspot,
             deliveries,
             delivery_seconds,
             events,

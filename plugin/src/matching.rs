@@ -58,24 +58,29 @@ pub(crate) fn match_keys(page: &Parsed, rule: &MatchingRule) -> Vec<RecordKeys> 
     let properties = properties_of_keys(object, &rule.property);
     let mut all = Vec::new();
     page.each_record(&properties, |record, texts| {
+        let (own, additional) = match texts {
+            // What HubSpot does not tell, or hides, says nothing of whom the record matches.
+            [None, ..] => return,
+            texts if texts.contains(&Some(REDACTED)) => return,
+            [Some(own), additional @ ..] => (*own, additional.first().copied().flatten()),
+            [] => return,
+        };
         let (mut keys, mut seen) = (Vec::new(), BTreeSet::new());
         if let Some(kind) = kind {
-            let mut texts = texts.iter().map(|text| text.unwrap_or_default());
-            let own = texts.next().unwrap_or_default();
-            let additional = texts.next().unwrap_or_default();
-            // A record without an own key keeps what is additional at its rank: it matches less surely than others.
-            for (rank, text) in std::iter::once(own)
+            // A record without an own key has additional ones all the same: it matches less surely than others.
+            for (place, text) in std::iter::once(own)
                 .chain(
                     additional
+                        .unwrap_or_default()
                         .split(hubspot::SEPARATOR)
                         .filter(|text| !text.is_empty()),
                 )
                 .enumerate()
             {
                 let text = text.trim();
-                // A value that HubSpot hides must not match people with one another.
-                if !text.is_empty() && text != REDACTED && seen.insert(text) {
-                    let rank = u32::try_from(rank).unwrap_or(u32::MAX);
+                if !text.is_empty() && seen.insert(text) {
+                    // Among additional ones none is surer than another.
+                    let rank = u32::from(place > 0);
                     let text = text.to_owned();
                     keys.push(MatchKey { kind, text, rank });
                 }

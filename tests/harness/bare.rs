@@ -142,19 +142,6 @@ pub fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
-/// The program itself, as `cargo build` leaves it beside the tests.
-pub fn program() -> std::path::PathBuf {
-    let test = std::env::current_exe().unwrap();
-    // A test's program is at target/PROFILE/deps/NAME.
-    let program = test.ancestors().nth(2).unwrap().join("jimo-connect");
-    assert!(
-        program.exists(),
-        "build {} first, with `cargo build --release`",
-        program.display()
-    );
-    program
-}
-
 impl BareHost {
     /// Makes a project with an active connection to an account, which matches
     /// contacts by e-mail and maps one text property. Returns the account.

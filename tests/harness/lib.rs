@@ -10,4 +10,5 @@ pub mod answer;
 pub mod bare;
 pub mod components;
 pub mod host;
+pub mod program;
 pub mod world;

@@ -102,9 +102,14 @@ impl World {
         &self.running.as_ref().unwrap().host
     }
 
+    /// Stops the host; another may run on its data directory.
+    pub async fn stop(&mut self) {
+        self.running.take().unwrap().stop().await;
+    }
+
     /// Stops the host and starts it again on the same data, at another port.
     pub async fn restart(&mut self) {
-        self.running.take().unwrap().stop().await;
+        self.stop().await;
         let config = config(&self.sim, self.directory.path());
         let running = RunningHost::start(&self.sim, config, self.clock.clone()).await;
         self.running = Some(running);
@@ -336,7 +341,7 @@ impl World {
 /// Waiting.
 impl World {
     /// Waits until everything that happened in HubSpot shows on users: webhooks
-    /// delivered, the log applied, nothing left to read.
+    /// delivered, the log applied, nothing left to read or to convert again.
     pub async fn settle(&self) {
         let settled = async {
             let mut changed = self.host().pipeline.changed();
@@ -384,7 +389,7 @@ impl World {
         let tail = *host.log.tail().borrow();
         host.store
             .read(move |tx| {
-                let mut done = tx.log_position()? >= tail;
+                let mut done = tx.log_position()? >= tail && !tx.has_conversions()?;
                 for account in tx.active_accounts()? {
                     done &= tx.next_read_at(account)?.is_none();
                 }

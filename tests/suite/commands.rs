@@ -1,19 +1,21 @@
 //! The command line, as an operator uses it.
 
 use std::{
-    io::{BufRead, BufReader},
     net::TcpListener,
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
 };
 
-use harness::bare::{BareHost, client, deliver, program};
+use harness::{
+    bare::{BareHost, client, deliver},
+    program::{self, Program},
+};
 use jimo_connect::plugin::EMBEDDED;
 use tempfile::TempDir;
 
 /// Runs the program to its end.
 fn run(directory: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
-    Command::new(program())
+    Command::new(program::path())
         .args(arguments)
         .env("JIMO_DATA_DIR", directory)
         .envs(settings.iter().copied())
@@ -96,29 +98,18 @@ async fn a_sign_in_link_is_made_beside_a_running_host_and_takes_a_button() {
 #[tokio::test]
 async fn signatures_that_do_not_match_are_warned_of_once_and_not_each_time() {
     let directory = TempDir::new().unwrap();
-    let mut child = Command::new(program())
-        .arg("serve")
-        .env("JIMO_LISTEN", "127.0.0.1:0")
-        .env("JIMO_DATA_DIR", directory.path())
-        .env("HUBSPOT_CLIENT_ID", "client")
-        .env("HUBSPOT_CLIENT_SECRET", "the app's")
-        .env("JIMO_LOG", "warn")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let mut lines = BufReader::new(child.stdout.take().unwrap());
-    lines.read_line(&mut line).unwrap();
-    let url = line.trim().strip_prefix("listening on ").unwrap();
-    let webhooks = format!("{url}/webhooks/hubspot");
+    let settings = [
+        ("HUBSPOT_CLIENT_ID", "client"),
+        ("HUBSPOT_CLIENT_SECRET", "the app's"),
+        ("JIMO_LOG", "warn"),
+    ];
+    let program = Program::start(directory.path(), &settings);
+    let webhooks = format!("{}/webhooks/hubspot", program.url);
     for _ in 0..3 {
         let status = deliver(&webhooks, "another", b"[]".to_vec()).await.unwrap();
         assert_eq!(status, 401);
     }
-    child.kill().unwrap();
-    let output = child.wait_with_output().unwrap();
-    let logged = String::from_utf8(output.stderr).unwrap();
+    let logged = program.log();
     let warnings = logged.matches("JIMO_PUBLIC_URL").count();
     assert_eq!(warnings, 1, "{logged}");
     assert!(logged.contains(&webhooks), "{logged}");

@@ -1,6 +1,11 @@
 //! Connections: how one stands, pausing, leaving.
 
 use harness::{answer::masked, world::World};
+use hubspot_sim::AccountSpec;
+use jimo_connect::hubspot::{
+    Pool, Priority,
+    rates::{Policy, Rates},
+};
 use serde_json::{Value, json};
 
 const PORTAL: u64 = 1_001;
@@ -270,4 +275,19 @@ async fn a_deleted_contact_takes_its_values_with_it_and_the_activity_says_from_w
         "{lines:#}"
     );
     assert_eq!(line["record_id"], contact.to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_restart_an_accounts_request_day_still_ends_at_its_own_midnight() {
+    let mut world = World::start().await;
+    // Five hours ahead of UTC, all year.
+    let karachi = AccountSpec::new(PORTAL).time_zone("Asia/Karachi");
+    let _ = world.sim.add_account(karachi);
+    world.connect(PORTAL).await;
+    world.restart().await;
+    let budget = world.host().hubspot.budgets().of(&"1001".into());
+    let call = budget.acquire(Pool::General, Priority::Live).await.unwrap();
+    let day_ends_at = call.refused(&Rates::default(), Policy::Daily, None, 0.5);
+    let (hour, day) = (3_600_000, 86_400_000);
+    assert_eq!((day_ends_at.0 + 5 * hour) % day, 0, "{day_ends_at}");
 }

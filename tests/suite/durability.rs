@@ -2,9 +2,7 @@
 //! and key.
 
 use std::{
-    io::{BufRead, BufReader},
     path::Path,
-    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -12,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use harness::bare::{APP_ID, BareHost, CLIENT_SECRET, config, deliver, program};
+use harness::{
+    bare::{APP_ID, BareHost, CLIENT_SECRET, config, deliver},
+    program::Program,
+};
 use jimo_connect::{
     clock::Clock,
     host::{Error, Host},
@@ -21,49 +22,19 @@ use jimo_connect::{
     store,
 };
 
-/// The program itself, on a data directory; killed when it is dropped.
-struct Program {
-    child: Child,
-    url: String,
-}
-
-impl Program {
-    fn start(directory: &Path) -> Self {
-        let mut child = Command::new(program())
-            .arg("serve")
-            .env("JIMO_LISTEN", "127.0.0.1:0")
-            .env("JIMO_DATA_DIR", directory)
-            .env("HUBSPOT_CLIENT_ID", "client")
-            .env("HUBSPOT_CLIENT_SECRET", CLIENT_SECRET)
-            .env("HUBSPOT_APP_ID", APP_ID.to_string())
-            .env("JIMO_LOG", "error")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let url = line
-            .trim()
-            .strip_prefix("listening on ")
-            .unwrap()
-            .to_owned();
-        Self { child, url }
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_that_got_204_survives_sigkill() {
     let directory = tempfile::TempDir::new().unwrap();
+    let app_id = APP_ID.to_string();
+    let settings = [
+        ("HUBSPOT_CLIENT_ID", "client"),
+        ("HUBSPOT_CLIENT_SECRET", CLIENT_SECRET),
+        ("HUBSPOT_APP_ID", app_id.as_str()),
+        ("JIMO_LOG", "error"),
+    ];
     let mut acknowledged = 0;
     for round in 0..3 {
-        let program = Program::start(directory.path());
+        let program = Program::start(directory.path(), &settings);
         let webhooks = format!("{}/webhooks/hubspot", program.url);
         let answered = Arc::new(AtomicUsize::new(0));
         let senders: Vec<_> = (0..8)

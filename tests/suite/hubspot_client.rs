@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use hubspot_sim::{Account, Config, FaultRule, Limits, Link, Route, Simulator, Trouble};
+use hubspot_sim::{
+    Account, AccountSpec, Config, FaultRule, Limits, Link, Route, Simulator, Trouble,
+};
 use jimo_connect::{
     clock::Clock,
     hubspot::{
@@ -12,6 +14,7 @@ use jimo_connect::{
     },
     model::{ObjectType, PropertyName, RecordId, Timestamp},
     secrets::Secret,
+    telemetry::HubspotMetrics,
 };
 use reqwest::Url;
 
@@ -34,14 +37,18 @@ impl World {
     }
 
     async fn with(config: Config, clock: Clock) -> Self {
+        Self::of(AccountSpec::new(PORTAL), config, clock).await
+    }
+
+    async fn of(account: AccountSpec, config: Config, clock: Clock) -> Self {
         let sim = Simulator::start(config).await.expect("simulator");
-        let account = sim.account(PORTAL);
+        let account = sim.add_account(account);
         let tokens = account.install(&SCOPES);
         let config = hubspot::Config {
             api: sim.url().parse().expect("address"),
             ..hubspot::Config::default()
         };
-        let client = Client::new(config, clock.clone()).expect("client");
+        let client = Client::new(config, clock.clone(), HubspotMetrics::default()).expect("client");
         let caller = Caller {
             account: PORTAL.to_string().into(),
             token: tokens.access_token.into(),
@@ -380,6 +387,31 @@ async fn a_lost_scope_is_named() {
     assert!(
         matches!(&error, Error::MissingScopes { scopes } if scopes.iter().any(|scope| scope == "crm.objects.contacts.read")),
         "{error}"
+    );
+}
+
+/// One address serves all regions here, so going to the right one changes nothing.
+#[tokio::test]
+async fn an_account_in_another_region_is_sought_there_once() {
+    let account = AccountSpec::new(PORTAL).hosting("eu1");
+    let world = World::of(account, Config::default(), Clock::system()).await;
+    let id = world.contact("ana@example.com");
+    world.account.misroute(true).expect("misrouted");
+    // The region is new to the first read, which tries it; the second knows it.
+    for calls in [2, 1] {
+        world.sim.clear_calls();
+        let error = world.read(&[&id]).await.expect_err("lost");
+        assert!(
+            matches!(&error, Error::WrongRegion(region) if region.as_str() == "eu1"),
+            "{error}"
+        );
+        let statuses: Vec<_> = world.sim.calls().iter().map(|call| call.status).collect();
+        assert_eq!(statuses, vec![488; calls]);
+    }
+    world.account.misroute(false).expect("routed");
+    assert_eq!(
+        results(&world.read(&[&id]).await.expect("page").body).len(),
+        1
     );
 }
 

@@ -285,3 +285,77 @@ async fn users_can_be_matched_by_external_id_or_by_a_variable() {
         assert_eq!(world.values("usr_1").await["job_title"], *title);
     }
 }
+
+/// Calls to HubSpot that read records or their associations.
+fn reads(world: &World) -> usize {
+    let calls = world.sim.calls();
+    let batch = |path: &str| path.contains("/batch/read");
+    calls.iter().filter(|call| batch(&call.path)).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_shows_labels_from_now_on_is_converted_again_without_a_read() {
+    let (world, id, path) = connected().await;
+    let stage = |show: &str| {
+        contacts(json!([{"property": "lifecyclestage", "variable": "stage", "show": show}]))
+    };
+    world.map(&id, stage("internal_value")).await;
+    let user = &world.put_users(json!([{"email": "ana@example.com"}])).await[0];
+    let contact = [
+        ("email", "ana@example.com"),
+        ("lifecyclestage", "opportunity"),
+    ];
+    world.account(PORTAL).create("contacts", &contact).unwrap();
+    world.settle().await;
+    let before = world.user(user).await["variables"]["stage"].clone();
+    assert_eq!(before["value"], "opportunity");
+
+    let read = reads(&world);
+    world.put(&path, stage("label")).await.good();
+    world.settle().await;
+    let after = world.user(user).await["variables"]["stage"].clone();
+    assert_eq!(after["value"], "Opportunity");
+    assert_eq!(after["source"], before["source"]);
+    assert_eq!(after["changed_at"], before["changed_at"]);
+    let activity = world
+        .get(&format!("/connections/{id}/activity"))
+        .await
+        .good();
+    assert_eq!(activity[0]["origin"], "mapping", "{activity:#}");
+    assert_eq!(activity[0]["variables"], json!(["stage"]));
+
+    world.put(&path, stage("internal_value")).await.good();
+    world.settle().await;
+    assert_eq!(world.values(user).await, json!({"stage": "opportunity"}));
+    assert_eq!(reads(&world), read, "nothing is read for it");
+}
+
+/// More of them than one page holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renamed_label_reaches_everybody_who_shows_it() {
+    let (world, id, path) = connected().await;
+    let stage = contacts(json!([
+        {"property": "lifecyclestage", "variable": "stage", "show": "label"},
+    ]));
+    world.map(&id, stage.clone()).await;
+    let emails: Vec<_> = (0..600).map(|n| format!("{n}@example.com")).collect();
+    let users = emails.iter().map(|email| json!({"email": email}));
+    let users = world.put_users(users.collect()).await;
+    let account = world.account(PORTAL);
+    for email in &emails {
+        let contact = [("email", email.as_str()), ("lifecyclestage", "opportunity")];
+        account.create("contacts", &contact).unwrap();
+    }
+    world.settle().await;
+    let last = users.last().unwrap();
+    assert_eq!(world.values(last).await, json!({"stage": "Opportunity"}));
+
+    account
+        .relabel("contacts", "lifecyclestage", "opportunity", "A chance")
+        .unwrap();
+    world.put(&path, stage).await.good();
+    world.settle().await;
+    for user in &users {
+        assert_eq!(world.values(user).await, json!({"stage": "A chance"}));
+    }
+}

@@ -120,3 +120,36 @@ async fn one_body_may_mix_accounts_and_each_gets_its_own() {
     assert_eq!(host.waiting_reads(two).await, 2);
     host.stop().await;
 }
+
+#[tokio::test]
+async fn a_delivery_larger_than_a_pass_is_worked_on_in_parts() {
+    let host = BareHost::start(EMBEDDED).await;
+    let account = host.connect("1", "city").await;
+    let padding = "x".repeat(64 * 1024);
+    let events: Vec<_> = (1..=100)
+        .map(|record| {
+            format!(
+                r#"{{"portalId":1,"objectId":{record},"subscriptionType":"contact.creation","occurredAt":1,"sourceId":"{padding}"}}"#
+            )
+        })
+        .collect();
+    assert_eq!(host.deliver(format!("[{}]", events.join(","))).await, 204);
+    host.applied().await;
+    assert_eq!(host.set_aside().await, []);
+    assert_eq!(host.waiting_reads(account).await, 100);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_nothing_is_set_aside_as_one() {
+    let host = BareHost::start(EMBEDDED).await;
+    let many = format!("[{}1]", "1,".repeat(200_000));
+    assert_eq!(host.deliver(many.clone()).await, 204);
+    assert_eq!(host.deliver("[1,2,3]").await, 204);
+    host.applied().await;
+    let aside = host.set_aside().await;
+    assert_eq!(aside.len(), 2);
+    assert_eq!(aside[0].body, many.as_bytes());
+    assert_eq!(aside[1].body, b"[1,2,3]");
+    host.stop().await;
+}

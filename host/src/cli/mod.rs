@@ -3,6 +3,7 @@
 
 mod admin;
 mod demo;
+mod sample;
 mod serve;
 mod sign_in;
 

@@ -67,11 +67,18 @@ impl Client {
                 .data_hosting_location
                 .and_then(|name| name.parse().ok()),
         };
-        let zone = details.time_zone.as_deref();
-        if let Some(zone) = zone.and_then(|name| TimeZone::get(name).ok()) {
-            self.budgets().of(&caller.account).set_zone(zone);
+        if let Some(name) = &details.time_zone {
+            self.know_time_zone(&caller.account, name);
         }
         Ok(details)
+    }
+
+    /// Counts an account's request day in its own time zone from now on; a name
+    /// that is not known changes nothing.
+    pub fn know_time_zone(&self, account: &AccountKey, name: &str) {
+        if let Ok(zone) = TimeZone::get(name) {
+            self.budgets().of(account).set_zone(zone);
+        }
     }
 
     /// Uninstalls our app from the account; HubSpot mails its admins.

@@ -11,9 +11,9 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use http::HeaderMap;
 use jiff::tz::TimeZone;
 
+use super::rates::{Policy, Rates};
 use crate::model::Timestamp;
 
 /// The share of each limit that we use when nothing else is set; the rest is
@@ -32,9 +32,6 @@ const ASSOCIATIONS_MAX: u32 = 100;
 const ASSOCIATIONS_TOLD_MAX: u32 = 150;
 const TEN_SECONDS: Duration = Duration::from_secs(10);
 const ONE_SECOND: Duration = Duration::from_secs(1);
-/// Limits and intervals beyond these are taken for a mistake.
-const TOLD_MAX: u32 = 10_000;
-const INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// How many times longer than the first a pause may get, when each try after a
 /// pause is refused again.
 const STRIKES_MAX: u32 = 6;
@@ -67,66 +64,22 @@ pub enum Priority {
 }
 
 impl Priority {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Arrival => "arrival",
+            Self::CatchUp => "catch_up",
+            Self::FullSync => "full_sync",
+        }
+    }
+
     /// How many times the day's spare share is left to those who come first.
     fn reserves(self) -> f64 {
         match self {
             Self::Live | Self::Arrival => 1.0,
             Self::CatchUp => 2.0,
             Self::FullSync => 3.0,
-        }
-    }
-}
-
-/// The limit that a 429 names (`policyName`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
-    /// The day's.
-    Daily,
-    /// The search's.
-    Secondly,
-    /// `TEN_SECONDLY_ROLLING`, and whatever else.
-    Other,
-}
-
-impl Policy {
-    /// By HubSpot's name.
-    pub fn named(name: Option<&str>) -> Self {
-        match name {
-            Some("DAILY") => Self::Daily,
-            Some("SECONDLY") => Self::Secondly,
-            _ => Self::Other,
-        }
-    }
-}
-
-/// What an answer's headers say of the limits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rates {
-    /// The limit, what is left of it, and the interval it is for.
-    pub window: Option<(u32, u32, Duration)>,
-    /// The day's limit and what is left of it; not sent to OAuth apps.
-    pub day: Option<(u32, u32)>,
-}
-
-impl Rates {
-    /// Reads `X-HubSpot-RateLimit-*`; what makes no sense is left out.
-    pub fn read(headers: &HeaderMap) -> Self {
-        let number =
-            |name| -> Option<u32> { headers.get(name)?.to_str().ok()?.trim().parse().ok() };
-        let max = number("x-hubspot-ratelimit-max").filter(|max| (1..=TOLD_MAX).contains(max));
-        let interval = number("x-hubspot-ratelimit-interval-milliseconds")
-            .map(|milliseconds| Duration::from_millis(milliseconds.into()))
-            .filter(|interval| (ONE_SECOND..=INTERVAL_MAX).contains(interval));
-        let left = number("x-hubspot-ratelimit-remaining");
-        let window = match (max, left, interval) {
-            (Some(max), Some(left), Some(interval)) => Some((max, left, interval)),
-            _ => None,
-        };
-        let daily = number("x-hubspot-ratelimit-daily").filter(|max| *max > 0);
-        let daily_left = number("x-hubspot-ratelimit-daily-remaining");
-        Self {
-            window,
-            day: daily.zip(daily_left),
         }
     }
 }
@@ -151,6 +104,16 @@ pub struct Usage {
     pub allowed: u32,
     /// When nothing of it is used any more.
     pub resets_at: Timestamp,
+}
+
+impl Usage {
+    /// The part of what we allow ourselves that is left, from 0 to 1.
+    pub fn left(&self) -> f64 {
+        match self.allowed {
+            0 => 0.0,
+            allowed => 1.0 - f64::from(self.used.min(allowed)) / f64::from(allowed),
+        }
+    }
 }
 
 /// What is known of an account's limits.

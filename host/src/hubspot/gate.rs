@@ -11,7 +11,8 @@ use tokio::sync::Notify;
 
 use super::{
     Error,
-    budget::{Ledger, Policy, Pool, Priority, Rates, Usage, Verdict},
+    budget::{Ledger, Pool, Priority, Usage, Verdict},
+    rates::{Policy, Rates},
 };
 use crate::{
     clock::Clock,
@@ -63,6 +64,14 @@ impl Budgets {
             })
         });
         budget.clone()
+    }
+
+    /// What is left of the day in the account that has the least of it, from 0
+    /// to 1; none while no answer tells of a day.
+    pub fn least_day_left(&self) -> Option<f64> {
+        let accounts: Vec<_> = lock(&self.inner.accounts).values().cloned().collect();
+        let days = accounts.iter().filter_map(|budget| budget.usage().1);
+        days.map(|day| day.left()).min_by(f64::total_cmp)
     }
 }
 

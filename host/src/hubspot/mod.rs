@@ -12,7 +12,9 @@ mod error;
 pub mod gate;
 pub mod oauth;
 pub mod objects;
+mod page;
 mod properties;
+pub mod rates;
 mod region;
 pub mod retry;
 pub mod signature;
@@ -31,7 +33,7 @@ pub use gate::Budgets;
 pub use properties::{Property, PropertyOption};
 pub use region::{ApiUrl, BadApiUrl, NoRegion, Region};
 
-use crate::{clock::Clock, model::AccountKey, secrets::Secret};
+use crate::{clock::Clock, model::AccountKey, secrets::Secret, telemetry::HubspotMetrics};
 
 /// The version of HubSpot's API that all paths name: the newest stable one,
 /// kept until March 2028 (HubSpot changelog: date-based API versioning).
@@ -88,6 +90,7 @@ struct Inner {
     config: Config,
     clock: Clock,
     budgets: Budgets,
+    metrics: HubspotMetrics,
     /// Regions that a 488 named.
     regions: Mutex<HashMap<AccountKey, Region>>,
 }
@@ -106,12 +109,12 @@ pub struct Caller {
 }
 
 impl Client {
-    /// A client with connections of its own.
+    /// A client with connections of its own, which counts its calls in `metrics`.
     ///
     /// # Errors
     ///
     /// [`SetupError`] where TLS cannot be set up.
-    pub fn new(config: Config, clock: Clock) -> Result<Self, SetupError> {
+    pub fn new(config: Config, clock: Clock, metrics: HubspotMetrics) -> Result<Self, SetupError> {
         // Only the first provider is installed; all of ours are this one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut http = reqwest::Client::builder()
@@ -135,6 +138,7 @@ impl Client {
                 config,
                 clock,
                 budgets,
+                metrics,
                 regions: Mutex::default(),
             }),
         })

@@ -64,7 +64,7 @@ impl Stage {
             answer_bytes_max: 4_096,
             ..Config::default()
         };
-        let client = Client::new(config, clock.clone()).expect("client");
+        let client = Client::new(config, clock.clone(), HubspotMetrics::default()).expect("client");
         Self {
             client,
             clock,

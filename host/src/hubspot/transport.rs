@@ -1,6 +1,6 @@
 //! One call: its turn, its attempts, its answer's bytes.
 
-use std::sync::PoisonError;
+use std::{sync::PoisonError, time::Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::{
@@ -10,8 +10,9 @@ use http::{
 
 use super::{
     Caller, Client, Error, Pool, Region,
-    budget::{Policy, Rates},
     error::{self, Body, classify, parse_http_date},
+    gate::{Budget, Permit},
+    rates::{Policy, Rates},
     retry::backoff,
 };
 use crate::model::Timestamp;
@@ -21,7 +22,7 @@ const BEARER: &str = "Bearer ";
 
 /// A call to an account's API; all of ours may be repeated without harm.
 pub(super) struct Call {
-    /// Its name in logs and errors.
+    /// Its name in logs, errors and metrics.
     pub(super) name: &'static str,
     pub(super) method: Method,
     /// From the first slash on, encoded.
@@ -85,7 +86,26 @@ impl Client {
     ) -> Result<Reply, Error> {
         let inner = &*self.inner;
         let budget = inner.budgets.of(&caller.account);
-        let permit = budget.acquire(call.pool, caller.priority).await?;
+        let asked_at = inner.clock.now();
+        let permit = budget.acquire(call.pool, caller.priority).await;
+        let wait = inner.clock.now().since(asked_at);
+        inner.metrics.waited(caller.priority.as_str(), wait);
+        let (permit, begun) = (permit?, Instant::now());
+        let reply = self.send(caller, call, region, &budget, permit).await;
+        let outcome = reply.as_ref().map_or_else(outcome, |_| "ok");
+        inner.metrics.called(call.name, outcome, begun.elapsed());
+        reply
+    }
+
+    async fn send(
+        &self,
+        caller: &Caller,
+        call: &Call,
+        region: Option<&Region>,
+        budget: &Budget,
+        permit: Permit,
+    ) -> Result<Reply, Error> {
+        let inner = &*self.inner;
         let begun_at = inner.clock.now();
         let url = inner.config.api.of(region, &call.path);
         let mut request = inner
@@ -133,7 +153,7 @@ impl Client {
                 answered_at,
             });
         }
-        let error = classify(status, &raw.headers, &Body::read(&raw.body), now);
+        let error = self.classify(&raw);
         if let Error::Unavailable {
             status: 477,
             retry_at: Some(retry_at),
@@ -166,14 +186,30 @@ impl Client {
     /// Posts a form to one of the OAuth calls, which belong to no account.
     pub(super) async fn post_form(
         &self,
+        name: &'static str,
         region: Option<&Region>,
         path: &str,
         form: &[(&str, &str)],
     ) -> Result<Raw, Error> {
         let url = self.inner.config.api.of(region, path);
         let request = self.inner.http.post(url).form(form);
-        let response = request.send().await.map_err(transport)?;
-        self.read(response).await
+        let begun = Instant::now();
+        let raw = match request.send().await {
+            Ok(response) => self.read(response).await,
+            Err(error) => Err(transport(error)),
+        };
+        let outcome = match &raw {
+            Ok(raw) if raw.status.is_success() => "ok",
+            Ok(raw) => outcome(&self.classify(raw)),
+            Err(error) => outcome(error),
+        };
+        self.inner.metrics.called(name, outcome, begun.elapsed());
+        raw
+    }
+
+    fn classify(&self, raw: &Raw) -> Error {
+        let now = self.inner.clock.now();
+        classify(raw.status, &raw.headers, &Body::read(&raw.body), now)
     }
 
     fn region_of(&self, caller: &Caller) -> Option<Region> {
@@ -204,6 +240,23 @@ fn bearer(caller: &Caller) -> Result<HeaderValue, Error> {
     let mut value = HeaderValue::from_str(&text).map_err(|_| Error::Unauthorized)?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// The word that metrics have for how a request ended.
+fn outcome(error: &Error) -> &'static str {
+    match error {
+        Error::RateLimited { .. } => "rate_limited",
+        Error::Unavailable { .. } => "server_error",
+        Error::Transport(_) | Error::TooLarge { .. } => "transport",
+        Error::Unauthorized
+        | Error::MissingScopes { .. }
+        | Error::NotFound(_)
+        | Error::WrongRegion(_)
+        | Error::Locked { .. }
+        | Error::Refused(_)
+        | Error::Unsendable(_)
+        | Error::Undecodable { .. } => "client_error",
+    }
 }
 
 /// Addresses hold no secret, but are of no use in an error either.

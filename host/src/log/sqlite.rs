@@ -133,16 +133,18 @@ impl EventLog {
             .await
     }
 
-    /// Removes entries up to a position that were received before a moment.
-    /// Returns how many; call again while it is not zero.
+    /// Removes the oldest entries up to a position that were received before a
+    /// moment. Returns how many; call again while it is not zero. Looks at no
+    /// more entries than it may remove: appends wait meanwhile.
     pub async fn trim(&self, up_to: Position, before: Timestamp) -> Result<usize, Error> {
         self.database
             .write(move |connection| {
                 let removed = connection.execute(
                     "DELETE FROM entries WHERE position IN (
-                        SELECT position FROM entries
-                        WHERE position <= ?1 AND received_at < ?2
-                        ORDER BY position LIMIT ?3)",
+                        SELECT position FROM (
+                            SELECT position, received_at FROM entries
+                            WHERE position <= ?1 ORDER BY position LIMIT ?3)
+                        WHERE received_at < ?2)",
                     params![up_to.0, before.0, TRIM_ENTRIES],
                 )?;
                 Ok(removed)

@@ -9,7 +9,7 @@ use super::KeyKind;
 const KEY_BYTES_MAX: usize = 1_024;
 
 /// Widest exponent of a number that is still an id.
-const EXPONENT_MAX: i64 = 64;
+const EXPONENT_MAX: u64 = 64;
 
 /// The one form of a key; none where the text cannot be a key of this kind.
 pub fn normalise(kind: KeyKind, text: &str) -> Option<String> {
@@ -44,7 +44,7 @@ fn canonical_number(text: &str) -> Option<String> {
     if (whole.is_empty() && fraction.is_empty()) || !all_digits(whole) || !all_digits(fraction) {
         return None;
     }
-    if exponent.abs() > EXPONENT_MAX || mantissa.len() > KEY_BYTES_MAX {
+    if exponent.unsigned_abs() > EXPONENT_MAX || mantissa.len() > KEY_BYTES_MAX {
         return None;
     }
     let mut digits = format!("{whole}{fraction}");
@@ -111,7 +111,16 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_key_is_none() {
-        for text in ["", " ", ".", "-", "1e999", "12a", "1.2.3"] {
+        for text in [
+            "",
+            " ",
+            ".",
+            "-",
+            "1e999",
+            "1e-9223372036854775808",
+            "12a",
+            "1.2.3",
+        ] {
             assert_eq!(normalise(KeyKind::Number, text), None, "{text}");
         }
         assert_eq!(normalise(KeyKind::Email, "  "), None);

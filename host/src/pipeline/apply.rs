@@ -41,12 +41,9 @@ pub fn apply_changes(
     records.sort_by_key(|((object_type, record), _)| {
         (*object_type, record.as_str().len(), record.as_str())
     });
-    let held = tx.find_records(
-        records
-            .iter()
-            .map(|((object_type, record), _)| (route.id, *object_type, *record)),
-    )?;
-    for (((object_type, record), changes), mut held) in records.into_iter().zip(held) {
+    for ((object_type, record), changes) in records {
+        // One by one: what happened to a record before may concern this one.
+        let mut held = tx.find_record(route.id, object_type, record)?;
         let mut report = RecordReport::default();
         for change in changes {
             apply_change(&mut feeder, change, &mut held, &mut report)?;
@@ -77,9 +74,10 @@ fn apply_change(
         .mapping(object_type)
         .is_some_and(|(_, m)| m.through.is_some());
     // Only these move the record's last-modified stamp, by which an answer is
-    // known to be too old.
+    // known to be too old; one that does not know of a deletion is too old
+    // until it is the last.
     let expected_at = match kind {
-        ChangeKind::Created | ChangeKind::PropertyChanged(_) => *occurred_at,
+        ChangeKind::Created | ChangeKind::PropertyChanged(_) | ChangeKind::Deleted => *occurred_at,
         _ => Timestamp::default(),
     };
     match plan(held.as_ref(), kind, *occurred_at, change.matching, through) {
@@ -93,11 +91,6 @@ fn apply_change(
             feeder.read_record(object_type, &survivor, expected_at)?;
         }
         Step::Write => write(feeder, change, held, report)?,
-        Step::WriteAndRead => {
-            write(feeder, change, held, report)?;
-            report.read();
-            feeder.read_record(object_type, record, *occurred_at)?;
-        }
         Step::Mark(existence) => {
             *held = Some(mark(feeder, object_type, record, existence, *occurred_at)?);
         }
@@ -152,7 +145,8 @@ fn write(
 }
 
 /// Keeps that a record is gone, or became another: whoever it fed is fed by the
-/// next, or by nothing.
+/// next, or by nothing. What was erased stays erased, and what was merged away
+/// is only erased after that.
 pub fn mark(
     feeder: &mut Feeder<'_, '_>,
     object_type: &ObjectType,
@@ -162,7 +156,16 @@ pub fn mark(
 ) -> Result<RecordState, store::Error> {
     let route = feeder.route;
     let mut state = feeder.tx.ensure_record(route.id, object_type, record)?;
+    let is_final = match state.existence {
+        Existence::Erased => true,
+        Existence::Merged(_) => existence != Existence::Erased,
+        Existence::Unknown | Existence::Exists | Existence::Deleted => false,
+    };
+    if is_final {
+        return Ok(state);
+    }
     let users = feeder.tx.users_reached(state.key)?;
+    feeder.was_lost();
     for (mapping, mapped) in route.mappings.iter().enumerate() {
         // What is reached through a record that is gone is not reached.
         if mapped.object_type == *object_type || mapped.through.as_ref() == Some(object_type) {
@@ -174,7 +177,7 @@ pub fn mark(
     state.existence = existence;
     state.existence_at = at;
     if state.existence == Existence::Erased {
-        erase(feeder, object_type, &mut state)?;
+        erase(feeder, object_type, record, &mut state)?;
     }
     feeder.tx.save_record(&state)?;
     Ok(state)
@@ -183,19 +186,24 @@ pub fn mark(
 fn erase(
     feeder: &mut Feeder<'_, '_>,
     object_type: &ObjectType,
+    record: &RecordId,
     state: &mut RecordState,
 ) -> Result<(), store::Error> {
     let route = feeder.route;
     let mut associated = Vec::new();
     for (_, through) in route.mappings_through(object_type) {
-        for (key, record) in feeder
+        for (key, other) in feeder
             .tx
             .associated_records(state.key, &through.object_type)?
         {
-            associated.push((&through.object_type, key, record));
+            associated.push((&through.object_type, key, other));
         }
     }
     feeder.tx.forget_record(state.key)?;
+    feeder.tx.forget_activity(route.id, object_type, record)?;
+    feeder
+        .tx
+        .drop_reads_of(route.account, object_type, record)?;
     *state = RecordState {
         reached: false,
         filled: false,
@@ -203,8 +211,8 @@ fn erase(
         modified_at: None,
         ..state.clone()
     };
-    for (associated_type, key, record) in associated {
-        feeder.reach(associated_type, key, &record)?;
+    for (associated_type, key, other) in associated {
+        feeder.reach(associated_type, key, &other)?;
     }
     Ok(())
 }

@@ -270,6 +270,8 @@ impl<'t, 'c> Arrivals<'t, 'c> {
     /// Makes a variable one that users are found by.
     pub fn index_variable(&self, variable: &Variable) -> Result<(), store::Error> {
         let identifier = UserIdentifier::Variable(variable.id);
+        // What was found by it while another rule named it may be old.
+        self.tx.drop_user_keys(self.project, identifier)?;
         for (user, value) in self.tx.values_of_variable(self.project, variable)? {
             self.tx
                 .set_user_keys(self.project, user, identifier, key_text(&value).as_deref())?;

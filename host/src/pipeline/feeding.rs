@@ -12,10 +12,11 @@ use super::{
     select::select,
 };
 use crate::{
-    model::{ObjectType, RecordId, SelectionRule, Timestamp, UserId, Version},
+    model::{ObjectType, RecordId, SelectionRule, Timestamp, UserId, VariableId, Version},
     plugin::Outcome,
     store::{
         self, Tx,
+        reach::Candidate,
         reads::{ReadKey, Wanted},
         records::{RecordKey, RecordState},
         registers::FedValue,
@@ -36,6 +37,8 @@ pub struct Feeder<'t, 'c> {
     touched: BTreeSet<(usize, UserId)>,
     /// Records that a read filled in this transaction: they need no other.
     just_read: BTreeSet<RecordKey>,
+    /// Whether a record that fed somebody may feed them no more.
+    lost: bool,
 }
 
 impl<'t, 'c> Feeder<'t, 'c> {
@@ -48,6 +51,7 @@ impl<'t, 'c> Feeder<'t, 'c> {
             report: Report::default(),
             touched: BTreeSet::new(),
             just_read: BTreeSet::new(),
+            lost: false,
         }
     }
 
@@ -163,7 +167,7 @@ impl<'t, 'c> Feeder<'t, 'c> {
         Ok(conflict)
     }
 
-    fn variable_name(&self, variable: crate::model::VariableId) -> &'t str {
+    pub(super) fn variable_name(&self, variable: VariableId) -> &'t str {
         self.route
             .variable_names
             .get(&variable)
@@ -194,6 +198,11 @@ impl<'t, 'c> Feeder<'t, 'c> {
         self.just_read.insert(record);
     }
 
+    /// A record that fed some of those touched is gone.
+    pub fn was_lost(&mut self) {
+        self.lost = true;
+    }
+
     /// A user's record may be selected anew.
     pub fn touch(&mut self, mapping: usize, user: UserId) {
         self.touched.insert((mapping, user));
@@ -216,6 +225,7 @@ impl<'t, 'c> Feeder<'t, 'c> {
         record: &RecordId,
         users: &[UserId],
     ) -> Result<(), store::Error> {
+        self.lost |= !users.is_empty();
         let reached = self.tx.refresh_reached(state.key)?;
         if let Some((mapping, _)) = self.route.mapping(object_type) {
             self.touched
@@ -225,10 +235,16 @@ impl<'t, 'c> Feeder<'t, 'c> {
         for (mapping, through) in route.mappings_through(object_type) {
             self.touched
                 .extend(users.iter().map(|user| (mapping, *user)));
-            for (key, associated) in self
+            let associated = self
                 .tx
-                .associated_records(state.key, &through.object_type)?
-            {
+                .associated_records(state.key, &through.object_type)?;
+            if !reached {
+                // Nobody's associations are kept: they would be old when
+                // somebody is linked again.
+                self.tx
+                    .forget_associations(state.key, &through.object_type)?;
+            }
+            for (key, associated) in associated {
                 self.reach(&through.object_type, key, &associated)?;
             }
             if reached && !state.reached {
@@ -273,18 +289,19 @@ impl<'t, 'c> Feeder<'t, 'c> {
                 .candidates(self.route.id, mapped, ranking.map(|field| field.id), user)?;
         let chosen = select(&candidates, mapped.selection.as_ref());
         let before = self.tx.feed(mapped.id, user)?;
-        if chosen == before {
+        let just_read = chosen.is_some_and(|key| self.just_read.contains(&key));
+        if chosen != before {
+            self.tx.set_feed(mapped.id, user, chosen)?;
+            self.report.count("selected", 1);
+            // A record that begins to feed is read: that fills what was mapped
+            // since it was read last.
+            if !just_read
+                && let Some(candidate) = candidates.iter().find(|one| Some(one.key) == chosen)
+            {
+                self.read_record(&mapped.object_type, &candidate.record, Timestamp::default())?;
+            }
+        } else if !just_read && !self.lost {
             return Ok(());
-        }
-        self.tx.set_feed(mapped.id, user, chosen)?;
-        self.report.count("selected", 1);
-        // A record that begins to feed is read: that fills what was mapped
-        // since it was read last.
-        if let Some(key) = chosen
-            && !self.just_read.contains(&key)
-            && let Some(candidate) = candidates.iter().find(|candidate| candidate.key == key)
-        {
-            self.read_record(&mapped.object_type, &candidate.record, Timestamp::default())?;
         }
         let mut variables = Vec::new();
         for field in &mapped.fields {
@@ -311,6 +328,9 @@ impl<'t, 'c> Feeder<'t, 'c> {
                     },
                     self.now,
                 )?,
+                // Until the selected record is read, what it lacks stays as
+                // another that could feed showed it.
+                None if !just_read && self.is_shown_by(&candidates, user, variable)? => false,
                 None => self.tx.withdraw_value(user, variable, field.id)?,
             };
             if changed {
@@ -329,5 +349,17 @@ impl<'t, 'c> Feeder<'t, 'c> {
                 .selected(object_type, &record, user, variables, self.now);
         }
         Ok(())
+    }
+
+    fn is_shown_by(
+        &self,
+        candidates: &[Candidate],
+        user: UserId,
+        variable: VariableId,
+    ) -> Result<bool, store::Error> {
+        let shown = self.tx.value_record(user, variable)?;
+        Ok(candidates
+            .iter()
+            .any(|candidate| Some(candidate.key) == shown))
     }
 }

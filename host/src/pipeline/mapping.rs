@@ -1,13 +1,14 @@
 //! Saving mappings: what is added begins empty, what is removed lets go of what
-//! it fed, and nothing is backfilled.
+//! it fed, what is converted in another way is converted again behind, and
+//! nothing is backfilled.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{arrivals::Arrivals, feeding::Feeder, routing::ConnectionRoute};
 use crate::{
     model::{
         AccountId, ConnectionId, FieldMapping, ObjectMapping, ObjectType, OptionTable, ProjectId,
-        PropertyName, Timestamp, UserIdentifier, VariableId,
+        PropertyName, Timestamp, UserIdentifier, VariableId, VariableType,
     },
     secrets::Keys,
     store::{self, Tx},
@@ -24,12 +25,7 @@ pub struct NewMappings {
 }
 
 /// What a mapping's field is told apart by: the same again is the same field.
-type FieldIdentity = (
-    PropertyName,
-    Option<VariableId>,
-    crate::model::Shown,
-    String,
-);
+type FieldIdentity = (PropertyName, Option<VariableId>, VariableType);
 
 /// Replaces a connection's mappings. `keep` says what becomes of the values of
 /// what is removed: ordinary Jimo values, or nothing.
@@ -65,7 +61,7 @@ pub fn save(
             }
         }
         if !same_rule {
-            drop_links(tx, &before, old, keep, now)?;
+            drop_links(tx, &before, old, keep)?;
         }
         for field in old.fields.iter().filter(gone) {
             tx.remove_field(field.id)?;
@@ -82,23 +78,25 @@ pub fn save(
             .iter()
             .find(|old| old.object_type == wanted.object_type);
         let id = tx.save_mapping(connection, wanted)?;
-        let held: HashSet<FieldIdentity> = old
+        let held: HashMap<FieldIdentity, &FieldMapping> = old
             .into_iter()
             .flat_map(|old| &old.fields)
-            .map(identity)
+            .map(|field| (identity(field), field))
             .collect();
-        for field in wanted
-            .fields
-            .iter()
-            .filter(|field| !held.contains(&identity(field)))
-        {
-            tx.add_field(
-                id,
-                &FieldMapping {
-                    saved_at: now,
-                    ..field.clone()
-                },
-            )?;
+        for field in &wanted.fields {
+            match held.get(&identity(field)) {
+                None => {
+                    let field = FieldMapping {
+                        saved_at: now,
+                        ..field.clone()
+                    };
+                    tx.add_field(id, &field)?;
+                }
+                Some(same) if same.property != field.property || same.show != field.show => {
+                    tx.change_field(same.id, field)?;
+                }
+                Some(_) => {}
+            }
         }
         let was_through = old.and_then(|old| old.through.as_ref());
         if let Some(through) = wanted
@@ -119,9 +117,7 @@ pub fn save(
     let mut feeder = Feeder::new(tx, &after, now);
     // What follows contacts is found from the contacts that are linked already.
     for (through, to) in follows {
-        for (_, record) in tx.linked_records(connection, &through)? {
-            feeder.read_associations(&through, &record, &to)?;
-        }
+        tx.request_associations_of_linked(connection, account, (&through, &to), now)?;
     }
     for object_type in reselect {
         let Some((mapping, mapped)) = after.mapping(&object_type) else {
@@ -136,12 +132,7 @@ pub fn save(
 }
 
 fn identity(field: &FieldMapping) -> FieldIdentity {
-    (
-        field.property.name.clone(),
-        field.variable,
-        field.show,
-        field.property.property_type.clone(),
-    )
+    (field.property.name.clone(), field.variable, field.target)
 }
 
 /// Ends all links of an object type, and whatever was reached through them.
@@ -150,7 +141,6 @@ fn drop_links(
     route: &ConnectionRoute,
     old: &ObjectMapping,
     keep: bool,
-    now: Timestamp,
 ) -> Result<(), store::Error> {
     if old.through.is_some() {
         // It is reached through another type, whose links stay.
@@ -162,24 +152,9 @@ fn drop_links(
                 tx.release_values(through.id, field.id, variable, keep)?;
             }
         }
+        tx.drop_associations(route.id, through)?;
     }
-    let mut feeder = Feeder::new(tx, route, now);
-    for (key, record) in tx.linked_records(route.id, &old.object_type)? {
-        let users: Vec<_> = tx
-            .links_of_record(key)?
-            .into_iter()
-            .map(|(user, _)| user)
-            .collect();
-        let state = tx.ensure_record(route.id, &old.object_type, &record)?;
-        for user in &users {
-            tx.unlink(key, *user)?;
-        }
-        feeder.links_changed(&old.object_type, &state, &record, &users)?;
-        // Its keys were of the rule that is gone.
-        tx.set_match_keys(route.id, key, &[])?;
-    }
-    tx.forget_reads(route.id, &old.object_type)?;
-    feeder.finish()?.save(tx, route.id, now)
+    tx.drop_links(route.id, old)
 }
 
 /// Users are found by the variables that rules name, from now on.
@@ -235,6 +210,7 @@ pub fn delete_connection(
     if let Some((account, _)) = connection.account
         && tx.account_connections(account)?.is_empty()
     {
+        tx.drop_set_aside(&tx.account(account)?.key)?;
         tx.revoke_grant(account, now)?;
         tx.drop_reads(account)?;
     }

@@ -22,6 +22,9 @@ use crate::{
     store::{self, Tx, reach::KeptAssociation, records::RecordState},
 };
 
+/// Why a record stays matched as it is.
+const KEYS_NOT_TOLD: &str = "match_not_told";
+
 /// Why an answer could not be understood.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -42,7 +45,8 @@ pub struct ReadRecord {
     pub said: SourceRecord,
     /// Its properties, field by field.
     pub texts: Vec<(FieldPlace, String, Outcome)>,
-    /// Its match keys; none where it is not matched itself.
+    /// Its match keys; none where it is not matched itself, or the answer does
+    /// not tell them.
     pub keys: Option<Vec<MatchKey>>,
 }
 
@@ -151,9 +155,7 @@ pub fn prepare_records(
                 record: record.clone(),
                 said: said.clone(),
                 texts,
-                keys: keys
-                    .as_mut()
-                    .map(|keys| keys.remove(&said.element).unwrap_or_default()),
+                keys: keys.as_mut().and_then(|keys| keys.remove(&said.element)),
             });
         }
         connections.push((route.clone(), records));
@@ -221,10 +223,7 @@ pub fn apply_record(
     for merged in read.said.merged.iter().filter(|id| **id != read.record) {
         mark_merged(feeder, object_type, merged, &read.record, moment)?;
     }
-    let known = feeder
-        .tx
-        .find_records(std::iter::once((route.id, object_type, &read.record)))?;
-    let known = known.into_iter().next().flatten();
+    let known = feeder.tx.find_record(route.id, object_type, &read.record)?;
     if known.is_none() && mapped.through.is_some() {
         // Asked for by another connection of the account.
         return Ok(());
@@ -244,11 +243,16 @@ pub fn apply_record(
         sequence: moment.sequence,
     };
     let newest = version >= state.read;
+    let was_deleted = state.existence == Existence::Deleted;
     exist(&mut state, &read.said, moment);
+    let is_restored = was_deleted && state.existence == Existence::Exists;
     if newest {
         state.read = version;
         state.created_at = read.said.created_at.or(state.created_at);
         state.modified_at = state.modified_at.max(read.said.modified_at);
+        if mapped.matching.is_some() && read.keys.is_none() {
+            told.reason(KEYS_NOT_TOLD);
+        }
         if let (Some(found), Some(rule)) = (&read.keys, &mapped.matching) {
             let users = link(feeder, keys, &state, found, rule.identifier)?;
             let linked_before = state.reached;
@@ -272,6 +276,12 @@ pub fn apply_record(
         told.reason(super::plan::Skip::NoMatch.as_str());
     }
     feeder.tx.save_record(&state)?;
+    if is_restored && state.reached {
+        // While it was deleted it read as if it were associated with nothing.
+        for (_, through) in route.mappings_through(object_type) {
+            feeder.read_associations(object_type, &read.record, &through.object_type)?;
+        }
+    }
     // Its existence, stamps or first reading may change whom it feeds, and
     // what is reached through it.
     for (index, other) in route.mappings.iter().enumerate() {
@@ -292,11 +302,10 @@ fn mark_merged(
     survivor: &RecordId,
     moment: ReadMoment,
 ) -> Result<(), store::Error> {
-    let held = feeder
+    if feeder
         .tx
-        .find_records(std::iter::once((feeder.route.id, object_type, merged)))?;
-    if let Some(state) = held.into_iter().next().flatten()
-        && !matches!(state.existence, Existence::Merged(_) | Existence::Erased)
+        .find_record(feeder.route.id, object_type, merged)?
+        .is_some()
     {
         let existence = Existence::Merged(Some(survivor.clone()));
         mark(feeder, object_type, merged, existence, moment.answered_at)?;
@@ -305,7 +314,10 @@ fn mark_merged(
 }
 
 fn exist(state: &mut RecordState, said: &SourceRecord, moment: ReadMoment) {
-    if moment.answered_at < state.existence_at || matches!(state.existence, Existence::Merged(_)) {
+    // An answer's own moment is whole seconds: what was modified since the last
+    // one was there as well.
+    let at = moment.answered_at.max(said.modified_at.unwrap_or_default());
+    if at < state.existence_at || matches!(state.existence, Existence::Merged(_)) {
         return;
     }
     state.existence = if said.archived {
@@ -313,7 +325,7 @@ fn exist(state: &mut RecordState, said: &SourceRecord, moment: ReadMoment) {
     } else {
         Existence::Exists
     };
-    state.existence_at = moment.answered_at;
+    state.existence_at = at;
 }
 
 /// Links a record to the users that its keys match, and ends other links.
@@ -383,15 +395,8 @@ pub fn apply_associations(
     let follows = route
         .mapping(to)
         .is_some_and(|(_, mapping)| mapping.through.as_ref() == Some(from));
-    let held = feeder
-        .tx
-        .find_records(std::iter::once((route.id, from, record)))?;
-    let Some(state) = held
-        .into_iter()
-        .next()
-        .flatten()
-        .filter(|state| follows && state.reached)
-    else {
+    let held = feeder.tx.find_record(route.id, from, record)?;
+    let Some(state) = held.filter(|state| follows && state.reached) else {
         return Ok(());
     };
     let mut kept = Vec::new();
@@ -431,10 +436,9 @@ pub fn apply_absence(
     record: &RecordId,
     moment: ReadMoment,
 ) -> Result<(), store::Error> {
-    let held = feeder
+    let known = feeder
         .tx
-        .find_records(std::iter::once((feeder.route.id, object_type, record)))?;
-    let known = held.into_iter().next().flatten();
+        .find_record(feeder.route.id, object_type, record)?;
     if let Some(state) = known
         && matches!(state.existence, Existence::Unknown | Existence::Exists)
         && state.existence_at <= moment.answered_at

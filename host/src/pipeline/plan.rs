@@ -44,8 +44,6 @@ pub enum Step {
     ReadInstead(RecordId),
     /// Say the property's text to its registers.
     Write,
-    /// As `Write`, and read the record: users may match anew.
-    WriteAndRead,
     /// Keep that the record is gone or became another.
     Mark(Existence),
     /// Keep that records became one, and read that one.
@@ -95,7 +93,11 @@ pub fn plan(
         sequence: 0,
     } <= held.read;
     match kind {
-        ChangeKind::Deleted if occurred_at < held.existence_at => Step::Skip(Skip::Older),
+        // The answer that showed it may not have known of the deletion.
+        ChangeKind::Deleted if occurred_at < held.existence_at => match held.existence {
+            Existence::Exists => Step::Read,
+            _ => Step::Skip(Skip::Older),
+        },
         ChangeKind::Deleted => Step::Mark(Existence::Deleted),
         ChangeKind::AssociationChanged(_) => {
             if held.reached {
@@ -105,14 +107,14 @@ pub fn plan(
             }
         }
         _ if never_read || held.existence == Existence::Deleted => Step::Read,
+        // It may be the newest that can be read, where the read's text cannot.
+        ChangeKind::PropertyChanged(_) if known && held.reached => Step::Write,
         _ if known => Step::Skip(Skip::Older),
         ChangeKind::Created | ChangeKind::Restored => Step::Read,
-        ChangeKind::PropertyChanged(_) => match (held.reached, matching) {
-            (true, false) => Step::Write,
-            (true, true) => Step::WriteAndRead,
-            (false, true) => Step::Read,
-            (false, false) => Step::Skip(Skip::NoMatch),
-        },
+        // Whom it matches now is not known before a read.
+        ChangeKind::PropertyChanged(_) if matching => Step::Read,
+        ChangeKind::PropertyChanged(_) if held.reached => Step::Write,
+        ChangeKind::PropertyChanged(_) => Step::Skip(Skip::NoMatch),
         // Told above, whatever is held.
         ChangeKind::Erased | ChangeKind::Merged(_) => Step::Skip(Skip::Older),
     }
@@ -193,7 +195,7 @@ mod tests {
         check(None, &property(), 20, false, Step::Read);
         check(None, &ChangeKind::Created, 20, false, Step::Read);
         check(Some(&held(false)), &property(), 20, true, Step::Read);
-        check(Some(&held(true)), &property(), 20, true, Step::WriteAndRead);
+        check(Some(&held(true)), &property(), 20, true, Step::Read);
     }
 
     #[test]
@@ -217,12 +219,14 @@ mod tests {
     #[test]
     fn what_a_read_knew_already_does_nothing() {
         check(
-            Some(&held(true)),
+            Some(&held(false)),
             &property(),
             10,
             true,
             Step::Skip(Skip::Older),
         );
+        // But for the newest text that can be read.
+        check(Some(&held(true)), &property(), 10, true, Step::Write);
         check(
             Some(&held(true)),
             &ChangeKind::Created,
@@ -299,12 +303,27 @@ mod tests {
             false,
             Step::Mark(Existence::Deleted),
         );
+        let deleted = RecordState {
+            existence: Existence::Deleted,
+            ..held(true)
+        };
+        check(
+            Some(&deleted),
+            &ChangeKind::Deleted,
+            9,
+            false,
+            Step::Skip(Skip::Deleted),
+        );
+    }
+
+    #[test]
+    fn a_deletion_that_a_read_may_not_have_known_of_is_looked_into() {
         check(
             Some(&held(true)),
             &ChangeKind::Deleted,
             9,
             false,
-            Step::Skip(Skip::Older),
+            Step::Read,
         );
     }
 }

@@ -39,6 +39,8 @@ pub struct Told {
 /// What a batch tells one connection.
 #[derive(Debug)]
 pub struct ToldConnection {
+    /// Its account.
+    pub account: AccountKey,
     /// The connection.
     pub route: Arc<ConnectionRoute>,
     /// The changes, in the order they came.
@@ -82,6 +84,7 @@ pub fn prepare(routing: &Routing, plugin: &Version, entries: &[Logged]) -> Resul
                     .sum::<u64>();
                 continue;
             };
+            let _in_span = tracing::error_span!("passes", %account).entered();
             for pass in passes(parts, plugin.elements_bytes_max()) {
                 run(route, plugin, kind, pass, &mut prepared)?;
             }
@@ -125,17 +128,18 @@ fn split_entry<'a>(
     };
     prepared.events += elements.len() as u64;
     let mut own: BTreeMap<AccountKey, Vec<Element<'a>>> = BTreeMap::new();
+    let mut nobodys = Vec::new();
     for element in elements {
         match element.account.clone() {
             Some(account) => own.entry(account).or_default().push(element),
-            None => prepared.set_aside.push(set_aside(
-                entry,
-                None,
-                "the event names no account".into(),
-                plugin,
-                join(std::iter::once(element.bytes)),
-            )),
+            None => nobodys.push(element.bytes),
         }
+    }
+    if !nobodys.is_empty() {
+        let reason = "the event names no account".to_owned();
+        let body = join(nobodys.into_iter());
+        let aside = set_aside(entry, None, reason, plugin, body);
+        prepared.set_aside.push(aside);
     }
     for (account, elements) in own {
         accounts
@@ -145,26 +149,34 @@ fn split_entry<'a>(
     }
 }
 
-/// Parts that are worked on together: as many as fit a pass.
+/// Parts that are worked on together: as many elements as fit a pass. One that
+/// does not fit by itself stands alone.
 fn passes(parts: Vec<Part<'_>>, bytes_max: usize) -> Vec<Vec<Part<'_>>> {
     let mut passes: Vec<Vec<Part<'_>>> = Vec::new();
     let mut room = 0;
-    for part in parts {
-        let bytes: usize = part
-            .elements
-            .iter()
-            .map(|element| element.bytes.len() + 1)
-            .sum();
-        match passes.last_mut() {
-            Some(pass) if bytes < room => {
-                pass.push(part);
-                room -= bytes;
-            }
-            _ => {
-                passes.push(vec![part]);
+    for Part { entry, elements } in parts {
+        // Whether the last pass has elements of this entry already.
+        let mut begun = false;
+        for element in elements {
+            let bytes = element.bytes.len() + 1;
+            if passes.is_empty() || bytes > room {
+                passes.push(Vec::new());
                 // Two bytes are the array's brackets.
-                room = (bytes_max - 2).saturating_sub(bytes);
+                room = bytes_max.saturating_sub(2);
+                begun = false;
             }
+            room = room.saturating_sub(bytes);
+            let Some(pass) = passes.last_mut() else {
+                continue;
+            };
+            match pass.last_mut() {
+                Some(part) if begun => part.elements.push(element),
+                _ => pass.push(Part {
+                    entry,
+                    elements: vec![element],
+                }),
+            }
+            begun = true;
         }
     }
     passes
@@ -181,7 +193,7 @@ fn run(
         Ok(()) => return Ok(()),
         Err(fault) if fault.is_retryable() => return Err(fault),
         Err(fault) => {
-            tracing::warn!(%fault, account = %route.key, "a pass failed; its bodies are tried one by one")
+            tracing::warn!(%fault, "a pass failed; its bodies are tried one by one")
         }
     }
     for part in parts {
@@ -251,6 +263,7 @@ fn try_run(
     for (connection, converted) in route.connections.iter().zip(converted) {
         let changes = tell(route, connection, &elements, &changes, converted);
         prepared.connections.push(ToldConnection {
+            account: route.key.clone(),
             route: connection.clone(),
             changes,
             received_at,

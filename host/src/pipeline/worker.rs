@@ -220,6 +220,9 @@ fn apply(
     now: Timestamp,
 ) -> Result<(), store::Error> {
     for told in &prepared.connections {
+        let (account, connection) = (&told.account, told.route.id);
+        let _in_span = tracing::error_span!("connection", %account, %connection).entered();
+        tracing::debug!(changes = told.changes.len(), "changes are applied");
         apply_changes(tx, told, origin, now)?;
     }
     for what in &prepared.set_aside {

@@ -40,9 +40,8 @@ impl<'a> Claims<'a> {
             .words
             .as_ref()
             .is_some_and(|(_, words)| words.contains(id));
-        word || text.contains(id)
-            // Or as JSON writes it, where it has quotes or the like.
-            || serde_json::to_string(id).is_ok_and(|json| text.contains(&json))
+        // Or it has characters of other kinds, and stands there as a text.
+        word || serde_json::to_string(id).is_ok_and(|json| text.contains(&json))
     }
 }
 
@@ -57,7 +56,10 @@ mod tests {
             assert!(claims.name(0, id), "{id}");
             assert!(!claims.name(1, id), "{id}");
         }
-        assert!(!claims.name(0, "99"));
+        // A part of another number is no id.
+        for id in ["99", "1", "4;5", "3"] {
+            assert!(!claims.name(0, id), "{id}");
+        }
         assert!(claims.name(1, "a\"b"));
         assert!(!claims.name(2, "12"));
     }

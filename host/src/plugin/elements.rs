@@ -18,6 +18,10 @@ use serde_json::value::RawValue;
 use super::{describe::BodyDescription, limits::NAME_BYTES_MAX};
 use crate::model::{AccountKey, RecordId};
 
+/// The most elements of one body. HubSpot's deliveries have up to 100 events,
+/// its journal's files up to some ten thousand.
+const ELEMENTS_MAX: usize = 100_000;
+
 /// One element of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Element<'a> {
@@ -40,6 +44,9 @@ pub enum SplitError {
         /// The column, from 1.
         column: usize,
     },
+    /// There are more elements than any source sends.
+    #[error("the body has more than {ELEMENTS_MAX} elements")]
+    TooMany,
     /// There is no array where the elements should stand.
     #[error("the body has no array of elements where one should be")]
     NoElements,
@@ -65,6 +72,9 @@ pub fn split<'a>(body: &'a [u8], at: &BodyDescription) -> Result<Vec<Element<'a>
         .deserialize(&mut json)?
         .ok_or(SplitError::NoElements)?;
     json.end()?;
+    if raw.len() > ELEMENTS_MAX {
+        return Err(SplitError::TooMany);
+    }
     let account = at.account.as_deref();
     // The account's path is the first, if there is one; then come the records'.
     let paths: Vec<&[String]> = account

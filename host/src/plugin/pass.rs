@@ -104,7 +104,7 @@ pub type Outcome = Result<Option<Value>, Unreadable>;
 pub struct RecordKeys {
     /// The element's index.
     pub element: usize,
-    /// The keys, by rank; none where the record has none.
+    /// The keys, by rank; none where the source says that it has none.
     pub keys: Vec<MatchKey>,
 }
 

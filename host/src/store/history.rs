@@ -256,6 +256,41 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Forgets the activity of a record.
+    pub fn forget_activity(
+        &self,
+        connection: ConnectionId,
+        object_type: &ObjectType,
+        record: &RecordId,
+    ) -> Result<(), Error> {
+        self.connection
+            .prepare_cached(
+                "DELETE FROM activity WHERE connection = ?1 AND object_type = ?2 AND record = ?3",
+            )?
+            .execute(params![
+                connection.0,
+                self.object_type_id(object_type)?,
+                encode::record_id(record)
+            ])?;
+        Ok(())
+    }
+
+    /// Removes what was set aside before a moment.
+    pub fn trim_set_aside(&self, before: Timestamp) -> Result<(), Error> {
+        self.connection
+            .prepare_cached("DELETE FROM set_aside WHERE at < ?1")?
+            .execute([before.0])?;
+        Ok(())
+    }
+
+    /// Removes what was set aside of an account.
+    pub fn drop_set_aside(&self, account: &AccountKey) -> Result<(), Error> {
+        self.connection
+            .prepare_cached("DELETE FROM set_aside WHERE account = ?1")?
+            .execute([account.as_str()])?;
+        Ok(())
+    }
+
     /// What was set aside, oldest first.
     pub fn all_set_aside(&self) -> Result<Vec<SetAside>, Error> {
         let mut statement = self.connection.prepare_cached(

@@ -200,7 +200,8 @@ impl Tx<'_> {
             .execute(sql, params![mapping.0, variable.0, field.0])?)
     }
 
-    /// Keeps the choices of a property.
+    /// Keeps the choices of a property. What shows labels that changed is
+    /// converted again.
     pub fn save_options(
         &self,
         account: AccountId,
@@ -209,7 +210,7 @@ impl Tx<'_> {
         table: &OptionTable,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let object_type = self.object_type_id(object_type)?;
+        let object_type_id = self.object_type_id(object_type)?;
         let changed = self.connection.execute(
             "INSERT INTO option_tables (account, object_type, property, choices, read_at)
              VALUES (?1, ?2, ?3, ?4, ?5)
@@ -218,13 +219,14 @@ impl Tx<'_> {
              WHERE choices IS NOT excluded.choices",
             params![
                 account.0,
-                object_type,
+                object_type_id,
                 property.as_str(),
                 encode::json(table)?,
                 now.0
             ],
         )?;
         if changed > 0 {
+            self.labels_changed(account, object_type, property)?;
             self.configuration_changed()
         } else {
             Ok(())

@@ -16,6 +16,7 @@
 mod encode;
 
 pub mod connections;
+pub mod conversions;
 pub mod history;
 pub mod mappings;
 pub mod projects;
@@ -45,7 +46,10 @@ const PAGE_SIZE_BYTES: u32 = 4_096;
 /// for many changes, not once for each.
 const CHECKPOINT_PAGES: u32 = 20_000;
 
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/store/0001_store.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/store/0001_store.sql"),
+    include_str!("../../migrations/sqlite/store/0002_conversions.sql"),
+];
 
 /// What can go wrong with the store.
 #[derive(Debug, thiserror::Error)]

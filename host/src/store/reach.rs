@@ -136,6 +136,46 @@ impl Tx<'_> {
         Ok(records)
     }
 
+    /// Forgets the associations of a record to one type.
+    pub fn forget_associations(&self, from: RecordKey, to_type: &ObjectType) -> Result<(), Error> {
+        let to_type = self.object_type_id(to_type)?;
+        for sql in [
+            "DELETE FROM associations WHERE from_record = ?1 AND to_type = ?2",
+            "DELETE FROM association_registers WHERE from_record = ?1 AND to_type = ?2",
+        ] {
+            self.connection
+                .prepare_cached(sql)?
+                .execute(params![from.0, to_type])?;
+        }
+        Ok(())
+    }
+
+    /// Ends all links of a mapping's object type, whom they feed, and the match
+    /// keys that they came by.
+    pub fn drop_links(
+        &self,
+        connection: ConnectionId,
+        mapping: &ObjectMapping,
+    ) -> Result<(), Error> {
+        let object_type = self.object_type_id(&mapping.object_type)?;
+        super::delete(self, "DELETE FROM feeds WHERE mapping = ?1", mapping.id.0)?;
+        for sql in [
+            "DELETE FROM links WHERE record IN (
+                SELECT id FROM records WHERE connection = ?1 AND object_type = ?2 AND reached)",
+            "DELETE FROM match_keys WHERE record IN (
+                SELECT id FROM records WHERE connection = ?1 AND object_type = ?2)",
+            "DELETE FROM registers WHERE record IN (
+                SELECT id FROM records WHERE connection = ?1 AND object_type = ?2 AND reached)",
+            "UPDATE records SET reached = 0, filled = 0, read_stamp = 0, read_sequence = 0
+             WHERE connection = ?1 AND object_type = ?2",
+        ] {
+            self.connection
+                .prepare_cached(sql)?
+                .execute(params![connection.0, object_type])?;
+        }
+        Ok(())
+    }
+
     /// Ends all associations to a mapping's object type, and whom they feed.
     pub fn drop_associations(
         &self,

@@ -6,7 +6,7 @@
 use rusqlite::params;
 
 use super::{Error, Tx, encode};
-use crate::model::{AccountId, ObjectType, RecordId, Timestamp};
+use crate::model::{AccountId, ConnectionId, ObjectType, RecordId, Timestamp};
 
 /// What is to be read of a record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,6 +70,39 @@ impl Tx<'_> {
                 encode::record_id(&key.record),
                 requested,
                 expected_at.0,
+                not_before.0
+            ])?;
+        Ok(())
+    }
+
+    /// Asks for the associations to a type of all records of another type that
+    /// have a link.
+    pub fn request_associations_of_linked(
+        &self,
+        connection: ConnectionId,
+        account: AccountId,
+        (from_type, to_type): (&ObjectType, &ObjectType),
+        not_before: Timestamp,
+    ) -> Result<(), Error> {
+        let requested = self.next_sequence()?;
+        self.connection
+            .prepare_cached(
+                "INSERT INTO reads
+                    (account, object_type, to_type, record, requested, expected_at, not_before)
+                 SELECT ?2, r.object_type, ?4, r.record, ?5, 0, ?6 FROM records r
+                 WHERE r.connection = ?1 AND r.object_type = ?3
+                    AND EXISTS (SELECT 1 FROM links l WHERE l.record = r.id)
+                 ON CONFLICT (account, object_type, to_type, record) DO UPDATE SET
+                    requested = excluded.requested,
+                    not_before = min(not_before, excluded.not_before),
+                    attempts = 0",
+            )?
+            .execute(params![
+                connection.0,
+                account.0,
+                self.object_type_id(from_type)?,
+                self.object_type_id(to_type)?,
+                requested,
                 not_before.0
             ])?;
         Ok(())
@@ -167,6 +200,25 @@ impl Tx<'_> {
                 encode::record_id(&read.key.record),
                 read.requested,
                 not_before.0
+            ])?;
+        Ok(())
+    }
+
+    /// Drops all reads of a record that nothing may be known of any more.
+    pub fn drop_reads_of(
+        &self,
+        account: AccountId,
+        object_type: &ObjectType,
+        record: &RecordId,
+    ) -> Result<(), Error> {
+        self.connection
+            .prepare_cached(
+                "DELETE FROM reads WHERE account = ?1 AND object_type = ?2 AND record = ?3",
+            )?
+            .execute(params![
+                account.0,
+                self.object_type_id(object_type)?,
+                encode::record_id(record)
             ])?;
         Ok(())
     }

@@ -32,30 +32,25 @@ pub struct RecordState {
     pub filled: bool,
 }
 
-const SELECT_STATE: &str = "
-    SELECT id, existence, existence_at, survivor, created_at, modified_at,
-           read_stamp, read_sequence, reached, filled
-    FROM records WHERE connection = ?1 AND object_type = ?2 AND record = ?3";
-
 impl Tx<'_> {
-    /// What is held of records; none of those never seen. Quickest when given
-    /// in order.
-    pub fn find_records<'a>(
+    /// What is held of a record; none where it was never seen.
+    pub fn find_record(
         &self,
-        records: impl Iterator<Item = (ConnectionId, &'a ObjectType, &'a RecordId)>,
-    ) -> Result<Vec<Option<RecordState>>, Error> {
-        let mut statement = self.connection.prepare_cached(SELECT_STATE)?;
-        records
-            .map(|(connection, object_type, record)| {
-                let object_type = self.object_type_id(object_type)?;
-                let mut rows = statement.query(params![
-                    connection.0,
-                    object_type,
-                    encode::record_id(record)
-                ])?;
-                rows.next()?.map(read_state).transpose()
-            })
-            .collect()
+        connection: ConnectionId,
+        object_type: &ObjectType,
+        record: &RecordId,
+    ) -> Result<Option<RecordState>, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT id, existence, existence_at, survivor, created_at, modified_at,
+                    read_stamp, read_sequence, reached, filled
+             FROM records WHERE connection = ?1 AND object_type = ?2 AND record = ?3",
+        )?;
+        let mut rows = statement.query(params![
+            connection.0,
+            self.object_type_id(object_type)?,
+            encode::record_id(record)
+        ])?;
+        rows.next()?.map(read_state).transpose()
     }
 
     /// What is held of a record, which is known from now on.
@@ -75,9 +70,7 @@ impl Tx<'_> {
                 self.object_type_id(object_type)?,
                 encode::record_id(record)
             ])?;
-        self.find_records(std::iter::once((connection, object_type, record)))?
-            .pop()
-            .flatten()
+        self.find_record(connection, object_type, record)?
             .ok_or(Error::NotFound("record"))
     }
 
@@ -276,21 +269,6 @@ impl Tx<'_> {
             ));
         }
         Ok(records)
-    }
-
-    /// Forgets when records of a type were read: the next change of each is
-    /// read again.
-    pub fn forget_reads(
-        &self,
-        connection: ConnectionId,
-        object_type: &ObjectType,
-    ) -> Result<(), Error> {
-        self.connection.execute(
-            "UPDATE records SET read_stamp = 0, read_sequence = 0
-             WHERE connection = ?1 AND object_type = ?2",
-            params![connection.0, self.object_type_id(object_type)?],
-        )?;
-        Ok(())
     }
 
     /// Forgets all that is kept of a record but that it was there: its keys,

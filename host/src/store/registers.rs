@@ -1,6 +1,6 @@
 //! Registers, and the values that users show.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::{Error, Tx, encode, records::RecordKey};
 use crate::model::{
@@ -119,6 +119,24 @@ impl Tx<'_> {
         Ok(changed > 0)
     }
 
+    /// The record that a user's value comes from; none where it is Jimo's own,
+    /// or there is none.
+    pub fn value_record(
+        &self,
+        user: UserId,
+        variable: VariableId,
+    ) -> Result<Option<RecordKey>, Error> {
+        Ok(self
+            .connection
+            .prepare_cached("SELECT record FROM user_values WHERE user = ?1 AND variable = ?2")?
+            .query_row(params![user.0, variable.0], |row| {
+                row.get::<_, Option<i64>>(0)
+            })
+            .optional()?
+            .flatten()
+            .map(RecordKey))
+    }
+
     /// Takes from a user what a field showed. Returns whether it showed
     /// anything.
     pub fn withdraw_value(
@@ -137,7 +155,11 @@ impl Tx<'_> {
     }
 }
 
-fn read_register(row: &rusqlite::Row<'_>, target: VariableType) -> Result<Register, Error> {
+/// Reads a register from a row that begins with its columns.
+pub(super) fn read_register(
+    row: &rusqlite::Row<'_>,
+    target: VariableType,
+) -> Result<Register, Error> {
     let text: String = row.get(0)?;
     let version = Version {
         stamp: Timestamp(row.get(1)?),

@@ -252,6 +252,18 @@ impl Tx<'_> {
         Ok((keys, true))
     }
 
+    /// Finds nobody of the project by an identifier any more.
+    pub fn drop_user_keys(
+        &self,
+        project: ProjectId,
+        identifier: UserIdentifier,
+    ) -> Result<(), Error> {
+        self.connection
+            .prepare_cached("DELETE FROM user_keys WHERE project = ?1 AND identifier = ?2")?
+            .execute(params![project.0, encode::identifier(identifier)])?;
+        Ok(())
+    }
+
     /// Forgets a user and all that is kept of them.
     pub fn delete_user(&self, user: UserId) -> Result<(), Error> {
         for sql in [

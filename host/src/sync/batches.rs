@@ -21,9 +21,10 @@ use crate::{
             prepare_associations, prepare_records,
         },
         report::Origin,
-        routing::AccountRoute,
+        routing::{AccountRoute, ConnectionRoute},
     },
     store::{self, reads::DueRead},
+    telemetry::spawn_blocking,
 };
 
 /// What the batches of one step share.
@@ -89,11 +90,10 @@ impl Work {
         };
         let (route, body, asked) = (self.route.clone(), answer.body, object_type.clone());
         let received_at = self.host.clock.now();
-        let page = tokio::task::spawn_blocking(move || {
-            prepare_records(&route, &plugin, &asked, &body, received_at)
-        })
-        .await
-        .map_err(|_| Error::Ended)??;
+        let page =
+            spawn_blocking(move || prepare_records(&route, &plugin, &asked, &body, received_at))
+                .await
+                .map_err(|_| Error::Ended)??;
         let missing = match answer.missing {
             Missing::Named(named) => named.into_iter().collect(),
             Missing::WholeBatch => (0..due.len()).collect(),
@@ -127,6 +127,8 @@ impl Work {
             let asked: HashMap<&RecordId, &DueRead> =
                 due.iter().map(|read| (&read.key.record, read)).collect();
             for (connection, records) in &page.connections {
+                let _in_span = span(connection).entered();
+                tracing::debug!(records = records.len(), "records are applied");
                 let mut feeder = Feeder::new(tx, connection, now);
                 for record in records {
                     let settled = asked
@@ -158,6 +160,7 @@ impl Work {
                 }
                 if !known && missing.contains(&index) {
                     for connection in &route.connections {
+                        let _in_span = span(connection).entered();
                         let mut feeder = Feeder::new(tx, connection, now);
                         let object_type = &page.object_type;
                         apply_absence(&mut feeder, object_type, &read.key.record, moment)?;
@@ -213,7 +216,7 @@ impl Work {
             let (body, plugin, received_at) =
                 (answer.body.clone(), plugin.clone(), self.host.clock.now());
             let (from, to) = (from.clone(), to.clone());
-            let page = tokio::task::spawn_blocking(move || {
+            let page = spawn_blocking(move || {
                 prepare_associations(&plugin, &from, &to, &body, received_at)
             })
             .await
@@ -246,6 +249,7 @@ impl Work {
                 return Err(store::Error::ConfigurationChanged);
             }
             for connection in &route.connections {
+                let _in_span = span(connection).entered();
                 let mut feeder = Feeder::new(tx, connection, now);
                 for read in &due {
                     let record = &read.key.record;
@@ -271,6 +275,11 @@ impl Work {
         let finish = move |tx: &store::Tx<'_>| due.iter().try_for_each(|read| tx.finish_read(read));
         Ok(self.host.store.transact(finish).await?)
     }
+}
+
+/// Within that of the account's reads.
+fn span(connection: &ConnectionRoute) -> tracing::Span {
+    tracing::error_span!("connection", connection = %connection.id)
 }
 
 impl hubspot::objects::Associations {

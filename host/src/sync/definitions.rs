@@ -8,6 +8,7 @@ use crate::{
     hubspot::{self, Priority, Property},
     model::{AccountId, ObjectType, PropertyDefinition},
     plugin::{Fault, SuitableTypes},
+    telemetry::spawn_blocking,
 };
 
 /// Why definitions cannot be had.
@@ -62,7 +63,7 @@ pub async fn of(
     properties.sort_by(|one, other| one.name.cmp(&other.name));
     let plugin = host.plugins.active();
     let asked: Vec<PropertyDefinition> = properties.iter().map(definition).collect();
-    let suitable = tokio::task::spawn_blocking(move || plugin.suitable(&asked))
+    let suitable = spawn_blocking(move || plugin.suitable(&asked))
         .await
         .map_err(|_| Error::Ended)??;
     Ok(properties

@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use tracing::Instrument;
 
 use crate::{
     hubspot::{
@@ -110,11 +111,13 @@ impl Grants {
             Freshness::RenewSoon => {
                 let grants = self.clone();
                 let known = open.access_token.clone();
-                tokio::spawn(async move {
+                let renewed = async move {
                     if let Err(error) = grants.renew(account, &known).await {
-                        tracing::warn!(%account, %error, "a token could not be renewed ahead of its end");
+                        tracing::warn!(%error, "a token could not be renewed ahead of its end");
                     }
-                });
+                };
+                let span = tracing::error_span!("renewal", account = %open.key);
+                tokio::spawn(renewed.instrument(span));
             }
             Freshness::RenewFirst => {
                 let known = open.access_token.clone();

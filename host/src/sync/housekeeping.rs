@@ -15,6 +15,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How long the log keeps what was applied, for replays.
 const LOG_KEPT: Duration = Duration::from_secs(72 * 3_600);
 
+/// How long what was set aside waits to be worked on after all.
+const SET_ASIDE_KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
+
 /// How often the log and the histories are trimmed.
 const TRIM_EVERY: Duration = Duration::from_secs(600);
 
@@ -116,6 +119,7 @@ async fn trim(host: &Host, stop: &CancellationToken) -> Result<(), TrimError> {
         .transact(move |tx| {
             tx.remove_expired_tokens(now)?;
             tx.remove_expired_consents(now)?;
+            tx.trim_set_aside(now.minus(SET_ASIDE_KEPT))?;
             let mut connections = Vec::new();
             for project in tx.projects()? {
                 connections.extend(tx.connections(project.id)?);

@@ -1,11 +1,12 @@
 //! Work that goes on by itself: grants kept fresh, what has to be read read,
-//! and what is over let go.
+//! what is converted in another way converted again, and what is over let go.
 //!
 //! Architecture invariant: everything here can be killed at any instant and
 //! goes on from what the store holds.
 
 mod batches;
 pub mod consents;
+pub mod conversions;
 pub mod definitions;
 pub mod grants;
 pub mod housekeeping;
@@ -24,6 +25,7 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub fn tasks(host: &Arc<Host>, stop: &CancellationToken) -> Vec<Task> {
     vec![
         Box::pin(reads::run(host.clone(), stop.clone())),
+        Box::pin(conversions::run(host.clone(), stop.clone())),
         Box::pin(housekeeping::run(host.clone(), stop.clone())),
     ]
 }

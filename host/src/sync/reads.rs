@@ -11,6 +11,7 @@ use std::{
 };
 
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{
     batches::Work,
@@ -82,13 +83,15 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
                     let mut held = working.lock().unwrap_or_else(PoisonError::into_inner);
                     if held.insert(route.id) {
                         let (host, stop, working) = (host.clone(), stop.clone(), working.clone());
-                        tokio::spawn(async move {
+                        let span = tracing::error_span!("reads", account = %route.key);
+                        let drained = async move {
                             drain(&host, &route, &stop).await;
                             working
                                 .lock()
                                 .unwrap_or_else(PoisonError::into_inner)
                                 .remove(&route.id);
-                        });
+                        };
+                        tokio::spawn(drained.instrument(span));
                     }
                 }
             }
@@ -149,7 +152,7 @@ async fn drain(host: &Arc<Host>, account: &Arc<AccountRoute>, stop: &Cancellatio
         if next == Next::Again {
             continue;
         }
-        tracing::warn!(account = %account.key, %error, "a read failed");
+        tracing::warn!(%error, "a read failed");
         match next {
             Next::Again => {}
             Next::Smaller(smaller) => {

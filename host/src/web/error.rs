@@ -1,18 +1,16 @@
-//! What goes wrong, as people and programs are told: RFC 9457 problem
-//! documents.
+//! What goes wrong, as people and programs are told.
 //!
 //! Every error of what lies below becomes an [`Error`] here, and only here an
 //! answer: people read what to do next, the log keeps the detail, once. An
 //! answer never has a secret, nor what a database or a plugin said.
 
 use axum::{
-    Json,
+    Extension,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
-use utoipa::ToSchema;
 
+use super::problem::{InputError, Problem};
 use crate::{
     hubspot,
     hubspot::oauth::GrantError,
@@ -103,47 +101,6 @@ impl From<definitions::Error> for Error {
             definitions::Error::Ended => Self::Ended,
         }
     }
-}
-
-/// One thing that is wrong with a body.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct InputError {
-    /// Where in the body: a JSON pointer (RFC 6901).
-    pub pointer: String,
-    /// What is wrong there, for people.
-    pub detail: String,
-}
-
-impl InputError {
-    /// Something wrong at a pointer.
-    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self {
-            pointer: pointer.into(),
-            detail: detail.into(),
-        }
-    }
-}
-
-/// One step of a JSON pointer, escaped (RFC 6901 §3).
-pub fn step(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
-}
-
-/// A problem document (RFC 9457).
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Problem {
-    /// What kind of problem it is, for programs.
-    #[serde(rename = "type")]
-    kind: String,
-    /// What kind of problem it is, for people.
-    title: &'static str,
-    /// The status of the answer.
-    status: u16,
-    /// What is wrong this time, and what to do next.
-    detail: String,
-    /// What is wrong with the body, place by place.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<InputError>,
 }
 
 /// What is told of an error.
@@ -370,9 +327,11 @@ fn sentence(text: &str) -> String {
     format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
 }
 
+/// The problem alone: [`super::problem::finish`] writes the document.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        if self.is_ours() {
+        let is_logged = self.is_ours();
+        if is_logged {
             let source = std::error::Error::source(&self).map(ToString::to_string);
             tracing::warn!(error = %self, source, "a request could not be done");
         }
@@ -387,13 +346,11 @@ impl IntoResponse for Error {
             status: told.status.as_u16(),
             detail: told.detail,
             errors,
+            request_id: None,
+            is_logged,
         };
-        let mut response = (told.status, Json(problem)).into_response();
+        let mut response = (told.status, Extension(problem)).into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if told.status == StatusCode::PAYLOAD_TOO_LARGE {
             // What is left of the body is not read, so nothing can follow it.

@@ -8,6 +8,8 @@ pub mod api;
 pub mod error;
 mod operate;
 pub mod pages;
+pub mod problem;
+pub mod requests;
 pub mod session;
 
 use std::{sync::Arc, time::Duration};
@@ -56,12 +58,13 @@ pub struct Extra {
 
 /// All routes of a host. Streams of pages end when it is told to stop.
 pub fn router(host: &Arc<Host>, extra: Extra, stop: &CancellationToken) -> Router {
-    Router::new()
+    let router = Router::new()
         .merge(intake::router(host))
         .merge(operate::router())
         .nest("/api/v1", api::router())
         .merge(pages::router(host, extra, stop))
-        .with_state(host.clone())
+        .with_state(host.clone());
+    requests::identified(router)
 }
 
 /// An answer, or what is said where it takes longer than `max`.

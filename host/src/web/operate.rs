@@ -35,6 +35,8 @@ async fn ready(State(host): State<Arc<Host>>) -> (StatusCode, &'static str) {
 async fn metrics(State(host): State<Arc<Host>>) -> impl IntoResponse {
     let waiting = host.log.tail().borrow().0 - host.pipeline.applied().borrow().0;
     host.metrics.log_waiting.set(waiting);
+    let day_left = host.hubspot.budgets().least_day_left();
+    host.metrics.hubspot.day_left(day_left);
     let text = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(CONTENT_TYPE, text)], host.metrics.render())
 }

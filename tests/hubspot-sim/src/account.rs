@@ -4,22 +4,19 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Json, Path, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use axum::routing::{delete, get};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::answer::{Answer, listed, nothing};
 use crate::crm::ObjectType;
 use crate::defaults::STAGES;
 use crate::fault::Fault;
-use crate::objects::TypePath;
-use crate::request::{Caller, object_type};
+use crate::request::{Caller, Sim, TypePath};
 use crate::state::Shared;
-
-type Answer = Result<Response, Fault>;
 
 /// Routes below `/account-info/{version}`.
 pub(crate) fn details() -> Router<Arc<Shared>> {
@@ -38,10 +35,10 @@ pub(crate) fn pipelines() -> Router<Arc<Shared>> {
         .route("/{object_type}/{pipeline}", get(read_pipeline))
 }
 
-async fn read_details(State(shared): State<Arc<Shared>>, caller: Caller) -> Answer {
+async fn read_details(State(shared): Sim, caller: Caller) -> Answer {
     let now = shared.clock.now_ms();
     let mut state = shared.lock();
-    let (account, _) = state.world.account(caller.portal)?;
+    let account = state.world.account(caller.portal)?;
     let spec = &account.spec;
     let zone = TimeZone::get(&spec.time_zone).unwrap_or(TimeZone::UTC);
     let offset_s =
@@ -66,9 +63,9 @@ async fn read_details(State(shared): State<Arc<Shared>>, caller: Caller) -> Answ
     .into_response())
 }
 
-async fn uninstall(State(shared): State<Arc<Shared>>, caller: Caller) -> Answer {
+async fn uninstall(State(shared): Sim, caller: Caller) -> Answer {
     shared.uninstall(caller.portal);
-    Ok(StatusCode::NO_CONTENT.into_response())
+    nothing()
 }
 
 /// The one pipeline of an object type; only deals have one here.
@@ -104,14 +101,13 @@ fn sales() -> Value {
 }
 
 async fn list_pipelines(caller: Caller, Path(path): Path<TypePath>) -> Answer {
-    let of = object_type(&path.object_type)?;
-    caller.need_read(of)?;
+    let of = caller.reads(&path.object_type)?;
     let results = if of == ObjectType::Deals {
         vec![sales()]
     } else {
         Vec::new()
     };
-    Ok(Json(json!({"results": results})).into_response())
+    listed(results)
 }
 
 #[derive(Deserialize)]
@@ -121,8 +117,7 @@ struct PipelinePath {
 }
 
 async fn read_pipeline(caller: Caller, Path(path): Path<PipelinePath>) -> Answer {
-    let of = object_type(&path.object_type)?;
-    caller.need_read(of)?;
+    let of = caller.reads(&path.object_type)?;
     if of == ObjectType::Deals && path.pipeline == "default" {
         return Ok(Json(sales()).into_response());
     }

@@ -4,13 +4,12 @@
 //! that tests and the demo need no browser.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
-use crate::request::Params;
+use crate::request::{Params, Sim};
 use crate::state::{Shared, State as World};
 
 /// What a consent asks for, once it is known to be sound.
@@ -23,13 +22,13 @@ struct Consent {
 }
 
 /// The consent page, with every account to choose from.
-pub(crate) async fn authorize(State(shared): State<Arc<Shared>>, params: Params) -> Response {
+pub(crate) async fn authorize(State(shared): Sim, params: Params) -> Response {
     consent(&shared, &params, None)
 }
 
 /// `/oauth/{portal}/authorize` preselects the account.
 pub(crate) async fn authorize_for(
-    State(shared): State<Arc<Shared>>,
+    State(shared): Sim,
     Path(portal): Path<String>,
     params: Params,
 ) -> Response {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::crm::{Error, ObjectType};
+use crate::changes::{Change, Stamp};
+use crate::crm::{self, Error, ObjectType};
 use crate::definitions::PropertySpec;
-use crate::journal::{INSTALLED, UNINSTALLED};
 use crate::links::{LinkType, Links};
 use crate::record::Source;
 use crate::state::Shared;
@@ -26,26 +26,17 @@ pub enum Link {
     Type(LinkType),
 }
 
-/// The tokens of an installed app.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tokens {
-    /// Good for 30 minutes of the simulator's clock.
-    pub access_token: String,
-    /// Good until revoked or uninstalled.
-    pub refresh_token: String,
-}
-
 /// One account, to be changed and looked at. Clones are the same account.
 #[derive(Debug, Clone)]
 pub struct Account {
     pub(crate) shared: Arc<Shared>,
     pub(crate) portal: u64,
-    pub(crate) source: Source,
+    source: Source,
 }
 
-type Done<T = ()> = Result<T, Error>;
+pub(crate) type Done<T = ()> = Result<T, Error>;
 
-fn type_of(name: &str) -> Done<ObjectType> {
+pub(crate) fn type_of(name: &str) -> Done<ObjectType> {
     ObjectType::parse(name).ok_or_else(|| Error::NoType(name.to_owned()))
 }
 
@@ -54,6 +45,23 @@ fn owned(values: &[(&str, &str)]) -> BTreeMap<String, String> {
         .iter()
         .map(|&(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
+}
+
+impl Account {
+    pub(crate) fn new(shared: Arc<Shared>, portal: u64) -> Self {
+        Self {
+            shared,
+            portal,
+            source: Source::default(),
+        }
+    }
+
+    fn apply(
+        &self,
+        act: impl FnOnce(&mut crm::Account, Stamp) -> Result<Vec<Change>, Error>,
+    ) -> Done {
+        self.shared.apply(self.portal, self.source, act)
+    }
 }
 
 /// Records: every change makes the events that the same change over the API would make.
@@ -105,10 +113,7 @@ impl Account {
         id: u64,
         values: &BTreeMap<String, String>,
     ) -> Done {
-        self.shared
-            .change(self.portal, self.source, |account, _, stamp| {
-                Ok(((), account.patch(of, id, values, stamp)?))
-            })
+        self.apply(|account, stamp| account.patch(of, id, values, stamp))
     }
 
     /// Moves a record to the recycle bin.
@@ -117,10 +122,7 @@ impl Account {
     /// When there is no such record.
     pub fn delete(&self, object_type: &str, id: u64) -> Done {
         let of = type_of(object_type)?;
-        self.shared
-            .change(self.portal, self.source, |account, _, stamp| {
-                Ok(((), account.delete(of, id, stamp)?))
-            })
+        self.apply(|account, stamp| account.delete(of, id, stamp))
     }
 
     /// Brings a record back from the recycle bin.
@@ -129,10 +131,7 @@ impl Account {
     /// When it is not there, or a unique value of it is taken by now.
     pub fn restore(&self, object_type: &str, id: u64) -> Done {
         let of = type_of(object_type)?;
-        self.shared
-            .change(self.portal, self.source, |account, _, stamp| {
-                Ok(((), account.restore(of, id, stamp)?))
-            })
+        self.apply(|account, stamp| account.restore(of, id, stamp))
     }
 
     /// Erases a record for privacy, live or archived.
@@ -141,10 +140,7 @@ impl Account {
     /// When there is no such record.
     pub fn erase(&self, object_type: &str, id: u64) -> Done {
         let of = type_of(object_type)?;
-        self.shared
-            .change(self.portal, self.source, |account, _, stamp| {
-                Ok(((), account.erase(of, id, stamp)?))
-            })
+        self.apply(|account, stamp| account.erase(of, id, stamp))
     }
 
     /// Merges two records; answers with the id of what they became.
@@ -165,11 +161,10 @@ impl Account {
     /// When there is no such record or property.
     pub fn recalculate(&self, object_type: &str, id: u64, property: &str, value: &str) -> Done {
         let of = type_of(object_type)?;
-        self.shared
-            .change(self.portal, self.source, |account, _, stamp| {
-                account.recalculate(of, id, property, value, stamp.at)?;
-                Ok(((), Vec::new()))
-            })
+        self.apply(|account, stamp| {
+            account.recalculate(of, id, property, value, stamp.at)?;
+            Ok(Vec::new())
+        })
     }
 
     /// Moves a record's last-modified stamp, and changes nothing else.
@@ -178,11 +173,10 @@ impl Account {
     /// When there is no such record.
     pub fn touch(&self, object_type: &str, id: u64) -> Done {
         let of = type_of(object_type)?;
-        self.shared
-            .change(self.portal, self.source, |account, _, stamp| {
-                account.touch(of, id, stamp)?;
-                Ok(((), Vec::new()))
-            })
+        self.apply(|account, stamp| {
+            account.touch(of, id, stamp)?;
+            Ok(Vec::new())
+        })
     }
 
     /// Associates two records, given as type and id.
@@ -202,10 +196,7 @@ impl Account {
                 ))
             })?],
         };
-        self.shared
-            .change(self.portal, self.source, |account, _, stamp| {
-                Ok(((), account.associate(from, to, &types, stamp)?))
-            })
+        self.apply(|account, stamp| account.associate(from, to, &types, stamp))
     }
 
     /// Ends all associations of two records.
@@ -214,10 +205,7 @@ impl Account {
     /// When either does not exist.
     pub fn dissociate(&self, from: (&str, u64), to: (&str, u64)) -> Done {
         let (from, to) = ((type_of(from.0)?, from.1), (type_of(to.0)?, to.1));
-        self.shared
-            .change(self.portal, self.source, |account, _, stamp| {
-                Ok(((), account.dissociate(from, to, None, stamp)?))
-            })
+        self.apply(|account, stamp| account.dissociate(from, to, None, stamp))
     }
 }
 
@@ -231,7 +219,7 @@ impl Account {
         let of = type_of(object_type)?;
         let now = self.shared.clock.now_ms();
         let mut state = self.shared.lock();
-        state.world.account(self.portal)?.0.define(of, spec, now)?;
+        state.world.account(self.portal)?.define(of, spec, now)?;
         Ok(())
     }
 
@@ -242,7 +230,7 @@ impl Account {
     pub fn definition(&self, object_type: &str, name: &str) -> Done<Option<PropertySpec>> {
         let of = type_of(object_type)?;
         let mut state = self.shared.lock();
-        let (account, _) = state.world.account(self.portal)?;
+        let account = state.world.account(self.portal)?;
         let property = account.store(of).properties.get(name);
         Ok(property.map(crate::definitions::Property::spec))
     }
@@ -255,7 +243,7 @@ impl Account {
         let of = type_of(object_type)?;
         let now = self.shared.clock.now_ms();
         let mut state = self.shared.lock();
-        let (account, _) = state.world.account(self.portal)?;
+        let account = state.world.account(self.portal)?;
         account.archive_property(of, name, now)
     }
 
@@ -267,12 +255,8 @@ impl Account {
         let of = type_of(object_type)?;
         let now = self.shared.clock.now_ms();
         let mut state = self.shared.lock();
-        let (account, _) = state.world.account(self.portal)?;
-        let property = account
-            .store_mut(of)
-            .properties
-            .get_mut(name)
-            .ok_or_else(|| crate::changes::unknown_property(name))?;
+        let account = state.world.account(self.portal)?;
+        let property = account.definition_mut(of, name)?;
         let option = property
             .options
             .iter_mut()
@@ -296,78 +280,8 @@ impl Account {
     ) -> Done<LinkType> {
         let (from, to) = (type_of(from)?, type_of(to)?);
         let mut state = self.shared.lock();
-        let (account, _) = state.world.account(self.portal)?;
+        let account = state.world.account(self.portal)?;
         Ok(account.links.define(from, to, label, inverse_label))
-    }
-}
-
-/// The app's standing in the account.
-impl Account {
-    /// Installs the app without the consent page; answers with its tokens.
-    pub fn install(&self, scopes: &[&str]) -> Tokens {
-        let now = self.shared.clock.now_ms();
-        let scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
-        let mut state = self.shared.lock();
-        state.journal.lifecycle(self.portal, INSTALLED, now);
-        let issued = state.grants.install(self.portal, scopes, now);
-        Tokens {
-            access_token: issued.access_token,
-            refresh_token: issued.refresh_token,
-        }
-    }
-
-    /// Whether the app is installed.
-    #[must_use]
-    pub fn is_installed(&self) -> bool {
-        self.shared.lock().grants.installed(self.portal)
-    }
-
-    /// The scopes that the app has here.
-    #[must_use]
-    pub fn granted(&self) -> Vec<String> {
-        let state = self.shared.lock();
-        state
-            .grants
-            .grant(self.portal)
-            .map_or_else(Vec::new, |grant| grant.scopes.clone())
-    }
-
-    /// Ends the refresh token; access tokens live on to their end.
-    pub fn revoke_grant(&self) {
-        let mut state = self.shared.lock();
-        let token = state
-            .grants
-            .grant(self.portal)
-            .map(|grant| grant.refresh_token.clone());
-        if let Some(token) = token {
-            state.grants.revoke(&token);
-        }
-    }
-
-    /// Uninstalls the app, as the customer would: nobody tells it.
-    pub fn uninstall(&self) {
-        self.shared.uninstall(self.portal);
-    }
-
-    /// Ends the access tokens, as if their time were up.
-    pub fn expire_access(&self) {
-        let now = self.shared.clock.now_ms();
-        self.shared.lock().grants.expire(self.portal, now);
-    }
-
-    /// Takes a scope from the app.
-    pub fn drop_scope(&self, scope: &str) {
-        self.shared.lock().grants.drop_scope(self.portal, scope);
-    }
-
-    /// Answers every call with 488 and the account's region, or no longer.
-    ///
-    /// # Errors
-    /// When there is no such account.
-    pub fn misroute(&self, misrouted: bool) -> Done {
-        let mut state = self.shared.lock();
-        state.world.account(self.portal)?.0.misrouted = misrouted;
-        Ok(())
     }
 }
 
@@ -379,7 +293,7 @@ impl Account {
     /// When there is no such account.
     pub fn truth(&self) -> Done<Truth> {
         let mut state = self.shared.lock();
-        let (account, _) = state.world.account(self.portal)?;
+        let account = state.world.account(self.portal)?;
         Ok(truth::of_account(account))
     }
 
@@ -390,7 +304,7 @@ impl Account {
     pub fn record(&self, object_type: &str, id: u64) -> Done<TrueRecord> {
         let of = type_of(object_type)?;
         let mut state = self.shared.lock();
-        let (account, _) = state.world.account(self.portal)?;
+        let account = state.world.account(self.portal)?;
         let store = account.store(of);
         let record = store
             .find(id)
@@ -406,17 +320,6 @@ impl Account {
     pub fn count(&self, object_type: &str) -> Done<usize> {
         let of = type_of(object_type)?;
         let mut state = self.shared.lock();
-        Ok(state.world.account(self.portal)?.0.store(of).live.len())
-    }
-}
-
-impl Shared {
-    /// Ends an installation. Deliveries that wait still go out, as HubSpot's do.
-    pub(crate) fn uninstall(&self, portal: u64) {
-        let now = self.clock.now_ms();
-        let mut state = self.lock();
-        if state.grants.uninstall(portal) {
-            state.journal.lifecycle(portal, UNINSTALLED, now);
-        }
+        Ok(state.world.account(self.portal)?.store(of).live.len())
     }
 }

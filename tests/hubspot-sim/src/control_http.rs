@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Json, Path, State};
+use axum::extract::{Json, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -13,16 +13,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::config::{AccountSpec, ApiKnobs, Limits, WebhookKnobs};
-use crate::control::{Account, Link};
+use crate::control_account;
 use crate::crm::{Error, ObjectType};
-use crate::definitions::PropertySpec;
 use crate::faults::FaultRule;
-use crate::objects::values;
-use crate::record::Source;
+use crate::request::Sim;
 use crate::state::Shared;
 
 /// An error of this API: a sentence.
-struct Failure(StatusCode, String);
+pub(crate) struct Failure(pub StatusCode, pub String);
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
@@ -41,8 +39,7 @@ impl From<Error> for Failure {
     }
 }
 
-type Answer = Result<Json<Value>, Failure>;
-type Sim = State<Arc<Shared>>;
+pub(crate) type Answer = Result<Json<Value>, Failure>;
 
 /// Routes below `/_sim`.
 pub(crate) fn routes() -> Router<Arc<Shared>> {
@@ -60,46 +57,11 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/faults", post(inject).delete(clear_faults))
         .route("/calls", get(calls).delete(clear_calls))
         .route("/accounts", post(add_account))
-        .route("/accounts/{portal}/truth", get(truth))
-        .route("/accounts/{portal}/install", post(install))
-        .route("/accounts/{portal}/revoke", post(revoke))
-        .route("/accounts/{portal}/uninstall", post(uninstall))
-        .route("/accounts/{portal}/expire", post(expire))
-        .route("/accounts/{portal}/misroute", post(misroute))
-        .route("/accounts/{portal}/drop-scope", post(drop_scope))
-        .route("/accounts/{portal}/properties/{object_type}", post(define))
-        .route(
-            "/accounts/{portal}/properties/{object_type}/{name}",
-            axum::routing::delete(archive_property),
-        )
-        .route(
-            "/accounts/{portal}/associations",
-            post(associate).delete(dissociate),
-        )
-        .route("/accounts/{portal}/objects/{object_type}", post(create))
-        .route(
-            "/accounts/{portal}/objects/{object_type}/merge",
-            post(merge),
-        )
-        .route(
-            "/accounts/{portal}/objects/{object_type}/{id}",
-            get(record).patch(patch).delete(delete),
-        )
-        .route(
-            "/accounts/{portal}/objects/{object_type}/{id}/{action}",
-            post(act),
-        )
+        .nest("/accounts/{portal}", control_account::routes())
 }
 
-fn handle(shared: &Arc<Shared>, portal: u64) -> Account {
-    Account {
-        shared: shared.clone(),
-        portal,
-        source: Source::default(),
-    }
-}
-
-fn done() -> Answer {
+/// A success with nothing to say.
+pub(crate) fn done() -> Answer {
     Ok(Json(json!({})))
 }
 
@@ -247,200 +209,5 @@ async fn clear_calls(State(shared): Sim) -> Answer {
 
 async fn add_account(State(shared): Sim, Json(spec): Json<AccountSpec>) -> Answer {
     shared.ensure(spec);
-    done()
-}
-
-async fn truth(State(shared): Sim, Path(portal): Path<u64>) -> Answer {
-    Ok(Json(json!(handle(&shared, portal).truth()?)))
-}
-
-#[derive(Deserialize)]
-struct Install {
-    scopes: Vec<String>,
-}
-
-async fn install(State(shared): Sim, Path(portal): Path<u64>, Json(body): Json<Install>) -> Answer {
-    let scopes: Vec<&str> = body.scopes.iter().map(String::as_str).collect();
-    Ok(Json(json!(handle(&shared, portal).install(&scopes))))
-}
-
-async fn revoke(State(shared): Sim, Path(portal): Path<u64>) -> Answer {
-    handle(&shared, portal).revoke_grant();
-    done()
-}
-
-async fn uninstall(State(shared): Sim, Path(portal): Path<u64>) -> Answer {
-    handle(&shared, portal).uninstall();
-    done()
-}
-
-async fn expire(State(shared): Sim, Path(portal): Path<u64>) -> Answer {
-    handle(&shared, portal).expire_access();
-    done()
-}
-
-#[derive(Deserialize)]
-struct Misroute {
-    misrouted: bool,
-}
-
-async fn misroute(
-    State(shared): Sim,
-    Path(portal): Path<u64>,
-    Json(body): Json<Misroute>,
-) -> Answer {
-    handle(&shared, portal).misroute(body.misrouted)?;
-    done()
-}
-
-async fn define(
-    State(shared): Sim,
-    Path((portal, object_type)): Path<(u64, String)>,
-    Json(spec): Json<PropertySpec>,
-) -> Answer {
-    handle(&shared, portal).define(&object_type, spec)?;
-    done()
-}
-
-async fn archive_property(
-    State(shared): Sim,
-    Path((portal, object_type, name)): Path<(u64, String, String)>,
-) -> Answer {
-    handle(&shared, portal).archive_property(&object_type, &name)?;
-    done()
-}
-
-#[derive(Deserialize)]
-struct DropScope {
-    scope: String,
-}
-
-async fn drop_scope(
-    State(shared): Sim,
-    Path(portal): Path<u64>,
-    Json(body): Json<DropScope>,
-) -> Answer {
-    handle(&shared, portal).drop_scope(&body.scope);
-    done()
-}
-
-#[derive(Deserialize)]
-struct Associate {
-    from: (String, u64),
-    to: (String, u64),
-    #[serde(default)]
-    link: Link,
-}
-
-async fn associate(
-    State(shared): Sim,
-    Path(portal): Path<u64>,
-    Json(body): Json<Associate>,
-) -> Answer {
-    handle(&shared, portal).associate(
-        (&body.from.0, body.from.1),
-        (&body.to.0, body.to.1),
-        body.link,
-    )?;
-    done()
-}
-
-async fn dissociate(
-    State(shared): Sim,
-    Path(portal): Path<u64>,
-    Json(body): Json<Associate>,
-) -> Answer {
-    handle(&shared, portal).dissociate((&body.from.0, body.from.1), (&body.to.0, body.to.1))?;
-    done()
-}
-
-#[derive(Deserialize)]
-struct Write {
-    #[serde(default)]
-    properties: BTreeMap<String, Value>,
-    #[serde(default)]
-    source: Source,
-}
-
-fn of(name: &str) -> Result<ObjectType, Failure> {
-    ObjectType::parse(name).ok_or_else(|| Error::NoType(name.to_owned()).into())
-}
-
-async fn create(
-    State(shared): Sim,
-    Path((portal, object_type)): Path<(u64, String)>,
-    Json(body): Json<Write>,
-) -> Answer {
-    let account = handle(&shared, portal).by(body.source);
-    let id = account.create_from(of(&object_type)?, &values(body.properties))?;
-    Ok(Json(json!({"id": id})))
-}
-
-async fn record(
-    State(shared): Sim,
-    Path((portal, object_type, id)): Path<(u64, String, u64)>,
-) -> Answer {
-    Ok(Json(json!(
-        handle(&shared, portal).record(&object_type, id)?
-    )))
-}
-
-async fn patch(
-    State(shared): Sim,
-    Path((portal, object_type, id)): Path<(u64, String, u64)>,
-    Json(body): Json<Write>,
-) -> Answer {
-    let account = handle(&shared, portal).by(body.source);
-    account.patch_from(of(&object_type)?, id, &values(body.properties))?;
-    done()
-}
-
-async fn delete(
-    State(shared): Sim,
-    Path((portal, object_type, id)): Path<(u64, String, u64)>,
-) -> Answer {
-    handle(&shared, portal).delete(&object_type, id)?;
-    done()
-}
-
-#[derive(Deserialize)]
-struct Merge {
-    primary: u64,
-    loser: u64,
-}
-
-async fn merge(
-    State(shared): Sim,
-    Path((portal, object_type)): Path<(u64, String)>,
-    Json(body): Json<Merge>,
-) -> Answer {
-    let id = handle(&shared, portal).merge(&object_type, body.primary, body.loser)?;
-    Ok(Json(json!({"id": id})))
-}
-
-/// Restoring, erasing and touching a record; recalculating its computed properties.
-async fn act(
-    State(shared): Sim,
-    Path((portal, object_type, id, action)): Path<(u64, String, u64, String)>,
-    body: Option<Json<Write>>,
-) -> Answer {
-    let account = handle(&shared, portal);
-    match action.as_str() {
-        "recalculate" => {
-            let given = body.map(|Json(write)| values(write.properties));
-            for (name, value) in given.unwrap_or_default() {
-                account.recalculate(&object_type, id, &name, &value)?;
-            }
-        }
-        "restore" => account.restore(&object_type, id)?,
-        "erase" => account.erase(&object_type, id)?,
-        "touch" => account.touch(&object_type, id)?,
-        _ => {
-            return Err(Failure(
-                StatusCode::NOT_FOUND,
-                format!("no action {action}"),
-            ));
-        }
-    }
     done()
 }

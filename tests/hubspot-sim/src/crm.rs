@@ -201,8 +201,16 @@ impl World {
         }
     }
 
+    /// An account.
+    pub(crate) fn account(&mut self, portal: u64) -> Result<&mut Account, Error> {
+        Ok(self.account_and_ids(portal)?.0)
+    }
+
     /// An account, and where its records' ids come from.
-    pub(crate) fn account(&mut self, portal: u64) -> Result<(&mut Account, &mut Ids), Error> {
+    pub(crate) fn account_and_ids(
+        &mut self,
+        portal: u64,
+    ) -> Result<(&mut Account, &mut Ids), Error> {
         let account = self
             .accounts
             .get_mut(&portal)

@@ -137,6 +137,22 @@ const COMMON: &[Row] = &[
     ("hubspot_owner_id", "Owner", Kind::Enumeration, "select", Owner, &[]),
     ("notes_last_updated", "Last Activity Date", Kind::Datetime, "date", ReadOnly, &[]),
     ("hs_object_source", "Record source", Kind::String, "text", ReadOnly, &[]),
+    ("closedate", "Close Date", Kind::Datetime, "date", Plain, &[]),
+];
+
+/// Rows that contacts and companies have.
+#[rustfmt::skip]
+const CUSTOMERS: &[Row] = &[
+    ("phone", "Phone Number", Kind::String, "phonenumber", Plain, &[]),
+    ("website", "Website URL", Kind::String, "text", Plain, &[]),
+    ("address", "Street Address", Kind::String, "text", Plain, &[]),
+    ("city", "City", Kind::String, "text", Plain, &[]),
+    ("state", "State/Region", Kind::String, "text", Plain, &[]),
+    ("zip", "Postal Code", Kind::String, "text", Plain, &[]),
+    ("country", "Country/Region", Kind::String, "text", Plain, &[]),
+    ("lifecyclestage", "Lifecycle Stage", Kind::Enumeration, "radio", Plain, LIFECYCLE),
+    ("hs_lead_status", "Lead Status", Kind::Enumeration, "radio", Plain, LEAD_STATUS),
+    ("num_associated_deals", "Number of Associated Deals", Kind::Number, "calculation_rollup", Calculated, &[]),
 ];
 
 #[rustfmt::skip]
@@ -146,28 +162,17 @@ const CONTACTS: &[Row] = &[
     ("lastname", "Last Name", Kind::String, "text", Plain, &[]),
     ("hs_additional_emails", "Additional email addresses", Kind::Enumeration, "checkbox", ReadOnly, &[]),
     ("lastmodifieddate", "Last Modified Date", Kind::Datetime, "date", ReadOnly, &[]),
-    ("phone", "Phone Number", Kind::String, "phonenumber", Plain, &[]),
     ("mobilephone", "Mobile Phone Number", Kind::String, "phonenumber", Plain, &[]),
     ("company", "Company Name", Kind::String, "text", Plain, &[]),
     ("jobtitle", "Job Title", Kind::String, "text", Plain, &[]),
-    ("website", "Website URL", Kind::String, "text", Plain, &[]),
-    ("address", "Street Address", Kind::String, "text", Plain, &[]),
-    ("city", "City", Kind::String, "text", Plain, &[]),
-    ("state", "State/Region", Kind::String, "text", Plain, &[]),
-    ("zip", "Postal Code", Kind::String, "text", Plain, &[]),
-    ("country", "Country/Region", Kind::String, "text", Plain, &[]),
     ("message", "Message", Kind::String, "textarea", Plain, &[]),
     ("date_of_birth", "Date of birth", Kind::String, "text", Plain, &[]),
     ("numemployees", "Number of Employees", Kind::String, "text", Plain, &[]),
     ("annualrevenue", "Annual Revenue", Kind::String, "text", Plain, &[]),
-    ("closedate", "Close Date", Kind::Datetime, "date", Plain, &[]),
-    ("lifecyclestage", "Lifecycle Stage", Kind::Enumeration, "radio", Plain, LIFECYCLE),
-    ("hs_lead_status", "Lead Status", Kind::Enumeration, "radio", Plain, LEAD_STATUS),
     ("hs_buying_role", "Buying Role", Kind::Enumeration, "checkbox", Plain, BUYING_ROLE),
     ("hs_email_optout", "Unsubscribed from all email", Kind::Bool, "booleancheckbox", Plain, YES_NO),
     ("hubspotscore", "HubSpot Score", Kind::Number, "number", Plain, &[]),
     ("total_revenue", "Total Revenue", Kind::Number, "number", Currency, &[]),
-    ("num_associated_deals", "Number of Associated Deals", Kind::Number, "calculation_rollup", Calculated, &[]),
     ("hs_full_name_or_email", "Full name or email", Kind::String, "calculation_equation", Calculated, &[]),
     ("hs_calculated_merged_vids", "Merged contact IDs with timestamps", Kind::Enumeration, "calculation_equation", Calculated, &[]),
     ("associatedcompanyid", "Primary Associated Company ID", Kind::Number, "number", Calculated, &[]),
@@ -178,32 +183,20 @@ const CONTACTS: &[Row] = &[
 const COMPANIES: &[Row] = &[
     ("name", "Company name", Kind::String, "text", Plain, &[]),
     ("domain", "Company Domain Name", Kind::String, "text", Plain, &[]),
-    ("phone", "Phone Number", Kind::String, "phonenumber", Plain, &[]),
-    ("website", "Website URL", Kind::String, "text", Plain, &[]),
-    ("address", "Street Address", Kind::String, "text", Plain, &[]),
-    ("city", "City", Kind::String, "text", Plain, &[]),
-    ("state", "State/Region", Kind::String, "text", Plain, &[]),
-    ("zip", "Postal Code", Kind::String, "text", Plain, &[]),
-    ("country", "Country/Region", Kind::String, "text", Plain, &[]),
     ("description", "Description", Kind::String, "textarea", Plain, &[]),
     ("industry", "Industry", Kind::Enumeration, "select", Plain, INDUSTRY),
     ("type", "Type", Kind::Enumeration, "radio", Plain, COMPANY_TYPE),
-    ("lifecyclestage", "Lifecycle Stage", Kind::Enumeration, "radio", Plain, LIFECYCLE),
-    ("hs_lead_status", "Lead Status", Kind::Enumeration, "radio", Plain, LEAD_STATUS),
     ("numberofemployees", "Number of Employees", Kind::Number, "number", Plain, &[]),
     ("annualrevenue", "Annual Revenue", Kind::Number, "number", Currency, &[]),
     ("founded_year", "Year Founded", Kind::String, "text", Plain, &[]),
     ("is_public", "Is Public", Kind::Bool, "booleancheckbox", Plain, YES_NO),
-    ("closedate", "Close Date", Kind::Datetime, "date", Plain, &[]),
     ("num_associated_contacts", "Number of Associated Contacts", Kind::Number, "calculation_rollup", Calculated, &[]),
-    ("num_associated_deals", "Number of Associated Deals", Kind::Number, "calculation_rollup", Calculated, &[]),
 ];
 
 #[rustfmt::skip]
 const DEALS: &[Row] = &[
     ("dealname", "Deal Name", Kind::String, "text", Plain, &[]),
     ("amount", "Amount", Kind::Number, "number", Currency, &[]),
-    ("closedate", "Close Date", Kind::Datetime, "date", Plain, &[]),
     ("pipeline", "Pipeline", Kind::Enumeration, "select", Plain, &[("default", "Sales Pipeline")]),
     ("dealstage", "Deal Stage", Kind::Enumeration, "radio", Plain, STAGE_OPTIONS),
     ("dealtype", "Deal Type", Kind::Enumeration, "radio", Plain, DEAL_TYPE),
@@ -219,13 +212,14 @@ const DEALS: &[Row] = &[
 
 /// The definitions of one object type.
 pub(crate) fn properties(object_type: ObjectType, now: i64) -> Vec<Property> {
-    let (rows, group) = match object_type {
-        ObjectType::Contacts => (CONTACTS, "contactinformation"),
-        ObjectType::Companies => (COMPANIES, "companyinformation"),
-        ObjectType::Deals => (DEALS, "dealinformation"),
+    let (shared, rows, group) = match object_type {
+        ObjectType::Contacts => (CUSTOMERS, CONTACTS, "contactinformation"),
+        ObjectType::Companies => (CUSTOMERS, COMPANIES, "companyinformation"),
+        ObjectType::Deals => (&[][..], DEALS, "dealinformation"),
     };
     COMMON
         .iter()
+        .chain(shared)
         .chain(rows)
         .map(|row| define(row, group, now))
         .collect()

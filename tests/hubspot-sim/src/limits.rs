@@ -72,14 +72,11 @@ impl Meter {
                 }
             }
             Budget::Associations => {
-                let max = limits.associations_per_ten_seconds;
-                let window = Window {
-                    calls: &mut spent.associations,
-                    length_ms: 10_000,
-                    max,
-                };
-                let left = window.take(now);
-                let headers = rolling_headers(max, left.unwrap_or(0));
+                let (left, headers) = rolling(
+                    &mut spent.associations,
+                    limits.associations_per_ten_seconds,
+                    now,
+                );
                 match left {
                     Some(_) => Ok(headers),
                     None => Err(rolling_refusal(limits, headers)),
@@ -91,14 +88,7 @@ impl Meter {
                     spent.day = today;
                     spent.today = 0;
                 }
-                let max = limits.per_ten_seconds;
-                let window = Window {
-                    calls: &mut spent.general,
-                    length_ms: 10_000,
-                    max,
-                };
-                let left = window.take(now);
-                let mut headers = rolling_headers(max, left.unwrap_or(0));
+                let (left, mut headers) = rolling(&mut spent.general, limits.per_ten_seconds, now);
                 let over = limits.per_day.is_some_and(|max| spent.today >= max);
                 if !over && left.is_some() {
                     spent.today += 1;
@@ -151,18 +141,30 @@ impl Window<'_> {
     }
 }
 
-fn rolling_headers(max: Option<u32>, left: u32) -> HeaderMap {
+/// Counts a call in a window of ten seconds; answers with how many are left, and the headers that
+/// say so.
+fn rolling(calls: &mut VecDeque<i64>, max: Option<u32>, now: i64) -> (Option<u32>, HeaderMap) {
+    let window = Window {
+        calls,
+        length_ms: 10_000,
+        max,
+    };
+    let left = window.take(now);
     let mut headers = HeaderMap::new();
     if let Some(max) = max {
         set(&mut headers, "x-hubspot-ratelimit-max", max);
-        set(&mut headers, "x-hubspot-ratelimit-remaining", left);
+        set(
+            &mut headers,
+            "x-hubspot-ratelimit-remaining",
+            left.unwrap_or(0),
+        );
         set(
             &mut headers,
             "x-hubspot-ratelimit-interval-milliseconds",
             10_000,
         );
     }
-    headers
+    (left, headers)
 }
 
 fn set(headers: &mut HeaderMap, name: &'static str, value: u32) {

@@ -13,15 +13,14 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::answer::{Answer, nothing};
 use crate::config::ACCESS_TOKEN_LIFE;
 use crate::consent;
 use crate::fault::Fault;
 use crate::grants::{Issued, Refused, USER_ID};
 use crate::journal::INSTALLED;
-use crate::request::Params;
+use crate::request::{Params, Sim};
 use crate::state::{Shared, State as World};
-
-type Answer = Result<Response, Fault>;
 
 /// Routes below `/oauth`.
 pub(crate) fn routes() -> Router<Arc<Shared>> {
@@ -110,7 +109,7 @@ fn check_client(state: &World, form: &TokenForm) -> Result<(), Fault> {
 }
 
 async fn token_v1(
-    State(shared): State<Arc<Shared>>,
+    State(shared): Sim,
     params: Params,
     headers: HeaderMap,
     form: Form<TokenForm>,
@@ -133,11 +132,11 @@ async fn token_v1(
 }
 
 async fn token_dated(
-    State(shared): State<Arc<Shared>>,
+    State(shared): Sim,
     Path(version): Path<String>,
     Form(form): Form<TokenForm>,
 ) -> Answer {
-    if version == "v3" || crate::server::is_dated(&version) {
+    if version == "v3" || crate::gate::is_dated(&version) {
         issue(&shared, &form)
     } else {
         Err(Fault::not_found())
@@ -213,7 +212,7 @@ fn app_token(state: &mut World, scope: &str, now: i64) -> Response {
     .into_response()
 }
 
-async fn introspect(State(shared): State<Arc<Shared>>, Form(form): Form<TokenForm>) -> Answer {
+async fn introspect(State(shared): Sim, Form(form): Form<TokenForm>) -> Answer {
     let now = shared.clock.now_ms();
     let state = shared.lock();
     check_client(&state, &form)?;
@@ -262,7 +261,7 @@ fn token_info(state: &World, portal: Option<u64>, scopes: &[String]) -> Value {
     body
 }
 
-async fn revoke(State(shared): State<Arc<Shared>>, Form(form): Form<TokenForm>) -> Answer {
+async fn revoke(State(shared): Sim, Form(form): Form<TokenForm>) -> Answer {
     let mut state = shared.lock();
     check_client(&state, &form)?;
     // RFC 7009 §2.2: a token that is unknown is as good as revoked.
@@ -270,7 +269,7 @@ async fn revoke(State(shared): State<Arc<Shared>>, Form(form): Form<TokenForm>) 
     Ok(StatusCode::OK.into_response())
 }
 
-async fn access_token_v1(State(shared): State<Arc<Shared>>, Path(token): Path<String>) -> Answer {
+async fn access_token_v1(State(shared): Sim, Path(token): Path<String>) -> Answer {
     let now = shared.clock.now_ms();
     let state = shared.lock();
     let access = state
@@ -285,7 +284,7 @@ async fn access_token_v1(State(shared): State<Arc<Shared>>, Path(token): Path<St
     Ok(Json(body).into_response())
 }
 
-async fn refresh_token_v1(State(shared): State<Arc<Shared>>, Path(token): Path<String>) -> Answer {
+async fn refresh_token_v1(State(shared): Sim, Path(token): Path<String>) -> Answer {
     let state = shared.lock();
     let (portal, grant) = state
         .grants
@@ -298,7 +297,7 @@ async fn refresh_token_v1(State(shared): State<Arc<Shared>>, Path(token): Path<S
     Ok(Json(body).into_response())
 }
 
-async fn revoke_v1(State(shared): State<Arc<Shared>>, Path(token): Path<String>) -> Answer {
+async fn revoke_v1(State(shared): Sim, Path(token): Path<String>) -> Answer {
     shared.lock().grants.revoke(&token);
-    Ok(StatusCode::NO_CONTENT.into_response())
+    nothing()
 }

@@ -8,26 +8,24 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Json, Path, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::answer::{Answer, nothing, with_next};
 use crate::config::ApiKnobs;
 use crate::crm::{Account, ObjectType, Store};
 use crate::fault::Fault;
-use crate::linking::standard;
-use crate::links::LinkType;
-use crate::record::{Record, Source};
+use crate::record::Record;
 use crate::render::{Shape, record_json};
-use crate::request::{Caller, Input, Params, object_type, record_id};
+use crate::request::{Caller, Input, Params, Sim, TypePath, record_id};
 use crate::search;
 use crate::state::Shared;
+use crate::written::{self, WrittenId, WrittenTypes};
 use crate::{associations, batch};
 
 const LIST_MAX: usize = 100;
-
-type Answer = Result<Response, Fault>;
 
 /// Routes below `/crm/objects/{version}`.
 pub(crate) fn routes() -> Router<Arc<Shared>> {
@@ -45,34 +43,48 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
 }
 
 #[derive(Deserialize)]
-pub(crate) struct TypePath {
-    pub object_type: String,
-}
-
-#[derive(Deserialize)]
 pub(crate) struct RecordPath {
     object_type: String,
     id: String,
 }
 
-/// Property values as they are written: text, numbers, booleans or null.
-pub(crate) fn values(given: BTreeMap<String, Value>) -> BTreeMap<String, String> {
-    given
-        .into_iter()
-        .map(|(name, value)| {
-            let text = match value {
-                Value::String(text) => text,
-                Value::Null => String::new(),
-                other => other.to_string(),
-            };
-            (name, text)
-        })
-        .collect()
+/// Which records a read can see: the live ones or the recycle bin, and none that was just made
+/// while creations lag.
+pub(crate) struct Sight {
+    archived: bool,
+    created_by: i64,
 }
 
-/// Whether a record can be read yet: one just made may still be missing.
-pub(crate) fn visible(record: &Record, knobs: &ApiKnobs, now: i64) -> bool {
-    knobs.creation_lag_ms <= 0 || now - record.created_at >= knobs.creation_lag_ms
+impl Sight {
+    pub(crate) fn new(params: &Params, knobs: &ApiKnobs, now: i64) -> Self {
+        Self {
+            archived: params.flag("archived"),
+            created_by: match knobs.creation_lag_ms {
+                ..=0 => i64::MAX,
+                lag => now - lag,
+            },
+        }
+    }
+
+    /// Where it looks, by id.
+    pub(crate) fn records<'a>(&self, store: &'a Store) -> &'a BTreeMap<u64, Record> {
+        if self.archived {
+            &store.archived
+        } else {
+            &store.live
+        }
+    }
+
+    fn reaches(&self, record: &Record) -> bool {
+        record.created_at <= self.created_by
+    }
+
+    /// The record that an id leads to.
+    pub(crate) fn find<'a>(&self, store: &'a Store, id: u64) -> Option<&'a Record> {
+        let id = if self.archived { id } else { store.resolve(id) };
+        let record = self.records(store).get(&id)?;
+        self.reaches(record).then_some(record)
+    }
 }
 
 /// The id of the record that a caller names, by id or by a unique property.
@@ -95,77 +107,60 @@ pub(crate) fn identify(store: &Store, by: Option<&str>, value: &str) -> Result<O
 }
 
 async fn list(
-    State(shared): State<Arc<Shared>>,
+    State(shared): Sim,
     caller: Caller,
     Path(path): Path<TypePath>,
     params: Params,
 ) -> Answer {
-    let object_type = object_type(&path.object_type)?;
-    caller.need_read(object_type)?;
+    let of = caller.reads(&path.object_type)?;
     let limit = params.limit(10, LIST_MAX)?;
     let after = params.after()?;
-    let now = shared.clock.now_ms();
     let mut state = shared.lock();
-    let knobs = state.api.clone();
-    let (account, _) = state.world.account(caller.portal)?;
-    let shape = Shape::of_query(&caller, object_type, &params, &knobs)?;
-    let store = account.store(object_type);
-    let records = if params.flag("archived") {
-        &store.archived
-    } else {
-        &store.live
-    };
-    let mut found = records
+    let sight = Sight::new(&params, &state.api, shared.clock.now_ms());
+    let shape = Shape::of_query(&caller, of, &params, &state.api)?;
+    let account = state.world.account(caller.portal)?;
+    let mut found = sight
+        .records(account.store(of))
         .range(after..)
         .map(|(_, record)| record)
-        .filter(|record| visible(record, &knobs, now));
+        .filter(|record| sight.reaches(record));
     let page: Vec<Value> = found
         .by_ref()
         .take(limit)
         .map(|record| record_json(account, record, &shape))
         .collect();
-    let mut body = json!({"results": page});
-    if let Some(next) = found.next() {
-        body["paging"] = json!({"next": {
-            "after": next.id.to_string(),
-            "link": format!(
-                "https://api.hubapi.com/crm/v3/objects/{}?after={}", object_type.name(), next.id
-            ),
-        }});
+    let next = found.next().map(|record| record.id);
+    let mut body = with_next(json!({"results": page}), next);
+    if let Some(next) = next {
+        body["paging"]["next"]["link"] = json!(format!(
+            "https://api.hubapi.com/crm/v3/objects/{}?after={next}",
+            of.name()
+        ));
     }
     Ok(Json(body).into_response())
 }
 
 async fn read(
-    State(shared): State<Arc<Shared>>,
+    State(shared): Sim,
     caller: Caller,
     Path(path): Path<RecordPath>,
     params: Params,
 ) -> Answer {
-    let object_type = object_type(&path.object_type)?;
-    caller.need_read(object_type)?;
-    let now = shared.clock.now_ms();
+    let of = caller.reads(&path.object_type)?;
     let mut state = shared.lock();
-    let knobs = state.api.clone();
-    let (account, _) = state.world.account(caller.portal)?;
-    let shape = Shape::of_query(&caller, object_type, &params, &knobs)?;
-    let store = account.store(object_type);
+    let sight = Sight::new(&params, &state.api, shared.clock.now_ms());
+    let shape = Shape::of_query(&caller, of, &params, &state.api)?;
+    let account = state.world.account(caller.portal)?;
+    let store = account.store(of);
     let id = identify(store, params.get("idProperty"), &path.id)?.ok_or_else(Fault::not_found)?;
-    let record = if params.flag("archived") {
-        store.archived.get(&id)
-    } else {
-        store.find(id)
-    };
-    let record = record
-        .filter(|record| visible(record, &knobs, now))
-        .ok_or_else(Fault::not_found)?;
+    let record = sight.find(store, id).ok_or_else(Fault::not_found)?;
     Ok(Json(record_json(account, record, &shape)).into_response())
 }
 
 #[derive(Deserialize)]
 struct Create {
-    #[serde(default)]
-    properties: BTreeMap<String, Value>,
+    #[serde(default, deserialize_with = "written::values")]
+    properties: BTreeMap<String, String>,
     #[serde(default)]
     associations: Vec<CreateLink>,
 }
@@ -174,205 +169,161 @@ struct Create {
 struct CreateLink {
     to: LinkEnd,
     #[serde(default)]
-    types: Vec<WrittenType>,
+    types: WrittenTypes,
 }
 
 #[derive(Deserialize)]
 struct LinkEnd {
-    id: Value,
-}
-
-/// An association type as it is written.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct WrittenType {
-    association_category: Option<String>,
-    association_type_id: u32,
-}
-
-impl WrittenType {
-    pub(crate) fn link(&self) -> LinkType {
-        let mut link = standard(self.association_type_id);
-        if self.association_category.as_deref() == Some("USER_DEFINED") {
-            link.category = crate::links::Category::UserDefined;
-        }
-        link
-    }
-}
-
-/// An id that is written as text or as a number.
-pub(crate) fn written_id(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
+    id: WrittenId,
 }
 
 async fn create(
-    State(shared): State<Arc<Shared>>,
+    State(shared): Sim,
     caller: Caller,
     Path(path): Path<TypePath>,
     input: Input<Create>,
 ) -> Answer {
-    let object_type = object_type(&path.object_type)?;
-    caller.need_write(object_type)?;
-    let given = values(input.body.properties);
-    let id = shared.change(caller.portal, Source::Integration, |account, ids, stamp| {
-        let (id, mut changes) = account.create(object_type, &given, stamp, ids)?;
-        for link in &input.body.associations {
-            let types: Vec<LinkType> = link.types.iter().map(WrittenType::link).collect();
-            let other = written_id(&link.to.id).parse().unwrap_or(0);
+    let of = caller.writes(&path.object_type)?;
+    let given = input.body;
+    let id = caller.change(&shared, |account, ids, stamp| {
+        let (id, mut changes) = account.create(of, &given.properties, stamp, ids)?;
+        for link in &given.associations {
+            let types = &link.types.0;
+            let other = link.to.id.record().unwrap_or(0);
             let to = ObjectType::ALL.into_iter().find(|to| {
                 types
                     .iter()
-                    .all(|link| account.links.label(object_type, *to, *link).is_some())
+                    .all(|link| account.links.label(of, *to, *link).is_some())
                     && account.is_live((*to, other))
             });
             if let Some(to) = to {
-                changes.extend(account.associate((object_type, id), (to, other), &types, stamp)?);
+                changes.extend(account.associate((of, id), (to, other), types, stamp)?);
             }
         }
         Ok((id, changes))
     })?;
-    one(&shared, &caller, object_type, id, StatusCode::CREATED)
+    one(&shared, &caller, of, id, StatusCode::CREATED)
 }
 
-/// The answer to a write: the record as it is now.
-fn one(
+/// Records as they are now, for the answer to a write.
+pub(crate) fn as_written(
     shared: &Shared,
     caller: &Caller,
-    object_type: ObjectType,
-    id: u64,
-    status: StatusCode,
-) -> Answer {
+    of: ObjectType,
+    ids: &[u64],
+) -> Result<Vec<Value>, Fault> {
     let mut state = shared.lock();
-    let knobs = state.api.clone();
-    let (account, _) = state.world.account(caller.portal)?;
-    let shape = Shape::everything(caller, object_type, &knobs);
-    let record = account
-        .store(object_type)
-        .find(id)
-        .ok_or_else(Fault::not_found)?;
-    Ok((status, Json(record_json(account, record, &shape))).into_response())
+    let shape = Shape::everything(caller, of, &state.api);
+    let account = state.world.account(caller.portal)?;
+    let records = ids.iter().filter_map(|id| account.store(of).find(*id));
+    Ok(records
+        .map(|record| record_json(account, record, &shape))
+        .collect())
+}
+
+/// The answer to a write of one record.
+fn one(shared: &Shared, caller: &Caller, of: ObjectType, id: u64, status: StatusCode) -> Answer {
+    let record = as_written(shared, caller, of, &[id])?.pop();
+    let record = record.ok_or_else(Fault::not_found)?;
+    Ok((status, Json(record)).into_response())
 }
 
 #[derive(Deserialize)]
 struct Change {
-    #[serde(default)]
-    properties: BTreeMap<String, Value>,
+    #[serde(default, deserialize_with = "written::values")]
+    properties: BTreeMap<String, String>,
 }
 
 async fn change(
-    State(shared): State<Arc<Shared>>,
+    State(shared): Sim,
     caller: Caller,
     Path(path): Path<RecordPath>,
     params: Params,
     input: Input<Change>,
 ) -> Answer {
-    let object_type = object_type(&path.object_type)?;
-    caller.need_write(object_type)?;
-    let id = known(
-        &shared,
-        &caller,
-        object_type,
-        params.get("idProperty"),
-        &path.id,
-    )?;
-    let given = values(input.body.properties);
-    shared.change(caller.portal, Source::Integration, |account, _, stamp| {
-        let changes = account.patch(object_type, id, &given, stamp)?;
-        Ok(((), changes))
+    let of = caller.writes(&path.object_type)?;
+    let id = known(&shared, &caller, of, params.get("idProperty"), &path.id)?;
+    let given = input.body.properties;
+    caller.apply(&shared, |account, stamp| {
+        account.patch(of, id, &given, stamp)
     })?;
-    one(&shared, &caller, object_type, id, StatusCode::OK)
+    one(&shared, &caller, of, id, StatusCode::OK)
 }
 
 fn known(
     shared: &Shared,
     caller: &Caller,
-    object_type: ObjectType,
+    of: ObjectType,
     by: Option<&str>,
     value: &str,
 ) -> Result<u64, Fault> {
     let mut state = shared.lock();
-    let (account, _) = state.world.account(caller.portal)?;
-    identify(account.store(object_type), by, value)?.ok_or_else(Fault::not_found)
+    let account = state.world.account(caller.portal)?;
+    identify(account.store(of), by, value)?.ok_or_else(Fault::not_found)
 }
 
-async fn delete(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Path(path): Path<RecordPath>,
-) -> Answer {
-    let object_type = object_type(&path.object_type)?;
-    caller.need_write(object_type)?;
+async fn delete(State(shared): Sim, caller: Caller, Path(path): Path<RecordPath>) -> Answer {
+    let of = caller.writes(&path.object_type)?;
     let id = record_id(&path.id)?;
-    shared.change(caller.portal, Source::Integration, |account, _, stamp| {
+    caller.apply(&shared, |account, stamp| {
         // Deleting what is deleted is no error.
-        let changes = if account.store(object_type).archived.contains_key(&id) {
-            Vec::new()
-        } else {
-            account.delete(object_type, id, stamp)?
-        };
-        Ok(((), changes))
+        if account.store(of).archived.contains_key(&id) {
+            return Ok(Vec::new());
+        }
+        account.delete(of, id, stamp)
     })?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    nothing()
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Merge {
-    primary_object_id: Value,
-    object_id_to_merge: Value,
+    primary_object_id: WrittenId,
+    object_id_to_merge: WrittenId,
 }
 
 async fn merge(
-    State(shared): State<Arc<Shared>>,
+    State(shared): Sim,
     caller: Caller,
     Path(path): Path<TypePath>,
     input: Input<Merge>,
 ) -> Answer {
-    let object_type = object_type(&path.object_type)?;
-    caller.need_write(object_type)?;
-    let primary = record_id(&written_id(&input.body.primary_object_id))?;
-    let loser = record_id(&written_id(&input.body.object_id_to_merge))?;
-    let id = shared.change(caller.portal, Source::Integration, |account, ids, stamp| {
-        account.merge(object_type, primary, loser, stamp, ids)
+    let of = caller.writes(&path.object_type)?;
+    let primary = input.body.primary_object_id.record()?;
+    let loser = input.body.object_id_to_merge.record()?;
+    let id = caller.change(&shared, |account, ids, stamp| {
+        account.merge(of, primary, loser, stamp, ids)
     })?;
-    one(&shared, &caller, object_type, id, StatusCode::OK)
+    one(&shared, &caller, of, id, StatusCode::OK)
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Erase {
-    object_id: Value,
+    object_id: WrittenId,
     id_property: Option<String>,
 }
 
 async fn erase(
-    State(shared): State<Arc<Shared>>,
+    State(shared): Sim,
     caller: Caller,
     Path(path): Path<TypePath>,
     input: Input<Erase>,
 ) -> Answer {
-    let object_type = object_type(&path.object_type)?;
-    caller.need_write(object_type)?;
-    let value = written_id(&input.body.object_id);
+    let of = caller.writes(&path.object_type)?;
     let by = input.body.id_property.as_deref();
-    let id = known(&shared, &caller, object_type, by, &value)?;
-    shared.change(caller.portal, Source::Integration, |account, _, stamp| {
-        Ok(((), account.erase(object_type, id, stamp)?))
-    })?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    let id = known(&shared, &caller, of, by, &input.body.object_id.text())?;
+    caller.apply(&shared, |account, stamp| account.erase(of, id, stamp))?;
+    nothing()
 }
 
 async fn search(
-    State(shared): State<Arc<Shared>>,
+    State(shared): Sim,
     caller: Caller,
     Path(path): Path<TypePath>,
     input: Input<search::Request>,
 ) -> Answer {
-    let object_type = object_type(&path.object_type)?;
-    caller.need_read(object_type)?;
+    let of = caller.reads(&path.object_type)?;
     if input.chars > search::BODY_CHARS_MAX {
         return Err(Fault::invalid(format!(
             "The request body is too long: at most {} characters are allowed",
@@ -380,31 +331,21 @@ async fn search(
         )));
     }
     let now = shared.clock.now_ms();
-    let seed = shared.seed;
     let mut state = shared.lock();
     let knobs = state.api.clone();
-    let (account, _) = state.world.account(caller.portal)?;
-    let found = search::run(
-        account,
-        object_type,
-        &input.body,
-        now,
-        knobs.search_disorder_ms,
-        seed,
-    )
-    .map_err(Fault::invalid)?;
+    let disorder = knobs.search_disorder_ms;
+    let account = state.world.account(caller.portal)?;
+    let found = search::run(account, of, &input.body, now, disorder, shared.seed)
+        .map_err(Fault::invalid)?;
     let account: &Account = account;
-    let shape = Shape::of_names(&caller, object_type, input.body.properties, &knobs);
-    let store = account.store(object_type);
+    let shape = Shape::of_names(&caller, of, input.body.properties, &knobs);
+    let records = &account.store(of).live;
     let results: Vec<Value> = found
         .ids
         .iter()
-        .filter_map(|id| store.live.get(id))
+        .filter_map(|id| records.get(id))
         .map(|record| record_json(account, record, &shape))
         .collect();
-    let mut body = json!({"total": found.total, "results": results});
-    if let Some(next) = found.next {
-        body["paging"] = json!({"next": {"after": next.to_string()}});
-    }
-    Ok(Json(body).into_response())
+    let body = json!({"total": found.total, "results": results});
+    Ok(Json(with_next(body, found.next)).into_response())
 }

@@ -1,25 +1,22 @@
 //! Property definitions over HTTP (HubSpot: properties guide).
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Json, Path, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::batch;
-use crate::crm::{Account, Error, ObjectType};
+use crate::answer::{Answer, complete, listed, nothing};
+use crate::crm::{Account, Error, ObjectType, Store};
 use crate::definitions::{Property, PropertySpec, Sensitivity};
 use crate::fault::Fault;
-use crate::objects::TypePath;
-use crate::request::{Caller, Input, Params, object_type};
+use crate::request::{self, Caller, Input, Params, Sim, TypePath};
 use crate::state::Shared;
-
-type Answer = Result<Response, Fault>;
 
 /// Routes below `/crm/properties/{version}`.
 pub(crate) fn routes() -> Router<Arc<Shared>> {
@@ -40,60 +37,69 @@ struct PropertyPath {
 }
 
 /// Reading definitions takes a schema scope or a record scope of the type.
-fn need(caller: &Caller, of: ObjectType) -> Result<(), Fault> {
+fn reads(caller: &Caller, object_type: &str) -> Result<ObjectType, Fault> {
+    let of = request::object_type(object_type)?;
     let name = of.name();
     caller.need(&[
         format!("crm.schemas.{name}.read"),
         format!("crm.objects.{name}.read"),
         format!("crm.objects.{name}.write"),
-    ])
+    ])?;
+    Ok(of)
 }
 
-/// Whether a definition of this sensitivity is asked for and may be seen.
-fn shown(caller: &Caller, of: ObjectType, property: &Property, wanted: Option<&str>) -> bool {
-    let asked = wanted.unwrap_or("non_sensitive") == property.sensitivity.name();
-    asked && (property.sensitivity == Sensitivity::NonSensitive || caller.reads_sensitive(of))
+fn writes(caller: &Caller, object_type: &str) -> Result<ObjectType, Fault> {
+    let of = request::object_type(object_type)?;
+    caller.need(&[format!("crm.schemas.{}.write", of.name())])?;
+    Ok(of)
+}
+
+/// Whether a caller may see a definition.
+fn shown(caller: &Caller, of: ObjectType, property: &Property) -> bool {
+    property.sensitivity == Sensitivity::NonSensitive || caller.reads_sensitive(of)
+}
+
+/// A definition by its name, if the caller may see it.
+fn find<'a>(caller: &Caller, store: &'a Store, name: &str, archived: bool) -> Option<&'a Property> {
+    let property = store.properties.get(name)?;
+    let held = property.archived_at.is_some() == archived;
+    (held && shown(caller, store.object_type, property)).then_some(property)
 }
 
 async fn list(
-    State(shared): State<Arc<Shared>>,
+    State(shared): Sim,
     caller: Caller,
     Path(path): Path<TypePath>,
     params: Params,
 ) -> Answer {
-    let of = object_type(&path.object_type)?;
-    need(&caller, of)?;
+    let of = reads(&caller, &path.object_type)?;
     let mut state = shared.lock();
-    let (account, _) = state.world.account(caller.portal)?;
-    let wanted = params.get("dataSensitivity");
+    let account = state.world.account(caller.portal)?;
+    let wanted = params.get("dataSensitivity").unwrap_or("non_sensitive");
     let archived = params.flag("archived");
     let results: Vec<Value> = account
         .store(of)
         .properties
         .values()
         .filter(|property| property.archived_at.is_some() == archived)
-        .filter(|property| shown(&caller, of, property, wanted))
+        .filter(|property| property.sensitivity.name() == wanted)
+        .filter(|property| shown(&caller, of, property))
         .map(Property::to_json)
         .collect();
-    Ok(Json(json!({"results": results})).into_response())
+    listed(results)
 }
 
 async fn read(
-    State(shared): State<Arc<Shared>>,
+    State(shared): Sim,
     caller: Caller,
     Path(path): Path<PropertyPath>,
     params: Params,
 ) -> Answer {
-    let of = object_type(&path.object_type)?;
-    need(&caller, of)?;
+    let of = reads(&caller, &path.object_type)?;
     let mut state = shared.lock();
-    let (account, _) = state.world.account(caller.portal)?;
-    let property = account
-        .store(of)
-        .properties
-        .get(path.name.as_str())
-        .filter(|property| property.archived_at.is_some() == params.flag("archived"))
-        .filter(|property| shown(&caller, of, property, Some(property.sensitivity.name())))
+    let account = state.world.account(caller.portal)?;
+    let archived = params.flag("archived");
+    let property = find(&caller, account.store(of), &path.name, archived)
         .ok_or_else(|| no_property(&path.name))?;
     Ok(Json(property.to_json()).into_response())
 }
@@ -119,25 +125,19 @@ struct Named {
 }
 
 async fn read_batch(
-    State(shared): State<Arc<Shared>>,
+    State(shared): Sim,
     caller: Caller,
     Path(path): Path<TypePath>,
     input: Input<ReadBatch>,
 ) -> Answer {
-    let of = object_type(&path.object_type)?;
-    need(&caller, of)?;
+    let of = reads(&caller, &path.object_type)?;
     let mut state = shared.lock();
-    let (account, _) = state.world.account(caller.portal)?;
+    let account = state.world.account(caller.portal)?;
     let store = account.store(of);
     let mut results = Vec::new();
     let mut errors = Vec::new();
     for named in &input.body.inputs {
-        let found = store
-            .properties
-            .get(named.name.as_str())
-            .filter(|property| property.archived_at.is_some() == input.body.archived)
-            .filter(|property| shown(&caller, of, property, Some(property.sensitivity.name())));
-        match found {
+        match find(&caller, store, &named.name, input.body.archived) {
             Some(property) => results.push(property.to_json()),
             None => errors.push(json!({
                 "status": "error",
@@ -147,46 +147,36 @@ async fn read_batch(
             })),
         }
     }
-    Ok(batch::complete(results, errors, shared.clock.now_ms()))
+    Ok(complete(results, errors, shared.clock.now_ms()))
 }
 
-async fn groups(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Path(path): Path<TypePath>,
-) -> Answer {
-    let of = object_type(&path.object_type)?;
-    need(&caller, of)?;
+async fn groups(State(shared): Sim, caller: Caller, Path(path): Path<TypePath>) -> Answer {
+    let of = reads(&caller, &path.object_type)?;
     let mut state = shared.lock();
-    let (account, _) = state.world.account(caller.portal)?;
-    let names: BTreeMap<&str, ()> = account
+    let account = state.world.account(caller.portal)?;
+    let names: BTreeSet<&str> = account
         .store(of)
         .properties
         .values()
-        .map(|property| (property.group.as_str(), ()))
+        .map(|property| property.group.as_str())
         .collect();
     let results: Vec<Value> = names
-        .keys()
+        .iter()
         .map(|name| json!({"name": name, "label": name, "displayOrder": -1, "archived": false}))
         .collect();
-    Ok(Json(json!({"results": results})).into_response())
-}
-
-fn need_write(caller: &Caller, of: ObjectType) -> Result<(), Fault> {
-    caller.need(&[format!("crm.schemas.{}.write", of.name())])
+    listed(results)
 }
 
 async fn create(
-    State(shared): State<Arc<Shared>>,
+    State(shared): Sim,
     caller: Caller,
     Path(path): Path<TypePath>,
     input: Input<PropertySpec>,
 ) -> Answer {
-    let of = object_type(&path.object_type)?;
-    need_write(&caller, of)?;
+    let of = writes(&caller, &path.object_type)?;
     let now = shared.clock.now_ms();
     let mut state = shared.lock();
-    let (account, _) = state.world.account(caller.portal)?;
+    let account = state.world.account(caller.portal)?;
     let property = account.define(of, input.body, now)?;
     Ok((StatusCode::CREATED, Json(property.to_json())).into_response())
 }
@@ -198,22 +188,18 @@ struct Changed {
 }
 
 async fn change(
-    State(shared): State<Arc<Shared>>,
+    State(shared): Sim,
     caller: Caller,
     Path(path): Path<PropertyPath>,
     input: Input<Changed>,
 ) -> Answer {
-    let of = object_type(&path.object_type)?;
-    need_write(&caller, of)?;
+    let of = writes(&caller, &path.object_type)?;
     let now = shared.clock.now_ms();
     let mut state = shared.lock();
-    let (account, _) = state.world.account(caller.portal)?;
+    let account = state.world.account(caller.portal)?;
     let property = account
-        .store_mut(of)
-        .properties
-        .get_mut(path.name.as_str())
-        .filter(|property| property.archived_at.is_none())
-        .ok_or_else(|| no_property(&path.name))?;
+        .definition_mut(of, &path.name)
+        .map_err(|_| no_property(&path.name))?;
     if let Some(label) = input.body.label {
         property.label = label;
     }
@@ -224,18 +210,13 @@ async fn change(
     Ok(Json(property.to_json()).into_response())
 }
 
-async fn archive(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    Path(path): Path<PropertyPath>,
-) -> Answer {
-    let of = object_type(&path.object_type)?;
-    need_write(&caller, of)?;
+async fn archive(State(shared): Sim, caller: Caller, Path(path): Path<PropertyPath>) -> Answer {
+    let of = writes(&caller, &path.object_type)?;
     let now = shared.clock.now_ms();
     let mut state = shared.lock();
-    let (account, _) = state.world.account(caller.portal)?;
+    let account = state.world.account(caller.portal)?;
     account.archive_property(of, &path.name, now)?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    nothing()
 }
 
 impl Account {
@@ -266,16 +247,24 @@ impl Account {
         name: &str,
         now: i64,
     ) -> Result<(), Error> {
-        let property = self
-            .store_mut(of)
-            .properties
-            .get_mut(name)
-            .filter(|property| property.archived_at.is_none())
-            .ok_or_else(|| crate::changes::unknown_property(name))?;
+        let property = self.definition_mut(of, name)?;
         if property.hubspot_defined {
             return Err(Error::Refused(format!("{name} is HubSpot's own")));
         }
         property.archived_at = Some(now);
         Ok(())
+    }
+
+    /// The definition of a property that is not archived.
+    pub(crate) fn definition_mut(
+        &mut self,
+        of: ObjectType,
+        name: &str,
+    ) -> Result<&mut Property, Error> {
+        self.store_mut(of)
+            .properties
+            .get_mut(name)
+            .filter(|property| property.archived_at.is_none())
+            .ok_or_else(|| crate::changes::unknown_property(name))
     }
 }

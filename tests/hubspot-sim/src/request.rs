@@ -1,17 +1,23 @@
-//! What handlers take: who calls, the query's parameters, a JSON body, an object type.
+//! What handlers take: who calls, the path and the query, a JSON body.
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use bytes::Bytes;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::crm::{Error, ObjectType};
+use crate::changes::{Change, Stamp};
+use crate::crm::{Account, Error, Ids, ObjectType};
 use crate::fault::Fault;
+use crate::record::Source;
 use crate::state::Shared;
+
+/// The running simulator.
+pub(crate) type Sim = State<Arc<Shared>>;
 
 /// Who calls: the account and scopes of the token.
 #[derive(Debug, Clone)]
@@ -44,12 +50,40 @@ impl Caller {
         ))
     }
 
-    pub(crate) fn need_read(&self, object_type: ObjectType) -> Result<(), Fault> {
-        self.need(&[format!("crm.objects.{}.read", object_type.name())])
+    /// The object type of a path's part, whose records it must be allowed to read.
+    pub(crate) fn reads(&self, name: &str) -> Result<ObjectType, Fault> {
+        let of = object_type(name)?;
+        self.need(&[format!("crm.objects.{}.read", of.name())])?;
+        Ok(of)
+    }
+
+    /// The object type of a path's part, whose records it must be allowed to write.
+    pub(crate) fn writes(&self, name: &str) -> Result<ObjectType, Fault> {
+        let of = object_type(name)?;
+        self.need_write(of)?;
+        Ok(of)
     }
 
     pub(crate) fn need_write(&self, object_type: ObjectType) -> Result<(), Fault> {
         self.need(&[format!("crm.objects.{}.write", object_type.name())])
+    }
+
+    /// Makes a change in its account, as an app does.
+    pub(crate) fn change<T>(
+        &self,
+        shared: &Shared,
+        act: impl FnOnce(&mut Account, &mut Ids, Stamp) -> Result<(T, Vec<Change>), Error>,
+    ) -> Result<T, Fault> {
+        Ok(shared.change(self.portal, Source::Integration, act)?)
+    }
+
+    /// As [`Self::change`], where the events are all that comes of it.
+    pub(crate) fn apply(
+        &self,
+        shared: &Shared,
+        act: impl FnOnce(&mut Account, Stamp) -> Result<Vec<Change>, Error>,
+    ) -> Result<(), Fault> {
+        Ok(shared.apply(self.portal, Source::Integration, act)?)
     }
 
     /// Whether it may read sensitive properties of a type.
@@ -211,4 +245,10 @@ pub(crate) fn object_type(name: &str) -> Result<ObjectType, Fault> {
 /// A record's id, as text.
 pub(crate) fn record_id(text: &str) -> Result<u64, Fault> {
     text.trim().parse().map_err(|_| Fault::not_found())
+}
+
+/// A path that names an object type.
+#[derive(Deserialize)]
+pub(crate) struct TypePath {
+    pub object_type: String,
 }

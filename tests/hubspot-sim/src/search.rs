@@ -1,6 +1,6 @@
 //! Search: an index that lags behind, is not strictly in order, and ends at 10,000 results.
 //!
-//! HubSpot: search guide; `hubspot.md` §7.1 to §7.4 for what connectors met.
+//! HubSpot: search guide, and what connectors met where it is silent.
 
 use std::cmp::Ordering;
 

@@ -13,7 +13,6 @@ use crate::control::Account;
 use crate::crm::{self, Error, ObjectType};
 use crate::delivery::{Attempt, Settled};
 use crate::faults::FaultRule;
-use crate::record::Source;
 use crate::state::{Call, Shared};
 use crate::truth::Truth;
 use crate::webhooks::Subscription;
@@ -119,11 +118,7 @@ impl Simulator {
     }
 
     fn handle(&self, portal: u64) -> Account {
-        Account {
-            shared: self.shared.clone(),
-            portal,
-            source: Source::default(),
-        }
+        Account::new(self.shared.clone(), portal)
     }
 
     /// The ids of all accounts.

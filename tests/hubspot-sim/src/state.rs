@@ -120,7 +120,7 @@ impl Shared {
             source,
             lag_ms: state.api.search_lag_ms,
         };
-        let (account, ids) = state.world.account(portal)?;
+        let (account, ids) = state.world.account_and_ids(portal)?;
         let (answer, changes) = act(account, ids, stamp)?;
         let queued = state.announce(portal, &changes);
         drop(state);
@@ -128,6 +128,18 @@ impl Shared {
             self.wake.notify_one();
         }
         Ok(answer)
+    }
+
+    /// As [`Self::change`], where the events are all that comes of it.
+    pub(crate) fn apply(
+        &self,
+        portal: u64,
+        source: Source,
+        act: impl FnOnce(&mut Account, Stamp) -> Result<Vec<Change>, Error>,
+    ) -> Result<(), Error> {
+        self.change(portal, source, |account, _, stamp| {
+            Ok(((), act(account, stamp)?))
+        })
     }
 }
 

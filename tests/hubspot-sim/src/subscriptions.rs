@@ -5,23 +5,23 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Json, Path, State};
+use axum::extract::{FromRequestParts, Json, Path, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::answer::{Answer, complete, listed, nothing};
 use crate::fault::Fault;
-use crate::request::{Input, Params};
+use crate::request::{Input, Params, Sim};
 use crate::state::{Shared, State as World};
 use crate::values::iso;
 use crate::webhooks::Subscription;
 
 /// Least concurrency that can be set.
 const CONCURRENT_MIN: usize = 5;
-
-type Answer = Result<Response, Fault>;
 
 /// Routes below `/webhooks/v3` and `/app-webhooks/{version}`.
 pub(crate) fn routes() -> Router<Arc<Shared>> {
@@ -45,23 +45,38 @@ struct AppPath {
 
 #[derive(Deserialize)]
 struct SubscriptionPath {
-    app: String,
     id: u64,
 }
 
-/// Only the app's developer may: the key says so.
-fn check(state: &World, app: &str, params: &Params) -> Result<(), Fault> {
-    if params.get("hapikey") != Some(state.app.developer_key.as_str()) {
-        return Err(Fault::new(
-            StatusCode::UNAUTHORIZED,
-            "INVALID_AUTHENTICATION",
-            "The developer API key provided is invalid.",
-        ));
+/// Who calls is the app's developer: the key says so, and the path names the app.
+struct Developer;
+
+impl FromRequestParts<Arc<Shared>> for Developer {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Fault> {
+        let params = Params::from_request_parts(parts, shared).await?;
+        let path = Path::<AppPath>::from_request_parts(parts, shared).await;
+        let path = path.map_err(|_| Fault::not_found())?;
+        let state = shared.lock();
+        if params.get("hapikey") != Some(state.app.developer_key.as_str()) {
+            return Err(Fault::new(
+                StatusCode::UNAUTHORIZED,
+                "INVALID_AUTHENTICATION",
+                "The developer API key provided is invalid.",
+            ));
+        }
+        if path.app != state.app.id.to_string() {
+            return Err(Fault::not_found());
+        }
+        Ok(Self)
     }
-    if app != state.app.id.to_string() {
-        return Err(Fault::not_found());
-    }
-    Ok(())
+}
+
+/// A subscription by its number.
+fn held(state: &mut World, id: u64) -> Result<&mut Subscription, Fault> {
+    let all = &mut state.subscriptions.all;
+    all.get_mut(&id).ok_or_else(Fault::not_found)
 }
 
 fn settings_json(state: &World) -> Result<Response, Fault> {
@@ -75,14 +90,8 @@ fn settings_json(state: &World) -> Result<Response, Fault> {
     .into_response())
 }
 
-async fn settings(
-    State(shared): State<Arc<Shared>>,
-    Path(path): Path<AppPath>,
-    params: Params,
-) -> Answer {
-    let state = shared.lock();
-    check(&state, &path.app, &params)?;
-    settings_json(&state)
+async fn settings(State(shared): Sim, _: Developer) -> Answer {
+    settings_json(&shared.lock())
 }
 
 #[derive(Deserialize)]
@@ -98,14 +107,8 @@ struct Throttling {
     max_concurrent_requests: usize,
 }
 
-async fn configure(
-    State(shared): State<Arc<Shared>>,
-    Path(path): Path<AppPath>,
-    params: Params,
-    input: Input<Settings>,
-) -> Answer {
+async fn configure(State(shared): Sim, _: Developer, input: Input<Settings>) -> Answer {
     let mut state = shared.lock();
-    check(&state, &path.app, &params)?;
     let concurrent = input.body.throttling.max_concurrent_requests;
     if concurrent <= CONCURRENT_MIN {
         return Err(Fault::invalid(format!(
@@ -117,15 +120,9 @@ async fn configure(
     settings_json(&state)
 }
 
-async fn clear(
-    State(shared): State<Arc<Shared>>,
-    Path(path): Path<AppPath>,
-    params: Params,
-) -> Answer {
-    let mut state = shared.lock();
-    check(&state, &path.app, &params)?;
-    state.target = None;
-    Ok(StatusCode::NO_CONTENT.into_response())
+async fn clear(State(shared): Sim, _: Developer) -> Answer {
+    shared.lock().target = None;
+    nothing()
 }
 
 fn subscription_json(subscription: &Subscription) -> Value {
@@ -145,20 +142,15 @@ fn subscription_json(subscription: &Subscription) -> Value {
     out
 }
 
-async fn list(
-    State(shared): State<Arc<Shared>>,
-    Path(path): Path<AppPath>,
-    params: Params,
-) -> Answer {
+async fn list(State(shared): Sim, _: Developer) -> Answer {
     let state = shared.lock();
-    check(&state, &path.app, &params)?;
     let results: Vec<Value> = state
         .subscriptions
         .all
         .values()
         .map(subscription_json)
         .collect();
-    Ok(Json(json!({"results": results})).into_response())
+    listed(results)
 }
 
 #[derive(Deserialize)]
@@ -171,17 +163,11 @@ struct Create {
     active: bool,
 }
 
-async fn create(
-    State(shared): State<Arc<Shared>>,
-    Path(path): Path<AppPath>,
-    params: Params,
-    input: Input<Create>,
-) -> Answer {
+async fn create(State(shared): Sim, _: Developer, input: Input<Create>) -> Answer {
     let now = shared.clock.now_ms();
-    let mut state = shared.lock();
-    check(&state, &path.app, &params)?;
     let wanted = input.body;
-    let made = state
+    let made = shared
+        .lock()
         .subscriptions
         .add(
             &wanted.event_type,
@@ -194,19 +180,9 @@ async fn create(
     Ok((StatusCode::CREATED, Json(subscription_json(&made))).into_response())
 }
 
-async fn read(
-    State(shared): State<Arc<Shared>>,
-    Path(path): Path<SubscriptionPath>,
-    params: Params,
-) -> Answer {
-    let state = shared.lock();
-    check(&state, &path.app, &params)?;
-    let held = state
-        .subscriptions
-        .all
-        .get(&path.id)
-        .ok_or_else(Fault::not_found)?;
-    Ok(Json(subscription_json(held)).into_response())
+async fn read(State(shared): Sim, _: Developer, Path(path): Path<SubscriptionPath>) -> Answer {
+    let mut state = shared.lock();
+    Ok(Json(subscription_json(held(&mut state, path.id)?)).into_response())
 }
 
 #[derive(Deserialize)]
@@ -215,37 +191,23 @@ struct Change {
 }
 
 async fn change(
-    State(shared): State<Arc<Shared>>,
+    State(shared): Sim,
+    _: Developer,
     Path(path): Path<SubscriptionPath>,
-    params: Params,
     input: Input<Change>,
 ) -> Answer {
     let mut state = shared.lock();
-    check(&state, &path.app, &params)?;
-    let held = state
-        .subscriptions
-        .all
-        .get_mut(&path.id)
-        .ok_or_else(Fault::not_found)?;
+    let held = held(&mut state, path.id)?;
     if let Some(active) = input.body.active {
         held.active = active;
     }
     Ok(Json(subscription_json(held)).into_response())
 }
 
-async fn remove(
-    State(shared): State<Arc<Shared>>,
-    Path(path): Path<SubscriptionPath>,
-    params: Params,
-) -> Answer {
-    let mut state = shared.lock();
-    check(&state, &path.app, &params)?;
-    state
-        .subscriptions
-        .all
-        .remove(&path.id)
-        .ok_or_else(Fault::not_found)?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+async fn remove(State(shared): Sim, _: Developer, Path(path): Path<SubscriptionPath>) -> Answer {
+    let removed = shared.lock().subscriptions.all.remove(&path.id);
+    removed.ok_or_else(Fault::not_found)?;
+    nothing()
 }
 
 #[derive(Deserialize)]
@@ -259,24 +221,14 @@ struct BatchChange {
     active: bool,
 }
 
-async fn update_batch(
-    State(shared): State<Arc<Shared>>,
-    Path(path): Path<AppPath>,
-    params: Params,
-    input: Input<Batch>,
-) -> Answer {
+async fn update_batch(State(shared): Sim, _: Developer, input: Input<Batch>) -> Answer {
     let now = shared.clock.now_ms();
     let mut state = shared.lock();
-    check(&state, &path.app, &params)?;
     let mut results = Vec::new();
     for wanted in &input.body.inputs {
-        let held = state
-            .subscriptions
-            .all
-            .get_mut(&wanted.id)
-            .ok_or_else(Fault::not_found)?;
+        let held = held(&mut state, wanted.id)?;
         held.active = wanted.active;
         results.push(subscription_json(held));
     }
-    Ok(crate::batch::complete(results, Vec::new(), now))
+    Ok(complete(results, Vec::new(), now))
 }

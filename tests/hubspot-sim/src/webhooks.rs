@@ -1,6 +1,6 @@
 //! Webhooks: the app's subscriptions, and the events that changes become.
 //!
-//! HubSpot: webhooks guide; `hubspot.md` §1 for the fields seen in real traffic.
+//! HubSpot: webhooks guide, and real traffic for the fields that it leaves out.
 
 use std::collections::BTreeMap;
 

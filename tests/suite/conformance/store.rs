@@ -180,17 +180,18 @@ async fn the_configuration_moves_with_connections() {
     let kept = Kept::new().await;
     let (connection, project) = (kept.connection, kept.project);
     let mut before = kept.read(|tx| tx.configuration()).await;
-    let work: [fn(&Tx<'_>, ConnectionId) -> Result<(), Error>; 3] = [
-        |tx, connection| tx.set_connection_status(connection, Status::Paused, None),
-        |tx, connection| tx.mappings_saved(connection),
-        |tx, connection| tx.delete_connection(connection),
-    ];
-    for work in work {
-        kept.write(move |tx| work(tx, connection)).await;
+    let mut moved = async || {
         let after = kept.read(|tx| tx.configuration()).await;
         assert!(after > before);
         before = after;
-    }
+    };
+    kept.write(move |tx| tx.set_connection_status(connection, Status::Paused, None))
+        .await;
+    moved().await;
+    kept.write(move |tx| tx.mappings_saved(connection)).await;
+    moved().await;
+    kept.write(move |tx| tx.delete_connection(connection)).await;
+    moved().await;
     let gone = kept
         .store
         .read(move |tx| tx.connection(project, connection))
@@ -341,12 +342,8 @@ async fn a_records_match_keys_are_replaced_whole() {
         })
     };
     kept.write(move |tx| {
-        let held = tx.find_records(std::iter::once((
-            connection,
-            &"contacts".into(),
-            &"1".into(),
-        )))?;
-        let mut state = held.into_iter().next().flatten().unwrap();
+        let held = tx.find_record(connection, &"contacts".into(), &"1".into())?;
+        let mut state = held.unwrap();
         state.existence = jimo_connect::model::Existence::Exists;
         tx.save_record(&state)?;
         tx.set_match_keys(connection, record, &[(one, 1), (one, 0), (two, 1)])

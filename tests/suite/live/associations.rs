@@ -1,7 +1,7 @@
 //! Companies and deals feed the users of their contacts.
 
 use harness::world::World;
-use hubspot_sim::{Link, Route};
+use hubspot_sim::{FaultRule, Link, Route, Trouble};
 use serde_json::{Value, json};
 
 use super::{PORTAL, connected, contact, mappings, reads, user};
@@ -159,4 +159,66 @@ async fn a_contact_that_loses_its_user_takes_its_company_along() {
         .unwrap();
     world.settle().await;
     assert_eq!(world.values(&ana).await, json!({"company": "Acme Ltd"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_comes_back_is_not_fed_by_what_was_associated_once() {
+    let (world, _) = connected().await;
+    let (ana, contact) = ana(&world).await;
+    let (acme, bolt) = (company(&world, "Acme"), company(&world, "Bolt"));
+    associate(&world, contact, ("companies", acme), Link::Plain);
+    world.settle().await;
+    assert_eq!(value(&world, &ana, "company").await, "Acme");
+    assert_eq!(world.delete(&format!("/users/{ana}")).await.status, 204);
+    let account = world.account(PORTAL);
+    account
+        .dissociate(("contacts", contact), ("companies", acme))
+        .unwrap();
+    associate(&world, contact, ("companies", bolt), Link::Plain);
+    world.settle().await;
+    let failing = FaultRule::by_chance(Trouble::Status(503), 1.0);
+    world.sim.inject(failing.on(Route::Associations));
+    let again = user(&world, "ana@example.com").await;
+    world.until(async || !world.sim.calls().is_empty()).await;
+    assert_eq!(world.values(&again).await, json!({}));
+    world.sim.clear_faults();
+    world.settle().await;
+    assert_eq!(value(&world, &again, "company").await, "Bolt");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_value_vanishes_while_another_deal_takes_over() {
+    let (world, connection) = connected().await;
+    let (ana, contact) = ana(&world).await;
+    let (one, two) = (deal(&world, "One"), deal(&world, "Two"));
+    let account = world.account(PORTAL);
+    for id in [one, two] {
+        account
+            .patch("deals", id, &[("description", "Of old")])
+            .unwrap();
+        associate(&world, contact, ("deals", id), Link::Plain);
+    }
+    world.settle().await;
+    let mut wider = mappings();
+    let fields = wider["deals"]["fields"].as_array_mut().unwrap();
+    fields.push(json!({"property": "description", "variable": "about"}));
+    world.map(&connection, wider).await;
+    world.sim.turn(std::time::Duration::from_secs(1));
+    account
+        .patch("deals", one, &[("description", "About one")])
+        .unwrap();
+    world.settle().await;
+    assert_eq!(value(&world, &ana, "about").await, "About one");
+    let failing = FaultRule::by_chance(Trouble::Status(503), 1.0);
+    world.sim.inject(failing);
+    world.sim.turn(std::time::Duration::from_secs(1));
+    account
+        .patch("deals", two, &[("dealname", "Two again")])
+        .unwrap();
+    world.applied().await;
+    assert_eq!(value(&world, &ana, "deal").await, "Two again");
+    assert_eq!(value(&world, &ana, "about").await, "About one");
+    world.sim.clear_faults();
+    world.settle().await;
+    assert_eq!(value(&world, &ana, "about").await, "Of old");
 }

@@ -1,6 +1,6 @@
 //! Who is a record's user.
 
-use hubspot_sim::PropertySpec;
+use hubspot_sim::{FaultRule, PropertySpec, Trouble};
 use serde_json::json;
 
 use super::{PORTAL, connected, contact, reads, user};
@@ -160,4 +160,106 @@ async fn companies_can_match_by_a_property_of_their_own() {
         assert_eq!(world.values(id).await["company"], "Acme Ltd");
     }
     assert_eq!(world.values(&ids[2]).await, json!({"account": "other"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_matching_property_that_is_not_told_leaves_links_as_they_are() {
+    let (world, connection) = connected().await;
+    let account = world.account(PORTAL);
+    account
+        .define("contacts", PropertySpec::text("jimo_id"))
+        .unwrap();
+    let mapping = json!({"contacts": {
+        "matching": {"property": "jimo_id", "user": "external_id"},
+        "fields": [
+            {"property": "jobtitle", "variable": "job_title"},
+            {"property": "city", "variable": "city"},
+        ],
+    }});
+    world.map(&connection, mapping).await;
+    world
+        .sim
+        .subscribe("contact.propertyChange", Some("jimo_id"))
+        .unwrap();
+    let ana = world
+        .put_users(json!([{"external_id": "u-1"}]))
+        .await
+        .remove(0);
+    let id = contact(&world, &[("jimo_id", "u-1"), ("jobtitle", "Cook")]).await;
+    world.sim.set_webhooks(|webhooks| webhooks.hold = true);
+    let changed = [("jimo_id", "u-2"), ("city", "Lyon")];
+    account.patch("contacts", id, &changed).unwrap();
+    account.archive_property("contacts", "jimo_id").unwrap();
+    world.settle().await;
+    assert_eq!(
+        world.values(&ana).await,
+        json!({"job_title": "Cook", "city": "Lyon"})
+    );
+    let reasons = super::reasons(&world, &connection).await;
+    assert!(
+        reasons.contains(&"match_not_told".to_owned()),
+        "{reasons:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_matched_by_what_a_variable_held_once() {
+    let (world, connection) = connected().await;
+    let account = world.account(PORTAL);
+    account
+        .define("contacts", PropertySpec::text("badge"))
+        .unwrap();
+    world
+        .post("/variables", json!({"name": "badge_no", "type": "text"}))
+        .await
+        .good();
+    let fields = json!([{"property": "jobtitle", "variable": "job_title"}]);
+    let by_badge = json!({"contacts": {
+        "matching": {"property": "badge", "user": "variable:badge_no"}, "fields": fields,
+    }});
+    let user = |badge| json!([{"external_id": "u-1", "variables": {"badge_no": badge}}]);
+    let ana = world.put_users(user(json!("7"))).await.remove(0);
+    world.map(&connection, by_badge.clone()).await;
+    world
+        .map(&connection, json!({"contacts": {"fields": fields}}))
+        .await;
+    world.put_users(user(json!(null))).await;
+    world.map(&connection, by_badge).await;
+    contact(&world, &[("badge", "7"), ("jobtitle", "Cook")]).await;
+    assert_eq!(world.values(&ana).await, json!({}));
+    world.put_users(user(json!("7"))).await;
+    world.settle().await;
+    assert_eq!(world.values(&ana).await["job_title"], "Cook");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_match_never_shows_on_whom_it_no_longer_matches() {
+    let (world, connection) = connected().await;
+    let fields = json!([{"property": "email", "variable": "contact_email"}]);
+    world
+        .map(&connection, json!({"contacts": {"fields": fields}}))
+        .await;
+    let ana = user(&world, "ana@example.com").await;
+    let ben = user(&world, "ben@example.com").await;
+    let id = contact(&world, &[("email", "ana@example.com")]).await;
+    world
+        .sim
+        .inject(FaultRule::by_chance(Trouble::Status(503), 1.0));
+    let changed = [("email", "ben@example.com")];
+    world
+        .account(PORTAL)
+        .patch("contacts", id, &changed)
+        .unwrap();
+    world.applied().await;
+    assert_eq!(
+        world.values(&ana).await,
+        json!({"contact_email": "ana@example.com"})
+    );
+    world.sim.clear_faults();
+    world.settle().await;
+    assert_eq!(world.values(&ana).await, json!({}));
+    assert_eq!(
+        world.values(&ben).await,
+        json!({"contact_email": "ben@example.com"})
+    );
 }

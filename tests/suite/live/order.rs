@@ -9,15 +9,23 @@ use super::{PORTAL, connected, contact, reads, user};
 /// Delivers changes of a contact's job title as HubSpot does, each with its
 /// moment, and waits until they show.
 async fn titles(world: &World, contact: u64, changes: &[(i64, &str)]) {
-    let app = world.sim.app();
     let event = |(occurred_at, title): &(i64, &str)| {
         json!({
-            "portalId": PORTAL, "appId": app.id, "objectId": contact,
-            "subscriptionType": "contact.propertyChange", "occurredAt": occurred_at,
-            "propertyName": "jobtitle", "propertyValue": title,
+            "objectId": contact, "subscriptionType": "contact.propertyChange",
+            "occurredAt": occurred_at, "propertyName": "jobtitle", "propertyValue": title,
         })
     };
-    let body = Value::from_iter(changes.iter().map(event)).to_string();
+    events(world, changes.iter().map(event).collect()).await;
+}
+
+/// Delivers events of the account in one body, and waits until they show.
+async fn events(world: &World, mut events: Vec<Value>) {
+    let app = world.sim.app();
+    for event in &mut events {
+        event["portalId"] = PORTAL.into();
+        event["appId"] = app.id.into();
+    }
+    let body = Value::from(events).to_string();
     let url = world.host().url(intake::PATH);
     let status = deliver(url.as_str(), &app.client_secret, body.into()).await;
     assert_eq!(status.unwrap(), 204);
@@ -151,4 +159,48 @@ async fn reads_that_wait_survive_a_restart() {
     world.sim.clear_faults();
     world.settle().await;
     assert_eq!(world.values(&ana).await, json!({"job_title": "Cook"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_merged_away_or_erased_never_comes_back() {
+    let (world, ana, survivor, _) = cook().await;
+    let old = [("email", "old@example.com"), ("jobtitle", "Zombie")];
+    let loser = contact(&world, &old).await;
+    let account = world.account(PORTAL);
+    world.sim.unsubscribe_all();
+    let merged = account.merge("contacts", survivor, loser).unwrap();
+    let now = world.clock.now().0 + 1_000;
+    // In one body: what happened to the loser comes after its merge.
+    events(
+        &world,
+        vec![
+            json!({
+                "subscriptionType": "contact.merge", "objectId": merged, "occurredAt": now,
+                "primaryObjectId": survivor, "mergedObjectIds": [survivor, loser],
+                "newObjectId": merged,
+            }),
+            json!({
+                "subscriptionType": "contact.propertyChange", "objectId": survivor,
+                "occurredAt": now + 10, "propertyName": "jobtitle", "propertyValue": "Zombie",
+            }),
+        ],
+    )
+    .await;
+    assert_eq!(world.values(&ana).await, json!({"job_title": "Cook"}));
+    account.erase("contacts", merged).unwrap();
+    let erased = json!({
+        "subscriptionType": "contact.privacyDeletion", "objectId": merged, "occurredAt": now + 20,
+    });
+    let late = json!({
+        "subscriptionType": "contact.merge", "objectId": survivor, "occurredAt": now + 30,
+        "primaryObjectId": survivor, "mergedObjectIds": [merged],
+    });
+    let later = json!({
+        "subscriptionType": "contact.propertyChange", "objectId": merged, "occurredAt": now + 40,
+        "propertyName": "jobtitle", "propertyValue": "Zombie",
+    });
+    events(&world, vec![erased]).await;
+    assert_eq!(world.values(&ana).await, json!({}));
+    events(&world, vec![late, later]).await;
+    assert_eq!(world.values(&ana).await, json!({}));
 }

@@ -250,7 +250,7 @@ impl Client {
 
     async fn oauth(
         &self,
-        call: &str,
+        call: &'static str,
         form: &[(&str, &str)],
         repeat: Repeat,
     ) -> Result<Raw, GrantError> {
@@ -259,7 +259,7 @@ impl Client {
         let mut region = None;
         let mut attempt = 1;
         loop {
-            let error = match self.post_form(region.as_ref(), &path, form).await {
+            let error = match self.post_form(call, region.as_ref(), &path, form).await {
                 Ok(raw) if raw.status.is_success() => return Ok(raw),
                 Ok(raw) => understand(&raw, exchange, self.clock().now()),
                 Err(error) => GrantError::Unavailable(error),

@@ -15,7 +15,7 @@ use crate::{
     host::Host,
     model::{ConnectionId, ObjectType, RecordId, Timestamp, UserId},
     store,
-    web::error::{Error, Problem},
+    web::{error::Error, problem::Problem},
 };
 
 /// One line: what came, from where, what it did, or why nothing.

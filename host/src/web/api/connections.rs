@@ -17,7 +17,7 @@ use crate::{
     pipeline,
     store::{self, Tx, history::Activity},
     sync::consents,
-    web::error::{Error, Problem},
+    web::{error::Error, problem::Problem},
 };
 
 /// A connection to be begun.

@@ -18,7 +18,7 @@ use crate::{
     model::ProjectId,
     secrets::{Secret, hash_token},
     store::projects::{Holder, Purpose, Role},
-    web::error::{Error, step},
+    web::{error::Error, problem::step},
 };
 
 /// The largest body. A thousand users with a dozen variables have half of it.

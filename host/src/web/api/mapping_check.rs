@@ -18,7 +18,7 @@ use crate::{
     },
     plugin::{ObjectTypeDescription, RuleError, Version},
     sync::definitions::Definition,
-    web::error::{InputError, step},
+    web::problem::{InputError, step},
 };
 
 /// A mapping that is good by the source's definitions; its variables are still

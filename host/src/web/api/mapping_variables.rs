@@ -9,7 +9,7 @@ use crate::{
     },
     pipeline::mapping::NewMappings,
     store::{self, Tx},
-    web::error::InputError,
+    web::problem::InputError,
 };
 
 /// Finds the drafts' variables, and makes those that are new. Makes nothing

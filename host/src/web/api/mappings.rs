@@ -22,7 +22,11 @@ use crate::{
     model::{ConnectionId, ProjectId},
     pipeline,
     sync::definitions,
-    web::error::{Error, InputError, Problem},
+    telemetry::spawn_blocking,
+    web::{
+        error::Error,
+        problem::{InputError, Problem},
+    },
 };
 
 /// What becomes of the values of fields that are removed.
@@ -147,11 +151,10 @@ pub async fn save(
         .cloned()
         .collect();
     let definitions = definitions::of_all(host, account, &known).await?;
-    let drafts =
-        tokio::task::spawn_blocking(move || mapping_check::check(&document, &plugin, &definitions))
-            .await
-            .map_err(|_| Error::Ended)?
-            .map_err(Error::Invalid)?;
+    let drafts = spawn_blocking(move || mapping_check::check(&document, &plugin, &definitions))
+        .await
+        .map_err(|_| Error::Ended)?
+        .map_err(Error::Invalid)?;
     let (keys, now) = (host.keys.clone(), host.clock.now());
     let saved = host
         .store

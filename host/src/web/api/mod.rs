@@ -32,7 +32,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     host::Host,
-    web::{REQUEST_MAX, error::Error, in_time},
+    web::{REQUEST_MAX, error::Error, in_time, problem::finish},
 };
 
 /// The document's frame; the paths come from the routes.
@@ -89,6 +89,7 @@ pub fn router() -> Router<Arc<Host>> {
         .layer(from_fn(|request, next: Next| {
             in_time(REQUEST_MAX, next.run(request), Error::Late)
         }))
+        .layer(from_fn(finish))
 }
 
 /// Makes one line of each summary: they are comments of the code, where lines

@@ -15,7 +15,10 @@ use crate::{
     host::Host,
     model::ProjectId,
     store,
-    web::error::{Error, InputError, Problem},
+    web::{
+        error::Error,
+        problem::{InputError, Problem},
+    },
 };
 
 /// The longest name, in characters.

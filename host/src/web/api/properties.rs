@@ -16,7 +16,7 @@ use crate::{
     plugin::ObjectTypeDescription,
     store,
     sync::definitions::{self, Definition},
-    web::error::{Error, Problem},
+    web::{error::Error, problem::Problem},
 };
 
 /// A type of record that can be mapped.

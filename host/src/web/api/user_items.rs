@@ -10,7 +10,10 @@ use crate::{
     model::{KeyKind, VariableId, normalise},
     pipeline::arrivals,
     store::variables::Variable,
-    web::error::{Error, InputError, step},
+    web::{
+        error::Error,
+        problem::{InputError, step},
+    },
 };
 
 /// The longest external id and name, in characters; an e-mail address has 254

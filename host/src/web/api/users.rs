@@ -19,7 +19,10 @@ use crate::{
     },
     pipeline::arrivals::{Arrivals, Written},
     store::users::{ProfileValue, Source, UserFilter},
-    web::error::{Error, InputError, Problem},
+    web::{
+        error::Error,
+        problem::{InputError, Problem},
+    },
 };
 
 /// Users that one request may write.

@@ -11,7 +11,10 @@ use crate::{
     host::Host,
     model::{ConnectionId, ObjectType, PropertyName, VariableType},
     store,
-    web::error::{Error, InputError, Problem},
+    web::{
+        error::Error,
+        problem::{InputError, Problem},
+    },
 };
 
 /// The longest name and label, in characters.

@@ -169,15 +169,25 @@ struct ProblemPage {
     detail: String,
     /// The page with the form that it is about.
     form: Option<String>,
+    /// What the host's log names the request by, where the log says more.
+    request_id: Option<String>,
 }
 
 impl Problem {
-    /// The page about it; `form` is where the form was, where one was sent.
-    pub(super) fn page(self, host: &Host, form: Option<String>) -> Response {
+    /// The page about it, in answer to the request with that id; `form` is
+    /// where the form was, where one was sent.
+    pub(super) fn page(
+        self,
+        host: &Host,
+        form: Option<String>,
+        request_id: Option<String>,
+    ) -> Response {
+        let is_logged = self.status == StatusCode::INTERNAL_SERVER_ERROR;
         let page = ProblemPage {
             page: Bare::new(host, self.title),
             detail: self.detail,
             form: form.filter(|_| self.is_of_form),
+            request_id: request_id.filter(|_| is_logged),
         };
         match html(&page) {
             Ok(page) => (self.status, page).into_response(),

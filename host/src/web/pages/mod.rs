@@ -41,7 +41,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::Error;
 
-use super::{Extra, REQUEST_MAX, in_time, session::Session};
+use super::{Extra, REQUEST_MAX, in_time, requests, session::Session};
 use crate::{host::Host, model::Timestamp, sync::consents};
 
 /// Streams that may be open at once. Each holds a connection and renders on
@@ -123,10 +123,11 @@ async fn finish(
     request: axum::extract::Request,
     next: Next,
 ) -> Response {
+    let request_id = requests::id(&request).map(str::to_owned);
     let (wanted, form) = (wanted::of(&request), wanted::form_of(&request));
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<error::Problem>() {
-        response = problem.page(&host, form);
+        response = problem.page(&host, form, request_id);
     }
     if response
         .extensions_mut()

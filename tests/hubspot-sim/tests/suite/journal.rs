@@ -166,3 +166,59 @@ async fn a_file_needs_its_sealed_address_and_takes_no_token() {
     let refused = app.get(&format!("{JOURNAL}/earliest")).await;
     assert_eq!(refused.status, 403);
 }
+
+#[tokio::test]
+async fn files_are_read_in_batches_from_either_end_or_an_offset() {
+    let world = World::new().await;
+    let app = App::new(&world).await;
+    app.subscribe("OBJECT", "0-1", &["CREATE"], &[]).await;
+    let latest = format!("{JOURNAL}/latest");
+    let mut offsets = Vec::new();
+    for _ in 0..3 {
+        world.account.create("contacts", &[]).unwrap();
+        // What waits is published when the journal is read.
+        let entry = app.get(&latest).await;
+        offsets.push(entry.body["currentOffset"].as_str().unwrap().to_owned());
+    }
+    for (path, expected) in [
+        ("earliest/2".to_owned(), &offsets[..2]),
+        ("latest/2".to_owned(), &offsets[1..]),
+        (format!("{}/next/100", offsets[0]), &offsets[1..]),
+    ] {
+        let batch = app.get(&format!("{JOURNAL}/batch/{path}")).await;
+        let found: Vec<&Value> = batch.body["results"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| &entry["currentOffset"])
+            .collect();
+        assert_eq!(found, expected.iter().collect::<Vec<_>>(), "{path}");
+    }
+    let none = app.get(&format!("{JOURNAL}/batch/earliest/0")).await;
+    assert_eq!(none.status, 400);
+}
+
+#[tokio::test]
+async fn subscriptions_end_one_by_one_or_with_their_account() {
+    let world = World::new().await;
+    let app = App::new(&world).await;
+    for type_id in ["0-1", "0-2", "0-3"] {
+        app.subscribe("OBJECT", type_id, &["CREATE"], &[]).await;
+    }
+    let all = "/webhooks-journal/subscriptions/2026-09";
+    let held = async || {
+        app.get(all).await.body["results"]
+            .as_array()
+            .unwrap()
+            .clone()
+    };
+    let first = held().await[0].clone();
+    let one = format!("{all}/{}", first["id"]);
+    assert_eq!(app.get(&one).await.body, first);
+    assert_eq!(app.call(Method::DELETE, &one, None).await.status, 204);
+    assert_eq!(app.get(&one).await.status, 404);
+    assert_eq!(held().await.len(), 2);
+    let account = format!("{all}/portals/{PORTAL}");
+    assert_eq!(app.call(Method::DELETE, &account, None).await.status, 204);
+    assert!(held().await.is_empty());
+}

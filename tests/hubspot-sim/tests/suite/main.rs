@@ -8,5 +8,6 @@ mod journal;
 mod oauth;
 mod objects;
 mod scale;
+mod subscriptions;
 mod webhooks;
 mod world;

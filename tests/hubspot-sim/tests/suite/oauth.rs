@@ -213,14 +213,24 @@ async fn an_access_token_ends_after_half_an_hour_and_scopes_are_needed() {
     assert_eq!(expired.status, 401);
     assert_eq!(expired.body["category"], "EXPIRED_AUTHENTICATION");
     assert!(expired.body["correlationId"].is_string());
-    world.account.misroute(true).unwrap();
-    let fresh = world.account.install(&["oauth"]);
-    let details = answer(
-        world
-            .http
-            .get(format!("{}/account-info/v3/details", world.sim.url()))
-            .bearer_auth(&fresh.access_token),
-    )
-    .await;
-    assert_eq!(details.status, 488);
+}
+
+#[tokio::test]
+async fn a_call_to_another_region_is_told_the_right_one() {
+    let world = World::new().await;
+    let account = world
+        .sim
+        .add_account(AccountSpec::new(PORTAL + 1).hosting("eu1"));
+    let tokens = account.install(&["oauth"]);
+    let address = format!("{}/account-info/2026-09/details", world.sim.url());
+    let details = || answer(world.http.get(&address).bearer_auth(&tokens.access_token));
+    account.misroute(true).unwrap();
+    let refused = details().await;
+    assert_eq!(refused.status, 488);
+    assert_eq!(refused.headers["x-hubspot-correct-hublet"], "eu1");
+    assert_eq!(refused.body["correctHublet"], "eu1");
+    assert_eq!(refused.body["status"], "error");
+    assert!(refused.body["correlationId"].is_string());
+    account.misroute(false).unwrap();
+    assert_eq!(details().await.status, 200);
 }

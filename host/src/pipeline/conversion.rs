@@ -1,0 +1,167 @@
+//! Converting again what is held of a field whose conversion changed: by its
+//! texts, which registers keep.
+
+use super::{
+    feeding::Feeder,
+    merge::{Said, merge},
+    report::{Origin, RecordReport},
+    routing::FieldPlace,
+};
+use crate::{
+    model::{Register, Unreadable},
+    plugin::Outcome,
+    store::{self, conversions::HeldRegister, registers::FedValue},
+};
+
+/// Where the lines of activity come from.
+const ORIGIN: &str = "mapping";
+
+/// The texts that a register keeps, oldest first; the last is its newest.
+pub fn texts(register: &Register) -> impl Iterator<Item = &str> {
+    let apart = register.unreadable.as_ref().and(register.readable.as_ref());
+    apart
+        .map(|readable| readable.text.as_str())
+        .into_iter()
+        .chain(std::iter::once(register.text.as_str()))
+}
+
+/// What a register holds once its [`texts`] become these.
+pub fn converted(held: &Register, outcomes: impl IntoIterator<Item = Outcome>) -> Register {
+    let mut outcomes = outcomes.into_iter();
+    let mut next = || outcomes.next().unwrap_or(Err(Unreadable::Malformed));
+    let apart = held.unreadable.as_ref().and(held.readable.as_ref());
+    let older = apart.map(|readable| Said {
+        text: readable.text.clone(),
+        version: readable.version,
+        outcome: next(),
+    });
+    let newest = Said {
+        text: held.text.clone(),
+        version: held.version,
+        outcome: next(),
+    };
+    let older = older.map(|older| merge(None, &older).register);
+    merge(older.as_ref(), &newest).register
+}
+
+/// Writes a register that was converted again, and shows what changed by it.
+/// Returns false, and does nothing, where the register is not `held` any more.
+pub fn apply(
+    feeder: &mut Feeder<'_, '_>,
+    place: FieldPlace,
+    held: &HeldRegister,
+    converted: &Register,
+) -> Result<bool, store::Error> {
+    let (tx, route) = (feeder.tx, feeder.route);
+    let field = route.field(place);
+    let now = tx.register(held.key, field.id, field.target)?;
+    if now.as_ref() != Some(&held.register) {
+        return Ok(false);
+    }
+    if *converted == held.register {
+        return Ok(true);
+    }
+    tx.save_register(held.key, field.id, converted)?;
+    let Some(variable) = field.variable else {
+        // The selection ranks by it.
+        feeder.touch_reached(place.mapping, held.key)?;
+        return Ok(true);
+    };
+    let mut told = RecordReport::default();
+    for user in tx.fed_users(held.key)? {
+        let shown = match &converted.readable {
+            Some(readable) => tx.show_value(
+                &FedValue {
+                    user,
+                    variable,
+                    value: readable.value.clone(),
+                    field: field.id,
+                    record: held.key,
+                    changed_at: readable.version.stamp,
+                },
+                feeder.now,
+            )?,
+            None => tx.withdraw_value(user, variable, field.id)?,
+        };
+        if shown {
+            told.shown(user, feeder.variable_name(variable));
+            feeder.report.count("values_written", 1);
+        }
+    }
+    if let Some(reason) = &converted.unreadable {
+        told.reason(reason);
+    }
+    let object_type = &route.mappings[place.mapping].object_type;
+    let origin = Origin {
+        word: ORIGIN,
+        plugin: None,
+    };
+    feeder
+        .report
+        .record(&origin, object_type, &held.record, told, feeder.now);
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Readable, Timestamp, Value, Version};
+
+    fn version(stamp: i64) -> Version {
+        Version {
+            stamp: Timestamp(stamp),
+            sequence: 0,
+        }
+    }
+
+    fn text(value: &str) -> Outcome {
+        Ok(Some(Value::Text(value.into())))
+    }
+
+    fn readable(text: &str, stamp: i64, value: &str) -> Readable {
+        Readable {
+            text: text.into(),
+            version: version(stamp),
+            value: Some(Value::Text(value.into())),
+        }
+    }
+
+    /// One whose newest text could not be read.
+    fn unreadable() -> Register {
+        Register {
+            text: "new".into(),
+            version: version(20),
+            unreadable: Some(Unreadable::UnknownChoice.as_str().into()),
+            readable: Some(readable("old", 10, "Old")),
+        }
+    }
+
+    #[test]
+    fn both_slots_are_converted() {
+        let held = unreadable();
+        assert_eq!(texts(&held).collect::<Vec<_>>(), ["old", "new"]);
+        let again = converted(&held, [text("OLD"), Err(Unreadable::UnknownChoice)]);
+        assert_eq!(again.readable, Some(readable("old", 10, "OLD")));
+        assert_eq!((again.text.as_str(), again.version), ("new", version(20)));
+        assert_eq!(again.unreadable, held.unreadable);
+    }
+
+    #[test]
+    fn what_can_be_read_now_is_shown() {
+        let again = converted(&unreadable(), [text("OLD"), text("NEW")]);
+        assert_eq!(again.readable, Some(readable("new", 20, "NEW")));
+        assert_eq!(again.unreadable, None);
+        assert_eq!(texts(&again).collect::<Vec<_>>(), ["new"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_any_more_says_why() {
+        let held = converted(&unreadable(), [text("OLD"), text("NEW")]);
+        let again = converted(&held, [Err(Unreadable::Malformed)]);
+        assert_eq!(again.readable, None);
+        assert_eq!(
+            again.unreadable.as_deref(),
+            Some(Unreadable::Malformed.as_str())
+        );
+    }
+}

@@ -1,0 +1,203 @@
+//! Converts again what is held of fields whose conversion changed: another
+//! property type, labels in place of internal values, labels that were renamed.
+//!
+//! Nothing is read from the source: registers keep its texts. A page of them is
+//! converted at a time, under one configuration, and its writing moves the
+//! place on; so it goes on after a crash, and holds up nobody. Until it is done
+//! users show what the former conversion made.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::{
+    host::Host,
+    model::AccountKey,
+    pipeline::{
+        conversion::{apply, converted, texts},
+        feeding::Feeder,
+        routing::{ConnectionRoute, FieldPlace},
+    },
+    plugin::{Fault, Outcome, StoredText, Version},
+    store::{
+        self, Tx,
+        conversions::{HeldRegister, Pending},
+    },
+    telemetry::spawn_blocking,
+};
+
+/// Registers that are converted and written at once.
+const PAGE: usize = 500;
+
+/// How often it looks when nothing in this process says that mappings were
+/// saved, and how long it waits after a failure.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error(transparent)]
+    Plugin(#[from] Fault),
+    #[error("the work ended abruptly")]
+    Ended,
+}
+
+/// Converts until it is told to stop.
+pub async fn run(host: Arc<Host>, stop: CancellationToken) {
+    let mut changed = host.pipeline.changed();
+    while !stop.is_cancelled() {
+        match step(&host).await {
+            Ok(true) | Err(Error::Store(store::Error::ConfigurationChanged)) => continue,
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "what is held could not be converted again yet"),
+        }
+        tokio::select! {
+            _ = changed.changed() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// Converts a page. Returns whether there was any.
+async fn step(host: &Arc<Host>) -> Result<bool, Error> {
+    let Some(page) = host.store.read(Page::load).await? else {
+        return Ok(false);
+    };
+    let connection = page.pending.connection;
+    let span = tracing::error_span!("conversion", %connection, account = %page.account);
+    convert(host, page).instrument(span).await?;
+    host.pipeline.notify_changed();
+    Ok(true)
+}
+
+async fn convert(host: &Arc<Host>, page: Page) -> Result<(), Error> {
+    let plugin = host.plugins.active();
+    let work = spawn_blocking(move || page.convert(&plugin).map(|done| (page, done)));
+    let (page, done) = work.await.map_err(|_| Error::Ended)??;
+    tracing::debug!(registers = done.len(), "what is held is converted again");
+    let now = host.clock.now();
+    let write = move |tx: &Tx<'_>| {
+        let mut feeder = Feeder::new(tx, &page.route, now);
+        page.write(&mut feeder, &done)?;
+        feeder.finish()?.save(tx, page.pending.connection, now)
+    };
+    Ok(host.store.transact(write).await?)
+}
+
+/// Registers of one field, as they were under one configuration.
+struct Page {
+    pending: Pending,
+    configuration: i64,
+    account: AccountKey,
+    route: ConnectionRoute,
+    /// The field's index in the route's conversion, and its place.
+    field: usize,
+    place: FieldPlace,
+    held: Vec<HeldRegister>,
+}
+
+impl Page {
+    fn load(tx: &Tx<'_>) -> Result<Option<Self>, store::Error> {
+        let Some(pending) = tx.next_conversion()? else {
+            return Ok(None);
+        };
+        let route =
+            ConnectionRoute::load(tx, pending.connection, pending.project, pending.account)?;
+        let field = route
+            .fields
+            .iter()
+            .position(|place| route.field(*place).id == pending.field)
+            .ok_or(store::Error::NotFound("field"))?;
+        let place = route.fields[field];
+        let object_type = &route.mappings[place.mapping].object_type;
+        let held = tx.registers_to_convert(&pending, object_type, route.field(place), PAGE)?;
+        Ok(Some(Self {
+            configuration: tx.configuration()?,
+            account: tx.account(pending.account)?.key,
+            pending,
+            field,
+            place,
+            held,
+            route,
+        }))
+    }
+
+    /// Converts as much of the page as the plugin can at once. A register that
+    /// it cannot convert even by itself stays as it is.
+    fn convert(&self, plugin: &Version) -> Result<Vec<Option<Vec<Outcome>>>, Fault> {
+        let mut held = self.held.as_slice();
+        if held.is_empty() {
+            return Ok(Vec::new());
+        }
+        loop {
+            match self.outcomes(plugin, held) {
+                Err(fault) if !fault.is_retryable() && held.len() > 1 => {
+                    held = &held[..held.len() / 2];
+                }
+                Err(fault) if !fault.is_retryable() => {
+                    tracing::warn!(%fault, "a value stays as the former conversion made it");
+                    return Ok(vec![None]);
+                }
+                outcomes => return outcomes,
+            }
+        }
+    }
+
+    fn outcomes(
+        &self,
+        plugin: &Version,
+        held: &[HeldRegister],
+    ) -> Result<Vec<Option<Vec<Outcome>>>, Fault> {
+        let asked: Vec<StoredText> = held
+            .iter()
+            .flat_map(|held| texts(&held.register))
+            .map(|text| StoredText {
+                field: self.field,
+                text: text.to_owned(),
+            })
+            .collect();
+        let mut outcomes = plugin
+            .convert_stored(&asked, &self.route.conversion)?
+            .into_iter();
+        Ok(held
+            .iter()
+            .map(|held| {
+                let count = texts(&held.register).count();
+                Some(outcomes.by_ref().take(count).collect())
+            })
+            .collect())
+    }
+
+    /// Writes what was converted, up to a register that changed meanwhile: it
+    /// begins the next page.
+    fn write(
+        &self,
+        feeder: &mut Feeder<'_, '_>,
+        done: &[Option<Vec<Outcome>>],
+    ) -> Result<(), store::Error> {
+        let tx = feeder.tx;
+        if tx.configuration()? != self.configuration {
+            return Err(store::Error::ConfigurationChanged);
+        }
+        if self.held.is_empty() {
+            return tx.converted(self.pending.field, None);
+        }
+        let mut up_to = None;
+        for (held, outcomes) in self.held.iter().zip(done) {
+            if let Some(outcomes) = outcomes {
+                let again = converted(&held.register, outcomes.iter().cloned());
+                if !apply(feeder, self.place, held, &again)? {
+                    break;
+                }
+            }
+            up_to = Some(&held.record);
+        }
+        match up_to {
+            Some(record) => tx.converted(self.pending.field, Some(record)),
+            None => Ok(()),
+        }
+    }
+}

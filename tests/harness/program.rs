@@ -1,0 +1,104 @@
+//! The program itself: another process, with a log that can be read.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// How long a line may take to be written.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running `serve` on a data directory; killed when it is dropped.
+pub struct Program {
+    /// Its address.
+    pub url: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Program {
+    /// Starts the program with these settings beside the data directory and a
+    /// free port. Its log is kept in the directory, as JSON.
+    pub fn start(directory: &Path, settings: &[(&str, &str)]) -> Self {
+        let log = directory.join("program.log");
+        let mut child = Command::new(path())
+            .arg("serve")
+            .env("JIMO_LISTEN", "127.0.0.1:0")
+            .env("JIMO_DATA_DIR", directory)
+            .env("JIMO_LOG_FORMAT", "json")
+            .envs(settings.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let url = line.trim().strip_prefix("listening on ");
+        let url = url.unwrap_or_else(|| panic!("{}", std::fs::read_to_string(&log).unwrap()));
+        Self {
+            url: url.to_owned(),
+            child,
+            log,
+        }
+    }
+
+    /// Ends it without warning.
+    pub fn kill(mut self) {
+        self.end();
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// The first line that says so, once it is written.
+    pub async fn line(&self, says: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            // What follows the last line break is still being written.
+            let log = self.log();
+            let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            let mut lines = whole
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap());
+            if let Some(line) = lines.find(&says) {
+                return line;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("it is not in the log: {}", self.log());
+    }
+
+    fn end(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The program, as `cargo build` leaves it beside the tests.
+pub fn path() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    // A test's program is at target/PROFILE/deps/NAME.
+    let program = test.ancestors().nth(2).unwrap().join("jimo-connect");
+    assert!(
+        program.exists(),
+        "build {} first, with `cargo build --release`",
+        program.display()
+    );
+    program
+}
