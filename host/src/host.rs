@@ -16,7 +16,7 @@ use crate::{
     plugin::{self, EMBEDDED, Engine, Limits, Versions},
     secrets::{self, Keys},
     store::{self, Store},
-    sync::{self, grants::Grants},
+    sync::{self, definitions::Definitions, grants::Grants},
     telemetry::Metrics,
     web,
 };
@@ -84,6 +84,8 @@ pub struct Host {
     pub app: Option<oauth::App>,
     /// The accounts' grants.
     pub grants: Arc<Grants>,
+    /// The definitions of the accounts' properties that are kept for a while.
+    pub definitions: Definitions,
 }
 
 impl Host {
@@ -155,6 +157,7 @@ impl Host {
             hubspot,
             app,
             grants,
+            definitions: Definitions::default(),
         })
     }
 
@@ -181,7 +184,7 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
 /// Tells the client where its accounts' request days begin.
 async fn know_time_zones(store: &Store, hubspot: &hubspot::Client) -> Result<(), store::Error> {
     let accounts = store.read(|tx| {
-        let ids = tx.active_accounts()?.into_iter();
+        let ids = tx.connected_accounts()?.into_iter();
         ids.map(|id| tx.account(id)).collect::<Result<Vec<_>, _>>()
     });
     for account in accounts.await? {
@@ -225,10 +228,14 @@ pub async fn run_with(
     for task in sync::tasks(&host, &work) {
         tasks.spawn(task);
     }
-    web::serve(host, listener, extra, stop.clone()).await;
+    web::serve(host.clone(), listener, extra, stop.clone()).await;
     work.cancel();
     tasks.close();
-    if tokio::time::timeout(STOP_MAX, tasks.wait()).await.is_err() {
+    let ended = async {
+        tasks.wait().await;
+        host.grants.settled().await;
+    };
+    if tokio::time::timeout(STOP_MAX, ended).await.is_err() {
         tracing::warn!("work under way did not end in time; it goes on at the next start");
     }
 }

@@ -254,7 +254,7 @@ impl Default for Metrics {
         let unknown_account_events = Counter::default();
         registry.register(
             "unknown_account_events",
-            "Events of accounts that nothing active is connected to",
+            "Events of accounts that nothing is connected to",
             unknown_account_events.clone(),
         );
         let set_aside = Counter::default();

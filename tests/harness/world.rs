@@ -387,11 +387,14 @@ impl World {
     async fn is_settled(&self) -> bool {
         let host = self.host();
         let tail = *host.log.tail().borrow();
+        let routing = host.pipeline.routing().await.unwrap();
+        let callable = routing.accounts().filter(|route| route.may_call);
+        let accounts: Vec<_> = callable.map(|route| route.id).collect();
         host.store
             .read(move |tx| {
                 let mut done = tx.log_position()? >= tail && !tx.has_conversions()?;
-                for account in tx.active_accounts()? {
-                    done &= tx.next_read_at(account)?.is_none();
+                for account in accounts {
+                    done &= tx.next_read(account)?.is_none();
                 }
                 Ok(done)
             })

@@ -155,6 +155,43 @@ async fn while_it_is_paused_nothing_comes_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pause_neither_hides_nor_mends_what_is_wrong() {
+    let world = World::start().await;
+    let id = world.connect(PORTAL).await;
+    let path = format!("/connections/{id}");
+    let act = async |what: &str| {
+        let answer = world.post(&format!("{path}/{what}"), json!({})).await;
+        answer.good()
+    };
+    let stands = |held: &Value| (held["status"].clone(), held["problem"]["code"].clone());
+    act("pause").await;
+    // What goes wrong meanwhile is kept.
+    let account = world.account(PORTAL);
+    account.uninstall();
+    account.expire_access();
+    world
+        .get(&format!("{path}/properties?object_type=contacts"))
+        .await
+        .problem(409);
+    let held = world.get(&path).await.good();
+    assert_eq!(stands(&held), (json!("paused"), json!("access_revoked")));
+    for _ in 0..2 {
+        let wrong = (json!("needs_attention"), json!("access_revoked"));
+        assert_eq!(stands(&act("resume").await), wrong);
+        let paused = (json!("paused"), json!("access_revoked"));
+        assert_eq!(stands(&act("pause").await), paused);
+    }
+    // A new consent mends it, and leaves the pause to the admin.
+    let begun = act("reconnect").await;
+    let page = world.consent(&begun, PORTAL).await;
+    assert_eq!(world.confirm(&page).await.0, 200);
+    let held = world.get(&path).await.good();
+    assert_eq!(stands(&held), (json!("paused"), Value::Null));
+    let active = (json!("active"), Value::Null);
+    assert_eq!(stands(&act("resume").await), active);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn values_of_a_deleted_connection_become_jimos_own() {
     let world = World::start().await;
     let (id, user, contact) = connected(&world).await;

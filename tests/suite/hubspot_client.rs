@@ -426,7 +426,9 @@ async fn passing_troubles_are_tried_again() {
         Trouble::Reset,
         Trouble::ResetBefore,
     ] {
-        world.sim.inject(FaultRule::once(Route::BatchRead, trouble));
+        world
+            .sim
+            .inject(FaultRule::once(Route::BatchRead, trouble.clone()));
         let read = world.read(&[&id]).await;
         assert!(read.is_ok(), "{trouble:?}: {read:?}");
     }

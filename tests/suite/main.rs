@@ -11,6 +11,7 @@ mod conformance;
 mod connections;
 mod convergence;
 mod durability;
+mod grants;
 mod hubspot_client;
 mod intake;
 mod live;

@@ -1,8 +1,11 @@
 //! What is mapped: from HubSpot's definitions to a document that is saved
 //! whole or not at all.
 
+use std::time::Duration;
+
 use harness::{answer::masked, world::World};
-use hubspot_sim::PropertySpec;
+use hubspot_sim::{PropertySpec, Route};
+use jimo_connect::clock::Clock;
 use serde_json::{Value, json};
 
 const PORTAL: u64 = 1_001;
@@ -358,4 +361,39 @@ async fn a_renamed_label_reaches_everybody_who_shows_it() {
     for user in &users {
         assert_eq!(world.values(user).await, json!({"stage": "A chance"}));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn properties_are_read_once_a_minute_however_often_they_are_looked_at() {
+    let clock = Clock::system();
+    let world = World::start_with(hubspot_sim::Config::default(), clock.clone()).await;
+    let id = world.connect(PORTAL).await;
+    let path = format!("/connections/{id}/properties?object_type=contacts");
+    let look = async || world.get(&path).await.good();
+    let reads = || {
+        let calls = world.sim.calls();
+        let reads = calls.iter().filter(|call| call.route == Route::Properties);
+        reads.count()
+    };
+    let _ = tokio::join!(look(), look(), look());
+    look().await;
+    assert_eq!(reads(), 1);
+    let made = PropertySpec::text("made_just_now");
+    world.account(PORTAL).define("contacts", made).unwrap();
+    // A mapping may name what was made since.
+    let fields = json!([{"property": "made_just_now", "variable": "made"}]);
+    world
+        .map(&id, json!({"contacts": {"fields": fields}}))
+        .await;
+    assert_eq!(reads(), 2);
+    let listed = look().await;
+    let names = listed.as_array().unwrap().iter();
+    assert_eq!(
+        names.filter(|one| one["name"] == "made_just_now").count(),
+        1
+    );
+    assert_eq!(reads(), 2);
+    clock.turn(Duration::from_secs(61));
+    look().await;
+    assert_eq!(reads(), 3);
 }

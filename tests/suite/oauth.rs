@@ -194,7 +194,7 @@ async fn reconnecting_goes_on_with_the_same_account_and_refuses_another() {
     let account = world.account(PORTAL);
     account.uninstall();
     account.expire_access();
-    let properties = format!("/connections/{id}/properties?object_type=contacts");
+    let properties = format!("/connections/{id}/properties?object_type=companies");
     let refused = world.get(&properties).await.problem(409);
     assert!(refused["detail"].as_str().unwrap().contains("Reconnect"));
     let held = world.get(&format!("/connections/{id}")).await.good();

@@ -235,7 +235,7 @@ async fn is_settled(host: &Arc<Host>) -> Result<bool, Error> {
         .store
         .read(|tx| {
             let mut waiting = 0;
-            for account in tx.active_accounts()? {
+            for account in tx.connected_accounts()? {
                 waiting += tx.waiting_reads(account)?;
             }
             Ok(waiting)

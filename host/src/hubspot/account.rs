@@ -108,14 +108,11 @@ impl Reply {
 
 /// What serde says repeats values; its place in the body is told alone.
 pub(super) fn undecodable(call: &'static str, error: &serde_json::Error) -> Error {
-    let place = format!(
+    let reason = format!(
         "{:?} error at line {} column {}",
         error.classify(),
         error.line(),
         error.column()
     );
-    Error::Undecodable {
-        call,
-        source: place.into(),
-    }
+    Error::Undecodable { call, reason }
 }

@@ -3,7 +3,7 @@
 //! An answer's own words are not kept: HubSpot repeats values in them. Status,
 //! category and correlation id are what its support asks for.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use serde::Deserialize;
@@ -21,7 +21,7 @@ const LOCK: Duration = Duration::from_secs(2);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(48 * 3_600);
 
 /// Why a call gave no answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// 401: the access token is not taken; a fresh one may be.
     #[error("HubSpot does not take the access token")]
@@ -65,7 +65,7 @@ pub enum Error {
     Refused(Fault),
     /// No answer, or not a whole one.
     #[error("HubSpot could not be reached")]
-    Transport(#[source] reqwest::Error),
+    Transport(#[source] Arc<reqwest::Error>),
     /// The answer is larger than we read; a smaller batch may do.
     #[error("HubSpot's answer is larger than {bytes_max} bytes")]
     TooLarge {
@@ -76,13 +76,12 @@ pub enum Error {
     #[error("the call was not sent: {0}")]
     Unsendable(&'static str),
     /// The answer is not what the call promises.
-    #[error("HubSpot's answer to {call} is not understood")]
+    #[error("HubSpot's answer to {call} is not understood: {reason}")]
     Undecodable {
         /// The call.
         call: &'static str,
         /// What is wrong with it, without any of its words.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        reason: String,
     },
 }
 

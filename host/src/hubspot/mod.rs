@@ -20,11 +20,7 @@ pub mod retry;
 pub mod signature;
 mod transport;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 pub use account::Details;
 pub use budget::{Pool, Priority};
@@ -32,6 +28,8 @@ pub use error::{Error, Fault};
 pub use gate::Budgets;
 pub use properties::{Property, PropertyOption};
 pub use region::{ApiUrl, BadApiUrl, NoRegion, Region};
+
+use tokio::sync::watch;
 
 use crate::{clock::Clock, model::AccountKey, secrets::Secret, telemetry::HubspotMetrics};
 
@@ -92,7 +90,7 @@ struct Inner {
     budgets: Budgets,
     metrics: HubspotMetrics,
     /// Regions that a 488 named.
-    regions: Mutex<HashMap<AccountKey, Region>>,
+    regions: watch::Sender<HashMap<AccountKey, Region>>,
 }
 
 /// In whose name a call is made, and how urgently.
@@ -139,7 +137,7 @@ impl Client {
                 clock,
                 budgets,
                 metrics,
-                regions: Mutex::default(),
+                regions: watch::Sender::default(),
             }),
         })
     }
@@ -147,6 +145,12 @@ impl Client {
     /// The budgets of all accounts.
     pub fn budgets(&self) -> &Budgets {
         &self.inner.budgets
+    }
+
+    /// The regions that HubSpot named when it was called in another one, to be
+    /// kept and told in [`Caller::region`] at the next start.
+    pub fn regions(&self) -> watch::Receiver<HashMap<AccountKey, Region>> {
+        self.inner.regions.subscribe()
     }
 
     /// The clock that all is stamped with.

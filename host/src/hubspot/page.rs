@@ -172,7 +172,7 @@ pub(super) fn decode_page<T: for<'de> Deserialize<'de>>(
         None | Some("COMPLETE") => Ok(page),
         Some(_) => Err(Error::Undecodable {
             call,
-            source: "the batch is not complete".into(),
+            reason: "the batch is not complete".into(),
         }),
     }
 }

@@ -1,6 +1,6 @@
 //! One call: its turn, its attempts, its answer's bytes.
 
-use std::{sync::PoisonError, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::{
@@ -213,16 +213,15 @@ impl Client {
     }
 
     fn region_of(&self, caller: &Caller) -> Option<Region> {
-        let regions = self.inner.regions.lock();
-        let regions = regions.unwrap_or_else(PoisonError::into_inner);
+        let regions = self.inner.regions.borrow();
         let learnt = regions.get(&caller.account);
         learnt.or(caller.region.as_ref()).cloned()
     }
 
     fn learn_region(&self, caller: &Caller, region: Region) {
-        let regions = self.inner.regions.lock();
-        let mut regions = regions.unwrap_or_else(PoisonError::into_inner);
-        regions.insert(caller.account.clone(), region);
+        self.inner.regions.send_modify(|regions| {
+            regions.insert(caller.account.clone(), region);
+        });
     }
 }
 
@@ -261,5 +260,5 @@ fn outcome(error: &Error) -> &'static str {
 
 /// Addresses hold no secret, but are of no use in an error either.
 fn transport(error: reqwest::Error) -> Error {
-    Error::Transport(error.without_url())
+    Error::Transport(Arc::new(error.without_url()))
 }

@@ -18,6 +18,14 @@ pub enum Status {
     NeedsAttention,
 }
 
+impl Status {
+    /// Whether an account's changes reach the connection. What needs attention
+    /// keeps one kind of call from being made; it stops nothing else.
+    pub fn takes_changes(self) -> bool {
+        matches!(self, Self::Active | Self::NeedsAttention)
+    }
+}
+
 /// What is wrong with a connection, and what mends it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Problem {
@@ -27,6 +35,16 @@ pub struct Problem {
     pub detail: String,
     /// What to do next, for people.
     pub remedy: String,
+}
+
+impl Problem {
+    /// The code of a grant that is good for nothing any more.
+    pub const ACCESS_REVOKED: &'static str = "access_revoked";
+
+    /// Whether no call can be made in the account's name.
+    pub fn stops_calls(&self) -> bool {
+        self.code == Self::ACCESS_REVOKED
+    }
 }
 
 /// One account connected to one project.

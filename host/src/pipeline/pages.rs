@@ -1,7 +1,10 @@
 //! What a read answered, applied: match keys and links, registers and values,
 //! associations, and what was not there.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
     apply::mark,
@@ -16,7 +19,7 @@ use crate::{
     },
     plugin::{
         BodyKind, Fault, Outcome, Pass, Version as Plugin,
-        elements::{SplitError, join, split},
+        elements::{Element, SplitError, join, split},
     },
     secrets::Keys,
     store::{self, Tx, reach::KeptAssociation, records::RecordState},
@@ -59,10 +62,20 @@ pub struct RecordsPage {
     pub connections: Vec<(Arc<ConnectionRoute>, Vec<ReadRecord>)>,
     /// The ids that were answered, and those that were merged into them.
     pub answered: HashMap<RecordId, Option<Timestamp>>,
+    /// The ids of which the answer says something that the plugin could not
+    /// understand.
+    pub not_understood: HashSet<RecordId>,
 }
 
-/// The associations of records to one type, each record's whole.
-pub type AssociationsPage = Vec<(RecordId, Vec<Association>)>;
+/// A page of associations of records to one type.
+#[derive(Debug)]
+pub struct AssociationsPage {
+    /// What each element says of its record. Several may be of one.
+    pub said: Vec<(RecordId, Vec<Association>)>,
+    /// The ids of which the answer says something that the plugin could not
+    /// understand: their associations are not known.
+    pub not_understood: HashSet<RecordId>,
+}
 
 /// When a read happened.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +113,7 @@ pub fn prepare_records(
         conversions: &account.conversions,
         rules: &rules,
     })?;
+    let not_understood = not_understood(&elements, output.records.iter().map(|said| said.element));
     let interest = account.interest(object_type);
     let mut answered = HashMap::new();
     for said in &output.records {
@@ -164,6 +178,7 @@ pub fn prepare_records(
         object_type: object_type.clone(),
         connections,
         answered,
+        not_understood,
     })
 }
 
@@ -176,7 +191,7 @@ fn rule<'a>(
         .and_then(|(_, mapping)| mapping.matching.as_ref())
 }
 
-/// Reads a page of associations. Several elements may be of one record.
+/// Reads a page of associations.
 pub fn prepare_associations(
     plugin: &Plugin,
     from: &ObjectType,
@@ -197,11 +212,31 @@ pub fn prepare_associations(
         conversions: &[],
         rules: &[],
     })?;
+    let not_understood =
+        not_understood(&elements, output.associations.iter().map(|set| set.element));
     let named = output.associations.into_iter().filter_map(|set| {
         let record = elements.get(set.element)?.records.first()?.clone();
         Some((record, set.associations))
     });
-    Ok(named.collect())
+    Ok(AssociationsPage {
+        said: named.collect(),
+        not_understood,
+    })
+}
+
+/// The records of the elements that were not told of: refused, or passed over.
+fn not_understood(
+    elements: &[Element<'_>],
+    told: impl Iterator<Item = usize>,
+) -> HashSet<RecordId> {
+    let told: HashSet<usize> = told.collect();
+    let untold = elements
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| !told.contains(index));
+    untold
+        .filter_map(|(_, element)| element.records.first().cloned())
+        .collect()
 }
 
 /// Applies a record that was read to one connection. `settled` is the moment

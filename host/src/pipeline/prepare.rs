@@ -56,7 +56,7 @@ pub struct Prepared {
     pub connections: Vec<ToldConnection>,
     /// What could not be worked on.
     pub set_aside: Vec<SetAside>,
-    /// How many events no connection wanted to know of.
+    /// How many events were of accounts that nothing is connected to.
     pub unknown_account_events: u64,
     /// How many events there were.
     pub events: u64,
@@ -84,6 +84,10 @@ pub fn prepare(routing: &Routing, plugin: &Version, entries: &[Logged]) -> Resul
                     .sum::<u64>();
                 continue;
             };
+            if route.connections.is_empty() {
+                // Paused, all of them: an admin wants nothing of it now.
+                continue;
+            }
             let _in_span = tracing::error_span!("passes", %account).entered();
             for pass in passes(parts, plugin.elements_bytes_max()) {
                 run(route, plugin, kind, pass, &mut prepared)?;

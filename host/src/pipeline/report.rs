@@ -35,6 +35,7 @@ pub struct RecordReport {
     variables: BTreeSet<String>,
     reasons: BTreeSet<String>,
     read: bool,
+    put_off: bool,
 }
 
 impl RecordReport {
@@ -58,9 +59,17 @@ impl RecordReport {
         self.read = true;
     }
 
+    /// The record could not be read, and will be much later.
+    pub fn put_off(&mut self, reason: &str) {
+        self.put_off = true;
+        self.reason(reason);
+    }
+
     fn outcome(&self) -> &'static str {
         if !self.variables.is_empty() {
             UPDATED
+        } else if self.put_off {
+            "read_put_off"
         } else if self.read {
             "read_requested"
         } else if self.reasons.is_empty() {

@@ -9,10 +9,10 @@ use std::{
 use crate::{
     model::{
         AccountId, AccountKey, ConnectionId, FieldMapping, ObjectMapping, ObjectType, ProjectId,
-        PropertyName, Shown, Status, VariableId,
+        PropertyName, Shown, VariableId,
     },
     plugin::{Conversion, ConversionField, Interest},
-    store::{self, Tx},
+    store::{self, Tx, reads::Wanted},
 };
 
 /// Everything that is connected, as it was under one configuration.
@@ -32,8 +32,10 @@ pub struct AccountRoute {
     pub key: AccountKey,
     /// The properties that any connection wants to hear of.
     pub interests: Vec<Interest>,
-    /// The connections that are active, with what they map.
+    /// The connections that its changes reach, with what they map.
     pub connections: Vec<Arc<ConnectionRoute>>,
+    /// Whether calls can be made in its name.
+    pub may_call: bool,
     /// Their fields, for the plugin: one conversion a connection.
     pub conversions: Vec<Conversion>,
 }
@@ -72,7 +74,7 @@ impl Routing {
     /// Reads the present configuration.
     pub fn load(tx: &Tx<'_>) -> Result<Self, store::Error> {
         let mut accounts = HashMap::new();
-        for id in tx.active_accounts()? {
+        for id in tx.connected_accounts()? {
             let route = AccountRoute::load(tx, id)?;
             accounts.insert(route.key.clone(), Arc::new(route));
         }
@@ -82,25 +84,29 @@ impl Routing {
         })
     }
 
-    /// What an account's connections want; none where nothing active is
-    /// connected to it.
+    /// What an account's connections want; none where nothing is connected to
+    /// it.
     pub fn account(&self, key: &AccountKey) -> Option<&Arc<AccountRoute>> {
         self.accounts.get(key)
     }
 
-    /// All accounts that something active is connected to.
+    /// All accounts that something is connected to.
     pub fn accounts(&self) -> impl Iterator<Item = &Arc<AccountRoute>> {
         self.accounts.values()
     }
 }
 
 impl AccountRoute {
-    /// Reads what an account's active connections want.
+    /// Reads what an account's connections want.
     pub fn load(tx: &Tx<'_>, id: AccountId) -> Result<Self, store::Error> {
         let account = tx.account(id)?;
         let mut connections = Vec::new();
+        let mut may_call = false;
         for connection in tx.account_connections(id)? {
-            if connection.status == Status::Active {
+            if connection.status.takes_changes() {
+                may_call |= !connection
+                    .problem
+                    .is_some_and(|problem| problem.stops_calls());
                 let route = ConnectionRoute::load(tx, connection.id, connection.project, id)?;
                 connections.push(Arc::new(route));
             }
@@ -115,6 +121,7 @@ impl AccountRoute {
             key: account.key,
             interests,
             connections,
+            may_call,
             conversions,
         })
     }
@@ -208,6 +215,16 @@ impl ConnectionRoute {
             .iter()
             .enumerate()
             .find(|(_, mapping)| &mapping.object_type == object_type)
+    }
+
+    /// Whether anything is mapped that a read of a type's records is for.
+    pub fn reads(&self, object_type: &ObjectType, wanted: &Wanted) -> bool {
+        match wanted {
+            Wanted::Record => self.mapping(object_type).is_some(),
+            Wanted::Associations(to_type) => self
+                .mapping(to_type)
+                .is_some_and(|(_, mapping)| mapping.through.as_ref() == Some(object_type)),
+        }
     }
 
     /// The mappings whose records reach users through this object type.

@@ -185,15 +185,18 @@ impl Pipeline {
         let prepared = self.prepare(routing.clone(), plugin, entries).await?;
         let configuration = routing.configuration;
         let now = self.clock.now();
-        self.metrics.batch(&prepared);
-        self.store
+        let prepared = self
+            .store
             .transact(move |tx| {
                 if tx.configuration()? != configuration {
                     return Err(store::Error::ConfigurationChanged);
                 }
-                apply(tx, &prepared, &origin, up_to, now)
+                apply(tx, &prepared, &origin, up_to, now)?;
+                Ok(prepared)
             })
             .await?;
+        // A batch that is tried again counts once.
+        self.metrics.batch(&prepared);
         self.applied.send_replace(up_to);
         self.notify_changed();
         Ok(true)

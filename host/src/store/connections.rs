@@ -241,15 +241,12 @@ impl Tx<'_> {
             .ok_or(Error::NotFound("account"))
     }
 
-    /// Accounts that an active connection uses.
-    pub fn active_accounts(&self) -> Result<Vec<AccountId>, Error> {
+    /// Accounts that a connection uses, whatever its status.
+    pub fn connected_accounts(&self) -> Result<Vec<AccountId>, Error> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT DISTINCT account FROM connections WHERE status = ?1 AND account IS NOT NULL
-             ORDER BY account",
+            "SELECT DISTINCT account FROM connections WHERE account IS NOT NULL ORDER BY account",
         )?;
-        let rows = statement.query_map([encode::word(&Status::Active)], |row| {
-            row.get(0).map(AccountId)
-        })?;
+        let rows = statement.query_map([], |row| row.get(0).map(AccountId))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -269,11 +266,16 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Changes the region that serves an account.
-    pub fn set_account_region(&self, account: AccountId, region: &str) -> Result<(), Error> {
+    /// Changes the region that serves an account, where it is known.
+    pub fn set_account_region(
+        &self,
+        connector: &str,
+        key: &AccountKey,
+        region: &str,
+    ) -> Result<(), Error> {
         self.connection.execute(
-            "UPDATE accounts SET region = ?2 WHERE id = ?1",
-            params![account.0, region],
+            "UPDATE accounts SET region = ?3 WHERE connector = ?1 AND key = ?2",
+            params![connector, key.as_str(), region],
         )?;
         Ok(())
     }
@@ -338,6 +340,12 @@ impl Tx<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Forgets what has to be revoked of an account: it is connected again.
+    pub fn forget_revocations(&self, account: AccountId) -> Result<(), Error> {
+        let sql = "DELETE FROM revocations WHERE account = ?1";
+        super::delete(self, sql, account.0).map(|_| ())
     }
 
     /// Keeps a consent under way by the hash of its one-time token.

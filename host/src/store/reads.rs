@@ -3,7 +3,7 @@
 //! A request for what waits already is the same request; it moves on in number,
 //! so that a read that began before it does not answer it.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::{Error, Tx, encode};
 use crate::model::{AccountId, ConnectionId, ObjectType, RecordId, Timestamp};
@@ -15,6 +15,25 @@ pub enum Wanted {
     Record,
     /// Its associations to records of this type.
     Associations(ObjectType),
+}
+
+/// What reads that one call can make have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadKind {
+    /// The records' type.
+    pub object_type: ObjectType,
+    /// What of them.
+    pub wanted: Wanted,
+}
+
+impl ReadKey {
+    /// Its kind.
+    pub fn kind(&self) -> ReadKind {
+        ReadKind {
+            object_type: self.object_type.clone(),
+            wanted: self.wanted.clone(),
+        }
+    }
 }
 
 /// Something to be read.
@@ -39,9 +58,30 @@ pub struct DueRead {
     pub requested: i64,
     /// The newest moment that the answer has to know of.
     pub expected_at: Timestamp,
-    /// How often it was answered by less than that.
+    /// How often it was put off.
     pub attempts: u32,
+    /// Whether the last answer said that all of its batch is missing.
+    pub all_missing: bool,
 }
+
+/// There are few kinds and may be many reads, so each kind's first is looked up.
+const NEXT: &str = "
+    SELECT first, object_type, to_type FROM (
+        SELECT o.name AS object_type, t.name AS to_type,
+               max(coalesce(b.until, 0),
+                   (SELECT r.not_before FROM reads r
+                    WHERE r.account = ?1 AND r.object_type = o.id AND r.to_type = t.id
+                    ORDER BY r.not_before LIMIT 1)) AS first
+        FROM object_types o
+        CROSS JOIN (SELECT 0 AS id, NULL AS name UNION ALL SELECT id, name FROM object_types) t
+        LEFT JOIN barred_reads b
+            ON b.account = ?1 AND b.object_type = o.id AND b.to_type = t.id)
+    WHERE first IS NOT NULL ORDER BY first LIMIT 1";
+
+const DUE: &str = "
+    SELECT record, requested, expected_at, attempts, all_missing FROM reads
+    WHERE account = ?1 AND object_type = ?2 AND to_type = ?3 AND not_before <= ?4
+    ORDER BY not_before, requested LIMIT ?5";
 
 impl Tx<'_> {
     /// Asks for a read that knows of everything up to `expected_at`.
@@ -61,7 +101,7 @@ impl Tx<'_> {
                     requested = excluded.requested,
                     expected_at = max(expected_at, excluded.expected_at),
                     not_before = min(not_before, excluded.not_before),
-                    attempts = 0",
+                    attempts = 0, all_missing = 0",
             )?
             .execute(params![
                 key.account.0,
@@ -108,55 +148,58 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The reads of an account that are due, those that wait longest first, all
-    /// of one object type and kind, at most `limit`.
+    /// When the account's next read is due, and its kind; none where none
+    /// waits.
+    pub fn next_read(&self, account: AccountId) -> Result<Option<(Timestamp, ReadKind)>, Error> {
+        Ok(self
+            .connection
+            .prepare_cached(NEXT)?
+            .query_row([account.0], |row| {
+                let to_type: Option<String> = row.get(2)?;
+                let kind = ReadKind {
+                    object_type: row.get::<_, String>(1)?.into(),
+                    wanted: to_type.map_or(Wanted::Record, |to_type| {
+                        Wanted::Associations(to_type.into())
+                    }),
+                };
+                Ok((super::timestamp(row, 0)?, kind))
+            })
+            .optional()?)
+    }
+
+    /// The reads of one kind of an account that are due, those that wait longest
+    /// first, at most `limit`.
     pub fn due_reads(
         &self,
         account: AccountId,
+        kind: &ReadKind,
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<DueRead>, Error> {
-        let mut statement = self.connection.prepare_cached(
-            "WITH first AS (
-                SELECT object_type, to_type FROM reads
-                WHERE account = ?1 AND not_before <= ?2 ORDER BY not_before, requested LIMIT 1)
-             SELECT t.name, u.name, r.record, r.requested, r.expected_at, r.attempts
-             FROM first
-             JOIN reads r ON r.account = ?1 AND r.object_type = first.object_type
-                AND r.to_type = first.to_type AND r.not_before <= ?2
-             JOIN object_types t ON t.id = r.object_type
-             LEFT JOIN object_types u ON u.id = r.to_type
-             ORDER BY r.not_before, r.requested LIMIT ?3",
-        )?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut rows = statement.query(params![account.0, now.0, limit])?;
+        let mut statement = self.connection.prepare_cached(DUE)?;
+        let mut rows = statement.query(params![
+            account.0,
+            self.object_type_id(&kind.object_type)?,
+            self.wanted_id(&kind.wanted)?,
+            now.0,
+            i64::try_from(limit).unwrap_or(i64::MAX)
+        ])?;
         let mut due = Vec::new();
         while let Some(row) = rows.next()? {
-            let wanted = match row.get::<_, Option<String>>(1)? {
-                None => Wanted::Record,
-                Some(to_type) => Wanted::Associations(to_type.into()),
-            };
             due.push(DueRead {
                 key: ReadKey {
                     account,
-                    object_type: row.get::<_, String>(0)?.into(),
-                    wanted,
-                    record: encode::read_record_id(row.get_ref(2)?)?,
+                    object_type: kind.object_type.clone(),
+                    wanted: kind.wanted.clone(),
+                    record: encode::read_record_id(row.get_ref(0)?)?,
                 },
-                requested: row.get(3)?,
-                expected_at: Timestamp(row.get(4)?),
-                attempts: row.get(5)?,
+                requested: row.get(1)?,
+                expected_at: super::timestamp(row, 2)?,
+                attempts: row.get(3)?,
+                all_missing: row.get(4)?,
             });
         }
         Ok(due)
-    }
-
-    /// When the account's next read is due; none where none waits.
-    pub fn next_read_at(&self, account: AccountId) -> Result<Option<Timestamp>, Error> {
-        Ok(self
-            .connection
-            .prepare_cached("SELECT min(not_before) FROM reads WHERE account = ?1")?
-            .query_one([account.0], |row| super::optional_timestamp(row, 0))?)
     }
 
     /// How many reads wait for an account.
@@ -184,12 +227,18 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Puts off a read whose answer did not know enough yet, unless it was
-    /// asked for again meanwhile.
-    pub fn put_off_read(&self, read: &DueRead, not_before: Timestamp) -> Result<(), Error> {
+    /// Puts off a read whose answer did not know enough, unless it was asked
+    /// for again meanwhile. `all_missing`: the answer said that all of its batch
+    /// is missing.
+    pub fn put_off_read(
+        &self,
+        read: &DueRead,
+        not_before: Timestamp,
+        all_missing: bool,
+    ) -> Result<(), Error> {
         self.connection
             .prepare_cached(
-                "UPDATE reads SET not_before = ?6, attempts = attempts + 1
+                "UPDATE reads SET not_before = ?6, attempts = attempts + 1, all_missing = ?7
                  WHERE account = ?1 AND object_type = ?2 AND to_type = ?3 AND record = ?4
                     AND requested = ?5",
             )?
@@ -199,7 +248,8 @@ impl Tx<'_> {
                 self.wanted_id(&read.key.wanted)?,
                 encode::record_id(&read.key.record),
                 read.requested,
-                not_before.0
+                not_before.0,
+                all_missing
             ])?;
         Ok(())
     }
@@ -223,8 +273,42 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Makes no read of a kind before a moment: the account's grant does not
+    /// allow it.
+    pub fn bar_reads(
+        &self,
+        account: AccountId,
+        kind: &ReadKind,
+        until: Timestamp,
+    ) -> Result<(), Error> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO barred_reads (account, object_type, to_type, until)
+                 VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (account, object_type, to_type) DO UPDATE SET until = excluded.until",
+            )?
+            .execute(params![
+                account.0,
+                self.object_type_id(&kind.object_type)?,
+                self.wanted_id(&kind.wanted)?,
+                until.0
+            ])?;
+        Ok(())
+    }
+
+    /// Makes reads of every kind again: an admin did something about it.
+    pub fn allow_reads(&self, account: AccountId) -> Result<(), Error> {
+        super::delete(
+            self,
+            "DELETE FROM barred_reads WHERE account = ?1",
+            account.0,
+        )?;
+        Ok(())
+    }
+
     /// Drops all reads of an account that no connection uses any more.
     pub fn drop_reads(&self, account: AccountId) -> Result<(), Error> {
+        self.allow_reads(account)?;
         super::delete(self, "DELETE FROM reads WHERE account = ?1", account.0)?;
         Ok(())
     }
@@ -234,5 +318,30 @@ impl Tx<'_> {
             Wanted::Record => Ok(0),
             Wanted::Associations(to_type) => self.object_type_id(to_type),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However many reads wait, only those that are asked for are touched.
+    #[test]
+    fn what_is_due_is_found_by_its_index() {
+        let connection = rusqlite::Connection::open_in_memory().expect("opens");
+        let schema = include_str!("../../migrations/sqlite/store/0001_store.sql");
+        connection.execute_batch(schema).expect("a schema");
+        let plan = |sql: &str| -> Vec<String> {
+            let explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"));
+            let mut explained = explained.expect("a statement");
+            let steps = explained.raw_query().mapped(|row| row.get("detail"));
+            steps.collect::<Result<_, _>>().expect("a plan")
+        };
+        let due = "SEARCH reads USING INDEX reads_due \
+                   (account=? AND object_type=? AND to_type=? AND not_before<?)";
+        assert_eq!(plan(DUE), [due]);
+        let first = "SEARCH r USING COVERING INDEX reads_due \
+                     (account=? AND object_type=? AND to_type=?)";
+        assert!(plan(NEXT).contains(&first.to_owned()), "{:#?}", plan(NEXT));
     }
 }

@@ -2,11 +2,14 @@
 //! answers.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, btree_map::Entry},
     sync::Arc,
 };
 
-use super::reads::{AGAIN_AFTER, Error};
+use super::{
+    put_off::{Reason, Said, Verdict, is_last, put_off, verdict},
+    reads::Error,
+};
 use crate::{
     host::Host,
     hubspot::{
@@ -24,7 +27,7 @@ use crate::{
         routing::{AccountRoute, ConnectionRoute},
     },
     store::{self, reads::DueRead},
-    telemetry::spawn_blocking,
+    telemetry::{CallLabels, spawn_blocking},
 };
 
 /// What the batches of one step share.
@@ -50,7 +53,7 @@ impl Work {
             .caller(self.route.id, Priority::Live)
             .await?;
         let token = caller.token.clone();
-        match call(caller).await {
+        match self.count(call(caller).await) {
             Err(hubspot::Error::Unauthorized) => {
                 self.host.grants.replace(self.route.id, &token).await?;
                 let caller = self
@@ -58,10 +61,24 @@ impl Work {
                     .grants
                     .caller(self.route.id, Priority::Live)
                     .await?;
-                Ok(call(caller).await?)
+                Ok(self.count(call(caller).await)?)
             }
             answer => Ok(answer?),
         }
+    }
+
+    fn count<T>(&self, answer: Result<T, hubspot::Error>) -> Result<T, hubspot::Error> {
+        let outcome = match &answer {
+            Ok(_) => "ok",
+            Err(hubspot::Error::RateLimited { .. }) => "rate_limited",
+            Err(_) => "failed",
+        };
+        self.host
+            .metrics
+            .reads
+            .get_or_create(&CallLabels { outcome })
+            .inc();
+        answer
     }
 
     /// Reads a batch of records, and applies the answer.
@@ -94,23 +111,24 @@ impl Work {
             spawn_blocking(move || prepare_records(&route, &plugin, &asked, &body, received_at))
                 .await
                 .map_err(|_| Error::Ended)??;
-        let missing = match answer.missing {
-            Missing::Named(named) => named.into_iter().collect(),
-            Missing::WholeBatch => (0..due.len()).collect(),
-        };
         let moment = ReadMoment {
             sequence: self.sequence,
             answered_at: answer.answered_at,
         };
-        self.apply_records(due, page, missing, moment, origin).await
+        let refused = answer.refused.iter().flat_map(|refusal| &refusal.inputs);
+        let answered = Answered {
+            refused: refused.copied().collect(),
+            missing: answer.missing,
+            page,
+            moment,
+        };
+        self.apply_records(due, answered, origin).await
     }
 
     async fn apply_records(
         &self,
         due: Vec<DueRead>,
-        page: RecordsPage,
-        missing: HashSet<usize>,
-        moment: ReadMoment,
+        answered: Answered,
         origin: Origin,
     ) -> Result<(), Error> {
         let (keys, configuration, route) = (
@@ -123,7 +141,7 @@ impl Work {
             if tx.configuration()? != configuration {
                 return Err(store::Error::ConfigurationChanged);
             }
-            let last = |read: &DueRead| read.attempts as usize >= AGAIN_AFTER.len();
+            let Answered { page, moment, .. } = &answered;
             let asked: HashMap<&RecordId, &DueRead> =
                 due.iter().map(|read| (&read.key.record, read)).collect();
             for (connection, records) in &page.connections {
@@ -133,7 +151,7 @@ impl Work {
                 for record in records {
                     let settled = asked
                         .get(&record.record)
-                        .filter(|read| last(read))
+                        .filter(|read| is_last(read))
                         .map(|read| read.expected_at);
                     let object_type = &page.object_type;
                     apply_record(
@@ -141,7 +159,7 @@ impl Work {
                         &keys,
                         object_type,
                         record,
-                        moment,
+                        *moment,
                         settled,
                         &origin,
                     )?;
@@ -149,22 +167,20 @@ impl Work {
                 feeder.finish()?.save(tx, connection.id, now)?;
             }
             for (index, read) in due.iter().enumerate() {
-                let known = match page.answered.get(&read.key.record) {
-                    Some(modified_at) => modified_at.is_none_or(|at| at >= read.expected_at),
-                    None => false,
-                };
-                if !known && !last(read) {
-                    let wait = AGAIN_AFTER[read.attempts as usize];
-                    tx.put_off_read(read, now.plus(wait))?;
-                    continue;
-                }
-                if !known && missing.contains(&index) {
-                    for connection in &route.connections {
-                        let _in_span = span(connection).entered();
-                        let mut feeder = Feeder::new(tx, connection, now);
-                        let object_type = &page.object_type;
-                        apply_absence(&mut feeder, object_type, &read.key.record, moment)?;
-                        feeder.finish()?.save(tx, connection.id, now)?;
+                match verdict(read, answered.says(index, &read.key.record)) {
+                    Verdict::Again(reason) => {
+                        put_off(tx, &route, read, reason, now)?;
+                        continue;
+                    }
+                    Verdict::Ends => {}
+                    Verdict::Absent => {
+                        for connection in &route.connections {
+                            let _in_span = span(connection).entered();
+                            let mut feeder = Feeder::new(tx, connection, now);
+                            let object_type = &page.object_type;
+                            apply_absence(&mut feeder, object_type, &read.key.record, *moment)?;
+                            feeder.finish()?.save(tx, connection.id, now)?;
+                        }
                     }
                 }
                 tx.finish_read(read)?;
@@ -182,8 +198,14 @@ impl Work {
         };
         let plugin = self.host.plugins.active();
         let client = &self.host.hubspot;
-        let mut found: HashMap<RecordId, Vec<Association>> = HashMap::new();
-        let mut unclear: HashSet<RecordId> = HashSet::new();
+        let all_missing_before: HashSet<RecordId> = due
+            .iter()
+            .filter(|read| read.all_missing)
+            .map(|read| read.key.record.clone())
+            .collect();
+        let mut found: HashMap<RecordId, Gathered> = HashMap::new();
+        let mut unclear: HashMap<RecordId, Reason> = HashMap::new();
+        let mut pages: HashSet<(RecordId, String)> = HashSet::new();
         let mut next: Vec<(RecordId, Option<String>)> = due
             .iter()
             .map(|read| (read.key.record.clone(), None))
@@ -203,15 +225,18 @@ impl Work {
                 found.entry(record.clone()).or_default();
             }
             let refused = answer.refused.iter().flat_map(|refusal| &refusal.inputs);
-            unclear.extend(
-                refused
-                    .filter_map(|index| next.get(*index))
-                    .map(|(id, _)| id.clone()),
-            );
-            if answer.missing_all() {
-                // To be believed when it repeats.
-                let first_time = due.iter().filter(|read| read.attempts == 0);
-                unclear.extend(first_time.map(|read| read.key.record.clone()));
+            let refused = refused.filter_map(|index| next.get(*index));
+            unclear.extend(refused.map(|(id, _)| (id.clone(), Reason::Refused)));
+            if answer.without == Missing::WholeBatch {
+                for (record, after) in &next {
+                    if after.is_some() {
+                        // There were some on the page before.
+                        unclear.insert(record.clone(), Reason::Unanswered);
+                    } else if !all_missing_before.contains(record) {
+                        // To be believed when it repeats.
+                        unclear.insert(record.clone(), Reason::AllMissing);
+                    }
+                }
             }
             let (body, plugin, received_at) =
                 (answer.body.clone(), plugin.clone(), self.host.clock.now());
@@ -221,15 +246,26 @@ impl Work {
             })
             .await
             .map_err(|_| Error::Ended)??;
-            for (record, associations) in page {
-                found.entry(record).or_default().extend(associations);
+            let not_understood = page.not_understood.into_iter();
+            unclear.extend(not_understood.map(|id| (id, Reason::NotUnderstood)));
+            for (record, associations) in page.said {
+                gather(found.entry(record).or_default(), associations);
             }
-            next = answer
-                .more
+            // Each page once, though several elements may name the next.
+            let more: BTreeSet<(RecordId, String)> = answer.more.into_iter().collect();
+            if more.iter().any(|page| !pages.insert(page.clone())) {
+                return Err(Error::Endless);
+            }
+            next = more
                 .into_iter()
                 .map(|(id, after)| (id, Some(after)))
                 .collect();
         }
+        let found = found
+            .into_iter()
+            .filter(|(record, _)| !unclear.contains_key(record))
+            .map(|(record, gathered)| (record, gathered.into_values().collect()))
+            .collect();
         self.apply_associations(due, from, to, found, unclear).await
     }
 
@@ -239,7 +275,7 @@ impl Work {
         from: ObjectType,
         to: ObjectType,
         found: HashMap<RecordId, Vec<Association>>,
-        unclear: HashSet<RecordId>,
+        unclear: HashMap<RecordId, Reason>,
     ) -> Result<(), Error> {
         let (configuration, route, sequence) =
             (self.configuration, self.route.clone(), self.sequence);
@@ -253,16 +289,15 @@ impl Work {
                 let mut feeder = Feeder::new(tx, connection, now);
                 for read in &due {
                     let record = &read.key.record;
-                    if let Some(found) = found.get(record).filter(|_| !unclear.contains(record)) {
+                    if let Some(found) = found.get(record) {
                         apply_associations(&mut feeder, &from, record, &to, found, sequence)?;
                     }
                 }
                 feeder.finish()?.save(tx, connection.id, now)?;
             }
             for read in &due {
-                let wait = AGAIN_AFTER.get(read.attempts as usize);
-                match wait.filter(|_| unclear.contains(&read.key.record)) {
-                    Some(wait) => tx.put_off_read(read, now.plus(*wait))?,
+                match unclear.get(&read.key.record) {
+                    Some(reason) => put_off(tx, &route, read, *reason, now)?,
                     None => tx.finish_read(read)?,
                 }
             }
@@ -282,8 +317,77 @@ fn span(connection: &ConnectionRoute) -> tracing::Span {
     tracing::error_span!("connection", connection = %connection.id)
 }
 
-impl hubspot::objects::Associations {
-    fn missing_all(&self) -> bool {
-        self.without == Missing::WholeBatch
+/// A record's associations, by the other record.
+type Gathered = BTreeMap<RecordId, Association>;
+
+/// Adds what one element says. HubSpot may tell of one association in several,
+/// and on several pages: all that was said of it counts.
+fn gather(gathered: &mut Gathered, said: Vec<Association>) {
+    for association in said {
+        match gathered.entry(association.to_record.clone()) {
+            Entry::Vacant(entry) => {
+                entry.insert(association);
+            }
+            Entry::Occupied(mut entry) => {
+                let known = entry.get_mut();
+                known.primary |= association.primary;
+                known.labels.extend(association.labels);
+                known.labels.sort();
+                known.labels.dedup();
+            }
+        }
+    }
+}
+
+/// An answer about a batch of records.
+struct Answered {
+    page: RecordsPage,
+    missing: Missing,
+    /// What HubSpot refuses, by index of what was asked for.
+    refused: HashSet<usize>,
+    moment: ReadMoment,
+}
+
+impl Answered {
+    /// What it says of one that was asked for.
+    fn says(&self, index: usize, record: &RecordId) -> Said {
+        if let Some(modified_at) = self.page.answered.get(record) {
+            return Said::Record(*modified_at);
+        }
+        match &self.missing {
+            Missing::WholeBatch => Said::AllMissing,
+            Missing::Named(named) if named.contains(&index) => Said::Missing,
+            Missing::Named(_) if self.refused.contains(&index) => Said::Nothing(Reason::Refused),
+            Missing::Named(_) if self.page.not_understood.contains(record) => {
+                Said::Nothing(Reason::NotUnderstood)
+            }
+            Missing::Named(_) => Said::Nothing(Reason::Unanswered),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn to(record: &str, primary: bool, labels: &[&str]) -> Association {
+        Association {
+            to_record: record.into(),
+            primary,
+            labels: labels.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn an_association_that_is_told_several_times_is_one_with_all_that_was_said() {
+        let mut gathered = Gathered::new();
+        gather(
+            &mut gathered,
+            vec![to("7", false, &["b"]), to("8", true, &[])],
+        );
+        gather(&mut gathered, vec![to("7", true, &["a", "b"])]);
+        gather(&mut gathered, vec![to("8", false, &[])]);
+        let all: Vec<_> = gathered.into_values().collect();
+        assert_eq!(all, [to("7", true, &["a", "b"]), to("8", true, &[])]);
     }
 }

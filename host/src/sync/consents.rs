@@ -60,6 +60,11 @@ pub enum Error {
     /// The project has a connection to that account.
     #[error("this account is connected to the project already")]
     AlreadyConnected,
+    /// What was consented to ended before it was connected.
+    #[error(
+        "the access ended meanwhile: the account's last connection was deleted, or the app uninstalled"
+    )]
+    GivenBack,
     /// This host has no HubSpot app.
     #[error("HUBSPOT_CLIENT_ID and HUBSPOT_CLIENT_SECRET are not set")]
     NoApp,
@@ -342,6 +347,13 @@ async fn connect(
     grant: Grant,
     known: Known,
 ) -> Result<(), Error> {
+    let app = host.app.as_ref().ok_or(Error::NoApp)?;
+    let _turn = host.grants.turn(&grant.account).await;
+    // The account's last connection may have been deleted since the consent.
+    let living = host.hubspot.introspect(app, &grant.refresh_token).await?;
+    if living.is_none() {
+        return Err(Error::GivenBack);
+    }
     let sealed = host.grants.seal_grant(&grant);
     let missing: Vec<String> = SCOPES
         .iter()
@@ -371,6 +383,8 @@ async fn connect(
                 known.time_zone.as_deref(),
             )?;
             tx.save_grant(account, Some(&sealed))?;
+            tx.forget_revocations(account)?;
+            tx.allow_reads(account)?;
             tx.set_connection_account(id, account)?;
             // The grant is the account's: what was wrong with it is mended for
             // all of its connections.
@@ -396,7 +410,7 @@ fn resume(
 ) -> Result<(), store::Error> {
     match (status, problem) {
         // An admin paused it, and resumes it.
-        (Status::Paused, _) => Ok(()),
+        (Status::Paused, problem) => tx.set_connection_status(id, Status::Paused, problem),
         (_, Some(problem)) => tx.set_connection_status(id, Status::NeedsAttention, Some(problem)),
         (_, None) => tx.set_connection_status(id, Status::Active, None),
     }

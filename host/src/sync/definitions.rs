@@ -1,18 +1,33 @@
-//! What an account's properties are, as HubSpot defines them now.
+//! What an account's properties are, as HubSpot defines them.
+//!
+//! They are kept for a while and read once for all who wait, so that nobody who
+//! only looks can spend the account's request limit.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use super::grants;
+use super::{
+    grants,
+    joint::{Ended, Joint},
+    lock,
+};
 use crate::{
     host::Host,
     hubspot::{self, Priority, Property},
-    model::{AccountId, ObjectType, PropertyDefinition},
+    model::{AccountId, ObjectType, PropertyDefinition, Timestamp},
     plugin::{Fault, SuitableTypes},
     telemetry::spawn_blocking,
 };
 
-/// Why definitions cannot be had.
-#[derive(Debug, thiserror::Error)]
+/// How long definitions are kept: people who map fields open the list again and
+/// again, and rarely make a property meanwhile.
+const KEPT: Duration = Duration::from_secs(60);
+
+/// Why definitions cannot be had. All who wait for one read are told the same.
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The account's grant.
     #[error(transparent)]
@@ -26,6 +41,12 @@ pub enum Error {
     /// The work itself ended; a defect.
     #[error("the work ended abruptly")]
     Ended,
+}
+
+impl From<Ended> for Error {
+    fn from(_: Ended) -> Self {
+        Self::Ended
+    }
 }
 
 /// A property, and the types of variable that it can be mapped to.
@@ -52,35 +73,56 @@ fn definition(property: &Property) -> PropertyDefinition {
     }
 }
 
-/// The properties of an object type, by name.
+/// What was read, and is kept for a while.
+#[derive(Clone)]
+struct Kept {
+    begun_at: Timestamp,
+    /// By name.
+    properties: Arc<[Property]>,
+}
+
+/// Whose properties.
+type Key = (AccountId, ObjectType);
+
+/// The definitions that are kept for a while.
+#[derive(Default)]
+pub struct Definitions {
+    kept: Mutex<HashMap<Key, Kept>>,
+    reads: Joint<Key, Result<Kept, Error>>,
+}
+
+/// The properties of an object type, by name, as they were read at `since` or
+/// later; within the last minute, where that is not said.
 pub async fn of(
     host: &Arc<Host>,
     account: AccountId,
     object_type: &ObjectType,
+    since: Option<Timestamp>,
 ) -> Result<Vec<Definition>, Error> {
-    let mut properties = read(host, account, object_type).await?;
-    properties.retain(|property| !property.archived);
-    properties.sort_by(|one, other| one.name.cmp(&other.name));
+    let since = since.unwrap_or(host.clock.now().minus(KEPT));
+    let properties = properties(host, (account, object_type.clone()), since).await?;
     let plugin = host.plugins.active();
     let asked: Vec<PropertyDefinition> = properties.iter().map(definition).collect();
     let suitable = spawn_blocking(move || plugin.suitable(&asked))
         .await
         .map_err(|_| Error::Ended)??;
     Ok(properties
-        .into_iter()
+        .iter()
+        .cloned()
         .zip(suitable)
         .map(|(property, suitable)| Definition { property, suitable })
         .collect())
 }
 
-/// The properties of several object types.
+/// The properties of several object types; `since` as in [`of`].
 pub async fn of_all(
     host: &Arc<Host>,
     account: AccountId,
     object_types: &[ObjectType],
+    since: Option<Timestamp>,
 ) -> Result<HashMap<ObjectType, Vec<Definition>>, Error> {
     let reads = object_types.iter().map(|object_type| async move {
-        let definitions = of(host, account, object_type).await?;
+        let definitions = of(host, account, object_type, since).await?;
         Ok((object_type.clone(), definitions))
     });
     futures_util::future::try_join_all(reads)
@@ -88,16 +130,52 @@ pub async fn of_all(
         .map(|all| all.into_iter().collect())
 }
 
-async fn read(
+async fn properties(
     host: &Arc<Host>,
-    account: AccountId,
-    object_type: &ObjectType,
-) -> Result<Vec<Property>, Error> {
-    let caller = host.grants.caller(account, Priority::Live).await?;
+    key: Key,
+    since: Timestamp,
+) -> Result<Arc<[Property]>, Error> {
+    loop {
+        let kept = lock(&host.definitions.kept).get(&key).cloned();
+        let kept = match kept.filter(|kept| kept.begun_at >= since) {
+            Some(kept) => kept,
+            None => {
+                let read = read(host.clone(), key.clone());
+                host.definitions
+                    .reads
+                    .begin(key.clone(), read)
+                    .wait()
+                    .await??
+            }
+        };
+        // What was under way may have begun too early.
+        if kept.begun_at >= since {
+            return Ok(kept.properties);
+        }
+    }
+}
+
+async fn read(host: Arc<Host>, key: Key) -> Result<Kept, Error> {
+    let begun_at = host.clock.now();
+    let mut properties = call(&host, &key).await?;
+    properties.retain(|property| !property.archived);
+    properties.sort_by(|one, other| one.name.cmp(&other.name));
+    let kept = Kept {
+        begun_at,
+        properties: properties.into(),
+    };
+    let mut all = lock(&host.definitions.kept);
+    all.retain(|_, kept| begun_at.since(kept.begun_at) < KEPT);
+    all.insert(key, kept.clone());
+    Ok(kept)
+}
+
+async fn call(host: &Arc<Host>, (account, object_type): &Key) -> Result<Vec<Property>, Error> {
+    let caller = host.grants.caller(*account, Priority::Live).await?;
     match host.hubspot.properties(&caller, object_type).await {
         Err(hubspot::Error::Unauthorized) => {
-            host.grants.replace(account, &caller.token).await?;
-            let caller = host.grants.caller(account, Priority::Live).await?;
+            host.grants.replace(*account, &caller.token).await?;
+            let caller = host.grants.caller(*account, Priority::Live).await?;
             Ok(host.hubspot.properties(&caller, object_type).await?)
         }
         answer => Ok(answer?),

@@ -3,31 +3,42 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedMutexGuard;
 use tracing::Instrument;
 
+use super::{
+    joint::{Ended, Joint, Outcome},
+    lock,
+};
 use crate::{
     hubspot::{
         Caller, Client, Priority,
         oauth::{App, Freshness, Grant, GrantError, freshness},
     },
     model::{AccountId, AccountKey, Problem, Status, Timestamp},
-    secrets::{Keys, Secret},
+    secrets::{self, Keys, Secret},
     store::{self, Store, Tx, connections::SealedGrant},
 };
 
-/// Why no call can be made in an account's name.
-#[derive(Debug, thiserror::Error)]
+/// How long a token that is still good is left alone after it could not be
+/// renewed.
+const AHEAD_AGAIN: Duration = Duration::from_secs(30);
+
+/// Why no call can be made in an account's name. All who wait for one renewal
+/// are told the same.
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The store.
     #[error(transparent)]
-    Store(#[from] store::Error),
+    Store(Arc<store::Error>),
     /// What was sealed cannot be opened.
     #[error(transparent)]
-    Secrets(#[from] crate::secrets::Error),
+    Secrets(Arc<secrets::Error>),
     /// HubSpot gave no fresh token.
     #[error(transparent)]
     Grant(#[from] GrantError),
@@ -37,6 +48,27 @@ pub enum Error {
     /// This host has no HubSpot app.
     #[error("HUBSPOT_CLIENT_ID and HUBSPOT_CLIENT_SECRET are not set")]
     NoApp,
+    /// The work itself ended; a defect.
+    #[error("the work ended abruptly")]
+    Ended,
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
+impl From<secrets::Error> for Error {
+    fn from(error: secrets::Error) -> Self {
+        Self::Secrets(Arc::new(error))
+    }
+}
+
+impl From<Ended> for Error {
+    fn from(_: Ended) -> Self {
+        Self::Ended
+    }
 }
 
 impl Error {
@@ -45,7 +77,7 @@ impl Error {
         match self {
             Self::Store(error) => error.is_retryable(),
             Self::Grant(error) => error.is_retryable(),
-            Self::Secrets(_) | Self::NoGrant | Self::NoApp => false,
+            Self::Secrets(_) | Self::NoGrant | Self::NoApp | Self::Ended => false,
         }
     }
 
@@ -67,8 +99,9 @@ struct Tokens {
 }
 
 /// A grant that is open.
-#[derive(Clone)]
 struct Open {
+    /// As it was read.
+    sealed: Vec<u8>,
     key: AccountKey,
     region: Option<String>,
     access_token: Secret,
@@ -84,7 +117,10 @@ pub struct Grants {
     keys: Arc<Keys>,
     client: Client,
     app: Option<App>,
-    refreshing: Mutex<HashMap<AccountId, Arc<tokio::sync::Mutex<()>>>>,
+    renewals: Joint<AccountId, Result<(), Error>>,
+    /// When to renew ahead of a token's end again, after a failure.
+    ahead_again_at: Mutex<HashMap<AccountId, Timestamp>>,
+    turns: Mutex<HashMap<AccountKey, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Grants {
@@ -95,7 +131,9 @@ impl Grants {
             keys,
             client,
             app,
-            refreshing: Mutex::default(),
+            renewals: Joint::default(),
+            ahead_again_at: Mutex::default(),
+            turns: Mutex::default(),
         }
     }
 
@@ -108,21 +146,8 @@ impl Grants {
         let mut open = self.open(account).await?;
         match freshness(open.issued_at, open.expires_at, self.client.clock().now()) {
             Freshness::Fresh => {}
-            Freshness::RenewSoon => {
-                let grants = self.clone();
-                let known = open.access_token.clone();
-                let renewed = async move {
-                    if let Err(error) = grants.renew(account, &known).await {
-                        tracing::warn!(%error, "a token could not be renewed ahead of its end");
-                    }
-                };
-                let span = tracing::error_span!("renewal", account = %open.key);
-                tokio::spawn(renewed.instrument(span));
-            }
-            Freshness::RenewFirst => {
-                let known = open.access_token.clone();
-                open = self.renew(account, &known).await?;
-            }
+            Freshness::RenewSoon => self.renew_ahead(account, &open.access_token),
+            Freshness::RenewFirst => open = self.renew(account, &open.access_token).await?,
         }
         Ok(Caller {
             account: open.key,
@@ -133,51 +158,107 @@ impl Grants {
     }
 
     /// Gets a fresh token for one that HubSpot does not take any more.
-    pub async fn replace(&self, account: AccountId, refused: &Secret) -> Result<(), Error> {
+    pub async fn replace(
+        self: &Arc<Self>,
+        account: AccountId,
+        refused: &Secret,
+    ) -> Result<(), Error> {
         self.renew(account, refused).await.map(|_| ())
     }
 
-    /// Renews a grant, unless somebody did since `known` was read. All who ask
-    /// meanwhile wait for the same answer.
-    async fn renew(&self, account: AccountId, known: &Secret) -> Result<Open, Error> {
-        let lock = {
-            let mut refreshing = self
-                .refreshing
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            refreshing.entry(account).or_default().clone()
+    /// Returns once no renewal is under way, so that no answer of HubSpot's is
+    /// lost with the process.
+    pub async fn settled(&self) {
+        self.renewals.settled().await;
+    }
+
+    async fn renew(self: &Arc<Self>, account: AccountId, known: &Secret) -> Result<Open, Error> {
+        self.begin_renewal(account, known).wait().await??;
+        self.open(account).await
+    }
+
+    /// Begins to renew a grant whose token is still good, unless that failed
+    /// just now.
+    fn renew_ahead(self: &Arc<Self>, account: AccountId, known: &Secret) {
+        let now = self.client.clock().now();
+        let again_at = lock(&self.ahead_again_at).get(&account).copied();
+        if again_at.is_none_or(|moment| moment <= now) {
+            // Nobody waits for it.
+            drop(self.begin_renewal(account, known));
+        }
+    }
+
+    /// Begins to renew a grant. All who ask meanwhile share the outcome, and it
+    /// goes on when they go away: HubSpot may have replaced the refresh token.
+    fn begin_renewal(
+        self: &Arc<Self>,
+        account: AccountId,
+        known: &Secret,
+    ) -> Outcome<Result<(), Error>> {
+        let (grants, known) = (self.clone(), known.clone());
+        let span = tracing::error_span!("renewal", %account);
+        let renewed = async move {
+            let outcome = grants.renew_known(account, &known).await;
+            match &outcome {
+                Ok(()) => drop(lock(&grants.ahead_again_at).remove(&account)),
+                Err(error) => {
+                    tracing::warn!(%error, "a token could not be renewed");
+                    let soonest = grants.client.clock().now().plus(AHEAD_AGAIN);
+                    let again_at = error.retry_at().map_or(soonest, |told| told.max(soonest));
+                    lock(&grants.ahead_again_at).insert(account, again_at);
+                }
+            }
+            outcome
         };
-        let _alone = lock.lock().await;
+        self.renewals.begin(account, renewed.instrument(span))
+    }
+
+    /// Renews a grant, unless somebody did since `known` was read.
+    async fn renew_known(&self, account: AccountId, known: &Secret) -> Result<(), Error> {
         let open = self.open(account).await?;
-        if open.access_token.expose() != known.expose() {
-            return Ok(open);
+        if open.access_token != *known {
+            return Ok(());
         }
         let app = self.app.as_ref().ok_or(Error::NoApp)?;
+        let asked_with = open.sealed;
         match self.client.refresh(app, &open.refresh_token).await {
             Ok(fresh) => {
-                let renewed = Open {
+                let sealed = self.seal_grant(&Grant {
                     access_token: fresh.access_token,
                     refresh_token: fresh.refresh_token,
                     issued_at: fresh.issued_at,
                     expires_at: fresh.expires_at,
+                    account: open.key,
                     scopes: fresh.scopes.unwrap_or(open.scopes),
-                    ..open
-                };
-                let sealed = self.seal(&renewed);
+                });
                 self.store
-                    .transact(move |tx| match tx.grant(account)? {
-                        // Given up while we asked: it stays so.
-                        None => Ok(()),
-                        Some(_) => tx.save_grant(account, Some(&sealed)),
+                    .transact(move |tx| {
+                        // Given up, or consented to anew while we asked: it stays so.
+                        if is_held(tx, account, &asked_with)? {
+                            tx.save_grant(account, Some(&sealed))?;
+                        }
+                        Ok(())
                     })
                     .await?;
-                Ok(renewed)
+                Ok(())
             }
             Err(GrantError::Revoked) => {
-                self.store
-                    .transact(move |tx| needs_attention(tx, account, &revoked()))
+                let withdrawn = self
+                    .store
+                    .transact(move |tx| {
+                        let held = is_held(tx, account, &asked_with)?;
+                        if held {
+                            needs_attention(tx, account, &revoked())?;
+                        }
+                        Ok(held)
+                    })
                     .await?;
-                Err(GrantError::Revoked.into())
+                // Another consent than the one that was withdrawn may hold.
+                if withdrawn {
+                    Err(GrantError::Revoked.into())
+                } else {
+                    Ok(())
+                }
             }
             Err(error) => {
                 if let GrantError::Misconfigured { code } = &error {
@@ -199,9 +280,10 @@ impl Grants {
             .await?;
         let grant = grant.ok_or(Error::NoGrant)?;
         let plain = self.keys.open_text(&context(&known.key), &grant.sealed)?;
-        let tokens: Tokens = serde_json::from_str(plain.expose())
-            .map_err(|_| Error::Secrets(crate::secrets::Error::Unopenable))?;
+        let tokens: Tokens =
+            serde_json::from_str(plain.expose()).map_err(|_| secrets::Error::Unopenable)?;
         Ok(Open {
+            sealed: grant.sealed,
             key: known.key,
             region: known.region,
             access_token: Secret::from(tokens.access_token),
@@ -209,17 +291,6 @@ impl Grants {
             issued_at: Timestamp(tokens.issued_at),
             expires_at: grant.expires_at,
             scopes: grant.scopes,
-        })
-    }
-
-    fn seal(&self, open: &Open) -> SealedGrant {
-        self.seal_grant(&Grant {
-            access_token: open.access_token.clone(),
-            refresh_token: open.refresh_token.clone(),
-            issued_at: open.issued_at,
-            expires_at: open.expires_at,
-            account: open.key.clone(),
-            scopes: open.scopes.clone(),
         })
     }
 
@@ -239,18 +310,39 @@ impl Grants {
         }
     }
 
-    /// Gives a grant back that nothing uses any more.
+    /// Waits for the turn to take on, or to give back, a grant of an account.
+    /// HubSpot gives an account one refresh token, so giving back what was ends
+    /// what is taken on meanwhile.
+    pub async fn turn(&self, account: &AccountKey) -> OwnedMutexGuard<()> {
+        let turn = lock(&self.turns)
+            .entry(account.clone())
+            .or_default()
+            .clone();
+        turn.lock_owned().await
+    }
+
+    /// Gives a grant back, unless the account is connected again.
     pub async fn revoke(&self, account: AccountId, sealed: &[u8]) -> Result<(), Error> {
         let key = self.store.read(move |tx| tx.account(account)).await?.key;
+        let _turn = self.turn(&key).await;
+        let held = self.store.read(move |tx| tx.grant(account)).await?;
+        if held.is_some() {
+            return Ok(());
+        }
         let plain = self.keys.open_text(&context(&key), sealed)?;
-        let tokens: Tokens = serde_json::from_str(plain.expose())
-            .map_err(|_| Error::Secrets(crate::secrets::Error::Unopenable))?;
+        let tokens: Tokens =
+            serde_json::from_str(plain.expose()).map_err(|_| secrets::Error::Unopenable)?;
         let app = self.app.as_ref().ok_or(Error::NoApp)?;
         Ok(self
             .client
             .revoke(app, &Secret::from(tokens.refresh_token))
             .await?)
     }
+}
+
+/// Whether an account's grant is still this one.
+fn is_held(tx: &Tx<'_>, account: AccountId, sealed: &[u8]) -> Result<bool, store::Error> {
+    Ok(tx.grant(account)?.is_some_and(|held| held.sealed == sealed))
 }
 
 /// Says on all of an account's connections that they cannot go on.
@@ -260,16 +352,20 @@ pub fn needs_attention(
     problem: &Problem,
 ) -> Result<(), store::Error> {
     for connection in tx.account_connections(account)? {
-        if matches!(connection.status, Status::Active | Status::NeedsAttention) {
-            tx.set_connection_status(connection.id, Status::NeedsAttention, Some(problem))?;
-        }
+        let status = match connection.status {
+            Status::Active | Status::NeedsAttention => Status::NeedsAttention,
+            // It stays so until an admin resumes it.
+            Status::Paused => Status::Paused,
+            Status::Pending => continue,
+        };
+        tx.set_connection_status(connection.id, status, Some(problem))?;
     }
     Ok(())
 }
 
 fn revoked() -> Problem {
     Problem {
-        code: "access_revoked".into(),
+        code: Problem::ACCESS_REVOKED.into(),
         detail: "HubSpot no longer accepts our access to this account: the app was uninstalled, \
                  or the access was withdrawn."
             .into(),

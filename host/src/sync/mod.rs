@@ -10,9 +10,15 @@ pub mod conversions;
 pub mod definitions;
 pub mod grants;
 pub mod housekeeping;
+mod joint;
+mod put_off;
 pub mod reads;
+mod regions;
 
-use std::{pin::Pin, sync::Arc};
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -27,5 +33,11 @@ pub fn tasks(host: &Arc<Host>, stop: &CancellationToken) -> Vec<Task> {
         Box::pin(reads::run(host.clone(), stop.clone())),
         Box::pin(conversions::run(host.clone(), stop.clone())),
         Box::pin(housekeeping::run(host.clone(), stop.clone())),
+        Box::pin(regions::run(host.clone(), stop.clone())),
     ]
+}
+
+/// No code panics while it holds these locks; what they guard is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

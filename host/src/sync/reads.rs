@@ -15,7 +15,8 @@ use tracing::Instrument;
 
 use super::{
     batches::Work,
-    grants::{self, missing_scopes, needs_attention},
+    grants::{self, missing_scopes},
+    put_off::{Reason, put_off},
 };
 use crate::{
     host::Host,
@@ -24,20 +25,16 @@ use crate::{
         oauth::GrantError,
         objects::{ASSOCIATION_INPUTS_MAX, RECORDS_MAX},
     },
-    model::{AccountId, Problem},
-    pipeline::{pages, routing::AccountRoute},
-    store::{self, reads::Wanted},
-    telemetry::CallLabels,
+    model::{AccountId, Problem, Status},
+    pipeline::{
+        pages,
+        routing::{AccountRoute, ConnectionRoute},
+    },
+    store::{
+        self,
+        reads::{DueRead, Wanted},
+    },
 };
-
-/// How long an answer that knew too little is waited with: HubSpot shows a
-/// change everywhere within seconds.
-pub(super) const AGAIN_AFTER: [Duration; 4] = [
-    Duration::from_secs(1),
-    Duration::from_secs(3),
-    Duration::from_secs(10),
-    Duration::from_secs(30),
-];
 
 /// How often the queue is looked at when nothing in this process says that it
 /// moved; the command line of another process may have.
@@ -49,13 +46,13 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// The longest wait after repeated failures.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 
-/// When a read that is refused by itself is tried again, after the first few
-/// times.
-const REFUSED_AGAIN: Duration = Duration::from_secs(3_600);
+/// How long reads that the grant does not allow are not made. Reconnecting ends
+/// it at once.
+const BARRED: Duration = Duration::from_secs(3_600);
 
-/// Reads of one account that are in work at once: enough to use what an account
-/// allows (11 calls a second) at HubSpot's usual 200 ms.
-const AT_ONCE: usize = 4;
+/// Calls for records of one account that are in work at once: enough to use
+/// what an account allows (11 calls a second) at HubSpot's usual 200 ms.
+const CALLS_AT_ONCE: usize = 4;
 
 /// Why a batch could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +65,8 @@ pub(super) enum Error {
     HubSpot(#[from] hubspot::Error),
     #[error(transparent)]
     Page(#[from] pages::Error),
+    #[error("HubSpot's pages of associations have no end")]
+    Endless,
     #[error("the work ended abruptly")]
     Ended,
 }
@@ -109,14 +108,18 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
 async fn due_accounts(host: &Host) -> Result<Vec<Arc<AccountRoute>>, store::Error> {
     let routing = host.pipeline.routing().await?;
     let now = host.clock.now();
-    let routes: Vec<_> = routing.accounts().cloned().collect();
+    let routes: Vec<_> = routing
+        .accounts()
+        .filter(|route| route.may_call)
+        .cloned()
+        .collect();
     host.store
         .read(move |tx| {
             let mut due = Vec::new();
             for route in routes {
                 if tx
-                    .next_read_at(route.id)?
-                    .is_some_and(|moment| moment <= now)
+                    .next_read(route.id)?
+                    .is_some_and(|(moment, _)| moment <= now)
                 {
                     due.push(route);
                 }
@@ -135,19 +138,15 @@ async fn drain(host: &Arc<Host>, account: &Arc<AccountRoute>, stop: &Cancellatio
             step = step(host, account, batch_max) => step,
             () = stop.cancelled() => return,
         };
-        let error = match step {
+        let Failure { error, about } = match step {
             Ok(true) => {
                 pause = PAUSE;
                 batch_max = usize::MAX;
                 continue;
             }
             Ok(false) => return,
-            Err(error) => error,
+            Err(failure) => failure,
         };
-        let outcome = CallLabels {
-            outcome: word(&error),
-        };
-        host.metrics.reads.get_or_create(&outcome).inc();
         let next = next(&error, batch_max);
         if next == Next::Again {
             continue;
@@ -159,13 +158,13 @@ async fn drain(host: &Arc<Host>, account: &Arc<AccountRoute>, stop: &Cancellatio
                 batch_max = smaller;
                 continue;
             }
-            Next::PutOff => put_off_first(host, account.id).await,
-            Next::Stop => {
+            Next::PutOff => put_off_alone(host, about, reason(&error)).await,
+            Next::Bar => {
                 if let Error::HubSpot(hubspot::Error::MissingScopes { scopes }) = &error {
-                    keep_problem(host, account.id, missing_scopes(scopes)).await;
+                    bar(host, about, missing_scopes(scopes)).await;
                 }
-                return;
             }
+            Next::Stop => return,
             Next::Wait => {}
         }
         let retry_at = match &error {
@@ -174,7 +173,9 @@ async fn drain(host: &Arc<Host>, account: &Arc<AccountRoute>, stop: &Cancellatio
             _ => None,
         };
         let until = retry_at.unwrap_or(host.clock.now().plus(pause));
-        pause = (pause * 2).min(PAUSE_MAX);
+        if next == Next::Wait {
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
         tokio::select! {
             () = host.clock.sleep_until(until) => {}
             () = stop.cancelled() => return,
@@ -191,6 +192,8 @@ enum Next {
     Smaller(usize),
     /// Put the one read that is refused off, so that it holds up no other.
     PutOff,
+    /// Nothing of this kind for long; other kinds go on.
+    Bar,
     /// Wait, then the same.
     Wait,
     /// Nothing, until somebody acts: the connections say so.
@@ -200,8 +203,8 @@ enum Next {
 fn next(error: &Error, batch_max: usize) -> Next {
     match error {
         Error::Store(store::Error::ConfigurationChanged) => Next::Again,
-        Error::HubSpot(hubspot::Error::MissingScopes { .. })
-        | Error::Grant(grants::Error::Grant(GrantError::Revoked)) => Next::Stop,
+        Error::HubSpot(hubspot::Error::MissingScopes { .. }) => Next::Bar,
+        Error::Grant(grants::Error::Grant(GrantError::Revoked)) => Next::Stop,
         error if !is_about_the_batch(error) => Next::Wait,
         _ if batch_max > 1 => Next::Smaller(batch_max.min(RECORDS_MAX) / 2),
         _ => Next::PutOff,
@@ -215,89 +218,156 @@ fn is_about_the_batch(error: &Error) -> bool {
             error,
             hubspot::Error::TooLarge { .. }
                 | hubspot::Error::Refused(_)
+                | hubspot::Error::NotFound(_)
                 | hubspot::Error::Unsendable(_)
+                | hubspot::Error::Undecodable { .. }
         ),
         Error::Page(pages::Error::Plugin(fault)) => !fault.is_retryable(),
-        Error::Page(pages::Error::Split(_)) => true,
-        Error::Store(_) | Error::Grant(_) | Error::Ended => false,
+        Error::Page(pages::Error::Split(_)) | Error::Endless | Error::Ended => true,
+        Error::Store(_) | Error::Grant(_) => false,
     }
 }
 
-/// Puts off the read that waits longest. It is never given up: what refuses it
-/// may be mended.
-async fn put_off_first(host: &Host, account: AccountId) {
-    let now = host.clock.now();
-    let put_off = move |tx: &store::Tx<'_>| {
-        for read in tx.due_reads(account, now, 1)? {
-            let wait = AGAIN_AFTER
-                .get(read.attempts as usize)
-                .copied()
-                .unwrap_or(REFUSED_AGAIN);
-            tx.put_off_read(&read, now.plus(wait))?;
-        }
-        Ok(())
+/// Puts a read off that is refused by itself. It is never given up: what
+/// refuses it may be mended.
+async fn put_off_alone(host: &Host, about: Option<About>, reason: Reason) {
+    let Some(About { route, first, .. }) = about else {
+        return;
     };
+    let now = host.clock.now();
+    let put_off = move |tx: &store::Tx<'_>| put_off(tx, &route, &first, reason, now);
     if let Err(error) = host.store.transact(put_off).await {
         tracing::error!(%error, "a refused read could not be put off");
     }
 }
 
-async fn keep_problem(host: &Host, account: AccountId, problem: Problem) {
-    let keep = move |tx: &store::Tx<'_>| needs_attention(tx, account, &problem);
-    if let Err(error) = host.store.transact(keep).await {
-        tracing::error!(%error, "a problem could not be kept");
+/// What a read by itself is put off for.
+fn reason(error: &Error) -> Reason {
+    match error {
+        Error::HubSpot(hubspot::Error::Undecodable { .. }) | Error::Page(_) | Error::Ended => {
+            Reason::NotUnderstood
+        }
+        _ => Reason::Refused,
     }
 }
 
-fn word(error: &Error) -> &'static str {
-    match error {
-        Error::Store(_) => "store",
-        Error::Grant(_) => "grant",
-        Error::HubSpot(hubspot::Error::RateLimited { .. }) => "rate_limited",
-        Error::HubSpot(_) => "hubspot",
-        Error::Page(_) | Error::Ended => "plugin",
+/// Makes no read of a kind for long, and says on the connections that want it
+/// what the account's grant lacks.
+async fn bar(host: &Host, about: Option<About>, problem: Problem) {
+    let Some(About {
+        route,
+        configuration,
+        first,
+    }) = about
+    else {
+        return;
+    };
+    let until = host.clock.now().plus(BARRED);
+    let bar = move |tx: &store::Tx<'_>| {
+        if tx.configuration()? != configuration {
+            // Somebody may have reconnected meanwhile.
+            return Ok(());
+        }
+        let kind = first.key.kind();
+        tx.bar_reads(route.id, &kind, until)?;
+        for connection in tx.account_connections(route.id)? {
+            let wants = |route: &Arc<ConnectionRoute>| {
+                route.id == connection.id && route.reads(&kind.object_type, &kind.wanted)
+            };
+            let worse = connection.problem.is_some_and(|held| held.stops_calls());
+            if connection.status.takes_changes() && !worse && route.connections.iter().any(wants) {
+                let status = Status::NeedsAttention;
+                tx.set_connection_status(connection.id, status, Some(&problem))?;
+            }
+        }
+        Ok(())
+    };
+    if let Err(error) = host.store.transact(bar).await {
+        tracing::error!(%error, "a kind of reads could not be barred");
+    }
+}
+
+/// The most reads of a kind that are in work at once.
+fn at_once_max(wanted: &Wanted) -> usize {
+    match wanted {
+        Wanted::Record => RECORDS_MAX * CALLS_AT_ONCE,
+        // Their budget is small, and one call has a thousand.
+        Wanted::Associations(_) => ASSOCIATION_INPUTS_MAX,
+    }
+}
+
+/// A step that failed.
+struct Failure {
+    error: Error,
+    about: Option<About>,
+}
+
+/// What a step was about.
+struct About {
+    route: Arc<AccountRoute>,
+    configuration: i64,
+    /// The first of its reads; the only one, where a batch is one.
+    first: DueRead,
+}
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        Self {
+            error: error.into(),
+            about: None,
+        }
     }
 }
 
 /// Reads what is due, at most a few batches at once. Returns whether there was
 /// anything.
-async fn step(host: &Arc<Host>, account: &AccountRoute, batch_max: usize) -> Result<bool, Error> {
+async fn step(host: &Arc<Host>, account: &AccountRoute, batch_max: usize) -> Result<bool, Failure> {
     let id = account.id;
     let now = host.clock.now();
-    let limit = batch_max.min(ASSOCIATION_INPUTS_MAX.max(RECORDS_MAX * AT_ONCE));
-    let (due, sequence) = host
+    let next = host.store.read(move |tx| tx.next_read(id)).await?;
+    let Some((_, kind)) = next.filter(|(moment, _)| *moment <= now) else {
+        return Ok(false);
+    };
+    // Taken before the reads begin, so that they are ordered by it; what is due
+    // is then picked beside the writer.
+    let sequence = host.store.transact(|tx| tx.next_sequence()).await?;
+    let limit = at_once_max(&kind.wanted).min(batch_max);
+    let due = host
         .store
-        .transact(move |tx| Ok((tx.due_reads(id, now, limit)?, tx.next_sequence()?)))
+        .read(move |tx| tx.due_reads(id, &kind, now, limit))
         .await?;
-    let Some(first) = due.first() else {
+    let Some(first) = due.first().cloned() else {
         return Ok(false);
     };
     let routing = host.pipeline.routing().await?;
-    let Some(route) = routing.account(&account.key).cloned() else {
+    let route = routing.account(&account.key).cloned();
+    let Some(route) = route.filter(|route| route.may_call) else {
         return Ok(false);
     };
     let work = Work {
         host: host.clone(),
-        route,
+        route: route.clone(),
         configuration: routing.configuration,
         sequence,
     };
-    match first.key.wanted.clone() {
+    let read = match first.key.wanted.clone() {
         Wanted::Record => {
-            let batches: Vec<_> = due
+            let batches = due
                 .chunks(RECORDS_MAX.min(batch_max))
-                .map(|batch| work.records(batch.to_vec()))
-                .collect();
-            for outcome in futures_util::future::join_all(batches).await {
-                outcome?;
-            }
+                .map(|batch| work.records(batch.to_vec()));
+            let outcomes = futures_util::future::join_all(batches).await;
+            outcomes.into_iter().collect()
         }
-        Wanted::Associations(to_type) => work.associations(due, to_type).await?,
-    }
-    host.metrics
-        .reads
-        .get_or_create(&CallLabels { outcome: "ok" })
-        .inc();
+        Wanted::Associations(to_type) => work.associations(due, to_type).await,
+    };
+    read.map_err(|error| Failure {
+        error,
+        about: Some(About {
+            route,
+            configuration: routing.configuration,
+            first,
+        }),
+    })?;
     host.pipeline.notify_changed();
     Ok(true)
 }
@@ -308,6 +378,31 @@ mod tests {
 
     fn refused() -> Error {
         Error::HubSpot(hubspot::Error::Unsendable("a test"))
+    }
+
+    #[test]
+    fn what_one_batch_makes_impossible_is_about_the_batch() {
+        let fault = hubspot::Fault {
+            status: 404,
+            category: None,
+            sub_category: None,
+            correlation_id: None,
+        };
+        let undecodable = hubspot::Error::Undecodable {
+            call: "a test",
+            reason: "a test".into(),
+        };
+        for error in [
+            Error::HubSpot(hubspot::Error::NotFound(fault)),
+            Error::HubSpot(undecodable),
+            Error::Endless,
+            Error::Ended,
+        ] {
+            assert_eq!(next(&error, 2), Next::Smaller(1), "{error}");
+            assert_eq!(next(&error, 1), Next::PutOff, "{error}");
+        }
+        let closed = Error::Store(store::Error::NotFound("anything"));
+        assert_eq!(next(&closed, 2), Next::Wait);
     }
 
     #[test]
@@ -324,6 +419,13 @@ mod tests {
     }
 
     #[test]
+    fn an_accounts_reads_are_a_few_calls_at_once() {
+        assert_eq!(at_once_max(&Wanted::Record), 4 * RECORDS_MAX);
+        let associations = Wanted::Associations("companies".into());
+        assert_eq!(at_once_max(&associations), ASSOCIATION_INPUTS_MAX);
+    }
+
+    #[test]
     fn our_own_misconfiguration_waits_and_a_revoked_grant_stops() {
         let code = "invalid_client".to_owned();
         let ours = Error::Grant(GrantError::Misconfigured { code }.into());
@@ -332,6 +434,9 @@ mod tests {
             next(&Error::Grant(GrantError::Revoked.into()), usize::MAX),
             Next::Stop
         );
+        let scopes = vec!["crm.objects.deals.read".to_owned()];
+        let missing = Error::HubSpot(hubspot::Error::MissingScopes { scopes });
+        assert_eq!(next(&missing, usize::MAX), Next::Bar);
     }
 
     #[test]

@@ -253,7 +253,7 @@ fn grant_told(error: &grants::Error) -> Told {
             "HubSpot no longer accepts our access to this account. Reconnect it as a HubSpot super admin.",
         ),
         grants::Error::Grant(GrantError::Unavailable(error)) => hubspot_told(error),
-        grants::Error::Store(_) | grants::Error::Secrets(_) => Told {
+        grants::Error::Store(_) | grants::Error::Secrets(_) | grants::Error::Ended => Told {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             word: "failed",
             title: "Failed",

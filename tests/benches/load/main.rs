@@ -17,8 +17,6 @@ mod senders;
 use std::time::{Duration, Instant};
 
 use deliveries::{Deliveries, Shape};
-use process::Program;
-use senders::Answers;
 
 /// A measurement by name.
 struct Scenario {
@@ -92,8 +90,8 @@ fn main() {
         asked.users * seed::FIELDS as u64,
         asked.events
     );
-    println!("| what | events/s | deliveries/s taken in | answer p50 | p99 | memory | CPU |");
-    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    println!("| what | events/s | deliveries/s taken in | answer p50 | p99 | peak MiB |");
+    println!("| --- | --- | --- | --- | --- | --- |");
     for scenario in &SCENARIOS {
         if asked.scenarios.is_empty() || asked.scenarios.iter().any(|name| name == scenario.name) {
             run(scenario, &asked);
@@ -103,37 +101,32 @@ fn main() {
 
 fn run(scenario: &Scenario, asked: &Asked) {
     let directory = seed::directory(asked.users);
-    let program = Program::start(directory.path());
+    let program = process::start(directory.path());
     let deliveries = Deliveries::make(scenario.shape, asked.users, asked.events, &program.url);
     if scenario.replay {
         senders::send(&deliveries, scenario.connections);
-        program.drained();
+        process::drained(&program);
     }
-    let before = program.cpu();
+    let before = process::cpu(&program);
     let begun = Instant::now();
-    let answers = senders::send(&deliveries, scenario.connections);
+    let mut answers = senders::send(&deliveries, scenario.connections);
     let taken_in = begun.elapsed();
-    program.drained();
+    process::drained(&program);
     let applied = begun.elapsed();
-    report(scenario, &deliveries, answers, (taken_in, applied));
-    program.report_cpu(&before);
-    program.stop();
-}
-
-fn report(
-    scenario: &Scenario,
-    deliveries: &Deliveries,
-    mut answers: Answers,
-    (taken_in, applied): (Duration, Duration),
-) {
+    assert_eq!(answers.refused, 0, "deliveries that were not answered 204");
     let rate = |count: usize, took: Duration| (count as f64 / took.as_secs_f64()).round();
     println!(
-        "| {} | {} | {} | {:?} | {:?} |",
+        "| {} | {} | {} | {:.1?} | {:.1?} | {} |",
         scenario.name,
         rate(deliveries.events, applied),
         rate(deliveries.requests.len(), taken_in),
         answers.percentile(50),
         answers.percentile(99),
+        process::peak_memory(&program),
     );
-    assert_eq!(answers.refused, 0, "deliveries that were not answered 204");
+    for (thread, seconds) in process::cpu(&program) {
+        let used = seconds - before.get(&thread).copied().unwrap_or_default();
+        let each = used * 1e6 / deliveries.events as f64;
+        eprintln!("  {thread}: {used:.1} s, {each:.1} us an event");
+    }
 }

@@ -3,6 +3,7 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 /// Kinds of calls, as faults and the record of calls know them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -31,7 +32,7 @@ pub enum Route {
 }
 
 /// What goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trouble {
     /// 429 of the rolling window.
@@ -40,8 +41,12 @@ pub enum Trouble {
     DailyLimit,
     /// A status with a body that explains nothing, as a proxy would send.
     Status(u16),
+    /// Another answer, whatever is true: its status and its JSON.
+    Answer(u16, serde_json::Value),
     /// The answer comes, but only after so many real milliseconds.
     SlowMs(u64),
+    /// The call is carried out at once; its answer comes when the faults are cleared.
+    Held,
     /// The answer ends in the middle of its body.
     CutBody,
     /// The connection is closed without an answer, after the call was carried out.
@@ -113,6 +118,7 @@ impl FaultRule {
 pub(crate) struct Faults {
     rules: Vec<FaultRule>,
     rng: StdRng,
+    cleared: watch::Sender<()>,
 }
 
 impl Faults {
@@ -120,6 +126,7 @@ impl Faults {
         Self {
             rules: Vec::new(),
             rng: StdRng::seed_from_u64(seed ^ 0xfa17),
+            cleared: watch::Sender::default(),
         }
     }
 
@@ -129,6 +136,12 @@ impl Faults {
 
     pub(crate) fn clear(&mut self) {
         self.rules.clear();
+        self.cleared.send_replace(());
+    }
+
+    /// Is told when the faults are cleared from now on.
+    pub(crate) fn cleared(&self) -> watch::Receiver<()> {
+        self.cleared.subscribe()
     }
 
     /// What goes wrong with a call: the first rule that hits it.
@@ -144,7 +157,7 @@ impl Faults {
             if let Some(times) = &mut rule.times {
                 *times -= 1;
             }
-            return Some(rule.trouble);
+            return Some(rule.trouble.clone());
         }
         None
     }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::crm::ObjectType;
 use crate::fault::Fault;
-use crate::faults::Route;
+use crate::faults::{Route, Trouble};
 use crate::grants::Access;
 use crate::limits::{Budget, Refusal};
 use crate::request::{AppCaller, Caller, Sim};
@@ -25,10 +25,13 @@ pub(crate) async fn gate(State(shared): Sim, mut request: Request, next: Next) -
     let method = request.method().to_string();
     let path = request.uri().path().to_owned();
     let (route, budget) = classify(&method, &path);
-    let struck = shared.lock().faults.strike(route);
+    let (struck, mut cleared) = {
+        let faults = &mut shared.lock().faults;
+        (faults.strike(route), faults.cleared())
+    };
     let mut portal = None;
 
-    let mut response = match trouble::before(struck).await {
+    let mut response = match trouble::before(struck.as_ref()).await {
         Some(response) => response,
         None => {
             let admitted = admit(&shared, &mut request, budget);
@@ -46,7 +49,7 @@ pub(crate) async fn gate(State(shared): Sim, mut request: Request, next: Next) -
     if let Some(date) = http_date(shared.clock.now_ms()) {
         response.headers_mut().insert(header::DATE, date);
     }
-    response = trouble::after(struck, response).await;
+    response = trouble::after(struck.as_ref(), response).await;
 
     let dropped = trouble::is_dropped(&response);
     shared.lock().remember(Call {
@@ -61,6 +64,10 @@ pub(crate) async fn gate(State(shared): Sim, mut request: Request, next: Next) -
             response.status().as_u16()
         },
     });
+    if struck == Some(Trouble::Held) {
+        // It fails only when the simulator is gone.
+        let _ = cleared.changed().await;
+    }
     response
 }
 

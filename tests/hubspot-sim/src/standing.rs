@@ -74,6 +74,16 @@ impl Account {
         self.shared.lock().grants.drop_scope(self.portal, scope);
     }
 
+    /// Moves the account's data to another region (`eu1`).
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub fn move_to(&self, region: &str) -> Done {
+        let mut state = self.shared.lock();
+        region.clone_into(&mut state.world.account(self.portal)?.spec.hosting);
+        Ok(())
+    }
+
     /// Answers every call with 488 and the account's region, or no longer.
     ///
     /// # Errors

@@ -21,32 +21,42 @@ pub(crate) fn is_dropped(response: &Response) -> bool {
 }
 
 /// Faults in place of the call.
-pub(crate) async fn before(trouble: Option<Trouble>) -> Option<Response> {
+pub(crate) async fn before(trouble: Option<&Trouble>) -> Option<Response> {
     match trouble? {
         Trouble::TooManyRequests => {
             Some(too_many("TEN_SECONDLY_ROLLING", "ten_secondly_rolling").into_response())
         }
         Trouble::DailyLimit => Some(too_many("DAILY", "daily").into_response()),
-        Trouble::Status(status) => {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-            Some((status, "<html><body>upstream trouble</body></html>").into_response())
+        Trouble::Status(status) => Some(
+            (
+                status_of(*status),
+                "<html><body>upstream trouble</body></html>",
+            )
+                .into_response(),
+        ),
+        Trouble::Answer(status, body) => {
+            Some((status_of(*status), axum::Json(body)).into_response())
         }
         Trouble::ResetBefore => Some(dropped()),
         Trouble::SlowMs(ms) => {
-            tokio::time::sleep(Duration::from_millis(ms)).await;
+            tokio::time::sleep(Duration::from_millis(*ms)).await;
             None
         }
-        Trouble::CutBody | Trouble::Reset => None,
+        Trouble::Held | Trouble::CutBody | Trouble::Reset => None,
     }
 }
 
 /// Faults on the way back, after the call was carried out.
-pub(crate) async fn after(trouble: Option<Trouble>, response: Response) -> Response {
+pub(crate) async fn after(trouble: Option<&Trouble>, response: Response) -> Response {
     match trouble {
         Some(Trouble::Reset) => dropped(),
         Some(Trouble::CutBody) => cut(response).await,
         _ => response,
     }
+}
+
+fn status_of(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY)
 }
 
 fn dropped() -> Response {

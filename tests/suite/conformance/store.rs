@@ -10,7 +10,7 @@ use jimo_connect::{
     store::{
         Error, Store, Tx,
         reach::KeptAssociation,
-        reads::{ReadKey, Wanted},
+        reads::{DueRead, ReadKey, Wanted},
         records::RecordKey,
         registers::FedValue,
     },
@@ -133,12 +133,19 @@ impl Kept {
             .await;
     }
 
+    /// What is due of the kind that waits longest.
+    async fn due_reads(&self, now: Timestamp, limit: usize) -> Vec<DueRead> {
+        let account = self.account;
+        let due = self.read(move |tx| match tx.next_read(account)? {
+            Some((_, kind)) => tx.due_reads(account, &kind, now, limit),
+            None => Ok(Vec::new()),
+        });
+        due.await
+    }
+
     /// The ids of contacts that are due, with how often each was tried.
     async fn due(&self, now: i64, limit: usize) -> Vec<(RecordId, u32)> {
-        let account = self.account;
-        let due = self
-            .read(move |tx| tx.due_reads(account, Timestamp(now), limit))
-            .await;
+        let due = self.due_reads(Timestamp(now), limit).await;
         due.into_iter()
             .map(|read| (read.key.record, read.attempts))
             .collect()
@@ -205,13 +212,11 @@ async fn a_read_asked_for_twice_is_one_and_knows_of_both() {
     kept.request(kept.contact("7"), 20, 5).await;
     kept.request(kept.contact("7"), 10, 3).await;
     let account = kept.account;
-    let due = kept
-        .read(move |tx| tx.due_reads(account, Timestamp(9), 10))
-        .await;
+    let due = kept.due_reads(Timestamp(9), 10).await;
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].expected_at, Timestamp(20));
-    let next = kept.read(move |tx| tx.next_read_at(account)).await;
-    assert_eq!(next, Some(Timestamp(3)));
+    let next = kept.read(move |tx| tx.next_read(account)).await;
+    assert_eq!(next.map(|(moment, _)| moment), Some(Timestamp(3)));
 }
 
 #[tokio::test]
@@ -219,20 +224,14 @@ async fn an_answer_ends_only_what_was_asked_before_it_began() {
     let kept = Kept::new().await;
     let account = kept.account;
     kept.request(kept.contact("7"), 0, 0).await;
-    let began = kept
-        .read(move |tx| tx.due_reads(account, NOW, 10))
-        .await
-        .remove(0);
+    let began = kept.due_reads(NOW, 10).await.remove(0);
     kept.request(kept.contact("7"), 0, 0).await;
     let read = began.clone();
     kept.write(move |tx| tx.finish_read(&read)).await;
-    kept.write(move |tx| tx.put_off_read(&began, Timestamp(9_999)))
+    kept.write(move |tx| tx.put_off_read(&began, Timestamp(9_999), false))
         .await;
     assert_eq!(kept.due(NOW.0, 10).await, [("7".into(), 0)]);
-    let again = kept
-        .read(move |tx| tx.due_reads(account, NOW, 10))
-        .await
-        .remove(0);
+    let again = kept.due_reads(NOW, 10).await.remove(0);
     kept.write(move |tx| tx.finish_read(&again)).await;
     assert_eq!(kept.read(move |tx| tx.waiting_reads(account)).await, 0);
 }
@@ -250,17 +249,14 @@ async fn due_reads_are_of_one_kind_longest_waiting_first_and_no_more_than_asked_
     assert_eq!(kept.due(NOW.0, 10).await, ids);
     assert_eq!(kept.due(NOW.0, 2).await, ids[..2]);
     let account = kept.account;
-    let first = kept
-        .read(move |tx| tx.due_reads(account, NOW, 1))
-        .await
-        .remove(0);
-    kept.write(move |tx| tx.put_off_read(&first, Timestamp(2_000)))
+    let first = kept.due_reads(NOW, 1).await.remove(0);
+    kept.write(move |tx| tx.put_off_read(&first, Timestamp(2_000), false))
         .await;
     // What waits longest now is of the other kind.
     assert_eq!(kept.due(NOW.0, 10).await, [("9".into(), 0)]);
     assert!(kept.due(2_000, 10).await.contains(&("9".into(), 0)));
     let other = AccountId(account.0 + 1);
-    assert_eq!(kept.read(move |tx| tx.next_read_at(other)).await, None);
+    assert_eq!(kept.read(move |tx| tx.next_read(other)).await, None);
 }
 
 #[tokio::test]

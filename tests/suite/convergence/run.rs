@@ -124,7 +124,7 @@ impl Run {
             } => {
                 self.world
                     .sim
-                    .inject(FaultRule::once(*route, *trouble).times(*times));
+                    .inject(FaultRule::once(*route, trouble.clone()).times(*times));
             }
             Step::ExpireToken => self.account.expire_access(),
             Step::Wait { milliseconds } => self.turn(Duration::from_millis(*milliseconds)),

@@ -222,3 +222,75 @@ async fn no_value_vanishes_while_another_deal_takes_over() {
     world.settle().await;
     assert_eq!(value(&world, &ana, "about").await, "Of old");
 }
+
+/// Lets HubSpot answer this about a contact's associations, with one of `to`
+/// in each element.
+fn answer_associations(world: &World, contact: u64, to: &[Value], times: u32) {
+    let elements = to
+        .iter()
+        .map(|to| json!({"from": {"id": contact.to_string()}, "to": [to]}));
+    let body = json!({"status": "COMPLETE", "results": elements.collect::<Vec<_>>()});
+    let answer = FaultRule::by_chance(Trouble::Answer(200, body), 1.0);
+    world
+        .sim
+        .inject(answer.on(Route::Associations).times(times));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_company_that_is_listed_twice_is_one_and_holds_up_nothing() {
+    let (world, _) = connected().await;
+    let (ana, contact) = ana(&world).await;
+    let acme = company(&world, "Acme");
+    world.settle().await;
+    let listed = json!({"toObjectId": acme.to_string(), "associationTypes": []});
+    answer_associations(&world, contact, &[listed.clone(), listed], u32::MAX);
+    associate(&world, contact, ("companies", acme), Link::Plain);
+    world.settle().await;
+    assert_eq!(value(&world, &ana, "company").await, "Acme");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn associations_that_cannot_be_understood_withdraw_nothing() {
+    let (world, _) = connected().await;
+    let (ana, contact) = ana(&world).await;
+    let (acme, bolt) = (company(&world, "Acme"), company(&world, "Bolt"));
+    associate(&world, contact, ("companies", acme), Link::Plain);
+    world.settle().await;
+    // An associated record without an id, beside one that has its own.
+    let listed = json!({"toObjectId": bolt.to_string(), "associationTypes": []});
+    let odd = json!({"associationTypes": []});
+    answer_associations(&world, contact, &[listed, odd], 2);
+    associate(&world, contact, ("companies", bolt), Link::Plain);
+    world.settle().await;
+    // It was asked again, until the answer was understood.
+    assert_eq!(value(&world, &ana, "company").await, "Acme");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_associations_without_end_are_left() {
+    let (world, connection) = connected().await;
+    let (ana, contact) = ana(&world).await;
+    let acme = company(&world, "Acme");
+    world.settle().await;
+    let element = json!({
+        "from": {"id": contact.to_string()},
+        "to": [{"toObjectId": acme.to_string(), "associationTypes": []}],
+        "paging": {"next": {"after": "7"}},
+    });
+    let body = json!({"status": "COMPLETE", "results": [element]});
+    let answer = FaultRule::by_chance(Trouble::Answer(200, body), 1.0);
+    world.sim.inject(answer.on(Route::Associations));
+    associate(&world, contact, ("companies", acme), Link::Plain);
+    world.sim.settle().await;
+    let path = format!("/connections/{connection}");
+    let told = async || {
+        let counts = world.get(&path).await.good()["counts"].clone();
+        counts["skipped"]["read_not_understood"] == 1
+    };
+    super::hours_later(&world, told).await;
+    world.sim.clear_faults();
+    super::hours_later(&world, async || {
+        value(&world, &ana, "company").await == "Acme"
+    })
+    .await;
+}

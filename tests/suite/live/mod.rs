@@ -2,11 +2,14 @@
 
 mod associations;
 mod calls;
+mod counting;
 mod matching;
 mod order;
 mod ownership;
 mod refusals;
 mod values;
+
+use std::time::Duration;
 
 use harness::world::World;
 use hubspot_sim::{Call, Route};
@@ -67,4 +70,16 @@ async fn reasons(world: &World, connection: &str) -> Vec<String> {
     lines
         .filter_map(|line| line["reason"].as_str().map(str::to_owned))
         .collect()
+}
+
+/// Waits until something is true, while hours pass.
+async fn hours_later(world: &World, is_true: impl AsyncFn() -> bool) {
+    let hour = Duration::from_secs(3_601);
+    world
+        .until(async || {
+            world.clock.turn(hour);
+            world.sim.turn(hour);
+            is_true().await
+        })
+        .await;
 }

@@ -15,7 +15,7 @@ use crate::{
 const CODE_LENGTH_MAX: usize = 60;
 
 /// Why there is no grant.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum GrantError {
     /// The refresh token is good no more: uninstalled, revoked, or its user
     /// gone. Only the customer's consent mends it.

@@ -206,7 +206,8 @@ pub async fn pause(
     show(&host, writer.project, id).await.map(axum::Json)
 }
 
-/// Resumes a connection that was paused.
+/// Resumes a connection that was paused. One that has a problem needs attention
+/// then.
 #[utoipa::path(
     post, path = "/projects/{project}/connections/{connection}/resume", tag = "connections", operation_id = "resume_connection",
     params(("project" = String, Path), ("connection" = String, Path)),
@@ -235,10 +236,15 @@ pub async fn set_paused(
     let now = host.clock.now();
     host.store
         .transact(move |tx| {
-            let status = tx.connection(project, id)?.status;
-            let (next, word) = match (status, paused) {
+            let connection = tx.connection(project, id)?;
+            let problem = connection.problem.as_ref();
+            let (next, word) = match (connection.status, paused) {
                 (Status::Paused, true) | (Status::Active, false) => return Ok(()),
                 (Status::Active | Status::NeedsAttention, true) => (Status::Paused, "paused"),
+                // A pause mends nothing.
+                (Status::Paused, false) if problem.is_some() => {
+                    (Status::NeedsAttention, "resumed")
+                }
                 (Status::Paused, false) => (Status::Active, "resumed"),
                 (Status::Pending, _) => {
                     return Err(store::Error::Conflict(
@@ -253,7 +259,11 @@ pub async fn set_paused(
                     ));
                 }
             };
-            tx.set_connection_status(id, next, None)?;
+            tx.set_connection_status(id, next, problem)?;
+            if let (false, Some((account, _))) = (paused, connection.account) {
+                // What was wrong shows again where it still is.
+                tx.allow_reads(account)?;
+            }
             note(tx, id, word, now)
         })
         .await?;

@@ -48,6 +48,27 @@ pub struct ObjectDocument {
     pub fields: Vec<FieldDocument>,
 }
 
+impl ObjectDocument {
+    /// Whether any of its fields shows labels.
+    pub fn shows_labels(&self) -> bool {
+        self.fields.iter().any(|field| field.show == Shown::Label)
+    }
+
+    /// The properties that it names.
+    pub fn properties(&self) -> impl Iterator<Item = &PropertyName> {
+        let matching = match &self.matching {
+            Some(MatchingDocument::Own(own)) => Some(&own.property),
+            Some(MatchingDocument::Through(_)) | None => None,
+        };
+        let ranking = match &self.selection {
+            Some(SelectionDocument::Rule(rule)) => rule.property.as_ref(),
+            Some(SelectionDocument::Name(_)) | None => None,
+        };
+        let fields = self.fields.iter().map(|field| &field.property);
+        matching.into_iter().chain(ranking).chain(fields)
+    }
+}
+
 /// `{property, user}` or `{through}`.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(untagged, try_from = "MatchingWire")]

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     host::Host,
-    model::{ConnectionId, ProjectId},
+    model::{ConnectionId, ObjectType, ProjectId},
     pipeline,
     sync::definitions,
     telemetry::spawn_blocking,
@@ -150,7 +150,17 @@ pub async fn save(
         .filter(|object_type| plugin.description().object_type(object_type).is_some())
         .cloned()
         .collect();
-    let definitions = definitions::of_all(host, account, &known).await?;
+    let asked_at = host.clock.now();
+    let mut definitions = definitions::of_all(host, account, &known, None).await?;
+    let lacks = |object_type: &ObjectType| {
+        let (object, defined) = (&document[object_type], &definitions[object_type]);
+        let mut named = object.properties();
+        object.shows_labels()
+            || named.any(|name| defined.iter().all(|one| one.property.name != *name))
+    };
+    let lacking: Vec<_> = known.iter().filter(|known| lacks(known)).cloned().collect();
+    // A property may have been made since they were read, or a label renamed.
+    definitions.extend(definitions::of_all(host, account, &lacking, Some(asked_at)).await?);
     let drafts = spawn_blocking(move || mapping_check::check(&document, &plugin, &definitions))
         .await
         .map_err(|_| Error::Ended)?

@@ -153,8 +153,8 @@ pub async fn object_types(
     Ok(axum::Json(types.map(MappableType::from).collect()))
 }
 
-/// The account's properties of an object type, by name, as HubSpot defines them
-/// now.
+/// The account's properties of an object type, by name, as HubSpot defined them
+/// at some moment of the last minute.
 #[utoipa::path(
     get, path = "/projects/{project}/connections/{connection}/properties",
     tag = "mappings", operation_id = "list_properties",
@@ -181,7 +181,7 @@ pub async fn list(
     {
         return Err(Error::NotFound("object type"));
     }
-    let definitions = definitions::of(&host, account, &query.object_type).await?;
+    let definitions = definitions::of(&host, account, &query.object_type, None).await?;
     let properties = definitions.into_iter().map(Property::from).collect();
     Ok(axum::Json(properties))
 }

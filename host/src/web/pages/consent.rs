@@ -140,6 +140,12 @@ fn refused(host: &Host, error: &consents::Error) -> Result<Response, Error> {
             "This HubSpot account is connected to the project already. There is nothing to do."
                 .to_owned(),
         ),
+        E::GivenBack => (
+            StatusCode::CONFLICT,
+            "HubSpot's consent ended before it was used: the account's last connection was \
+             deleted meanwhile, or the app was uninstalled. Begin again from Jimo."
+                .to_owned(),
+        ),
         E::Store(crate::store::Error::NotFound(_)) => (
             StatusCode::NOT_FOUND,
             "The connection was deleted meanwhile. Begin a new one from Jimo.".to_owned(),

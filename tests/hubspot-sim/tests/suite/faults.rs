@@ -44,6 +44,19 @@ async fn a_cut_body_and_a_reset_are_errors_of_the_connection() {
 }
 
 #[tokio::test]
+async fn another_answer_can_be_asked_for_whatever_is_true() {
+    let world = World::new().await;
+    let body = serde_json::json!({"results": [{"id": "7"}]});
+    world.sim.inject(FaultRule::once(
+        Route::List,
+        Trouble::Answer(207, body.clone()),
+    ));
+    let answer = world.get(PATH).await;
+    assert_eq!((answer.status, answer.body), (207, body));
+    assert_eq!(world.get(PATH).await.status, 200);
+}
+
+#[tokio::test]
 async fn statuses_and_limits_can_be_asked_for() {
     let world = World::new().await;
     world
@@ -81,4 +94,20 @@ async fn a_record_just_made_may_still_be_missing() {
     assert_eq!(world.get(&path).await.status, 404);
     world.sim.turn(Duration::from_millis(500));
     assert_eq!(world.get(&path).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_held_call_is_carried_out_at_once_and_answered_when_the_faults_are_cleared() {
+    let world = World::new().await;
+    world
+        .sim
+        .inject(FaultRule::once(Route::List, Trouble::Held));
+    let held = tokio::spawn(world.request(reqwest::Method::GET, PATH).send());
+    while world.sim.calls().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.get(PATH).await.status, 200);
+    assert!(!held.is_finished());
+    world.sim.clear_faults();
+    assert_eq!(held.await.unwrap().unwrap().status(), 200);
 }
