@@ -13,14 +13,24 @@ use std::{
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitCode},
 };
 
 const TARGET: &str = "wasm32-wasip2";
 const PACKAGE: &str = "jimo-connect-hubspot";
 const PROFILE: &str = "plugin";
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("cargo::error={error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let workspace = env::current_dir()?.join("..").canonicalize()?;
     for source in ["../plugin", "../wit", "../Cargo.lock"] {
         println!("cargo::rerun-if-changed={source}");
@@ -140,9 +150,9 @@ fn add_target() -> Result<(), Box<dyn Error>> {
     }
     match rustup.status() {
         Ok(status) if status.success() && library.is_dir() => Ok(()),
-        Ok(status) => Err(format!("`rustup target add {TARGET}` did not help ({status}); the plugin cannot be built without it").into()),
+        Ok(status) => Err(format!("`rustup target add {TARGET}` did not help ({status}), and the plugin cannot be built without that target").into()),
         Err(error) => Err(format!(
-            "this Rust has no standard library for {TARGET}, and there is no rustup to add it ({error}); install it, then build again"
+            "this Rust lacks the target {TARGET}, which the plugin is built for, and there is no rustup to add it ({error}): add that target, or install Rust by rustup"
         )
         .into()),
     }

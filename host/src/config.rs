@@ -13,14 +13,9 @@ use crate::{
 /// Where the host listens, what it is called, and where it keeps its data.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Config {
-    /// Where the host listens; port 0 takes a free one.
-    #[arg(long, env = "JIMO_LISTEN", default_value = "127.0.0.1:8080")]
-    pub listen: SocketAddr,
-
-    /// The address that HubSpot and browsers use: webhook target, OAuth
-    /// redirect, signature check. The listening address when not set.
-    #[arg(long, env = "JIMO_PUBLIC_URL")]
-    pub public_url: Option<Url>,
+    #[command(flatten)]
+    /// Where the host is.
+    pub address: AddressConfig,
 
     #[command(flatten)]
     /// The data directory and its key.
@@ -39,10 +34,67 @@ pub struct Config {
     pub log_format: LogFormat,
 }
 
+/// Where the host is, for itself and for others.
+#[derive(Clone, Debug, clap::Args)]
+pub struct AddressConfig {
+    /// Where the host listens; port 0 takes a free one.
+    #[arg(long, env = "JIMO_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// The address that HubSpot and browsers use: webhook target, OAuth
+    /// redirect, signature check. The listening address when not set.
+    #[arg(long, env = "JIMO_PUBLIC_URL", value_parser = public_url)]
+    pub public_url: Option<Url>,
+}
+
+/// Reads the address that others use. It may have a path, where a proxy hands
+/// on what is below that path.
+fn public_url(text: &str) -> Result<Url, String> {
+    let refused = |reason: &str| {
+        format!("{reason}; write it as https://connect.example.com, or leave JIMO_PUBLIC_URL out")
+    };
+    if text.is_empty() {
+        return Err(refused("it is empty"));
+    }
+    let url = Url::parse(text).map_err(|_| refused("this is no address"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(refused("it has to begin with https:// or http://"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(refused("nothing may follow its path, no ? and no #"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refused("no user and no password may stand in it"));
+    }
+    Ok(url)
+}
+
+/// Reads a setting that cannot be empty. One that is comes from a variable that
+/// was meant to be set.
+fn filled(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("it is empty; give it a value, or leave it out".to_owned()),
+        text => Ok(text.to_owned()),
+    }
+}
+
+/// [`filled`], for what is secret.
+fn filled_secret(text: &str) -> Result<Secret, String> {
+    filled(text).map(Secret::from)
+}
+
+/// Reads an app's id.
+fn app_id(text: &str) -> Result<u64, String> {
+    filled(text)?
+        .parse()
+        .map_err(|_| "an app's id is a number, as HubSpot shows it".to_owned())
+}
+
 /// The data directory and the key to what is sealed in it.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DataConfig {
-    /// Where the SQLite files and plugin versions are kept.
+    /// Where the SQLite files and the secret key are kept. Made when it is not
+    /// there, for its owner alone.
     #[arg(long = "data-dir", env = "JIMO_DATA_DIR", default_value = "./data")]
     pub directory: PathBuf,
 
@@ -60,6 +112,7 @@ pub struct HubspotConfig {
     #[arg(
         long = "hubspot-client-id",
         env = "HUBSPOT_CLIENT_ID",
+        value_parser = filled,
         requires = "client_secret"
     )]
     pub client_id: Option<String>,
@@ -68,13 +121,14 @@ pub struct HubspotConfig {
     #[arg(
         long = "hubspot-client-secret",
         env = "HUBSPOT_CLIENT_SECRET",
+        value_parser = filled_secret,
         hide_env_values = true,
         requires = "client_id"
     )]
     pub client_secret: Option<Secret>,
 
     /// The app's id; deliveries of other apps are refused where it is set.
-    #[arg(long = "hubspot-app-id", env = "HUBSPOT_APP_ID")]
+    #[arg(long = "hubspot-app-id", env = "HUBSPOT_APP_ID", value_parser = app_id)]
     pub app_id: Option<u64>,
 
     /// The base of all API calls. HubSpot's own, by region, when not set.
@@ -98,5 +152,44 @@ impl HubspotConfig {
             client_secret: self.client_secret.clone()?,
             app_id: self.app_id,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_address_is_http_or_https_and_ends_with_its_path() {
+        for good in [
+            "https://connect.example.com",
+            "http://127.0.0.1:8080/",
+            "https://example.com/connect/",
+        ] {
+            public_url(good).expect(good);
+        }
+        for (bad, told) in [
+            ("", "empty"),
+            ("connect.example.com", "no address"),
+            ("connect.example.com:443", "https://"),
+            ("ftp://connect.example.com", "https://"),
+            ("https://", "no address"),
+            ("https://connect.example.com/?a=b", "no ?"),
+            ("https://connect.example.com/#a", "no #"),
+            ("https://ana:secret@connect.example.com", "password"),
+        ] {
+            let refusal = public_url(bad).expect_err(bad);
+            assert!(refusal.contains(told), "{bad}: {refusal}");
+            assert!(refusal.contains("https://connect.example.com"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn a_setting_of_the_app_is_never_empty() {
+        assert_eq!(filled(" client\n").as_deref(), Ok("client"));
+        assert!(filled(" ").is_err() && filled_secret("").is_err());
+        assert_eq!(app_id("54321"), Ok(54_321));
+        assert!(app_id("").expect_err("empty").contains("empty"));
+        assert!(app_id("my app").expect_err("text").contains("number"));
     }
 }

@@ -1,7 +1,7 @@
 //! One host: everything it holds, opened in order, and run until it is told to
 //! stop.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -46,8 +46,13 @@ pub enum Error {
     #[error(transparent)]
     Client(#[from] hubspot::SetupError),
     /// The listening address.
-    #[error("cannot listen: {0}")]
-    Listen(#[from] std::io::Error),
+    #[error("cannot listen on {address}: {source}; --listen or JIMO_LISTEN names another address")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The address makes no URL.
     #[error("the listening address makes no URL: set JIMO_PUBLIC_URL")]
     PublicUrl,
@@ -158,11 +163,22 @@ impl Host {
 
     /// The address of a path of this host.
     pub fn url(&self, path: &str) -> Url {
-        let mut url = self.public_url.clone();
-        let base = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&format!("{base}{path}"));
-        url
+        url_below(&self.public_url, path)
     }
+}
+
+/// The address of a path of the host at a public address.
+pub fn url_below(public_url: &Url, path: &str) -> Url {
+    let mut url = public_url.clone();
+    let base = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&format!("{base}{path}"));
+    url
+}
+
+/// Listens on an address.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|source| Error::Listen { address, source })
 }
 
 /// Tells the client where its accounts' request days begin.
@@ -181,8 +197,12 @@ async fn know_time_zones(store: &Store, hubspot: &hubspot::Client) -> Result<(),
 
 /// The address that a listener is reached at when no other is set.
 pub fn listening_url(listener: &TcpListener) -> Result<Url, Error> {
-    let address = listener.local_addr()?;
-    Url::parse(&format!("http://{address}")).map_err(|_| Error::PublicUrl)
+    url_of(listener.local_addr().map_err(|_| Error::PublicUrl)?)
+}
+
+/// The address of a host that listens there, when no other is set.
+pub fn url_of(listen: SocketAddr) -> Result<Url, Error> {
+    Url::parse(&format!("http://{listen}")).map_err(|_| Error::PublicUrl)
 }
 
 /// Runs a host on a listener until it is told to stop: takes in deliveries,

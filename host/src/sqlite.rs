@@ -6,6 +6,8 @@
 //! whoever asked for it.
 
 use std::{
+    fs::DirBuilder,
+    os::unix::fs::DirBuilderExt,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -14,7 +16,7 @@ use std::{
 };
 
 use rusqlite::{Connection, OpenFlags};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::Span;
 
 /// Jobs that may wait for the writer thread before callers are told to come
@@ -25,7 +27,8 @@ const WAITING_JOBS_MAX: usize = 4_096;
 /// a commit costs, and everyone would wait for the last of them.
 const JOBS_PER_COMMIT_MAX: usize = 512;
 
-/// Connections kept for reading. More would only share the same two cores.
+/// Reads at once, each on a connection of its own. More would only share the
+/// same two cores.
 const READERS_MAX: usize = 4;
 
 /// How long a statement waits for a lock that another process holds, such as
@@ -111,6 +114,7 @@ pub struct Database {
 
 struct Readers {
     path: PathBuf,
+    room: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -133,6 +137,7 @@ impl Database {
             writer: Some(writer),
             readers: Arc::new(Readers {
                 path: options.path.clone(),
+                room: Arc::new(Semaphore::new(READERS_MAX)),
                 idle: Mutex::default(),
             }),
         })
@@ -176,6 +181,8 @@ impl Database {
     }
 
     /// Runs `work` on a reader, which sees what was committed when it begins.
+    ///
+    /// Waits while as many read as may.
     pub async fn read<T, E>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
@@ -185,8 +192,15 @@ impl Database {
         E: From<Error> + Send + 'static,
     {
         let readers = self.readers.clone();
+        let room = readers.room.clone().acquire_owned().await;
+        let room = room.map_err(|_| Error::Closed)?;
         let span = Span::current();
-        tokio::task::spawn_blocking(move || span.in_scope(|| readers.run(work)))
+        let reading = move || {
+            let outcome = span.in_scope(|| readers.run(work));
+            drop(room);
+            outcome
+        };
+        tokio::task::spawn_blocking(reading)
             .await
             .unwrap_or(Err(E::from(Error::Closed)))
     }
@@ -302,17 +316,22 @@ impl Readers {
         execute(&connection, "BEGIN")?;
         let outcome = work(&connection);
         execute(&connection, "COMMIT")?;
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < READERS_MAX {
-            idle.push(connection);
-        }
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(connection);
         outcome
     }
 }
 
 fn open_writer(options: &Options) -> Result<Connection, Error> {
     if let Some(directory) = options.path.parent() {
-        std::fs::create_dir_all(directory).map_err(|source| Error::Path {
+        // What is kept here is its owner's alone.
+        let made = DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory);
+        made.map_err(|source| Error::Path {
             path: directory.to_path_buf(),
             source,
         })?;
@@ -361,4 +380,43 @@ fn migrate(connection: &Connection, options: &Options) -> Result<(), Error> {
         connection.pragma_update(None, "user_version", version)?;
     }
     execute(connection, "COMMIT")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::fs::PermissionsExt, sync::Barrier};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_more_reads_run_at_once_than_may_and_the_directory_is_its_owners() {
+        let parent = std::env::temp_dir().join(format!("jimo-sqlite-{:x}", rand::random::<u64>()));
+        let directory = parent.join("data");
+        let options = Options {
+            path: directory.join("file.sqlite"),
+            page_size_bytes: 4_096,
+            checkpoint_pages: 1_000,
+            migrations: &[],
+        };
+        let database = Database::open(&options).expect("opens");
+        let mode = std::fs::metadata(&directory).expect("directory");
+        assert_eq!(mode.permissions().mode() & 0o777, 0o700);
+
+        // Each read waits until as many run as may.
+        let all_at_once = Arc::new(Barrier::new(READERS_MAX));
+        let reads = (0..READERS_MAX * 8).map(|_| {
+            let all_at_once = all_at_once.clone();
+            database.read(move |_| {
+                all_at_once.wait();
+                Ok::<_, Error>(())
+            })
+        });
+        for read in futures_util::future::join_all(reads).await {
+            read.expect("reads");
+        }
+        let opened = database.readers.idle.lock().expect("readers").len();
+        assert_eq!(opened, READERS_MAX);
+        drop(database);
+        std::fs::remove_dir_all(&parent).expect("removed");
+    }
 }

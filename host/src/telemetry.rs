@@ -20,7 +20,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 use tokio::task::JoinHandle;
-use tracing::{Level, Span};
+use tracing::{Span, level_filters::LevelFilter};
 use tracing_subscriber::{filter::Targets, fmt, prelude::*};
 
 use crate::pipeline::prepare::Prepared;
@@ -38,10 +38,12 @@ pub enum LogFormat {
 /// Sends logs to standard error. `filter` names the least level, or levels by
 /// module: `info`, `jimo_connect::sync=debug,info`. Does nothing the second
 /// time.
-pub fn init_logs(filter: &str, format: LogFormat) {
-    let filter: Targets = filter
-        .parse()
-        .unwrap_or_else(|_| Targets::new().with_default(Level::INFO));
+///
+/// # Errors
+///
+/// [`BadLevels`].
+pub fn init_logs(filter: &str, format: LogFormat) -> Result<(), BadLevels> {
+    let filter = levels(filter)?;
     let lines = fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
@@ -52,6 +54,36 @@ pub fn init_logs(filter: &str, format: LogFormat) {
         LogFormat::Text => registry.with(lines).try_init(),
         LogFormat::Json => registry.with(lines.json()).try_init(),
     };
+    Ok(())
+}
+
+/// A text that names no levels.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} in --log or JIMO_LOG is no level: write error, warn, info, debug, trace or off; \
+     for one module, jimo_connect::sync=debug,info"
+)]
+pub struct BadLevels(String);
+
+/// Reads levels. A word that is no level would be taken for a module, and
+/// silence all others.
+fn levels(text: &str) -> Result<Targets, BadLevels> {
+    let mut levels = Targets::new();
+    for part in text.split(',').map(str::trim) {
+        let (module, word) = match part.split_once('=') {
+            Some((module, word)) => (Some(module.trim()), word.trim()),
+            None => (None, part),
+        };
+        let level: LevelFilter = match word.parse() {
+            Ok(level) if !word.is_empty() => level,
+            _ => return Err(BadLevels(part.to_owned())),
+        };
+        levels = match module {
+            Some(module) => levels.with_target(module, level),
+            None => levels.with_default(level),
+        };
+    }
+    Ok(levels)
 }
 
 /// Runs work that blocks on a thread for such work, in the present span.
@@ -276,5 +308,23 @@ impl Metrics {
         // Writing to a string cannot fail.
         let _ = encode(&mut text, &self.registry);
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn levels_are_read_by_module_and_words_that_are_none_are_refused() {
+        let read = levels("jimo_connect::sync=debug, warn").expect("levels");
+        assert!(read.would_enable("jimo_connect::sync", &Level::DEBUG));
+        assert!(read.would_enable("jimo_connect::web", &Level::WARN));
+        assert!(!read.would_enable("jimo_connect::web", &Level::INFO));
+        for bad in ["inof", "", "info,", "jimo_connect=debgu", "jimo_connect="] {
+            assert!(levels(bad).is_err(), "{bad}");
+        }
     }
 }

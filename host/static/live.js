@@ -11,6 +11,13 @@
 const MARKED_MS = 2500;
 const BROKEN_MS = 3000;
 
+// How many pixels of a pane's lower edge are faded, so count as unseen.
+const FADED = 40;
+
+// How much of a change is read out: values, and characters of each.
+const TOLD_MAX = 4;
+const TOLD_LENGTH_MAX = 80;
+
 const announcer = document.querySelector("[data-announcer]");
 
 function announce(text) {
@@ -60,8 +67,35 @@ class LivePart {
     const badge = this.element.querySelector("[data-live-state]");
     if (!badge) return;
     badge.hidden = false;
-    badge.dataset.liveState = name;
     badge.textContent = { live: "Live", broken: "Reconnecting…", ended: "Not live. Reload the page" }[name];
+    const before = badge.dataset.liveState;
+    badge.dataset.liveState = name;
+    // That a page begins to be live is no news.
+    if (name === before || (name === "live" && !before)) return;
+    announce({
+      live: "Values are live again.",
+      broken: "The connection is lost. Values may be old until it is back.",
+      ended: "Values are no longer live. Reload the page to see new ones.",
+    }[name]);
+  }
+
+  // What a part says, without how it says it: at midnight "today" becomes a
+  // date, and nothing has changed.
+  facts(part) {
+    if (!part.querySelector(".value")) return part.textContent;
+    const facts = [...part.querySelectorAll(".value, .kept, time")];
+    return facts.map((fact) => fact.dateTime || (fact.querySelector("time") ? "" : fact.textContent)).join("\n");
+  }
+
+  // A row in words.
+  told(row) {
+    const kept = row.querySelector(".kept");
+    if (kept) return `${row.dataset.label}: ${kept.textContent}`;
+    const cell = row.querySelector(".value");
+    const items = [...cell.querySelectorAll("li")].map((item) => item.textContent);
+    const value = items.length ? items.join(", ") : cell.textContent.trim();
+    const cut = value.length > TOLD_LENGTH_MAX ? `${value.slice(0, TOLD_LENGTH_MAX)}…` : value;
+    return `${row.dataset.label} is now ${cut}.`;
   }
 
   update(html) {
@@ -85,17 +119,19 @@ class LivePart {
       else if (before && isRow && before.parentElement.hasAttribute("data-list")) before.after(part);
       else if (isRow) this.element.querySelector("[data-list]").prepend(part);
       before = part;
+      if (old && this.facts(old) === this.facts(part)) continue;
       this.mark(part);
-      if (part.dataset.label) changed.push(part.dataset.label);
+      if (part.dataset.label) changed.push(this.told(part));
     }
     const removed = [];
     for (const old of held.values()) {
-      if (old.dataset.label) removed.push(old.dataset.label);
+      if (old.dataset.label) removed.push(`${old.dataset.label} has no value any more.`);
       old.remove();
     }
-    const told = [];
-    if (changed.length) told.push(`Updated: ${changed.join(", ")}.`);
-    if (removed.length) told.push(`Removed: ${removed.join(", ")}.`);
+    const news = [...changed, ...removed];
+    const rest = news.length - TOLD_MAX;
+    const told = news.slice(0, TOLD_MAX);
+    if (rest > 0) told.push(`${rest} more changed.`);
     if (told.length) announce(told.join(" "));
     const first = this.element.querySelector(".is-changed[data-label]");
     if (first) this.reveal(first);
@@ -107,7 +143,7 @@ class LivePart {
     const pane = this.element.closest("[data-reveal]");
     if (!pane || pane.scrollHeight <= pane.clientHeight) return;
     const [outer, inner] = [pane.getBoundingClientRect(), part.getBoundingClientRect()];
-    if (inner.top >= outer.top && inner.bottom <= outer.bottom) return;
+    if (inner.top >= outer.top && inner.bottom <= outer.bottom - FADED) return;
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     const top = inner.top - outer.top - (outer.height - inner.height) / 2;
     pane.scrollBy({ top, behavior: calm ? "auto" : "smooth" });
@@ -131,6 +167,7 @@ for (const element of document.querySelectorAll("[data-live]")) new LivePart(ele
 // <form data-quiet> is sent without leaving the page; its <output data-outcome>
 // says what came of it.
 for (const form of document.querySelectorAll("form[data-quiet]")) {
+  for (const part of form.querySelectorAll("[data-without-script]")) part.remove();
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const outcome = form.querySelector("[data-outcome]");
@@ -144,13 +181,16 @@ for (const form of document.querySelectorAll("form[data-quiet]")) {
         method: "POST",
         headers: { "X-Quiet": "1" },
         body: new URLSearchParams(new FormData(form)),
-        redirect: "error",
+        redirect: "manual",
       });
+      // What stands beside the form is about something else now.
+      if (answer.status === 205) return location.assign(`${form.action}?saved=true`);
       if (answer.ok) return say("done", "Saved");
+      if (answer.type === "opaqueredirect") return say("failed", "You are signed out. Sign in again, then load this page.");
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       say("failed", page.querySelector("main p:not(.brand)")?.textContent || "This could not be saved.");
     } catch {
-      say("failed", "This could not be saved. Load the page again.");
+      say("failed", "The host does not answer. Try again.");
     }
   });
 }

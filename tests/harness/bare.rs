@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 
 use jimo_connect::{
     clock::Clock,
-    config::{Config, DataConfig, HubspotConfig},
+    config::{AddressConfig, Config, DataConfig, HubspotConfig},
     host::{self, Host},
     hubspot::oauth,
     log::Position,
@@ -41,8 +41,10 @@ pub struct BareHost {
 /// The settings of a host on a data directory, with an app but no HubSpot.
 pub fn config(directory: &Path) -> Config {
     Config {
-        listen: ([127, 0, 0, 1], 0).into(),
-        public_url: None,
+        address: AddressConfig {
+            listen: ([127, 0, 0, 1], 0).into(),
+            public_url: None,
+        },
         data: DataConfig {
             directory: directory.to_path_buf(),
             secret_key: None,

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use hubspot_sim::Simulator;
 use jimo_connect::{
     clock::Clock,
-    config::{Config, DataConfig, HubspotConfig},
+    config::{AddressConfig, Config, DataConfig, HubspotConfig},
     host::{self, Host},
     intake,
     secrets::Secret,
@@ -26,8 +26,10 @@ pub struct RunningHost {
 pub fn config(sim: &Simulator, directory: &Path) -> Config {
     let app = sim.app();
     Config {
-        listen: ([127, 0, 0, 1], 0).into(),
-        public_url: None,
+        address: AddressConfig {
+            listen: ([127, 0, 0, 1], 0).into(),
+            public_url: None,
+        },
         data: DataConfig {
             directory: directory.to_path_buf(),
             secret_key: None,
@@ -47,7 +49,7 @@ pub fn config(sim: &Simulator, directory: &Path) -> Config {
 impl RunningHost {
     /// Starts a host; the simulator's webhooks go there from now on.
     pub async fn start(sim: &Simulator, config: Config, clock: Clock) -> Self {
-        let listener = TcpListener::bind(config.listen).await.unwrap();
+        let listener = TcpListener::bind(config.address.listen).await.unwrap();
         let url = host::listening_url(&listener).unwrap();
         let host = Arc::new(Host::open(config, url, clock).await.unwrap());
         sim.set_webhook_target(host.url(intake::PATH).as_str());

@@ -96,7 +96,7 @@ impl Drop for Program {
 }
 
 /// The program, as `cargo build` leaves it beside the tests.
-fn path() -> PathBuf {
+pub fn path() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     // A test's program is at target/PROFILE/deps/NAME.
     let program = test.ancestors().nth(2).unwrap().join("jimo-connect");

@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod commands;
 mod conformance;
 mod connections;
 mod convergence;

@@ -76,6 +76,15 @@ pub enum ProjectRole {
     Viewer,
 }
 
+impl From<ProjectRole> for Role {
+    fn from(role: ProjectRole) -> Self {
+        match role {
+            ProjectRole::Admin => Self::Admin,
+            ProjectRole::Viewer => Self::Viewer,
+        }
+    }
+}
+
 /// API tokens.
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
@@ -117,11 +126,7 @@ impl TokenCommand {
                 operator: _,
                 data,
             } => {
-                let role = match role {
-                    Some(ProjectRole::Admin) => Role::Admin,
-                    Some(ProjectRole::Viewer) => Role::Viewer,
-                    None => Role::Operator,
-                };
+                let role = role.map_or(Role::Operator, Role::from);
                 let token = random_token();
                 let hash = hash_token(&token);
                 let now = Clock::system().now();

@@ -3,8 +3,10 @@
 //! OAuth and webhooks over HTTP, records read and parsed by the plugin.
 
 use std::{
+    fs::DirBuilder,
     io::ErrorKind,
     net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -19,14 +21,14 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    config::{Config, DataConfig, HubspotConfig},
+    config::{AddressConfig, Config, DataConfig, HubspotConfig},
     host::{self, Host},
     hubspot::ApiUrl,
     model::{ConnectionId, ProjectId},
     secrets::Secret,
     store::projects::Role,
     sync::consents::{self, Answer, Step},
-    telemetry::LogFormat,
+    telemetry::{LogFormat, init_logs},
     web::{
         api::{connections, mapping_document::Document, mappings},
         pages::demo,
@@ -57,7 +59,7 @@ pub struct Demo {
 impl Demo {
     /// Runs until it is told to stop.
     pub async fn run(self) -> Result<(), Error> {
-        crate::telemetry::init_logs(&self.log, LogFormat::Text);
+        init_logs(&self.log, LogFormat::Text)?;
         let directory = FreshDirectory::make()?;
         let listener = self.listen().await?;
         let url = host::listening_url(&listener)?;
@@ -72,19 +74,28 @@ impl Demo {
         let project = sample::make_project(&host).await?;
         connect(&host, &simulator, project).await?;
         sample::make_records(&host, &simulator, &account).await?;
-        let link = make_sign_in_link(&host, project, Role::Admin, SignInLink::Again).await?;
+        let link = make_sign_in_link(
+            &host.store,
+            &host.public_url,
+            (project, Role::Admin),
+            SignInLink::Again,
+            host.clock.now(),
+        )
+        .await?;
         println!("listening on {link}");
         // A defect of the host, which has said so.
         let _ = running.await;
         Ok(())
     }
 
-    async fn listen(&self) -> std::io::Result<TcpListener> {
+    async fn listen(&self) -> Result<TcpListener, host::Error> {
         match self.listen {
-            Some(listen) => TcpListener::bind(listen).await,
-            None => match TcpListener::bind(LISTEN).await {
-                Err(error) if error.kind() == ErrorKind::AddrInUse => {
-                    TcpListener::bind((LISTEN.ip(), 0)).await
+            Some(listen) => host::listen(listen).await,
+            None => match host::listen(LISTEN).await {
+                Err(host::Error::Listen { source, .. })
+                    if source.kind() == ErrorKind::AddrInUse =>
+                {
+                    host::listen(SocketAddr::new(LISTEN.ip(), 0)).await
                 }
                 bound => bound,
             },
@@ -100,8 +111,10 @@ impl Demo {
             .parse()
             .map_err(|_| failed("consent address"))?;
         Ok(Config {
-            listen: LISTEN,
-            public_url: None,
+            address: AddressConfig {
+                listen: LISTEN,
+                public_url: None,
+            },
             data: DataConfig {
                 directory: directory.to_path_buf(),
                 secret_key: None,
@@ -126,7 +139,7 @@ impl FreshDirectory {
     fn make() -> std::io::Result<Self> {
         let name = format!("jimo-connect-demo-{}", uuid::Uuid::new_v4());
         let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path)?;
+        DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(path))
     }
 }

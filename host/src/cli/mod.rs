@@ -5,10 +5,11 @@ mod admin;
 mod demo;
 mod sample;
 mod serve;
+mod sign_in;
 
 use clap::{Parser, Subcommand};
 
-use crate::{config::Config, host, model::ProjectId, secrets, store};
+use crate::{config::Config, host, model::ProjectId, secrets, store, telemetry};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,9 @@ pub enum Error {
     /// The secret key.
     #[error(transparent)]
     Secrets(#[from] secrets::Error),
+    /// The logs' levels.
+    #[error(transparent)]
+    Levels(#[from] telemetry::BadLevels),
     /// The system.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -53,6 +57,8 @@ enum Command {
     /// API tokens.
     #[command(subcommand)]
     Token(admin::TokenCommand),
+    /// Make a link that signs a browser in to a project's pages, and print it.
+    SignIn(sign_in::SignIn),
 }
 
 impl Cli {
@@ -63,6 +69,7 @@ impl Cli {
             Command::Demo(demo) => runtime()?.block_on(demo.run()),
             Command::Project(command) => runtime()?.block_on(command.run()),
             Command::Token(command) => runtime()?.block_on(command.run()),
+            Command::SignIn(command) => runtime()?.block_on(command.run()),
         }
     }
 }
@@ -74,8 +81,8 @@ fn runtime() -> Result<tokio::runtime::Runtime, Error> {
 }
 
 /// Sets logs up as the settings say.
-fn init_logs(config: &Config) {
-    crate::telemetry::init_logs(&config.log, config.log_format);
+fn init_logs(config: &Config) -> Result<(), Error> {
+    Ok(telemetry::init_logs(&config.log, config.log_format)?)
 }
 
 /// A project's id, as people type it.

@@ -45,11 +45,13 @@ pub const MAPPINGS: &str = r#"{
   }
 }"#;
 
-/// First name, last name, job title, city, lifecycle stage, company.
-const PEOPLE: [[&str; 6]; 6] = [
+/// First name, last name, e-mail address, job title, city, lifecycle stage,
+/// company.
+const PEOPLE: [[&str; 7]; 6] = [
     [
         "Ana",
         "Silva",
+        "ana@northwind.example",
         "Head of Product",
         "Lisbon",
         "customer",
@@ -58,6 +60,7 @@ const PEOPLE: [[&str; 6]; 6] = [
     [
         "Ben",
         "Okafor",
+        "ben@northwind.example",
         "Operations Lead",
         "Lagos",
         "customer",
@@ -66,15 +69,25 @@ const PEOPLE: [[&str; 6]; 6] = [
     [
         "Chloé",
         "Martin",
+        "chloe@lumen.example",
         "Customer Success",
         "Paris",
         "opportunity",
         "Lumen Studio",
     ],
-    ["Daniel", "Kim", "Engineer", "Seoul", "lead", "Lumen Studio"],
+    [
+        "Daniel",
+        "Kim",
+        "daniel@lumen.example",
+        "Engineer",
+        "Seoul",
+        "lead",
+        "Lumen Studio",
+    ],
     [
         "Elif",
         "Yılmaz",
+        "elif@orchard.example",
         "Founder",
         "İzmir",
         "opportunity",
@@ -83,6 +96,7 @@ const PEOPLE: [[&str; 6]; 6] = [
     [
         "Femi",
         "Adeyemi",
+        "femi@orchard.example",
         "Analyst",
         "Accra",
         "subscriber",
@@ -117,10 +131,10 @@ pub async fn make_project(host: &Arc<Host>) -> Result<ProjectId, Error> {
         .transact(move |tx| {
             let project = tx.create_project("Acme Travel", "Europe/Paris", now)?.id;
             let arrivals = Arrivals::new(tx, &keys, project, now)?;
-            for (index, [first, last, .., company]) in PEOPLE.iter().enumerate() {
+            for (index, [first, last, email, ..]) in PEOPLE.iter().enumerate() {
                 let user = UserItem {
                     external_id: Some(format!("user-{}", index + 1)),
-                    email: Some(email(first, company)),
+                    email: Some((*email).to_owned()),
                     name: Some(format!("{first} {last}")),
                     variables: Vec::new(),
                 };
@@ -160,10 +174,9 @@ pub async fn make_records(
         companies.push((name, account.create("companies", &values).map_err(failed)?));
     }
     let mut contacts = Vec::new();
-    for [first, last, title, city, stage, company] in PEOPLE {
-        let email = email(first, company);
+    for [first, last, email, title, city, stage, company] in PEOPLE {
         let values = [
-            ("email", email.as_str()),
+            ("email", email),
             ("firstname", first),
             ("lastname", last),
             ("jobtitle", title),
@@ -229,13 +242,4 @@ async fn is_settled(host: &Arc<Host>) -> Result<bool, Error> {
         })
         .await?;
     Ok(waiting == 0)
-}
-
-fn email(first: &str, company: &str) -> String {
-    let first: String = first.chars().filter(char::is_ascii_alphabetic).collect();
-    let domain = COMPANIES
-        .iter()
-        .find(|known| known[0] == company)
-        .map_or("", |known| known[1]);
-    format!("{}@{domain}", first.to_lowercase())
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
@@ -22,11 +21,12 @@ pub struct Serve {
 impl Serve {
     /// Runs until it is told to stop.
     pub async fn run(self) -> Result<(), Error> {
-        super::init_logs(&self.config);
-        let listener = TcpListener::bind(self.config.listen).await?;
+        super::init_logs(&self.config)?;
+        let listener = host::listen(self.config.address.listen).await?;
         let listening = host::listening_url(&listener)?;
         let public_url = self
             .config
+            .address
             .public_url
             .clone()
             .unwrap_or_else(|| listening.clone());

@@ -5,7 +5,10 @@
 //! be made durable is answered 503, and HubSpot sends it again.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -26,6 +29,7 @@ use crate::{
     host::Host,
     hubspot::signature::{self, SignatureError},
     log::{Entry, EntryKind},
+    model::Timestamp,
     telemetry::AnswerLabels,
 };
 
@@ -50,12 +54,18 @@ const BYTES_IN_WORK_MAX: usize = 256 * 1024 * 1024;
 /// When to come back, in seconds, when there is too much to do.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
 
+/// How often is said, at most, that signatures do not match: anyone can send
+/// such a thing.
+const WARNING_EVERY: Duration = Duration::from_secs(60);
+
 #[derive(Clone)]
 struct Intake {
     host: Arc<Host>,
     in_work: Arc<Semaphore>,
     bytes_in_work: Arc<Semaphore>,
     target: Arc<str>,
+    /// When it was last said that a signature does not match.
+    warned_at: Arc<AtomicI64>,
 }
 
 /// Why a delivery is not taken in.
@@ -102,8 +112,32 @@ pub fn router(host: &Arc<Host>) -> Router<Arc<Host>> {
         in_work: Arc::new(Semaphore::new(IN_WORK_MAX)),
         bytes_in_work: Arc::new(Semaphore::new(BYTES_IN_WORK_MAX)),
         target: host.url(PATH).as_str().into(),
+        warned_at: Arc::new(AtomicI64::new(i64::MIN)),
     };
     Router::new().route(PATH, post(answer).with_state(intake))
+}
+
+impl Intake {
+    /// Says what an operator has to look at, once in a while.
+    fn warn_of_mismatch(&self) {
+        if is_due(&self.warned_at, self.host.clock.now()) {
+            tracing::warn!(
+                address = &*self.target,
+                "a delivery's signature does not match, and it was refused. Is JIMO_PUBLIC_URL \
+                 the address that HubSpot delivers to, and HUBSPOT_CLIENT_SECRET that of the app?"
+            );
+        }
+    }
+}
+
+/// Whether [`WARNING_EVERY`] has passed since `last`, which is now then.
+fn is_due(last: &AtomicI64, now: Timestamp) -> bool {
+    let due = |last: i64| {
+        let passed = u64::try_from(now.0.saturating_sub(last)).unwrap_or_default();
+        (Duration::from_millis(passed) >= WARNING_EVERY).then_some(now.0)
+    };
+    last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, due)
+        .is_ok()
 }
 
 async fn answer(State(intake): State<Intake>, request: Request) -> Response {
@@ -115,6 +149,9 @@ async fn answer(State(intake): State<Intake>, request: Request) -> Response {
         ),
         Err(refusal) => {
             tracing::debug!(%refusal, "a delivery was not taken in");
+            if matches!(refusal, Refusal::Signature(SignatureError::Mismatch)) {
+                intake.warn_of_mismatch();
+            }
             let status = refusal.status();
             let mut response = (status, refusal.to_string()).into_response();
             if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -244,4 +281,20 @@ fn is_of_another_app(body: &[u8], app_id: u64) -> bool {
             .iter()
             .any(|event| event.app_id.is_some_and(|named| named != app_id))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_is_due_once_a_minute() {
+        let last = AtomicI64::new(i64::MIN);
+        let start = Timestamp(1_780_000_000_000);
+        assert!(is_due(&last, start));
+        assert!(!is_due(&last, start));
+        assert!(!is_due(&last, start.plus(Duration::from_millis(59_999))));
+        assert!(is_due(&last, start.plus(WARNING_EVERY)));
+        assert!(!is_due(&last, start.plus(WARNING_EVERY)));
+    }
 }

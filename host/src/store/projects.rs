@@ -186,6 +186,19 @@ impl Tx<'_> {
             .transpose()
     }
 
+    /// Whether a sign-in link has an end, so is good once; none where it is not
+    /// good at all.
+    pub fn sign_in_ends(&self, hash: [u8; 32], now: Timestamp) -> Result<Option<bool>, Error> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT expires_at IS NOT NULL FROM tokens
+                 WHERE hash = ?1 AND purpose = 'sign_in' AND (expires_at IS NULL OR expires_at > ?2)",
+            )?
+            .query_row(params![hash, now.0], |row| row.get(0))
+            .optional()?)
+    }
+
     /// Who a sign-in link is for; none where it is not good. A link that has an
     /// end is good once: this was it.
     pub fn use_sign_in(&self, hash: [u8; 32], now: Timestamp) -> Result<Option<Holder>, Error> {

@@ -58,6 +58,9 @@ pub struct ProfileValue {
     pub changed_at: Timestamp,
     /// When we wrote it.
     pub written_at: Timestamp,
+    /// Why the source's newest value is not this one, by the word of
+    /// [`crate::model::Unreadable::as_str`].
+    pub unreadable: Option<String>,
 }
 
 /// Which users to list.
@@ -328,7 +331,7 @@ impl Tx<'_> {
     pub fn profile(&self, user: UserId) -> Result<Vec<ProfileValue>, Error> {
         let mut statement = self.connection.prepare_cached(
             "SELECT a.name, a.label, a.type, v.value, v.changed_at, v.written_at,
-                    v.field, c.connector, c.id, t.name, r.record, f.property
+                    v.field, c.connector, c.id, t.name, r.record, f.property, s.unreadable
              FROM user_values v
              JOIN variables a ON a.id = v.variable
              LEFT JOIN fields f ON f.id = v.field
@@ -336,6 +339,7 @@ impl Tx<'_> {
              LEFT JOIN connections c ON c.id = m.connection
              LEFT JOIN object_types t ON t.id = m.object_type
              LEFT JOIN records r ON r.id = v.record
+             LEFT JOIN registers s ON s.record = v.record AND s.field = v.field
              WHERE v.user = ?1 ORDER BY a.name",
         )?;
         let mut rows = statement.query([user.0])?;
@@ -361,6 +365,7 @@ impl Tx<'_> {
                 source,
                 changed_at: timestamp(row, 4)?,
                 written_at: optional_timestamp(row, 5)?.unwrap_or_default(),
+                unreadable: row.get(12)?,
             });
         }
         Ok(values)

@@ -57,6 +57,9 @@ pub enum Error {
     /// `If-Match` names another version.
     #[error("it was changed meanwhile")]
     Outdated,
+    /// It took longer than a request may.
+    #[error("the request took too long")]
+    Late,
     /// This host has no HubSpot app.
     #[error("no HubSpot app is set up on this host")]
     NoApp,
@@ -194,6 +197,12 @@ impl Error {
                 "outdated",
                 "Changed meanwhile",
                 "It was changed since you read it: read it again, and send your change with the new etag.".into(),
+            ),
+            Self::Late => told(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "late",
+                "Took too long",
+                "The host gave up waiting. Look whether it was done, then try again.".into(),
             ),
             Self::NoApp | Self::Grant(grants::Error::NoApp) => told(
                 StatusCode::SERVICE_UNAVAILABLE,

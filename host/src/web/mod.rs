@@ -14,7 +14,10 @@ pub mod session;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{
+    Router,
+    response::{IntoResponse, Response},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -30,6 +33,10 @@ const HEADERS_MAX: Duration = Duration::from_secs(10);
 
 /// The most bytes of a request's headers, and of the buffer they are read into.
 const HEADER_BYTES_MAX: usize = 64 * 1024;
+
+/// How long a request to a page or the API may take, its body and all work
+/// included; a stream of events, until it begins.
+const REQUEST_MAX: Duration = Duration::from_secs(30);
 
 /// How long requests under way may take to end when the host stops.
 const STOP_MAX: Duration = Duration::from_secs(10);
@@ -58,6 +65,18 @@ pub fn router(host: &Arc<Host>, extra: Extra, stop: &CancellationToken) -> Route
         .merge(pages::router(host, extra, stop))
         .with_state(host.clone());
     requests::identified(router)
+}
+
+/// An answer, or what is said where it takes longer than `max`.
+async fn in_time(
+    max: Duration,
+    answer: impl Future<Output = Response>,
+    late: impl IntoResponse,
+) -> Response {
+    match tokio::time::timeout(max, answer).await {
+        Ok(response) => response,
+        Err(_) => late.into_response(),
+    }
 }
 
 /// Serves until it is told to stop, then lets requests under way end.
@@ -96,5 +115,40 @@ pub async fn serve(host: Arc<Host>, listener: TcpListener, extra: Extra, stop: C
         .is_err()
     {
         tracing::warn!("requests under way were cut off");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{
+        body::{Body, Bytes},
+        extract::Request,
+        middleware::{Next, from_fn},
+        routing::post,
+    };
+    use futures_util::stream;
+    use http::StatusCode;
+    use hyper::service::Service;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_whose_body_never_comes_is_answered_all_the_same() {
+        let max = Duration::from_millis(10);
+        let router = Router::new()
+            .route("/", post(async |_: Bytes| StatusCode::OK))
+            .layer(from_fn(move |request: Request, next: Next| {
+                in_time(max, next.run(request), error::Error::Late)
+            }));
+        let service = TowerToHyperService::new(router);
+        let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+        for (body, status) in [
+            (never, StatusCode::SERVICE_UNAVAILABLE),
+            (Body::empty(), StatusCode::OK),
+        ] {
+            let request = Request::post("/").body(body).expect("request");
+            let answer = service.call(request).await.expect("answer");
+            assert_eq!(answer.status(), status);
+        }
     }
 }

@@ -18,11 +18,11 @@ use url::{Url, form_urlencoded};
 
 use super::pages::Error;
 use crate::{
-    host::Host,
+    host::{self, Host},
     model::{ProjectId, Timestamp},
     secrets::{Secret, hash_token, random_token},
     store::{
-        self,
+        self, Store,
         projects::{Project, Purpose, Role},
     },
 };
@@ -59,26 +59,43 @@ pub enum Link {
 /// [`store::Error::NotFound`] where there is no such project, and the store's
 /// own.
 pub async fn make_sign_in_link(
-    host: &Host,
-    project: ProjectId,
-    role: Role,
+    store: &Store,
+    public_url: &Url,
+    (project, role): (ProjectId, Role),
     link: Link,
+    now: Timestamp,
 ) -> Result<Url, store::Error> {
     let token = random_token();
     let hash = hash_token(&token);
-    let now = host.clock.now();
     let expires_at = match link {
         Link::Once => Some(now.plus(LINK_LIFE)),
         Link::Again => None,
     };
-    host.store
+    store
         .transact(move |tx| {
             tx.create_token(hash, Some(project), role, Purpose::SignIn, now, expires_at)
         })
         .await?;
-    let mut url = host.url("/sign-in");
+    let mut url = host::url_below(public_url, "/sign-in");
     url.query_pairs_mut().append_pair("token", token.expose());
     Ok(url)
+}
+
+/// How often a sign-in link can be used; none where it is not good.
+///
+/// # Errors
+///
+/// The store's own.
+pub async fn find_link(host: &Host, link: &Secret) -> Result<Option<Link>, store::Error> {
+    let (hash, now) = (hash_token(link), host.clock.now());
+    host.store
+        .read(move |tx| {
+            Ok(tx.sign_in_ends(hash, now)?.map(|ends| match ends {
+                true => Link::Once,
+                false => Link::Again,
+            }))
+        })
+        .await
 }
 
 /// Uses a sign-in link: the cookie of a new session, or none where the link is
@@ -105,23 +122,23 @@ pub async fn sign_in(host: &Host, link: &Secret) -> Result<Option<HeaderValue>, 
         })
         .await?;
     Ok(signed_in
-        .then(|| cookie(host, token.expose(), SESSION_LIFE))
+        .then(|| cookie(host, COOKIE_NAME, token.expose(), SESSION_LIFE))
         .flatten())
 }
 
 /// The cookie that makes a browser forget its session.
 pub fn no_cookie(host: &Host) -> Option<HeaderValue> {
-    cookie(host, "", Duration::ZERO)
+    cookie(host, COOKIE_NAME, "", Duration::ZERO)
 }
 
-fn cookie(host: &Host, token: &str, life: Duration) -> Option<HeaderValue> {
+/// What sets a cookie; no life makes a browser forget it.
+pub(super) fn cookie(host: &Host, name: &str, value: &str, life: Duration) -> Option<HeaderValue> {
     let secure = match host.public_url.scheme() {
         "https" => "; Secure",
         _ => "",
     };
     let life = life.as_secs();
-    let text =
-        format!("{COOKIE_NAME}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={life}{secure}");
+    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={life}{secure}");
     HeaderValue::from_str(&text).ok()
 }
 
@@ -178,8 +195,7 @@ impl FromRequestParts<Arc<Host>> for Session {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, host: &Arc<Host>) -> Result<Self, Error> {
-        let token = cookie_of(&parts.headers).ok_or(Error::SignedOut)?;
-        let hash = hash_token(&token);
+        let hash = hash_of(&parts.headers).ok_or(Error::SignedOut)?;
         let now = host.clock.now();
         let found = host.store.read(move |tx| Self::find(tx, hash, now)).await?;
         found.ok_or(Error::SignedOut)
@@ -188,17 +204,18 @@ impl FromRequestParts<Arc<Host>> for Session {
 
 /// The hash that names the session of a request's cookie, good or not.
 pub fn hash_of(headers: &HeaderMap) -> Option<[u8; 32]> {
-    cookie_of(headers).map(|token| hash_token(&token))
+    let token = cookie_of(headers, COOKIE_NAME)?;
+    Some(hash_token(&Secret::from(token)))
 }
 
-fn cookie_of(headers: &HeaderMap) -> Option<Secret> {
+/// The value of a cookie that came with a request.
+pub(super) fn cookie_of<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers
         .get_all(COOKIE)
         .iter()
         .filter_map(|header| header.to_str().ok())
         .flat_map(|header| header.split(';'))
-        .find_map(|pair| pair.trim().strip_prefix(COOKIE_NAME)?.strip_prefix('='))
-        .map(Secret::from)
+        .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
 /// A form posted by a page of this very session.

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use jimo_connect::{
     store::projects::Role,
-    web::session::{self, COOKIE_NAME, Link},
+    web::session::{COOKIE_NAME, Link},
 };
-use reqwest::{StatusCode, header};
+use reqwest::{Method, StatusCode, header};
 
 use self::world::{Browser, World};
 
@@ -32,10 +32,19 @@ async fn a_link_signs_in_and_without_a_session_every_page_says_how() {
     }
     let page = stranger.page("/sign-in").await;
     assert!(page.contains("You sign in with a link."), "{page}");
+    assert!(page.contains("jimo-connect sign-in"), "{page}");
 
-    let link = session::make_sign_in_link(&world.host, world.project, Role::Admin, Link::Once);
-    let link = link.await.expect("link");
-    let answer = stranger.get(link.as_str()).await;
+    let link = world.link(world.project, Role::Admin, Link::Once).await;
+    let (_, token) = link.as_str().split_once("token=").expect("token");
+    // Who only looks, as a preview of the link does, does not use it up.
+    for _ in 0..2 {
+        let answer = stranger.get(link.as_str()).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert!(answer.headers().get(header::SET_COOKIE).is_none());
+        let page = answer.text().await.expect("text");
+        assert!(page.contains(&format!("value=\"{token}\"")), "{page}");
+    }
+    let answer = stranger.post("/sign-in", &[("token", token)]).await;
     assert_eq!(location(&answer), "/users");
     let cookie = answer.headers()[header::SET_COOKIE].to_str().expect("text");
     assert!(cookie.starts_with(&format!("{COOKIE_NAME}=")), "{cookie}");
@@ -48,10 +57,88 @@ async fn a_link_signs_in_and_without_a_session_every_page_says_how() {
     );
     let again = stranger.get(link.as_str()).await;
     assert_eq!(again.status(), StatusCode::FORBIDDEN);
+    let again = stranger.post("/sign-in", &[("token", token)]).await;
+    assert_eq!(again.status(), StatusCode::FORBIDDEN);
 
     // The demo's link may be followed again and again.
     world.sign_in(Role::Admin).await;
     world.sign_in(Role::Admin).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_signs_in_comes_to_the_page_that_was_asked_for_and_to_no_other_host() {
+    let world = World::new().await;
+    let wanted = format!("/users/{}?a=b", world.ana);
+    let mut browser = Browser::new(&world);
+    let answer = browser.go(&wanted).await;
+    assert_eq!(location(&answer), "/sign-in");
+    let kept = answer.headers()[header::SET_COOKIE].to_str().expect("text");
+    browser.cookie = kept.split(';').next().map(str::to_owned);
+    let link = world.link(world.project, Role::Viewer, Link::Again).await;
+    let answer = browser.get(link.as_str()).await;
+    assert_eq!(location(&answer), wanted);
+    let set: Vec<_> = answer
+        .headers()
+        .get_all(header::SET_COOKIE)
+        .iter()
+        .collect();
+    assert_eq!(set.len(), 2);
+    let forgotten = set[1].to_str().expect("text");
+    assert!(forgotten.starts_with("jimo_wanted=;") && forgotten.contains("Max-Age=0"));
+
+    // `//evil.example/`, and what is no path at all.
+    for forged in ["Ly9ldmlsLmV4YW1wbGUv", "nonsense", ""] {
+        browser.cookie = Some(format!("jimo_wanted={forged}"));
+        let answer = browser.get(link.as_str()).await;
+        assert_eq!(location(&answer), "/users", "{forged}");
+    }
+
+    // Nobody wants to end at a stream, or at what a script asked for.
+    let stream = browser.get(&format!("/users/{}/live", world.ana)).await;
+    assert!(stream.headers().get(header::SET_COOKIE).is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_answered_is_answered_with_a_page() {
+    let world = World::new().await;
+    let admin = world.sign_in(Role::Admin).await;
+    let contact = format!("/demo/hubspot/contacts/{}", world.contact);
+    for (method, path, status) in [
+        (Method::GET, "/nothing/here", StatusCode::NOT_FOUND),
+        (Method::GET, "/users?after=zz", StatusCode::BAD_REQUEST),
+        (
+            Method::GET,
+            "/demo/hubspot/contacts/abc",
+            StatusCode::NOT_FOUND,
+        ),
+        (
+            Method::GET,
+            &format!("{contact}?user=qq"),
+            StatusCode::BAD_REQUEST,
+        ),
+        (Method::GET, "/sign-out", StatusCode::METHOD_NOT_ALLOWED),
+        (Method::DELETE, "/users", StatusCode::METHOD_NOT_ALLOWED),
+        (
+            Method::POST,
+            "/oauth/hubspot/confirm",
+            StatusCode::BAD_REQUEST,
+        ),
+    ] {
+        let answer = admin.request(method.clone(), path).send().await;
+        let answer = answer.expect("answer");
+        assert_eq!(answer.status(), status, "{method} {path}");
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            assert!(answer.headers().contains_key(header::ALLOW), "{path}");
+        }
+        let page = answer.text().await.expect("text");
+        assert!(page.contains("<main class=\"notice\">"), "{path}: {page}");
+    }
+    let large = "x".repeat(5_000);
+    let stranger = Browser::new(&world);
+    for path in ["/oauth/hubspot/confirm", "/sign-in"] {
+        let answer = stranger.post(path, &[("token", &large)]).await;
+        assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE, "{path}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,7 +263,9 @@ async fn a_profile_follows_what_is_saved_in_hubspot() {
         ("jobtitle", "Chief <b>Operating</b>\r\nOfficer"),
     ];
     let answer = admin.post(&record, &form).await;
-    assert_eq!(location(&answer), record);
+    assert_eq!(location(&answer), format!("{record}?saved=true"));
+    let saved = admin.page(location(&answer)).await;
+    assert!(saved.contains("Saved in HubSpot."), "{saved}");
     let html = events.until("Chief &#60;b&#62;Operating").await;
     assert!(
         html.contains("opportunity"),
@@ -264,10 +353,80 @@ async fn what_hubspot_refuses_is_said() {
     let csrf = admin.csrf().await;
     let record = format!("/demo/hubspot/contacts/{}", world.contact);
     let form = [("csrf", csrf.as_str()), ("total_revenue", "plenty")];
-    let answer = admin.post(&record, &form).await;
+    let referer = format!("{}?user={}", world.url(&record), world.ana);
+    let from = ("referer", referer.as_str());
+    let answer = admin.post_with(&record, from, &form).await;
     assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let page = answer.text().await.expect("text");
     assert!(page.contains("total_revenue"), "{page}");
+    // The way on is the way back to the form.
+    let form = format!("href=\"{record}?user={}\"", world.ana);
+    assert!(page.contains(&form), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_is_not_taken_is_said_beside_the_one_that_stays() {
+    let world = World::new().await;
+    let viewer = world.sign_in(Role::Viewer).await;
+    let live = format!("/users/{}/live?place=pane", world.ana);
+    let mut events = viewer.follow(&live).await;
+    let first = events.next().await.expect("the part as it is");
+    assert!(!first.contains("newer value"), "{first}");
+    let long = "x".repeat(701);
+    let patch = world
+        .account
+        .patch("contacts", world.contact, &[("jobtitle", &long)]);
+    patch.expect("patch");
+    let html = events.until("more than the 700 characters").await;
+    assert!(html.contains("Head of Operations"), "{html}");
+    let taken = world
+        .account
+        .patch("contacts", world.contact, &[("jobtitle", "Cook")]);
+    taken.expect("patch");
+    let html = events.until(">Cook<").await;
+    assert!(!html.contains("newer value"), "{html}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_a_record_is_told_from_the_users_and_has_one_first_heading() {
+    let world = World::new().await;
+    let admin = world.sign_in(Role::Admin).await;
+    let record = format!("/demo/hubspot/contacts/{}", world.contact);
+    let page = admin.page(&record).await;
+    assert!(
+        page.contains("<title>Ana Ruiz · Contact · Jimo</title>"),
+        "{page}"
+    );
+    assert_eq!(page.matches("<h1").count(), 1);
+    assert!(page.contains("/live?place=pane\""), "{page}");
+    assert!(!page.contains("native-email"), "{page}");
+    assert!(
+        page.contains("aria-describedby=\"jobtitle-feeds\""),
+        "{page}"
+    );
+    assert!(!page.contains("Nothing from HubSpot yet"), "{page}");
+    let found = admin.page("/users?q=jonas").await;
+    let (_, rest) = found.split_once("href=\"/users/usr_").expect("Jonas");
+    let jonas = rest.split('"').next().expect("id");
+    let live = format!("/users/usr_{jonas}/live?place=pane");
+    let bare = admin.follow(&live).await.next().await.expect("a part");
+    assert!(bare.contains("Nothing from HubSpot yet"), "{bare}");
+    let profile = admin.page(&format!("/users/{}", world.ana)).await;
+    assert!(profile.contains("<title>Ana Ruiz · Jimo</title>"));
+    assert_eq!(profile.matches("<h1").count(), 1);
+    assert!(profile.contains("Times in Europe/Paris"), "{profile}");
+
+    // What stands beside the record is of the users who have its address.
+    let csrf = admin.csrf().await;
+    let quiet = ("x-quiet", "1");
+    let city = [("csrf", csrf.as_str()), ("jobtitle", "Cook")];
+    let answer = admin.post_with(&record, quiet, &city).await;
+    assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    let email = [("csrf", csrf.as_str()), ("email", "jonas@weber.example")];
+    let answer = admin.post_with(&record, quiet, &email).await;
+    assert_eq!(answer.status(), StatusCode::RESET_CONTENT);
+    let page = admin.page(&record).await;
+    assert!(page.contains("Jonas Weber"), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

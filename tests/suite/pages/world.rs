@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use hubspot_sim::{Account, Link, PropertySpec, Simulator};
 use jimo_connect::{
     clock::Clock,
-    config::{Config, DataConfig, HubspotConfig},
+    config::{AddressConfig, Config, DataConfig, HubspotConfig},
     host::{self, Host},
     hubspot::oauth::{Grant, SCOPES},
     model::{
@@ -118,8 +118,10 @@ impl World {
         let base = host::listening_url(&listener).expect("address");
         let app = sim.app();
         let config = Config {
-            listen: listener.local_addr().expect("address"),
-            public_url: None,
+            address: AddressConfig {
+                listen: listener.local_addr().expect("address"),
+                public_url: None,
+            },
             data: DataConfig {
                 directory: directory.path().to_owned(),
                 secret_key: None,
@@ -220,14 +222,21 @@ impl World {
         self.base.join(path).expect("address")
     }
 
+    /// A sign-in link.
+    pub async fn link(&self, project: ProjectId, role: Role, link: session::Link) -> Url {
+        let now = self.host.clock.now();
+        let (store, public_url) = (&self.host.store, &self.host.public_url);
+        let link = session::make_sign_in_link(store, public_url, (project, role), link, now);
+        link.await.expect("link")
+    }
+
     /// A browser that followed a sign-in link.
     pub async fn sign_in(&self, role: Role) -> Browser<'_> {
         self.sign_in_to(self.project, role).await
     }
 
     pub async fn sign_in_to(&self, project: ProjectId, role: Role) -> Browser<'_> {
-        let link = session::make_sign_in_link(&self.host, project, role, session::Link::Again);
-        let link = link.await.expect("link");
+        let link = self.link(project, role, session::Link::Again).await;
         let mut browser = Browser::new(self);
         let answer = browser.get(link.as_str()).await;
         assert_eq!(answer.status(), StatusCode::SEE_OTHER);
@@ -258,7 +267,7 @@ impl<'w> Browser<'w> {
         }
     }
 
-    fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+    pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         let request = self.client.request(method, self.world.url(path));
         match &self.cookie {
             Some(cookie) => request.header(header::COOKIE, cookie),
@@ -268,6 +277,13 @@ impl<'w> Browser<'w> {
 
     pub async fn get(&self, path: &str) -> Response {
         let request = self.request(reqwest::Method::GET, path);
+        request.send().await.expect("answer")
+    }
+
+    /// Goes to a path, as by an address typed in.
+    pub async fn go(&self, path: &str) -> Response {
+        let request = self.request(reqwest::Method::GET, path);
+        let request = request.header(header::ACCEPT, "text/html,*/*;q=0.8");
         request.send().await.expect("answer")
     }
 
@@ -288,6 +304,18 @@ impl<'w> Browser<'w> {
     pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Response {
         let request = self.request(reqwest::Method::POST, path);
         request.form(form).send().await.expect("answer")
+    }
+
+    /// Posts a form with one more header.
+    pub async fn post_with(
+        &self,
+        path: &str,
+        (name, value): (&str, &str),
+        form: &[(&str, &str)],
+    ) -> Response {
+        let request = self.request(reqwest::Method::POST, path);
+        let request = request.header(name, value).form(form);
+        request.send().await.expect("answer")
     }
 
     /// The events of a live part of a page.

@@ -18,14 +18,22 @@ mod variables;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn, routing::get};
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware::{Next, from_fn},
+    routing::get,
+};
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{host::Host, web::error::Error, web::problem::finish};
+use crate::{
+    host::Host,
+    web::{REQUEST_MAX, error::Error, in_time, problem::finish},
+};
 
 /// The document's frame; the paths come from the routes.
 #[derive(OpenApi)]
@@ -52,7 +60,7 @@ impl Modify for Token {
 
 /// The API's routes, below `/api/v1`.
 pub fn router() -> Router<Arc<Host>> {
-    let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
+    let (router, mut document) = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(projects::create))
         .routes(routes!(projects::get, projects::update))
         .routes(routes!(users::put, users::list))
@@ -68,6 +76,7 @@ pub fn router() -> Router<Arc<Host>> {
         .routes(routes!(mappings::get, mappings::put))
         .routes(routes!(activity::list))
         .split_for_parts();
+    summarize(&mut document);
     let document = Arc::new(document);
     router
         .route(
@@ -77,5 +86,27 @@ pub fn router() -> Router<Arc<Host>> {
         .fallback(async || Error::NotFound("path"))
         .method_not_allowed_fallback(async || Error::NoSuchMethod)
         .layer(DefaultBodyLimit::max(extract::BODY_BYTES_MAX))
+        .layer(from_fn(|request, next: Next| {
+            in_time(REQUEST_MAX, next.run(request), Error::Late)
+        }))
         .layer(from_fn(finish))
+}
+
+/// Makes one line of each summary: they are comments of the code, where lines
+/// end for another reason.
+fn summarize(document: &mut utoipa::openapi::OpenApi) {
+    for path in document.paths.paths.values_mut() {
+        let operations = [
+            &mut path.get,
+            &mut path.put,
+            &mut path.post,
+            &mut path.delete,
+            &mut path.patch,
+        ];
+        for operation in operations.into_iter().flatten() {
+            if let Some(summary) = &mut operation.summary {
+                *summary = summary.replace('\n', " ");
+            }
+        }
+    }
 }

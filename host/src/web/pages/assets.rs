@@ -4,13 +4,12 @@
 use std::sync::LazyLock;
 
 use axum::{
-    extract::Path,
     http::header::{CACHE_CONTROL, CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
 use sha2::{Digest, Sha256};
 
-use super::Error;
+use super::{Error, extract::Path};
 
 const FOREVER: &str = "public, max-age=31536000, immutable";
 

@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::{
-    Form,
-    extract::{Query, State},
+    extract::State,
     http::HeaderMap,
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::{Bare, Error, html};
+use super::{
+    Bare, Error,
+    extract::{Form, Query},
+    html,
+};
 use crate::{
     host::Host,
     hubspot::oauth::GrantError,

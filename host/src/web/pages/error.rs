@@ -31,6 +31,18 @@ pub enum Error {
     /// The form cannot be read.
     #[error("the form cannot be read")]
     BadForm,
+    /// The form is larger than any that is sent in earnest.
+    #[error("the form is too large")]
+    LargeForm,
+    /// The address has a part that cannot be read.
+    #[error("the address cannot be read")]
+    BadAddress,
+    /// The method is none of this path's.
+    #[error("this path has no such method")]
+    NoSuchMethod,
+    /// It took longer than a request may.
+    #[error("the request took too long")]
+    Late,
     /// What was filled in cannot be.
     #[error("{0}")]
     Refused(String),
@@ -60,12 +72,19 @@ pub(super) struct Problem {
     status: StatusCode,
     title: String,
     detail: String,
+    is_of_form: bool,
 }
+
+/// Marks an answer that sends a browser to sign in first.
+#[derive(Clone)]
+pub(super) struct SignInFirst;
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (status, title, detail) = match &self {
-            Self::SignedOut => return see_other("/sign-in"),
+            Self::SignedOut => {
+                return (Extension(SignInFirst), see_other("/sign-in")).into_response();
+            }
             Self::BadLink => (
                 StatusCode::FORBIDDEN,
                 "This link does not sign you in".to_owned(),
@@ -91,6 +110,26 @@ impl IntoResponse for Error {
                 "This form cannot be read".to_owned(),
                 "Go back, load the page again, and send it once more.".to_owned(),
             ),
+            Self::LargeForm => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "This form is too large".to_owned(),
+                "Go back, shorten it, and send it once more.".to_owned(),
+            ),
+            Self::BadAddress => (
+                StatusCode::BAD_REQUEST,
+                "This address cannot be read".to_owned(),
+                "Something after its question mark is not what it should be.".to_owned(),
+            ),
+            Self::NoSuchMethod => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "This page cannot be opened like that".to_owned(),
+                "Its address is for a form, or for looking alone. Begin from a page.".to_owned(),
+            ),
+            Self::Late => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "This took too long".to_owned(),
+                "The host gave up waiting. Look whether it was done, then try again.".to_owned(),
+            ),
             Self::Refused(detail) => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "This could not be saved".to_owned(),
@@ -114,6 +153,10 @@ impl IntoResponse for Error {
             status,
             title,
             detail,
+            is_of_form: matches!(
+                self,
+                Self::Refused(_) | Self::BadForm | Self::LargeForm | Self::ForeignForm
+            ),
         };
         (status, Extension(problem)).into_response()
     }
@@ -124,17 +167,26 @@ impl IntoResponse for Error {
 struct ProblemPage {
     page: Bare,
     detail: String,
+    /// The page with the form that it is about.
+    form: Option<String>,
     /// What the host's log names the request by, where the log says more.
     request_id: Option<String>,
 }
 
 impl Problem {
-    /// The page about it, in answer to the request with that id.
-    pub(super) fn page(self, host: &Host, request_id: Option<String>) -> Response {
+    /// The page about it, in answer to the request with that id; `form` is
+    /// where the form was, where one was sent.
+    pub(super) fn page(
+        self,
+        host: &Host,
+        form: Option<String>,
+        request_id: Option<String>,
+    ) -> Response {
         let is_logged = self.status == StatusCode::INTERNAL_SERVER_ERROR;
         let page = ProblemPage {
             page: Bare::new(host, self.title),
             detail: self.detail,
+            form: form.filter(|_| self.is_of_form),
             request_id: request_id.filter(|_| is_logged),
         };
         match html(&page) {

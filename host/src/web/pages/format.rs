@@ -31,6 +31,11 @@ impl Calendar {
         }
     }
 
+    /// The time zone's name.
+    pub fn zone_name(&self) -> String {
+        self.zone.iana_name().unwrap_or("UTC").to_owned()
+    }
+
     /// `today, 14:03:22`, else `12 May 2026, 14:03`.
     pub fn moment(&self, at: Timestamp) -> Moment {
         let datetime = at.to_string();

@@ -7,24 +7,26 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use askama::Template;
-use axum::{
-    extract::Path,
-    response::{
-        IntoResponse, Response,
-        sse::{Event, Sse},
-    },
+use axum::response::{
+    IntoResponse, Response,
+    sse::{Event, Sse},
 };
 use futures_util::stream;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::{
+    sync::{OwnedSemaphorePermit, watch},
+    time::Instant,
+};
 
 use super::{
     Error, Surroundings, Visit, calendar,
-    profile::{Profile, RecordLinks},
+    extract::{Path, Query},
+    profile::{Place, Profile, RecordLinks},
 };
 use crate::{host::Host, model::UserId, store, web::session::Session};
 
-/// How long changes are gathered before a part is rendered again.
-const GATHER: Duration = Duration::from_millis(50);
+/// How long changes are gathered after a part was rendered; the first one shows
+/// at once. Any project's change is a reason to look.
+const GATHER: Duration = Duration::from_millis(250);
 
 /// How often something is sent when nothing changes, so that no proxy takes the
 /// stream for dead; and how soon a session's end is noticed.
@@ -35,15 +37,28 @@ struct ProfileStream {
     session: Session,
     surroundings: Surroundings,
     user: UserId,
+    place: Place,
     changed: watch::Receiver<u64>,
     /// Whether to look before waiting.
     is_due: bool,
+    looked_at: Instant,
     sent: Option<String>,
     _permit: OwnedSemaphorePermit,
 }
 
+/// Which part is asked for.
+#[derive(serde::Deserialize)]
+pub struct LiveQuery {
+    #[serde(default)]
+    place: Place,
+}
+
 /// `GET /users/{user}/live`.
-pub async fn profile(visit: Visit, Path(user): Path<String>) -> Result<Response, Error> {
+pub async fn profile(
+    visit: Visit,
+    Path(user): Path<String>,
+    Query(query): Query<LiveQuery>,
+) -> Result<Response, Error> {
     let user: UserId = user.parse().map_err(|_| Error::NotFound("user"))?;
     let project = visit.session.project.id;
     visit
@@ -63,7 +78,9 @@ pub async fn profile(visit: Visit, Path(user): Path<String>) -> Result<Response,
         session: visit.session,
         surroundings: visit.surroundings,
         user,
+        place: query.place,
         is_due: true,
+        looked_at: Instant::now(),
         sent: None,
         _permit: permit,
     };
@@ -94,7 +111,7 @@ impl ProfileStream {
                 }
                 () = self.surroundings.stop.cancelled() => return None,
             }
-            tokio::time::sleep(GATHER).await;
+            tokio::time::sleep_until(self.looked_at + GATHER).await;
         }
     }
 
@@ -102,7 +119,8 @@ impl ProfileStream {
     /// the stream is over.
     async fn render(&mut self) -> Option<Option<Event>> {
         self.changed.mark_unchanged();
-        let (hash, user) = (self.session.hash, self.user);
+        self.looked_at = Instant::now();
+        let (hash, user, place) = (self.session.hash, self.user, self.place);
         let now = self.host.clock.now();
         let links = RecordLinks::new(&self.host, &self.surroundings);
         let read = self.host.store.read(move |tx| {
@@ -110,7 +128,7 @@ impl ProfileStream {
                 return Ok(None);
             };
             let calendar = calendar(&session, now);
-            Profile::load(tx, session.project.id, user, &calendar, &links).map(Some)
+            Profile::load(tx, session.project.id, user, place, &calendar, &links).map(Some)
         });
         let html = match read.await {
             Ok(Some(profile)) => profile.render().ok()?,

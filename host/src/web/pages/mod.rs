@@ -9,27 +9,29 @@ mod assets;
 mod consent;
 pub mod demo;
 mod error;
+mod extract;
 mod format;
 mod live;
 mod profile;
 mod sign_in;
 mod users;
+mod wanted;
 
 use std::{convert::Infallible, sync::Arc};
 
 use askama::Template;
 use axum::{
     Extension, Router,
-    extract::{FromRequestParts, State},
+    extract::{DefaultBodyLimit, FromRequestParts, State},
     http::{
         HeaderName, HeaderValue,
         header::{
-            CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY,
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY, SET_COOKIE,
             X_CONTENT_TYPE_OPTIONS,
         },
         request::Parts,
     },
-    middleware::{Next, from_fn_with_state},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{Html, IntoResponse, Response},
     routing::{get, post},
 };
@@ -39,12 +41,15 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::Error;
 
-use super::{Extra, requests, session::Session};
+use super::{Extra, REQUEST_MAX, in_time, requests, session::Session};
 use crate::{host::Host, model::Timestamp, sync::consents};
 
 /// Streams that may be open at once. Each holds a connection and renders on
 /// every change; a hidden page closes its own.
 const STREAMS_MAX: usize = 256;
+
+/// The largest form that holds a token alone, which anyone may send.
+const TOKEN_FORM_BYTES_MAX: usize = 4 * 1024;
 
 const HEADERS: [(HeaderName, &str); 4] = [
     (
@@ -67,8 +72,16 @@ pub fn router(host: &Arc<Host>, extra: Extra, stop: &CancellationToken) -> Route
     Router::new()
         .route("/", get(start))
         .route(consents::CALLBACK, get(consent::callback))
-        .route("/oauth/hubspot/confirm", post(consent::confirm))
-        .route("/sign-in", get(sign_in::page))
+        .route(
+            "/oauth/hubspot/confirm",
+            post(consent::confirm).layer(DefaultBodyLimit::max(TOKEN_FORM_BYTES_MAX)),
+        )
+        .route(
+            "/sign-in",
+            get(sign_in::page)
+                .post(sign_in::confirm)
+                .layer(DefaultBodyLimit::max(TOKEN_FORM_BYTES_MAX)),
+        )
         .route("/sign-out", post(sign_in::sign_out))
         .route("/users", get(users::page))
         .route("/users/{user}", get(profile::page))
@@ -76,7 +89,11 @@ pub fn router(host: &Arc<Host>, extra: Extra, stop: &CancellationToken) -> Route
         .route("/static/{file}", get(assets::file))
         .merge(extra.pages)
         .fallback(async || Error::NotFound("page"))
+        .method_not_allowed_fallback(async || Error::NoSuchMethod)
         .layer(Extension(surroundings))
+        .layer(from_fn(|request, next: Next| {
+            in_time(REQUEST_MAX, next.run(request), Error::Late)
+        }))
         .layer(from_fn_with_state(host.clone(), finish))
 }
 
@@ -107,9 +124,18 @@ async fn finish(
     next: Next,
 ) -> Response {
     let request_id = requests::id(&request).map(str::to_owned);
+    let (wanted, form) = (wanted::of(&request), wanted::form_of(&request));
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<error::Problem>() {
-        response = problem.page(&host, request_id).into_response();
+        response = problem.page(&host, form, request_id);
+    }
+    if response
+        .extensions_mut()
+        .remove::<error::SignInFirst>()
+        .is_some()
+        && let Some(cookie) = wanted.and_then(|path| wanted::remember(&host, &path))
+    {
+        response.headers_mut().append(SET_COOKIE, cookie);
     }
     if let Some(ToPath(path)) = response.extensions_mut().remove() {
         let location = format!("{}{path}", base(&host));

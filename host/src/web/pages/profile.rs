@@ -3,10 +3,11 @@
 use std::{collections::HashMap, sync::Arc};
 
 use askama::Template;
-use axum::{extract::Path, response::Html};
+use axum::response::Html;
 
 use super::{
     Error, Frame, Section, Surroundings, Visit, base,
+    extract::Path,
     format::{Calendar, Moment, Shown, type_name},
     html,
     users::Person,
@@ -61,7 +62,21 @@ pub enum Origin {
         changed: Moment,
         /// When we wrote it.
         written: Moment,
+        /// Why this is not HubSpot's newest value, where it is not.
+        kept: Option<&'static str>,
     },
+}
+
+/// Where a profile stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// A page of its own.
+    #[default]
+    Page,
+    /// Beside a record of HubSpot, which the synced values come from; what
+    /// every user has is left out.
+    Pane,
 }
 
 /// A user's profile, as it is shown and streamed.
@@ -72,6 +87,10 @@ pub struct Profile {
     pub person: Person,
     /// What stands before the paths of addresses.
     pub base: String,
+    /// Where it stands.
+    pub place: Place,
+    /// The time zone of its moments.
+    pub zone: String,
     /// The attributes: native ones first, then the others by name.
     pub rows: Vec<Row>,
 }
@@ -102,12 +121,16 @@ impl Profile {
         tx: &store::Tx<'_>,
         project: ProjectId,
         user: UserId,
+        place: Place,
         calendar: &Calendar,
         links: &RecordLinks,
     ) -> Result<Self, store::Error> {
         let user = tx.user(project, user)?;
         let values = tx.profile(user.id)?;
-        let mut rows = native_rows(&user);
+        let mut rows = match place {
+            Place::Page => native_rows(&user),
+            Place::Pane => Vec::new(),
+        };
         let mut accounts = HashMap::new();
         for value in values {
             if let Source::Record { connection, .. } = &value.source
@@ -120,8 +143,36 @@ impl Profile {
         Ok(Self {
             person: user.into(),
             base: links.base.clone(),
+            place,
+            zone: calendar.zone_name(),
             rows,
         })
+    }
+
+    /// The level of its heading; the heading within is one further down.
+    fn level(&self) -> u8 {
+        match self.place {
+            Place::Page => 1,
+            Place::Pane => 2,
+        }
+    }
+
+    /// Whether it stands beside a record of HubSpot, and nothing has come of
+    /// it.
+    fn has_nothing_synced(&self) -> bool {
+        let is_synced = |row: &Row| matches!(row.origin, Origin::Record { .. });
+        self.place == Place::Pane && !self.rows.iter().any(is_synced)
+    }
+}
+
+/// Why a value is not HubSpot's newest, by the word that is kept of it.
+fn kept_because(unreadable: &str) -> &'static str {
+    match unreadable {
+        "too_long" => "HubSpot has a newer value; it has more than the 700 characters Jimo takes.",
+        "redacted" => "HubSpot has a newer value, and hides it from us.",
+        "unknown_choice" => "HubSpot has a newer value, whose label is not known yet.",
+        "out_of_range" => "HubSpot has a newer value, too large for this attribute’s type.",
+        _ => "HubSpot has a newer value, which does not fit this attribute’s type.",
     }
 }
 
@@ -205,6 +256,7 @@ fn row(
                 is_elsewhere: links.simulated_hubspot.is_none(),
                 changed: calendar.moment(value.changed_at),
                 written,
+                kept: value.unreadable.as_deref().map(kept_because),
             }
         }
     };
@@ -240,20 +292,20 @@ struct ProfilePage {
 }
 
 /// The profile that a visitor may see.
-pub(super) async fn load(visit: &Visit, user: UserId) -> Result<Profile, Error> {
+pub(super) async fn load(visit: &Visit, user: UserId, place: Place) -> Result<Profile, Error> {
     let project = visit.session.project.id;
     let calendar = visit.calendar();
     let links = RecordLinks::new(&visit.host, &visit.surroundings);
     let store = Arc::clone(&visit.host.store);
     Ok(store
-        .read(move |tx| Profile::load(tx, project, user, &calendar, &links))
+        .read(move |tx| Profile::load(tx, project, user, place, &calendar, &links))
         .await?)
 }
 
 /// `GET /users/{user}`.
 pub async fn page(visit: Visit, Path(user): Path<String>) -> Result<Html<String>, Error> {
     let user = user.parse().map_err(|_| Error::NotFound("user"))?;
-    let profile = load(&visit, user).await?;
+    let profile = load(&visit, user, Place::Page).await?;
     html(&ProfilePage {
         frame: visit.frame(profile.person.display_name.clone(), Section::Users),
         profile,

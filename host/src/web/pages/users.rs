@@ -1,9 +1,9 @@
 //! Audience → Users.
 
 use askama::Template;
-use axum::{extract::Query, response::Html};
+use axum::response::Html;
 
-use super::{Error, Frame, Section, Visit, html};
+use super::{Error, Frame, Section, Visit, extract::Query, html};
 use crate::{
     model::UserId,
     store::users::{User, UserFilter},

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use askama::Template;
 use axum::{
     Extension, Router,
-    extract::{Path, Query},
     http::HeaderMap,
     response::{Html, IntoResponse, Response},
     routing::{get, post},
@@ -20,8 +19,10 @@ use hubspot_sim::{Account, ObjectType, TrueRecord};
 
 use self::fields::{Field, Input, Mapped};
 use super::{
-    Error, Frame, Section, Visit, html,
-    profile::{self, Profile},
+    Error, Frame, Section, Visit,
+    extract::{Path, Query},
+    html,
+    profile::{self, Place, Profile},
     see_other,
     users::Person,
 };
@@ -35,7 +36,8 @@ use crate::{
 /// Where these pages are.
 pub const PATH: &str = "/demo/hubspot";
 
-/// Sent by the page's script: an answer without a page is enough.
+/// Sent by the page's script: an answer without a page is enough. 205 asks it
+/// to load the page again.
 const QUIET: &str = "x-quiet";
 
 /// Users shown beside a record, at most.
@@ -117,6 +119,7 @@ struct RecordPage {
     fields: Vec<Field>,
     related: Vec<Item>,
     profile: Option<Profile>,
+    is_saved: bool,
 }
 
 fn known_type(name: &str) -> Result<ObjectType, Error> {
@@ -224,10 +227,12 @@ async fn list(
     })
 }
 
-/// Which of several users to show.
+/// Which of several users to show, and what was done before.
 #[derive(serde::Deserialize)]
 struct RecordQuery {
     user: Option<UserId>,
+    #[serde(default)]
+    saved: bool,
 }
 
 async fn record(
@@ -246,9 +251,10 @@ async fn record(
         .find(|person| Some(person.id) == query.user)
         .or(item.users.first());
     let profile = match shown {
-        Some(person) => Some(profile::load(&visit, person.id).await?),
+        Some(person) => Some(profile::load(&visit, person.id, Place::Pane).await?),
         None => None,
     };
+    let hub = Hub::new(&account, of);
     let mapped = Mapped::load(&visit, &account, of).await?;
     let related = ObjectType::ALL
         .into_iter()
@@ -261,13 +267,17 @@ async fn record(
         .map(|other| self::item(&other))
         .collect();
     html(&RecordPage {
-        frame: visit.frame(item.name.clone(), Section::SimulatedHubspot),
-        hub: Hub::new(&account, of),
+        frame: visit.frame(
+            format!("{} · {}", item.name, hub.object),
+            Section::SimulatedHubspot,
+        ),
+        hub,
         action: item.path.clone(),
         fields: fields::of_record(&account, &record, &mapped),
         item,
         related,
         profile,
+        is_saved: query.saved,
     })
 }
 
@@ -288,7 +298,19 @@ async fn save(
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
     account.patch(of.name(), id, &changes).map_err(refused)?;
-    Ok(done(&headers, &format!("{PATH}/{of}/{id}", of = of.name())))
+    if !headers.contains_key(QUIET) {
+        let path = format!("{PATH}/{}/{id}?saved=true", of.name());
+        return Ok(see_other(&path));
+    }
+    let ids = |people: Vec<Person>| people.into_iter().map(|person| person.id);
+    let before = users_of(&visit, &account, &record).await?;
+    let record = live_record(&account, of, id)?;
+    let after = users_of(&visit, &account, &record).await?;
+    Ok(if ids(before).eq(ids(after)) {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        StatusCode::RESET_CONTENT.into_response()
+    })
 }
 
 /// What a contact is made of.
@@ -333,14 +355,6 @@ async fn delete(
     let of = known_type(&object_type)?;
     account.delete(of.name(), id).map_err(refused)?;
     Ok(see_other(&format!("{PATH}/{}", of.name())))
-}
-
-fn done(headers: &HeaderMap, path: &str) -> Response {
-    if headers.contains_key(QUIET) {
-        StatusCode::NO_CONTENT.into_response()
-    } else {
-        see_other(path)
-    }
 }
 
 fn refused(error: hubspot_sim::Error) -> Error {
