@@ -8,7 +8,7 @@ use super::{arrivals::Arrivals, feeding::Feeder, routing::ConnectionRoute};
 use crate::{
     model::{
         AccountId, ConnectionId, FieldMapping, ObjectMapping, ObjectType, OptionTable, ProjectId,
-        PropertyName, Timestamp, UserIdentifier, VariableId, VariableType,
+        PropertyName, Status, Timestamp, UserIdentifier, VariableId, VariableType,
     },
     secrets::Keys,
     store::{self, Tx},
@@ -111,6 +111,7 @@ pub fn save(
         }
     }
     tx.mappings_saved(connection)?;
+    try_again(tx, project, connection, account)?;
 
     let after = ConnectionRoute::load(tx, connection, project, account)?;
     index_variables(tx, keys, &before, &after, now)?;
@@ -129,6 +130,23 @@ pub fn save(
         }
     }
     feeder.finish()?.save(tx, connection, now)
+}
+
+/// What the account's grant lacked may not be needed any more; where it still
+/// is, that shows again.
+fn try_again(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    connection: ConnectionId,
+    account: AccountId,
+) -> Result<(), store::Error> {
+    let held = tx.connection(project, connection)?;
+    let passing = held.problem.is_some_and(|problem| !problem.stops_calls());
+    if held.status == Status::NeedsAttention && passing {
+        tx.set_connection_status(connection, Status::Active, None)?;
+        tx.allow_reads(account)?;
+    }
+    Ok(())
 }
 
 fn identity(field: &FieldMapping) -> FieldIdentity {

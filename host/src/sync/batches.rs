@@ -87,10 +87,6 @@ impl Work {
             return Ok(());
         };
         let properties = self.route.read_properties(&object_type);
-        if properties.is_empty() {
-            // Nothing maps it any more.
-            return self.finish_all(due).await;
-        }
         let ids: Vec<&str> = due.iter().map(|read| read.key.record.as_str()).collect();
         let client = &self.host.hubspot;
         let answer = self
@@ -306,7 +302,8 @@ impl Work {
         Ok(self.host.store.transact(apply).await?)
     }
 
-    async fn finish_all(&self, due: Vec<DueRead>) -> Result<(), Error> {
+    /// Ends reads without a call.
+    pub async fn finish(&self, due: Vec<DueRead>) -> Result<(), Error> {
         let finish = move |tx: &store::Tx<'_>| due.iter().try_for_each(|read| tx.finish_read(read));
         Ok(self.host.store.transact(finish).await?)
     }

@@ -244,9 +244,10 @@ async fn put_off_alone(host: &Host, about: Option<About>, reason: Reason) {
 /// What a read by itself is put off for.
 fn reason(error: &Error) -> Reason {
     match error {
-        Error::HubSpot(hubspot::Error::Undecodable { .. }) | Error::Page(_) | Error::Ended => {
-            Reason::NotUnderstood
-        }
+        Error::HubSpot(hubspot::Error::Undecodable { .. })
+        | Error::Page(_)
+        | Error::Endless
+        | Error::Ended => Reason::NotUnderstood,
         _ => Reason::Refused,
     }
 }
@@ -350,7 +351,10 @@ async fn step(host: &Arc<Host>, account: &AccountRoute, batch_max: usize) -> Res
         configuration: routing.configuration,
         sequence,
     };
+    let wants = |one: &Arc<ConnectionRoute>| one.reads(&first.key.object_type, &first.key.wanted);
     let read = match first.key.wanted.clone() {
+        // Nothing maps it any more.
+        _ if !route.connections.iter().any(wants) => work.finish(due).await,
         Wanted::Record => {
             let batches = due
                 .chunks(RECORDS_MAX.min(batch_max))

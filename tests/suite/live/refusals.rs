@@ -1,5 +1,7 @@
 //! What HubSpot refuses holds up nothing else and is never dropped.
 
+use std::time::Duration;
+
 use harness::world::World;
 use hubspot_sim::{FaultRule, Link, Route, Trouble};
 use jimo_connect::store::projects::Role;
@@ -204,6 +206,7 @@ async fn a_missing_scope_stops_only_what_needs_it() {
     assert_eq!(held["problem"]["code"], "missing_scopes");
     let problem = held["problem"]["detail"].as_str().unwrap();
     assert!(problem.contains("crm.objects.deals.read"), "{problem}");
+    assert_eq!(held["live"].as_array().unwrap().len(), 3, "{held:#}");
 
     // Everything else goes on: events, and reads of other kinds. Nothing that
     // is refused is asked for again.
@@ -272,6 +275,8 @@ async fn events_of_linked_records_show_while_a_grant_is_gone_and_reads_wait() {
     account.revoke_grant();
     account.expire_access();
     let path = format!("/connections/{connection}");
+    // What is known of properties is kept for a minute.
+    world.clock.turn(Duration::from_secs(61));
     let properties = format!("{path}/properties?object_type=contacts");
     world.get(&properties).await.problem(409);
     let held = world.get(&path).await.good();
@@ -291,4 +296,32 @@ async fn events_of_linked_records_show_while_a_grant_is_gone_and_reads_wait() {
     assert_eq!(status, 200, "{text}");
     world.settle().await;
     assert_eq!(world.values(&ben).await, json!({"job_title": "Baker"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_needs_a_missing_scope_no_more_is_active_again() {
+    let (world, connection) = connected().await;
+    user(&world, "ana@example.com").await;
+    let id = contact(&world, &[("email", "ana@example.com")]).await;
+    let account = world.account(PORTAL);
+    account.drop_scope("crm.objects.deals.read");
+    let deal = account.create("deals", &[("dealname", "Big")]).unwrap();
+    account
+        .associate(("contacts", id), ("deals", deal), Link::Plain)
+        .unwrap();
+    let path = format!("/connections/{connection}");
+    let status = async || world.get(&path).await.good()["status"].clone();
+    world
+        .until(async || status().await == "needs_attention")
+        .await;
+    // It is needed still.
+    let mappings = super::mappings();
+    world.map(&connection, mappings.clone()).await;
+    world
+        .until(async || status().await == "needs_attention")
+        .await;
+    let contacts = json!({"contacts": mappings["contacts"]});
+    world.map(&connection, contacts).await;
+    world.settle().await;
+    assert_eq!(status().await, "active");
 }

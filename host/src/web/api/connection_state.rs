@@ -151,9 +151,14 @@ impl State {
             .account
             .as_ref()
             .map(|(_, key)| budget(host, key));
-        let live = match connection.status {
-            Status::Active => self.mappings.iter().map(live).collect(),
-            Status::Pending | Status::Paused | Status::NeedsAttention => Vec::new(),
+        let stopped = connection
+            .problem
+            .as_ref()
+            .is_some_and(|problem| problem.stops_calls());
+        let live = if connection.status.takes_changes() && !stopped {
+            self.mappings.iter().map(live).collect()
+        } else {
+            Vec::new()
         };
         let seconds = |index: usize| {
             let seconds = self.freshness.get(index).copied().flatten();
