@@ -18,7 +18,7 @@ const FILE_NAME: &str = "log.sqlite";
 const PAGE_SIZE_BYTES: u32 = 32 * 1024;
 
 /// 128 MiB of pages in the write-ahead log.
-const CHECKPOINT_PAGES: u32 = 4_096;
+const CHECKPOINT_PAGES: i32 = 4_096;
 
 /// Entries that one transaction removes, so that trimming never holds up an
 /// append for long.

@@ -5,8 +5,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{
     apply::apply_changes,
@@ -51,6 +52,16 @@ pub enum Error {
     /// The work itself ended; a defect.
     #[error("the work ended abruptly")]
     Ended,
+}
+
+/// Entries of the log, ready to be applied.
+struct Batch {
+    prepared: Prepared,
+    origin: Origin,
+    /// The configuration that it was prepared under.
+    configuration: i64,
+    /// The last of the entries.
+    up_to: Position,
 }
 
 /// The pipeline of one host.
@@ -137,21 +148,10 @@ impl Pipeline {
 
     /// Works until it is told to stop; a batch under way is finished first.
     pub async fn run(&self, stop: CancellationToken) {
-        let mut tail = self.log.tail();
         let mut pause = RETRY_PAUSE;
         while !stop.is_cancelled() {
-            match self.step().await {
-                Ok(worked) => {
-                    self.failing.send_replace(false);
-                    pause = RETRY_PAUSE;
-                    if !worked {
-                        tokio::select! {
-                            _ = tail.changed() => {}
-                            () = stop.cancelled() => {}
-                        }
-                    }
-                }
-                Err(Error::Store(store::Error::ConfigurationChanged)) => {}
+            match self.work(&stop, &mut pause).await {
+                Ok(()) | Err(Error::Store(store::Error::ConfigurationChanged)) => {}
                 Err(error) => {
                     self.failing.send_replace(true);
                     tracing::error!(%error, "a batch could not be applied, and is tried again");
@@ -165,16 +165,49 @@ impl Pipeline {
         }
     }
 
-    /// Works on what waits, as one batch. Returns whether there was any.
-    async fn step(&self) -> Result<bool, Error> {
-        let after = self.store.read(|tx| tx.log_position()).await?;
+    /// Works through the log, batch by batch, until it is told to stop or a
+    /// batch fails. While one is applied, the next is prepared.
+    async fn work(&self, stop: &CancellationToken, pause: &mut Duration) -> Result<(), Error> {
+        let mut tail = self.log.tail();
+        let mut place = self.store.read(|tx| tx.log_position()).await?;
+        let mut applying: Option<JoinHandle<Result<Batch, store::Error>>> = None;
+        loop {
+            let next = if stop.is_cancelled() {
+                Ok(None)
+            } else {
+                self.next_batch(place).await
+            };
+            if let Some(applying) = applying.take() {
+                let batch = applying.await.map_err(|_| Error::Ended)??;
+                self.is_applied(&batch);
+                *pause = RETRY_PAUSE;
+            }
+            match next? {
+                Some(batch) => {
+                    place = batch.up_to;
+                    applying = Some(self.apply(batch));
+                }
+                None if stop.is_cancelled() => return Ok(()),
+                None => {
+                    self.applied.send_replace(place);
+                    self.failing.send_replace(false);
+                    tokio::select! {
+                        _ = tail.changed() => {}
+                        () = stop.cancelled() => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// What waits after a place in the log, as one batch.
+    async fn next_batch(&self, after: Position) -> Result<Option<Batch>, Error> {
         let entries = self
             .log
             .read(after, BATCH_ENTRIES_MAX, BATCH_BYTES_MAX)
             .await?;
         let Some(up_to) = entries.last().map(|entry| entry.position) else {
-            self.applied.send_replace(after);
-            return Ok(false);
+            return Ok(None);
         };
         let routing = self.routing().await?;
         let plugin = self.plugins.active();
@@ -182,24 +215,36 @@ impl Pipeline {
             word: "webhook",
             plugin: Some(plugin.digest().to_owned()),
         };
-        let prepared = self.prepare(routing.clone(), plugin, entries).await?;
-        let configuration = routing.configuration;
-        let now = self.clock.now();
-        let prepared = self
-            .store
-            .transact(move |tx| {
-                if tx.configuration()? != configuration {
+        Ok(Some(Batch {
+            prepared: self.prepare(routing.clone(), plugin, entries).await?,
+            origin,
+            configuration: routing.configuration,
+            up_to,
+        }))
+    }
+
+    /// Begins to apply a batch. It is done, whoever waits for it.
+    fn apply(&self, batch: Batch) -> JoinHandle<Result<Batch, store::Error>> {
+        let (store, now) = (self.store.clone(), self.clock.now());
+        let applying = async move {
+            let apply = move |tx: &store::Tx<'_>| {
+                if tx.configuration()? != batch.configuration {
                     return Err(store::Error::ConfigurationChanged);
                 }
-                apply(tx, &prepared, &origin, up_to, now)?;
-                Ok(prepared)
-            })
-            .await?;
+                apply(tx, &batch.prepared, &batch.origin, batch.up_to, now)?;
+                Ok(batch)
+            };
+            store.transact(apply).await
+        };
+        tokio::spawn(applying.in_current_span())
+    }
+
+    fn is_applied(&self, batch: &Batch) {
         // A batch that is tried again counts once.
-        self.metrics.batch(&prepared);
-        self.applied.send_replace(up_to);
+        self.metrics.batch(&batch.prepared);
+        self.applied.send_replace(batch.up_to);
+        self.failing.send_replace(false);
         self.notify_changed();
-        Ok(true)
     }
 
     async fn prepare(

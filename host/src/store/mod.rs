@@ -44,7 +44,7 @@ const PAGE_SIZE_BYTES: u32 = 4_096;
 
 /// 80 MiB of pages in the write-ahead log: a random page is then written once
 /// for many changes, not once for each.
-const CHECKPOINT_PAGES: u32 = 20_000;
+const CHECKPOINT_PAGES: i32 = 20_000;
 
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0001_store.sql"),

@@ -5,6 +5,8 @@
 //! disk (`synchronous=FULL`), never before. Its log lines are in the span of
 //! whoever asked for it.
 
+mod checkpoint;
+
 use std::{
     fs::DirBuilder,
     os::unix::fs::DirBuilderExt,
@@ -15,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::Span;
 
@@ -96,7 +98,7 @@ pub struct Options {
     /// The size of a page in bytes; only a new file takes it.
     pub page_size_bytes: u32,
     /// Pages in the write-ahead log that start a checkpoint.
-    pub checkpoint_pages: u32,
+    pub checkpoint_pages: i32,
     /// Numbered, never edited; the index is the schema version before it.
     pub migrations: &'static [&'static str],
 }
@@ -122,12 +124,19 @@ impl Database {
     /// Opens or creates the file, brings its schema up to date, and starts its
     /// writer thread.
     pub fn open(options: &Options) -> Result<Self, Error> {
-        let connection = open_writer(options)?;
+        let mut connection = open_writer(options)?;
         migrate(&connection, options)?;
+        let checkpoints =
+            checkpoint::start(&mut connection, &options.path, options.checkpoint_pages)?;
         let (jobs, waiting) = mpsc::channel(WAITING_JOBS_MAX);
         let writer = std::thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || write_loop(&connection, waiting))
+            .spawn(move || {
+                write_loop(&connection, waiting);
+                drop(connection);
+                // A panic was reported.
+                let _ = checkpoints.join();
+            })
             .map_err(|source| Error::Path {
                 path: options.path.clone(),
                 source,
@@ -344,10 +353,10 @@ fn open_writer(options: &Options) -> Result<Connection, Error> {
     connection.pragma_update(None, "foreign_keys", true)?;
     // What is deleted is overwritten: privacy deletion must reach the file.
     connection.pragma_update(None, "secure_delete", true)?;
-    connection.pragma_update(None, "wal_autocheckpoint", options.checkpoint_pages)?;
     connection.pragma_update(None, "cache_size", -128 * 1024)?;
     connection.pragma_update(None, "mmap_size", 1_i64 << 30)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    keep_plans(&connection)?;
     connection.set_prepared_statement_cache_capacity(256);
     Ok(connection)
 }
@@ -359,8 +368,15 @@ fn open_reader(path: &Path) -> Result<Connection, Error> {
     )?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "mmap_size", 1_i64 << 30)?;
+    keep_plans(&connection)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+/// Plans statements once, not anew for the values that are bound to them.
+fn keep_plans(connection: &Connection) -> Result<(), Error> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 fn migrate(connection: &Connection, options: &Options) -> Result<(), Error> {
