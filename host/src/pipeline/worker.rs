@@ -26,10 +26,11 @@ use crate::{
 
 /// Entries of the log that one transaction takes: enough that its sync costs
 /// little for each, few enough that none waits long for the last.
-const BATCH_ENTRIES_MAX: usize = 256;
+const BATCH_ENTRIES_MAX: usize = 10_000;
 
-/// Bytes of entries that one transaction takes.
-const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of entries that one transaction takes: some 25,000 changes, which are
+/// applied within a second.
+const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// How long to wait after a failure, and how much longer after each further.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);

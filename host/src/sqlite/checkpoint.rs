@@ -9,7 +9,7 @@ use std::{path::Path, sync::mpsc::sync_channel, thread::JoinHandle};
 
 use rusqlite::{Connection, hooks::Wal};
 
-use super::{BUSY_TIMEOUT, Error};
+use super::{BUSY_TIMEOUT, Error, stem};
 
 /// How many times too long the log may become before the writer stops for it.
 const OVERLONG: i32 = 4;
@@ -25,7 +25,7 @@ pub(super) fn start(
     own.busy_timeout(BUSY_TIMEOUT)?;
     let (due, asked) = sync_channel(1);
     let thread = std::thread::Builder::new()
-        .name("sqlite-moves".into())
+        .name(format!("{}-moves", stem(path)))
         .spawn(move || {
             while asked.recv().is_ok() {
                 let moved = own.query_one("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));

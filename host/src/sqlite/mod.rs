@@ -130,7 +130,7 @@ impl Database {
             checkpoint::start(&mut connection, &options.path, options.checkpoint_pages)?;
         let (jobs, waiting) = mpsc::channel(WAITING_JOBS_MAX);
         let writer = std::thread::Builder::new()
-            .name("sqlite-writer".into())
+            .name(format!("{}-writer", stem(&options.path)))
             .spawn(move || {
                 write_loop(&connection, waiting);
                 drop(connection);
@@ -223,6 +223,12 @@ impl Drop for Database {
             let _ = writer.join();
         }
     }
+}
+
+/// A file's name without its end, to tell threads by.
+fn stem(path: &Path) -> String {
+    path.file_stem()
+        .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
 }
 
 fn job<T, E>(
