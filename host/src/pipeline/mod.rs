@@ -13,6 +13,7 @@
 
 pub mod apply;
 pub mod arrivals;
+pub mod associations;
 pub mod conversion;
 pub mod feeding;
 pub mod mapping;

@@ -1,5 +1,5 @@
-//! What a read answered, applied: match keys and links, registers and values,
-//! associations, and what was not there.
+//! Pages of records that a read answered, applied: match keys and links,
+//! registers and values, and what was not there.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -14,15 +14,15 @@ use super::{
 };
 use crate::{
     model::{
-        Association, Existence, MatchKey, ObjectType, RecordId, SourceRecord, Timestamp, UserId,
-        Version, normalise,
+        Existence, MatchKey, ObjectType, RecordId, SourceRecord, Timestamp, UserId, Version,
+        normalise,
     },
     plugin::{
         BodyKind, Fault, Outcome, Pass, Version as Plugin,
         elements::{Element, SplitError, join, split},
     },
     secrets::Keys,
-    store::{self, Tx, reach::KeptAssociation, records::RecordState},
+    store::{self, Tx, records::RecordState},
 };
 
 /// Why a record stays matched as it is.
@@ -64,16 +64,6 @@ pub struct RecordsPage {
     pub answered: HashMap<RecordId, Option<Timestamp>>,
     /// The ids of which the answer says something that the plugin could not
     /// understand.
-    pub not_understood: HashSet<RecordId>,
-}
-
-/// A page of associations of records to one type.
-#[derive(Debug)]
-pub struct AssociationsPage {
-    /// What each element says of its record. Several may be of one.
-    pub said: Vec<(RecordId, Vec<Association>)>,
-    /// The ids of which the answer says something that the plugin could not
-    /// understand: their associations are not known.
     pub not_understood: HashSet<RecordId>,
 }
 
@@ -191,41 +181,8 @@ fn rule<'a>(
         .and_then(|(_, mapping)| mapping.matching.as_ref())
 }
 
-/// Reads a page of associations.
-pub fn prepare_associations(
-    plugin: &Plugin,
-    from: &ObjectType,
-    to: &ObjectType,
-    body: &[u8],
-    received_at: Timestamp,
-) -> Result<AssociationsPage, Error> {
-    let elements = split(body, &plugin.description().associations_page)?;
-    let output = plugin.run(&Pass {
-        body: BodyKind::Associations {
-            from: from.clone(),
-            to: to.clone(),
-        },
-        elements: &join(elements.iter().map(|element| element.bytes)),
-        element_count: elements.len(),
-        received_at,
-        interests: &[],
-        conversions: &[],
-        rules: &[],
-    })?;
-    let not_understood =
-        not_understood(&elements, output.associations.iter().map(|set| set.element));
-    let named = output.associations.into_iter().filter_map(|set| {
-        let record = elements.get(set.element)?.records.first()?.clone();
-        Some((record, set.associations))
-    });
-    Ok(AssociationsPage {
-        said: named.collect(),
-        not_understood,
-    })
-}
-
 /// The records of the elements that were not told of: refused, or passed over.
-fn not_understood(
+pub(super) fn not_understood(
     elements: &[Element<'_>],
     told: impl Iterator<Item = usize>,
 ) -> HashSet<RecordId> {
@@ -415,53 +372,6 @@ pub fn relink(
     }
     changed.sort();
     Ok(changed)
-}
-
-/// Applies all associations of a record to one type, to one connection.
-pub fn apply_associations(
-    feeder: &mut Feeder<'_, '_>,
-    from: &ObjectType,
-    record: &RecordId,
-    to: &ObjectType,
-    associations: &[Association],
-    sequence: i64,
-) -> Result<(), store::Error> {
-    let route = feeder.route;
-    let follows = route
-        .mapping(to)
-        .is_some_and(|(_, mapping)| mapping.through.as_ref() == Some(from));
-    let held = feeder.tx.find_record(route.id, from, record)?;
-    let Some(state) = held.filter(|state| follows && state.reached) else {
-        return Ok(());
-    };
-    let mut kept = Vec::new();
-    let mut ids = HashMap::new();
-    for association in associations {
-        let other = feeder
-            .tx
-            .ensure_record(route.id, to, &association.to_record)?;
-        ids.insert(other.key, association.to_record.clone());
-        kept.push(KeptAssociation {
-            to_record: other.key,
-            primary: association.primary,
-            labels: association.labels.clone(),
-        });
-    }
-    for (key, id) in feeder.tx.associated_records(state.key, to)? {
-        ids.entry(key).or_insert(id);
-    }
-    let changed = feeder
-        .tx
-        .replace_associations(state.key, to, sequence, &kept)?;
-    for key in changed.into_iter().flatten() {
-        if let Some(id) = ids.get(&key) {
-            feeder.reach(to, key, id)?;
-        }
-    }
-    if let Some((mapping, _)) = route.mapping(to) {
-        feeder.touch_reached(mapping, state.key)?;
-    }
-    Ok(())
 }
 
 /// Applies that a record is not there any more.

@@ -6,20 +6,23 @@
 //! whoever asked for it.
 
 mod checkpoint;
+mod readers;
 
 use std::{
     fs::DirBuilder,
     os::unix::fs::DirBuilderExt,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     thread::JoinHandle,
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, config::DbConfig};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use rusqlite::{Connection, config::DbConfig};
+use tokio::sync::{mpsc, oneshot};
 use tracing::Span;
+
+use readers::Readers;
 
 /// Jobs that may wait for the writer thread before callers are told to come
 /// back later. Each holds at most one delivery, or one batch of the pipeline.
@@ -28,10 +31,6 @@ const WAITING_JOBS_MAX: usize = 4_096;
 /// Jobs that share one commit. Beyond a few hundred the sync is no longer what
 /// a commit costs, and everyone would wait for the last of them.
 const JOBS_PER_COMMIT_MAX: usize = 512;
-
-/// Reads at once, each on a connection of its own. More would only share the
-/// same two cores.
-const READERS_MAX: usize = 4;
 
 /// How long a statement waits for a lock that another process holds, such as
 /// the command line beside a running host.
@@ -114,12 +113,6 @@ pub struct Database {
     readers: Arc<Readers>,
 }
 
-struct Readers {
-    path: PathBuf,
-    room: Arc<Semaphore>,
-    idle: Mutex<Vec<Connection>>,
-}
-
 impl Database {
     /// Opens or creates the file, brings its schema up to date, and starts its
     /// writer thread.
@@ -144,11 +137,7 @@ impl Database {
         Ok(Self {
             jobs: Some(jobs),
             writer: Some(writer),
-            readers: Arc::new(Readers {
-                path: options.path.clone(),
-                room: Arc::new(Semaphore::new(READERS_MAX)),
-                idle: Mutex::default(),
-            }),
+            readers: Arc::new(Readers::new(&options.path)),
         })
     }
 
@@ -313,32 +302,6 @@ fn write_loop(connection: &Connection, mut waiting: mpsc::Receiver<Job>) {
     }
 }
 
-impl Readers {
-    fn run<T, E: From<Error>>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T, E>,
-    ) -> Result<T, E> {
-        let idle = self
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => open_reader(&self.path)?,
-        };
-        // One snapshot for all that the work reads.
-        execute(&connection, "BEGIN")?;
-        let outcome = work(&connection);
-        execute(&connection, "COMMIT")?;
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(connection);
-        outcome
-    }
-}
-
 fn open_writer(options: &Options) -> Result<Connection, Error> {
     if let Some(directory) = options.path.parent() {
         // What is kept here is its owner's alone.
@@ -364,18 +327,6 @@ fn open_writer(options: &Options) -> Result<Connection, Error> {
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     keep_plans(&connection)?;
     connection.set_prepared_statement_cache_capacity(256);
-    Ok(connection)
-}
-
-fn open_reader(path: &Path) -> Result<Connection, Error> {
-    let connection = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.pragma_update(None, "mmap_size", 1_i64 << 30)?;
-    keep_plans(&connection)?;
-    connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
 
@@ -408,7 +359,7 @@ fn migrate(connection: &Connection, options: &Options) -> Result<(), Error> {
 mod tests {
     use std::{os::unix::fs::PermissionsExt, sync::Barrier};
 
-    use super::*;
+    use super::{readers::READERS_MAX, *};
 
     #[tokio::test]
     async fn no_more_reads_run_at_once_than_may_and_the_directory_is_its_owners() {
@@ -436,8 +387,7 @@ mod tests {
         for read in futures_util::future::join_all(reads).await {
             read.expect("reads");
         }
-        let opened = database.readers.idle.lock().expect("readers").len();
-        assert_eq!(opened, READERS_MAX);
+        assert_eq!(database.readers.idle(), READERS_MAX);
         drop(database);
         std::fs::remove_dir_all(&parent).expect("removed");
     }

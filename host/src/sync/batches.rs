@@ -18,11 +18,9 @@ use crate::{
     },
     model::{Association, ObjectType, RecordId},
     pipeline::{
+        associations::{apply_associations, prepare_associations},
         feeding::Feeder,
-        pages::{
-            ReadMoment, RecordsPage, apply_absence, apply_associations, apply_record,
-            prepare_associations, prepare_records,
-        },
+        pages::{ReadMoment, RecordsPage, apply_absence, apply_record, prepare_records},
         report::Origin,
         routing::{AccountRoute, ConnectionRoute},
     },
