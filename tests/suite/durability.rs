@@ -158,3 +158,28 @@ fn remove(directory: &Path, name: &str) {
         let _ = std::fs::remove_file(directory.join(format!("{name}{suffix}")));
     }
 }
+
+#[tokio::test]
+async fn a_store_of_an_earlier_release_goes_on_with_what_waits_in_it() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let earlier = rusqlite::Connection::open(directory.path().join("store.sqlite")).unwrap();
+    let first = include_str!("../../host/migrations/sqlite/store/0001_store.sql");
+    earlier.execute_batch(first).unwrap();
+    earlier
+        .execute_batch(
+            "PRAGMA user_version = 1;
+             INSERT INTO object_types (id, name) VALUES (1, 'contacts');
+             INSERT INTO reads
+                (account, object_type, to_type, record, requested, expected_at, not_before)
+             VALUES (1, 1, 0, 7, 1, 0, 5);",
+        )
+        .unwrap();
+    drop(earlier);
+    let store = store::Store::open(directory.path()).unwrap();
+    let next = store
+        .read(|tx| tx.next_read(jimo_connect::model::AccountId(1)))
+        .await
+        .unwrap();
+    let (due, kind) = next.unwrap();
+    assert_eq!((due.0, kind.object_type.as_str()), (5, "contacts"));
+}

@@ -299,7 +299,6 @@ async fn a_partial_answer_is_read_in_full() {
     let read = world.read(&ids).await.expect("page");
     assert_eq!(results(&read.body).len(), 2);
     assert_eq!(read.missing, Missing::Named(vec![1, 3]));
-    assert!(read.answered_at.since(read.begun_at) < Duration::from_secs(5));
 }
 
 #[tokio::test]

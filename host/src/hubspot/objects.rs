@@ -52,8 +52,6 @@ pub struct Records {
     pub missing: Missing,
     /// What was refused.
     pub refused: Vec<Refusal>,
-    /// When the call was sent, by our clock: it answers for nothing later.
-    pub begun_at: Timestamp,
     /// When HubSpot answered, by its clock.
     pub answered_at: Timestamp,
 }
@@ -79,9 +77,6 @@ pub struct Associations {
     pub without: Missing,
     /// What was refused, or can't be told from it.
     pub refused: Vec<Refusal>,
-    /// When the call was sent, by our clock: registers of associations are
-    /// ordered by it.
-    pub begun_at: Timestamp,
     /// When HubSpot answered, by its clock.
     pub answered_at: Timestamp,
 }
@@ -127,7 +122,6 @@ impl Client {
             body: Bytes::from_static(EMPTY_PAGE),
             missing: Missing::WholeBatch,
             refused: Vec::new(),
-            begun_at: reply.begun_at,
             answered_at: reply.answered_at,
         };
         if reply.status != StatusCode::NOT_FOUND {
@@ -179,7 +173,6 @@ impl Client {
             more: Vec::new(),
             without: Missing::WholeBatch,
             refused: Vec::new(),
-            begun_at: reply.begun_at,
             answered_at: reply.answered_at,
         };
         if reply.status != StatusCode::NOT_FOUND {

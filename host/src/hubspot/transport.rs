@@ -37,8 +37,6 @@ pub(super) struct Call {
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) body: Bytes,
-    /// When the call was sent, by our clock.
-    pub(super) begun_at: Timestamp,
     /// When HubSpot answered, by its clock; by ours if it doesn't say.
     pub(super) answered_at: Timestamp,
 }
@@ -149,7 +147,6 @@ impl Client {
             return Ok(Reply {
                 status,
                 body: raw.body,
-                begun_at,
                 answered_at,
             });
         }

@@ -17,7 +17,7 @@ const FILE_NAME: &str = "log.sqlite";
 /// writes.
 const PAGE_SIZE_BYTES: u32 = 32 * 1024;
 
-/// 128 MiB of pages in the write-ahead log.
+/// 128 MiB of pages in the write-ahead log start a checkpoint.
 const CHECKPOINT_PAGES: i32 = 4_096;
 
 /// Entries that one transaction removes, so that trimming never holds up an

@@ -95,6 +95,7 @@ pub fn plan(
     match kind {
         // The answer that showed it may not have known of the deletion.
         ChangeKind::Deleted if occurred_at < held.existence_at => match held.existence {
+            Existence::Exists if through && !held.reached => Step::Skip(Skip::NoMatch),
             Existence::Exists => Step::Read,
             _ => Step::Skip(Skip::Older),
         },
@@ -324,6 +325,17 @@ mod tests {
             9,
             false,
             Step::Read,
+        );
+        // But for one that nobody is reached by.
+        assert_eq!(
+            plan(
+                Some(&held(false)),
+                &ChangeKind::Deleted,
+                Timestamp(9),
+                false,
+                true
+            ),
+            Step::Skip(Skip::NoMatch)
         );
     }
 }

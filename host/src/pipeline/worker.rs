@@ -1,4 +1,5 @@
-//! Works through the log: what waits becomes one batch, and one transaction.
+//! Works through the log: what waits becomes batches, and each batch one
+//! transaction.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -21,7 +22,7 @@ use crate::{
     model::Timestamp,
     plugin::{Fault, Version, Versions},
     store::{self, Store},
-    telemetry::Metrics,
+    telemetry::{Metrics, spawn_blocking},
 };
 
 /// Entries of the log that one transaction takes: enough that its sync costs
@@ -190,6 +191,7 @@ impl Pipeline {
                 }
                 None if stop.is_cancelled() => return Ok(()),
                 None => {
+                    *pause = RETRY_PAUSE;
                     self.applied.send_replace(place);
                     self.failing.send_replace(false);
                     tokio::select! {
@@ -254,7 +256,7 @@ impl Pipeline {
         plugin: Arc<Version>,
         entries: Vec<Logged>,
     ) -> Result<Prepared, Error> {
-        tokio::task::spawn_blocking(move || prepare(&routing, &plugin, &entries))
+        spawn_blocking(move || prepare(&routing, &plugin, &entries))
             .await
             .map_err(|_| Error::Ended)?
             .map_err(Error::from)

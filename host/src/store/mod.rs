@@ -42,13 +42,14 @@ const FILE_NAME: &str = "store.sqlite";
 
 const PAGE_SIZE_BYTES: u32 = 4_096;
 
-/// 80 MiB of pages in the write-ahead log: a random page is then written once
-/// for many changes, not once for each.
+/// 80 MiB of pages in the write-ahead log start a checkpoint: a random page is
+/// then written once for many changes, not once for each.
 const CHECKPOINT_PAGES: i32 = 20_000;
 
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0001_store.sql"),
     include_str!("../../migrations/sqlite/store/0002_conversions.sql"),
+    include_str!("../../migrations/sqlite/store/0003_reads.sql"),
 ];
 
 /// What can go wrong with the store.

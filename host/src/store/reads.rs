@@ -135,7 +135,7 @@ impl Tx<'_> {
                  ON CONFLICT (account, object_type, to_type, record) DO UPDATE SET
                     requested = excluded.requested,
                     not_before = min(not_before, excluded.not_before),
-                    attempts = 0",
+                    attempts = 0, all_missing = 0",
             )?
             .execute(params![
                 connection.0,
@@ -329,8 +329,9 @@ mod tests {
     #[test]
     fn what_is_due_is_found_by_its_index() {
         let connection = rusqlite::Connection::open_in_memory().expect("opens");
-        let schema = include_str!("../../migrations/sqlite/store/0001_store.sql");
-        connection.execute_batch(schema).expect("a schema");
+        for migration in super::super::MIGRATIONS {
+            connection.execute_batch(migration).expect("a schema");
+        }
         let plan = |sql: &str| -> Vec<String> {
             let explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"));
             let mut explained = explained.expect("a statement");

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    put_off::{Reason, Said, Verdict, is_last, put_off, verdict},
+    put_off::{LATER, Reason, Said, Verdict, is_last, put_off, verdict},
     reads::Error,
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
         self, Priority,
         objects::{AssociationInput, Missing},
     },
-    model::{Association, ObjectType, RecordId},
+    model::{Association, ObjectType, RecordId, Status},
     pipeline::{
         associations::{apply_associations, prepare_associations},
         feeding::Feeder,
@@ -300,9 +300,24 @@ impl Work {
         Ok(self.host.store.transact(apply).await?)
     }
 
-    /// Ends reads without a call.
+    /// Ends reads without a call, but for what a paused connection may want.
     pub async fn finish(&self, due: Vec<DueRead>) -> Result<(), Error> {
-        let finish = move |tx: &store::Tx<'_>| due.iter().try_for_each(|read| tx.finish_read(read));
+        let (account, configuration) = (self.route.id, self.configuration);
+        let later = self.host.clock.now().plus(LATER);
+        let finish = move |tx: &store::Tx<'_>| {
+            if tx.configuration()? != configuration {
+                return Err(store::Error::ConfigurationChanged);
+            }
+            let connections = tx.account_connections(account)?;
+            let paused = connections.iter().any(|one| one.status == Status::Paused);
+            due.iter().try_for_each(|read| {
+                if paused {
+                    tx.put_off_read(read, later, false)
+                } else {
+                    tx.finish_read(read)
+                }
+            })
+        };
         Ok(self.host.store.transact(finish).await?)
     }
 }

@@ -25,7 +25,7 @@ const AGAIN_AFTER: [Duration; 4] = [
 ];
 
 /// When a read is tried again, after the first few times.
-const LATER: Duration = Duration::from_secs(3_600);
+pub(super) const LATER: Duration = Duration::from_secs(3_600);
 
 /// Where the lines about reads come from.
 const ORIGIN: Origin = Origin {

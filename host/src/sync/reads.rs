@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -16,6 +16,7 @@ use tracing::Instrument;
 use super::{
     batches::Work,
     grants::{self, missing_scopes},
+    lock,
     put_off::{Reason, put_off},
 };
 use crate::{
@@ -46,8 +47,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// The longest wait after repeated failures.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 
-/// How long reads that the grant does not allow are not made. Reconnecting ends
-/// it at once.
+/// How long reads that the grant does not allow are not made. An admin who
+/// reconnects, resumes or maps anew ends it at once.
 const BARRED: Duration = Duration::from_secs(3_600);
 
 /// Calls for records of one account that are in work at once: enough to use
@@ -79,16 +80,16 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
         match due_accounts(&host).await {
             Ok(accounts) => {
                 for route in accounts {
-                    let mut held = working.lock().unwrap_or_else(PoisonError::into_inner);
-                    if held.insert(route.id) {
-                        let (host, stop, working) = (host.clone(), stop.clone(), working.clone());
+                    if lock(&working).insert(route.id) {
+                        let place = Place {
+                            account: route.id,
+                            working: working.clone(),
+                        };
+                        let (host, stop) = (host.clone(), stop.clone());
                         let span = tracing::error_span!("reads", account = %route.key);
                         let drained = async move {
+                            let _place = place;
                             drain(&host, &route, &stop).await;
-                            working
-                                .lock()
-                                .unwrap_or_else(PoisonError::into_inner)
-                                .remove(&route.id);
                         };
                         tokio::spawn(drained.instrument(span));
                     }
@@ -103,6 +104,19 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
         }
     }
     // Reads under way are cut short; the queue still has them.
+}
+
+/// An account's place among those whose reads are in work, left however that
+/// ends.
+struct Place {
+    account: AccountId,
+    working: Arc<Mutex<HashSet<AccountId>>>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.working).remove(&self.account);
+    }
 }
 
 async fn due_accounts(host: &Host) -> Result<Vec<Arc<AccountRoute>>, store::Error> {
@@ -353,7 +367,7 @@ async fn step(host: &Arc<Host>, account: &AccountRoute, batch_max: usize) -> Res
     };
     let wants = |one: &Arc<ConnectionRoute>| one.reads(&first.key.object_type, &first.key.wanted);
     let read = match first.key.wanted.clone() {
-        // Nothing maps it any more.
+        // Nothing that is active maps it any more.
         _ if !route.connections.iter().any(wants) => work.finish(due).await,
         Wanted::Record => {
             let batches = due

@@ -290,21 +290,9 @@ CREATE TABLE reads (
     expected_at INTEGER NOT NULL,
     not_before INTEGER NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
-    -- Whether the last answer said, without naming it, that it does not exist.
-    all_missing INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (account, object_type, to_type, record)
 ) WITHOUT ROWID;
-CREATE INDEX reads_due ON reads (account, object_type, to_type, not_before, requested);
-
--- Kinds of reads that an account's grant does not allow: none of them is made
--- before that moment.
-CREATE TABLE barred_reads (
-    account INTEGER NOT NULL,
-    object_type INTEGER NOT NULL,
-    to_type INTEGER NOT NULL,
-    until INTEGER NOT NULL,
-    PRIMARY KEY (account, object_type, to_type)
-) WITHOUT ROWID;
+CREATE INDEX reads_due ON reads (account, not_before);
 
 CREATE TABLE set_aside (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
