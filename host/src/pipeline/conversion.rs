@@ -10,7 +10,7 @@ use super::{
 use crate::{
     model::{Register, Unreadable},
     plugin::Outcome,
-    store::{self, conversions::HeldRegister, registers::FedValue},
+    store::{self, conversions::HeldRegister},
 };
 
 /// Where the lines of activity come from.
@@ -69,23 +69,10 @@ pub fn apply(
     };
     let mut told = RecordReport::default();
     for user in tx.fed_users(held.key)? {
-        let shown = match &converted.readable {
-            Some(readable) => tx.show_value(
-                &FedValue {
-                    user,
-                    variable,
-                    value: readable.value.clone(),
-                    field: field.id,
-                    record: held.key,
-                    changed_at: readable.version.stamp,
-                },
-                feeder.now,
-            )?,
-            None => tx.withdraw_value(user, variable, field.id)?,
-        };
-        if shown {
+        let said = converted.readable.as_ref();
+        let said = said.map(|readable| (held.key, readable));
+        if feeder.show(user, variable, field.id, said)? {
             told.shown(user, feeder.variable_name(variable));
-            feeder.report.count("values_written", 1);
         }
     }
     if let Some(reason) = &converted.unreadable {

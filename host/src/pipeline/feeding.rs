@@ -12,7 +12,10 @@ use super::{
     select::select,
 };
 use crate::{
-    model::{ObjectType, RecordId, SelectionRule, Timestamp, UserId, VariableId, Version},
+    model::{
+        FieldId, ObjectType, Readable, RecordId, SelectionRule, Timestamp, UserId, VariableId,
+        Version,
+    },
     plugin::Outcome,
     store::{
         self, Tx,
@@ -146,17 +149,8 @@ impl<'t, 'c> Feeder<'t, 'c> {
             }
             let mut shown = false;
             for user in users.iter().flatten() {
-                let fed = FedValue {
-                    user: *user,
-                    variable,
-                    value: readable.value.clone(),
-                    field: field.id,
-                    record: state.key,
-                    changed_at: readable.version.stamp,
-                };
-                if self.tx.show_value(&fed, self.now)? {
+                if self.show(*user, variable, field.id, Some((state.key, &readable)))? {
                     told.shown(*user, self.variable_name(variable));
-                    self.report.count("values_written", 1);
                     shown = true;
                 }
             }
@@ -165,6 +159,35 @@ impl<'t, 'c> Feeder<'t, 'c> {
             }
         }
         Ok(conflict)
+    }
+
+    /// Shows on a user what a record's field says; takes away what the field
+    /// showed, where nothing of it can be read. Returns whether it changed.
+    pub fn show(
+        &mut self,
+        user: UserId,
+        variable: VariableId,
+        field: FieldId,
+        said: Option<(RecordKey, &Readable)>,
+    ) -> Result<bool, store::Error> {
+        let changed = match said {
+            Some((record, readable)) => self.tx.show_value(
+                &FedValue {
+                    user,
+                    variable,
+                    value: readable.value.clone(),
+                    field,
+                    record,
+                    changed_at: readable.version.stamp,
+                },
+                self.now,
+            )?,
+            None => self.tx.withdraw_value(user, variable, field)?,
+        };
+        if changed {
+            self.report.count("values_written", 1);
+        }
+        Ok(changed)
     }
 
     pub(super) fn variable_name(&self, variable: VariableId) -> &'t str {
@@ -316,25 +339,15 @@ impl<'t, 'c> Feeder<'t, 'c> {
                     .map(|readable| (key, readable)),
                 None => None,
             };
-            let changed = match readable {
-                Some((record, readable)) => self.tx.show_value(
-                    &FedValue {
-                        user,
-                        variable,
-                        value: readable.value,
-                        field: field.id,
-                        record,
-                        changed_at: readable.version.stamp,
-                    },
-                    self.now,
-                )?,
-                // Until the selected record is read, what it lacks stays as
-                // another that could feed showed it.
-                None if !just_read && self.is_shown_by(&candidates, user, variable)? => false,
-                None => self.tx.withdraw_value(user, variable, field.id)?,
-            };
-            if changed {
-                self.report.count("values_written", 1);
+            // Until the selected record is read, what it lacks stays as another
+            // that could feed showed it.
+            if readable.is_none() && !just_read && self.is_shown_by(&candidates, user, variable)? {
+                continue;
+            }
+            let said = readable
+                .as_ref()
+                .map(|(record, readable)| (*record, readable));
+            if self.show(user, variable, field.id, said)? {
                 variables.push(self.variable_name(variable).to_owned());
             }
         }

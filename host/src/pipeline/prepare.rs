@@ -156,33 +156,29 @@ fn split_entry<'a>(
 /// Parts that are worked on together: as many elements as fit a pass. One that
 /// does not fit by itself stands alone.
 fn passes(parts: Vec<Part<'_>>, bytes_max: usize) -> Vec<Vec<Part<'_>>> {
-    let mut passes: Vec<Vec<Part<'_>>> = Vec::new();
-    let mut room = 0;
+    // Two bytes are the array's brackets.
+    let bytes_max = bytes_max.saturating_sub(2);
+    let mut passes = Vec::new();
+    let mut pass: Vec<Part<'_>> = Vec::new();
+    let mut room = bytes_max;
     for Part { entry, elements } in parts {
-        // Whether the last pass has elements of this entry already.
-        let mut begun = false;
         for element in elements {
             let bytes = element.bytes.len() + 1;
-            if passes.is_empty() || bytes > room {
-                passes.push(Vec::new());
-                // Two bytes are the array's brackets.
-                room = bytes_max.saturating_sub(2);
-                begun = false;
+            if bytes > room && !pass.is_empty() {
+                passes.push(std::mem::take(&mut pass));
+                room = bytes_max;
             }
             room = room.saturating_sub(bytes);
-            let Some(pass) = passes.last_mut() else {
-                continue;
-            };
             match pass.last_mut() {
-                Some(part) if begun => part.elements.push(element),
+                Some(part) if part.entry.position == entry.position => part.elements.push(element),
                 _ => pass.push(Part {
                     entry,
                     elements: vec![element],
                 }),
             }
-            begun = true;
         }
     }
+    passes.push(pass);
     passes
 }
 

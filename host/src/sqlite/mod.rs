@@ -362,6 +362,32 @@ mod tests {
     use super::{readers::READERS_MAX, *};
 
     #[tokio::test]
+    async fn the_write_ahead_log_begins_anew_however_busy_the_writer_is() {
+        let directory = std::env::temp_dir().join(format!("jimo-{:x}", rand::random::<u64>()));
+        let (page_size_bytes, checkpoint_pages) = (4_096, 20);
+        let database = Database::open(&Options {
+            path: directory.join("file.sqlite"),
+            page_size_bytes,
+            checkpoint_pages,
+            migrations: &["CREATE TABLE bodies (body BLOB)"],
+        })
+        .expect("opens");
+        for _ in 0..400 {
+            let insert = |connection: &Connection| {
+                let sql = "INSERT INTO bodies VALUES (zeroblob(20000))";
+                connection.execute(sql, []).map_err(Error::from)
+            };
+            database.write(insert).await.expect("writes");
+        }
+        // Two thousand pages were written, and each has a header in the log.
+        let log = std::fs::metadata(directory.join("file.sqlite-wal")).expect("a log");
+        let pages = log.len() / u64::from(page_size_bytes);
+        assert!(pages < 400, "{pages} pages");
+        drop(database);
+        std::fs::remove_dir_all(&directory).expect("removed");
+    }
+
+    #[tokio::test]
     async fn no_more_reads_run_at_once_than_may_and_the_directory_is_its_owners() {
         let parent = std::env::temp_dir().join(format!("jimo-sqlite-{:x}", rand::random::<u64>()));
         let directory = parent.join("data");

@@ -45,24 +45,11 @@ impl Work {
     where
         F: Future<Output = Result<T, hubspot::Error>>,
     {
-        let caller = self
-            .host
+        let counted = async |caller| self.count(call(caller).await);
+        self.host
             .grants
-            .caller(self.route.id, Priority::Live)
-            .await?;
-        let token = caller.token.clone();
-        match self.count(call(caller).await) {
-            Err(hubspot::Error::Unauthorized) => {
-                self.host.grants.replace(self.route.id, &token).await?;
-                let caller = self
-                    .host
-                    .grants
-                    .caller(self.route.id, Priority::Live)
-                    .await?;
-                Ok(self.count(call(caller).await)?)
-            }
-            answer => Ok(answer?),
-        }
+            .call(self.route.id, Priority::Live, counted)
+            .await
     }
 
     fn count<T>(&self, answer: Result<T, hubspot::Error>) -> Result<T, hubspot::Error> {

@@ -171,13 +171,9 @@ async fn read(host: Arc<Host>, key: Key) -> Result<Kept, Error> {
 }
 
 async fn call(host: &Arc<Host>, (account, object_type): &Key) -> Result<Vec<Property>, Error> {
-    let caller = host.grants.caller(*account, Priority::Live).await?;
-    match host.hubspot.properties(&caller, object_type).await {
-        Err(hubspot::Error::Unauthorized) => {
-            host.grants.replace(*account, &caller.token).await?;
-            let caller = host.grants.caller(*account, Priority::Live).await?;
-            Ok(host.hubspot.properties(&caller, object_type).await?)
-        }
-        answer => Ok(answer?),
-    }
+    host.grants
+        .call(*account, Priority::Live, async |caller| {
+            host.hubspot.properties(&caller, object_type).await
+        })
+        .await
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     hubspot::{
-        Caller, Client, Priority,
+        self, Caller, Client, Priority,
         oauth::{App, Freshness, Grant, GrantError, freshness},
     },
     model::{AccountId, AccountKey, Problem, Status, Timestamp},
@@ -157,13 +157,27 @@ impl Grants {
         })
     }
 
-    /// Gets a fresh token for one that HubSpot does not take any more.
-    pub async fn replace(
+    /// Calls in an account's name; once more, with a fresh token, where HubSpot
+    /// does not take the one that there was.
+    pub async fn call<T, E, F>(
         self: &Arc<Self>,
         account: AccountId,
-        refused: &Secret,
-    ) -> Result<(), Error> {
-        self.renew(account, refused).await.map(|_| ())
+        priority: Priority,
+        call: impl Fn(Caller) -> F,
+    ) -> Result<T, E>
+    where
+        F: Future<Output = Result<T, hubspot::Error>>,
+        E: From<Error> + From<hubspot::Error>,
+    {
+        let caller = self.caller(account, priority).await?;
+        let refused = caller.token.clone();
+        match call(caller).await {
+            Err(hubspot::Error::Unauthorized) => {
+                self.renew(account, &refused).await?;
+                Ok(call(self.caller(account, priority).await?).await?)
+            }
+            answer => Ok(answer?),
+        }
     }
 
     /// Returns once no renewal is under way, so that no answer of HubSpot's is

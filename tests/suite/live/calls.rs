@@ -3,17 +3,11 @@
 use hubspot_sim::Route;
 use serde_json::json;
 
-use super::{PORTAL, connected, contact, reads, user};
+use super::{PORTAL, connected, contact, cook, reads, user};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_linked_records_change_costs_no_call() {
-    let (world, _) = connected().await;
-    let ana = user(&world, "ana@example.com").await;
-    let id = contact(
-        &world,
-        &[("email", "ana@example.com"), ("jobtitle", "Cook")],
-    )
-    .await;
+    let (world, _, ana, id) = cook().await;
     world.sim.clear_calls();
     let account = world.account(PORTAL);
     account

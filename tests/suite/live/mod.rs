@@ -50,6 +50,16 @@ async fn contact(world: &World, values: &[(&str, &str)]) -> u64 {
     id
 }
 
+/// A world as [`connected`], with a user whose contact is a cook in HubSpot:
+/// the connection's, the user's and the contact's ids.
+async fn cook() -> (World, String, String, u64) {
+    let (world, connection) = connected().await;
+    let ana = user(&world, "ana@example.com").await;
+    let values = [("email", "ana@example.com"), ("jobtitle", "Cook")];
+    let id = contact(&world, &values).await;
+    (world, connection, ana, id)
+}
+
 /// The calls for records and associations since the last
 /// [`hubspot_sim::Simulator::clear_calls`].
 fn reads(world: &World) -> Vec<Call> {

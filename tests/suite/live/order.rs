@@ -4,7 +4,7 @@ use harness::{bare::deliver, world::World};
 use jimo_connect::intake;
 use serde_json::{Value, json};
 
-use super::{PORTAL, connected, contact, reads, user};
+use super::{PORTAL, connected, contact, cook, reads, user};
 
 /// Delivers changes of a contact's job title as HubSpot does, each with its
 /// moment, and waits until they show.
@@ -32,22 +32,16 @@ async fn events(world: &World, mut events: Vec<Value>) {
     world.settle().await;
 }
 
-/// A user with a linked contact that is a cook, and a moment after that.
-async fn cook() -> (World, String, u64, i64) {
-    let (world, _) = connected().await;
-    let ana = user(&world, "ana@example.com").await;
-    let id = contact(
-        &world,
-        &[("email", "ana@example.com"), ("jobtitle", "Cook")],
-    )
-    .await;
+/// As [`cook`], with a moment after that.
+async fn timed_cook() -> (World, String, u64, i64) {
+    let (world, _, ana, id) = cook().await;
     let now = world.clock.now().0;
     (world, ana, id, now)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_change_never_overwrites_a_newer_value() {
-    let (world, ana, id, now) = cook().await;
+    let (world, ana, id, now) = timed_cook().await;
     titles(&world, id, &[(now + 20, "Owner")]).await;
     titles(&world, id, &[(now + 10, "Chef")]).await;
     titles(&world, id, &[(now - 3_600_000, "Apprentice")]).await;
@@ -56,7 +50,7 @@ async fn an_older_change_never_overwrites_a_newer_value() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_change_does_nothing() {
-    let (world, ana, id, now) = cook().await;
+    let (world, ana, id, now) = timed_cook().await;
     titles(&world, id, &[(now + 10, "Chef"), (now + 10, "Chef")]).await;
     let written = world.user(&ana).await["variables"]["job_title"]["written_at"].clone();
     world.sim.clear_calls();
@@ -69,7 +63,7 @@ async fn a_repeated_change_does_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_changes_of_one_moment_that_disagree_are_settled_by_a_read() {
-    let (world, ana, id, _) = cook().await;
+    let (world, ana, id, _) = timed_cook().await;
     let account = world.account(PORTAL);
     world.sim.unsubscribe_all();
     account
@@ -87,7 +81,7 @@ async fn two_changes_of_one_moment_that_disagree_are_settled_by_a_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn disorder_and_repeats_end_in_what_hubspot_says() {
-    let (world, ana, id, _) = cook().await;
+    let (world, ana, id, _) = timed_cook().await;
     world.sim.set_webhooks(|webhooks| {
         webhooks.repeats = 0.5;
         webhooks.disorder = 0.7;
@@ -109,7 +103,7 @@ async fn disorder_and_repeats_end_in_what_hubspot_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deliveries_that_were_not_answered_come_again() {
-    let (mut world, ana, id, _) = cook().await;
+    let (mut world, ana, id, _) = timed_cook().await;
     let account = world.account(PORTAL);
     let nowhere = "http://127.0.0.1:9/webhooks/hubspot";
     world.sim.set_webhook_target(nowhere);
@@ -163,7 +157,7 @@ async fn reads_that_wait_survive_a_restart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_merged_away_or_erased_never_comes_back() {
-    let (world, ana, survivor, _) = cook().await;
+    let (world, ana, survivor, _) = timed_cook().await;
     let old = [("email", "old@example.com"), ("jobtitle", "Zombie")];
     let loser = contact(&world, &old).await;
     let account = world.account(PORTAL);

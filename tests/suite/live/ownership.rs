@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{PORTAL, connected, contact, mappings, user};
+use super::{PORTAL, connected, contact, cook, mappings, user};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_added_field_fills_as_its_records_change_and_not_before() {
@@ -34,13 +34,7 @@ async fn an_added_field_fills_as_its_records_change_and_not_before() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_happened_before_a_field_was_mapped_never_shows() {
-    let (world, connection) = connected().await;
-    let ana = user(&world, "ana@example.com").await;
-    let id = contact(
-        &world,
-        &[("email", "ana@example.com"), ("jobtitle", "Cook")],
-    )
-    .await;
+    let (world, connection, ana, id) = cook().await;
     world
         .sim
         .subscribe("contact.propertyChange", Some("phone"))

@@ -7,7 +7,7 @@ use hubspot_sim::{FaultRule, Link, Route, Trouble};
 use jimo_connect::store::projects::Role;
 use serde_json::{Value, json};
 
-use super::{PORTAL, connected, contact, hours_later, reads, user};
+use super::{PORTAL, connected, contact, cook, hours_later, reads, user};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_that_hubspot_refuses_is_put_off_and_made_later() {
@@ -55,13 +55,7 @@ async fn one_accounts_trouble_delays_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_while_a_grant_was_gone_shows_after_reconnecting() {
-    let (world, connection) = connected().await;
-    let ana = user(&world, "ana@example.com").await;
-    let known = contact(
-        &world,
-        &[("email", "ana@example.com"), ("jobtitle", "Cook")],
-    )
-    .await;
+    let (world, connection, ana, known) = cook().await;
     let account = world.account(PORTAL);
     world.sim.set_webhooks(|webhooks| webhooks.hold = true);
     account

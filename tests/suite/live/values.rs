@@ -3,17 +3,11 @@
 use hubspot_sim::PropertySpec;
 use serde_json::json;
 
-use super::{PORTAL, connected, contact, reasons, user};
+use super::{PORTAL, connected, contact, cook, reasons, user};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_emptied_property_empties_the_variable() {
-    let (world, _) = connected().await;
-    let ana = user(&world, "ana@example.com").await;
-    let id = contact(
-        &world,
-        &[("email", "ana@example.com"), ("jobtitle", "Cook")],
-    )
-    .await;
+    let (world, _, ana, id) = cook().await;
     let account = world.account(PORTAL);
     account.patch("contacts", id, &[("jobtitle", "")]).unwrap();
     world.settle().await;
@@ -22,13 +16,7 @@ async fn an_emptied_property_empties_the_variable() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_that_jimo_cannot_hold_keeps_the_value_before_and_is_reported() {
-    let (world, connection) = connected().await;
-    let ana = user(&world, "ana@example.com").await;
-    let id = contact(
-        &world,
-        &[("email", "ana@example.com"), ("jobtitle", "Cook")],
-    )
-    .await;
+    let (world, connection, ana, id) = cook().await;
     let account = world.account(PORTAL);
     let long = "é".repeat(701);
     account
