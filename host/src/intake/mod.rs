@@ -28,7 +28,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::{
     host::Host,
     hubspot::signature::{self, SignatureError},
-    log::{Entry, EntryKind},
+    log::{Entry, EntryKind, Lane},
     model::Timestamp,
     telemetry::AnswerLabels,
 };
@@ -217,6 +217,7 @@ async fn take_in(intake: &Intake, request: Request) -> Result<(), Refusal> {
     let _in_work = intake.in_work.try_acquire().map_err(|_| Refusal::Busy)?;
     let entry = Entry {
         kind: EntryKind::Delivery,
+        lane: Lane::default(),
         received_at: now,
         body,
     };
