@@ -212,15 +212,19 @@ async fn take_in(intake: &Intake, request: Request) -> Result<(), Refusal> {
     if !is_array(&body) {
         return Err(Refusal::NotADelivery);
     }
-    // One look serves: a delivery is of one app.
-    let named = first_event(&body).and_then(|event| event.app_id);
-    if named.is_some_and(|named| app.app_id.is_some_and(|app_id| app_id != named)) {
+    // One look serves: a delivery is of one app, and its lane decides nothing
+    // but when its turn comes.
+    let first = first_event(&body).unwrap_or_default();
+    if first
+        .app_id
+        .is_some_and(|named| app.app_id.is_some_and(|app_id| app_id != named))
+    {
         return Err(Refusal::OtherApp);
     }
     let _in_work = intake.in_work.try_acquire().map_err(|_| Refusal::Busy)?;
     let entry = Entry {
         kind: EntryKind::Delivery,
-        lane: Lane::default(),
+        lane: lane(first.portal_id),
         received_at: now,
         body,
     };
@@ -263,6 +267,15 @@ async fn read_body<'s>(
         whole.extend_from_slice(&data);
     }
     Ok((whole.freeze(), held))
+}
+
+/// The lane of an account: its id, as far as it is one.
+fn lane(portal_id: Option<u64>) -> Lane {
+    Lane(
+        portal_id
+            .and_then(|id| i64::try_from(id).ok())
+            .unwrap_or_default(),
+    )
 }
 
 /// Whether a body can be a delivery at all. What is in it is the pipeline's:
