@@ -1,6 +1,9 @@
 //! Registers, and the values that users show.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{
+    OptionalExtension, params,
+    types::{Value as Column, ValueRef},
+};
 
 use super::{Error, Tx, encode, records::RecordKey};
 use crate::model::{
@@ -56,10 +59,7 @@ impl Tx<'_> {
             .is_some()
             .then_some(register.readable.as_ref())
             .flatten();
-        let value = register
-            .readable
-            .as_ref()
-            .and_then(|readable| readable.value.as_ref());
+        let value = register.readable.as_ref().and_then(readable_value);
         self.connection
             .prepare_cached(
                 "INSERT INTO registers (record, field, text, stamp, sequence, unreadable,
@@ -81,7 +81,7 @@ impl Tx<'_> {
                 apart.map(|readable| &readable.text),
                 apart.map(|readable| readable.version.stamp.0),
                 apart.map(|readable| readable.version.sequence),
-                value.map(encode::value)
+                value
             ])?;
         Ok(())
     }
@@ -155,6 +155,15 @@ impl Tx<'_> {
     }
 }
 
+/// The readable slot's value as it is stored: where it is the slot's text as it
+/// stands, as an empty blob, for registers are most of the store.
+fn readable_value(readable: &Readable) -> Option<Column> {
+    match readable.value.as_ref()? {
+        Value::Text(text) if *text == readable.text => Some(Column::Blob(Vec::new())),
+        value => Some(encode::value(value)),
+    }
+}
+
 /// Reads a register from a row that begins with its columns.
 pub(super) fn read_register(
     row: &rusqlite::Row<'_>,
@@ -166,25 +175,28 @@ pub(super) fn read_register(
         sequence: row.get(2)?,
     };
     let unreadable: Option<String> = row.get(3)?;
-    let value = match row.get_ref(7)? {
-        rusqlite::types::ValueRef::Null => None,
-        stored => Some(encode::read_value(stored, target)?),
-    };
-    let readable = match (&unreadable, row.get::<_, Option<String>>(4)?) {
-        (None, _) => Some(Readable {
-            text: text.clone(),
-            version,
-            value,
-        }),
-        (Some(_), Some(text)) => Some(Readable {
-            text,
-            version: Version {
+    let slot = match (&unreadable, row.get::<_, Option<String>>(4)?) {
+        (None, _) => Some((text.clone(), version)),
+        (Some(_), Some(text)) => {
+            let version = Version {
                 stamp: Timestamp(row.get(5)?),
                 sequence: row.get(6)?,
-            },
-            value,
-        }),
+            };
+            Some((text, version))
+        }
         (Some(_), None) => None,
+    };
+    let readable = match slot {
+        Some((text, version)) => Some(Readable {
+            value: match row.get_ref(7)? {
+                ValueRef::Null => None,
+                ValueRef::Blob(_) => Some(Value::Text(text.clone())),
+                stored => Some(encode::read_value(stored, target)?),
+            },
+            text,
+            version,
+        }),
+        None => None,
     };
     Ok(Register {
         text,
