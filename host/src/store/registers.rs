@@ -35,7 +35,7 @@ impl Tx<'_> {
         field: FieldId,
         target: VariableType,
     ) -> Result<Option<Register>, Error> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "SELECT text, stamp, sequence, unreadable,
                     readable_text, readable_stamp, readable_sequence, value
              FROM registers WHERE record = ?1 AND field = ?2",
@@ -60,9 +60,8 @@ impl Tx<'_> {
             .then_some(register.readable.as_ref())
             .flatten();
         let value = register.readable.as_ref().and_then(readable_value);
-        self.connection
-            .prepare_cached(
-                "INSERT INTO registers (record, field, text, stamp, sequence, unreadable,
+        self.statement(
+            "INSERT INTO registers (record, field, text, stamp, sequence, unreadable,
                     readable_text, readable_stamp, readable_sequence, value)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
                  ON CONFLICT (record, field) DO UPDATE SET
@@ -70,19 +69,19 @@ impl Tx<'_> {
                     unreadable = excluded.unreadable, readable_text = excluded.readable_text,
                     readable_stamp = excluded.readable_stamp,
                     readable_sequence = excluded.readable_sequence, value = excluded.value",
-            )?
-            .execute(params![
-                record.0,
-                field.0,
-                register.text,
-                register.version.stamp.0,
-                register.version.sequence,
-                register.unreadable,
-                apart.map(|readable| &readable.text),
-                apart.map(|readable| readable.version.stamp.0),
-                apart.map(|readable| readable.version.sequence),
-                value
-            ])?;
+        )?
+        .execute(params![
+            record.0,
+            field.0,
+            register.text,
+            register.version.stamp.0,
+            register.version.sequence,
+            register.unreadable,
+            apart.map(|readable| &readable.text),
+            apart.map(|readable| readable.version.stamp.0),
+            apart.map(|readable| readable.version.sequence),
+            value
+        ])?;
         Ok(())
     }
 
@@ -91,8 +90,7 @@ impl Tx<'_> {
     pub fn show_value(&self, fed: &FedValue, now: Timestamp) -> Result<bool, Error> {
         let changed = match &fed.value {
             Some(value) => self
-                .connection
-                .prepare_cached(
+                .statement(
                     "INSERT INTO user_values
                         (user, variable, value, field, record, changed_at, written_at)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -112,8 +110,7 @@ impl Tx<'_> {
                     now.0
                 ])?,
             None => self
-                .connection
-                .prepare_cached("DELETE FROM user_values WHERE user = ?1 AND variable = ?2")?
+                .statement("DELETE FROM user_values WHERE user = ?1 AND variable = ?2")?
                 .execute(params![fed.user.0, fed.variable.0])?,
         };
         Ok(changed > 0)
@@ -127,8 +124,7 @@ impl Tx<'_> {
         variable: VariableId,
     ) -> Result<Option<RecordKey>, Error> {
         Ok(self
-            .connection
-            .prepare_cached("SELECT record FROM user_values WHERE user = ?1 AND variable = ?2")?
+            .statement("SELECT record FROM user_values WHERE user = ?1 AND variable = ?2")?
             .query_row(params![user.0, variable.0], |row| {
                 row.get::<_, Option<i64>>(0)
             })
@@ -146,10 +142,7 @@ impl Tx<'_> {
         field: FieldId,
     ) -> Result<bool, Error> {
         let removed = self
-            .connection
-            .prepare_cached(
-                "DELETE FROM user_values WHERE user = ?1 AND variable = ?2 AND field = ?3",
-            )?
+            .statement("DELETE FROM user_values WHERE user = ?1 AND variable = ?2 AND field = ?3")?
             .execute(params![user.0, variable.0, field.0])?;
         Ok(removed > 0)
     }
