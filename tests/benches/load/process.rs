@@ -109,11 +109,19 @@ pub fn cpu(program: &Program) -> Cpu {
             }
             name => name,
         };
-        // Nanoseconds on a CPU come first (proc(5)).
-        let nanoseconds = time.split(' ').next().unwrap().parse().unwrap();
-        *used.entry(name.to_owned()).or_default() += Duration::from_nanos(nanoseconds);
+        *used.entry(name.to_owned()).or_default() += on_cpu(&time);
     }
     used
+}
+
+/// What the thread that asks has used.
+pub fn own_cpu() -> Duration {
+    on_cpu(&fs::read_to_string("/proc/thread-self/schedstat").unwrap())
+}
+
+/// The time on a CPU: nanoseconds, which come first (proc(5)).
+fn on_cpu(schedstat: &str) -> Duration {
+    Duration::from_nanos(schedstat.split(' ').next().unwrap().parse().unwrap())
 }
 
 /// What each kind of thread used since.

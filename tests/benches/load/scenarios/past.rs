@@ -26,7 +26,10 @@ use crate::{
 };
 
 /// Connections at once, each of which is an open file here and in the program.
-const CONNECTIONS: usize = 2_000;
+const CONNECTIONS_MAX: usize = 2_000;
+
+/// Deliveries that each connection sends, at least.
+const DELIVERIES_EACH: usize = 4;
 
 /// Changes of a delivery.
 const CHANGES: u64 = 100;
@@ -54,7 +57,8 @@ pub fn run(options: &Options) {
         .build()
         .unwrap();
     let begun = Instant::now();
-    let answers = runtime.block_on(send(&maker.address, &requests));
+    let connections = CONNECTIONS_MAX.min(requests.len() / DELIVERIES_EACH);
+    let answers = runtime.block_on(send(&maker.address, &requests, connections));
     process::drained(&program);
     let applied = begun.elapsed();
     let peak = process::memory(&program).peak;
@@ -97,7 +101,7 @@ pub fn run(options: &Options) {
         }
     }
     println!(
-        "\n{CONNECTIONS} connections; {taken_in} changes got 204, {} were worked on, {} a second; \
+        "\n{connections} connections; {taken_in} changes got 204, {} were worked on, {} a second; \
          {lost} are lost, {unasked} that got 503 are applied; {} MiB at rest, {} MiB at the most",
         process::metric(&program, EVENTS),
         rate(taken_in, applied),
@@ -108,9 +112,9 @@ pub fn run(options: &Options) {
 
 /// Sends all requests over all connections, all of which are open before the
 /// first is sent.
-async fn send(address: &str, requests: &[Request]) -> Vec<Answer> {
-    let (next, all_open) = (AtomicUsize::new(0), Barrier::new(CONNECTIONS));
-    let senders = (0..CONNECTIONS).map(|_| send_some(address, requests, &next, &all_open));
+async fn send(address: &str, requests: &[Request], connections: usize) -> Vec<Answer> {
+    let (next, all_open) = (AtomicUsize::new(0), Barrier::new(connections));
+    let senders = (0..connections).map(|_| send_some(address, requests, &next, &all_open));
     let answers = futures_util::future::join_all(senders).await;
     answers.into_iter().flatten().collect()
 }

@@ -1,5 +1,5 @@
 //! Where the CPU time of an event goes. Threads tell most of it; a step that
-//! shares its thread with others is measured by itself and taken from it.
+//! shares its thread with others is measured by itself, too.
 
 use std::time::Duration;
 
@@ -64,23 +64,28 @@ fn stages(options: &Options, shape: Shape, replay: bool) -> Stages {
     let of = |thread: &str| measured.cpu.get(thread).copied().unwrap_or_default() / events;
     let all = measured.cpu.values().sum::<Duration>() / events;
     let pipeline = of(BLOCKING) + of(STORE_WRITER) + of(STORE_CHECKPOINTS);
-    let mut stages = vec![
-        ("HTTP", of(WORKERS).saturating_sub(alone.signature)),
-        ("signature", alone.signature),
+    let threads = [
+        WORKERS,
+        LOG_WRITER,
+        LOG_CHECKPOINTS,
+        BLOCKING,
+        STORE_WRITER,
+        STORE_CHECKPOINTS,
+    ];
+    let told: Duration = threads.into_iter().map(of).sum();
+    let stages = vec![
+        ("HTTP and signature", of(WORKERS)),
+        ("— signature, by itself", alone.signature),
         ("log: writer", of(LOG_WRITER)),
         ("log: checkpoints", of(LOG_CHECKPOINTS)),
-        ("split", alone.split),
-        ("passes", alone.pass),
-        (
-            "log read, and the rest of preparing",
-            of(BLOCKING).saturating_sub(alone.split + alone.pass),
-        ),
+        ("preparing: log read, split, passes", of(BLOCKING)),
+        ("— split, by itself", alone.split),
+        ("— passes, by themselves", alone.pass),
         ("store: writer", of(STORE_WRITER)),
         ("store: checkpoints", of(STORE_CHECKPOINTS)),
+        ("other threads", all.saturating_sub(told)),
+        ("all", all),
     ];
-    let told: Duration = stages.iter().map(|(_, time)| *time).sum();
-    stages.push(("other threads", all.saturating_sub(told)));
-    stages.push(("all", all));
     Stages {
         stages,
         share: alone.pass.as_secs_f64() / pipeline.as_secs_f64(),
