@@ -24,11 +24,21 @@ mod world;
 
 use std::{process::ExitCode, time::Instant};
 
+use options::Asked;
+
 fn main() -> ExitCode {
-    let Some((scenarios, options)) = options::asked(std::env::args().skip(1)) else {
-        options::help();
-        return ExitCode::from(2);
+    let (scenarios, options) = match options::asked(std::env::args().skip(1)) {
+        Ok(Asked::Scenarios(scenarios, options)) => (scenarios, options),
+        Ok(Asked::Help) => {
+            options::help();
+            return ExitCode::SUCCESS;
+        }
+        Err(argument) => {
+            eprintln!("{argument} is nothing that can be asked for; --help says what is");
+            return ExitCode::from(2);
+        }
     };
+    println!("{}", process::machine());
     for scenario in scenarios {
         let begun = Instant::now();
         println!("\n{}: {}", scenario.name, scenario.about);

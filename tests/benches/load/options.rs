@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{str::FromStr, time::Duration};
+use std::time::Duration;
 
 use crate::scenarios::{ALL, Scenario};
 
@@ -36,36 +36,58 @@ impl Default for Options {
     }
 }
 
-/// What is asked for: the scenarios, and how much of everything. None where
-/// help was asked for, or something that there is not.
-pub fn asked(arguments: impl Iterator<Item = String>) -> Option<(Vec<&'static Scenario>, Options)> {
+/// What is asked for.
+pub enum Asked {
+    /// To say what can be.
+    Help,
+    /// These scenarios, and so much of everything.
+    Scenarios(Vec<&'static Scenario>, Options),
+}
+
+/// Reads the command line; fails with what it does not understand.
+pub fn asked(arguments: impl Iterator<Item = String>) -> Result<Asked, String> {
     let mut options = Options::default();
     let mut named = Vec::new();
     let mut arguments = arguments;
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--users" => options.users = number(&mut arguments)?,
-            "--events" => options.events = number(&mut arguments)?,
-            "--ceiling" => options.ceiling = number(&mut arguments)?,
-            "--ceiling-single" => options.ceiling_single = number(&mut arguments)?,
-            "--seconds" => options.steady = Duration::from_secs(number(&mut arguments)?),
-            "--minutes" => {
-                options.soak = Duration::from_secs_f64(60.0 * number::<f64>(&mut arguments)?);
-            }
-            "--growth-users" => options.growth_users = number(&mut arguments)?,
+            "--help" => return Ok(Asked::Help),
             // What `cargo bench` says to every bench.
             "--bench" => {}
-            name => named.push(ALL.iter().find(|scenario| scenario.name == name)?),
+            option if option.starts_with('-') => {
+                let number = arguments.next().and_then(|number| number.parse().ok());
+                let number = number.filter(|number| *number > 0.0).ok_or(&argument)?;
+                options.set(option, number).ok_or(&argument)?;
+            }
+            name => {
+                let scenario = ALL.iter().find(|scenario| scenario.name == name);
+                named.push(scenario.ok_or(&argument)?);
+            }
         }
     }
     if named.is_empty() {
         named = ALL.iter().filter(|scenario| scenario.by_default).collect();
     }
-    Some((named, options))
+    Ok(Asked::Scenarios(named, options))
 }
 
-fn number<N: FromStr>(arguments: &mut impl Iterator<Item = String>) -> Option<N> {
-    arguments.next()?.parse().ok()
+impl Options {
+    /// Sets an option; none where there is no such one.
+    fn set(&mut self, option: &str, number: f64) -> Option<()> {
+        // Nothing that is counted is as much as a float cannot hold.
+        let count = number as u64;
+        match option {
+            "--users" => self.users = count,
+            "--events" => self.events = count,
+            "--ceiling" => self.ceiling = count,
+            "--ceiling-single" => self.ceiling_single = count,
+            "--seconds" => self.steady = Duration::from_secs(count),
+            "--minutes" => self.soak = Duration::from_secs_f64(60.0 * number),
+            "--growth-users" => self.growth_users = count,
+            _ => return None,
+        }
+        Some(())
+    }
 }
 
 /// Says what can be asked for.
@@ -74,8 +96,8 @@ pub fn help() {
     println!(
         "cargo build --release && \
          cargo bench --package jimo-connect-tests --bench load -- [SCENARIO …] [OPTION N …]\n\n\
-         Without a name all scenarios run but `soak`, one after the other: some twenty minutes,\n\
-         and once as many more to seed what they run on.\n"
+         Without a name all scenarios run but `soak`, one after the other: some fifteen minutes,\n\
+         and some more the first time, to seed what they run on.\n"
     );
     for scenario in &ALL {
         println!("  {:10} {}", scenario.name, scenario.about);

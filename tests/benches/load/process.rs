@@ -56,6 +56,21 @@ pub fn get(program: &Program, path: &str) -> String {
     answer
 }
 
+/// The machine, and how many of its processors there are.
+pub fn machine() -> String {
+    let processors = fs::read_to_string("/proc/cpuinfo").unwrap();
+    let models: Vec<&str> = processors
+        .lines()
+        .filter(|line| line.starts_with("model name"))
+        .filter_map(|line| Some(line.split_once(": ")?.1))
+        .collect();
+    let model = models.first().copied().unwrap_or("an unknown processor");
+    format!(
+        "{} × {model}",
+        std::thread::available_parallelism().unwrap()
+    )
+}
+
 /// CPU time by kind of thread.
 pub type Cpu = BTreeMap<String, Duration>;
 
