@@ -2,18 +2,30 @@
 //! writer: it would take a tenth of its time.
 //!
 //! The log starts anew only when all of it was moved, which a busy writer may
-//! leave no moment for. So the writer moves the rest itself once the log is
-//! several times as long as it should be; only readers can make it longer
-//! still, while they look at what it began with.
+//! leave no moment for: while one part is moved, the next is written. So the
+//! thread goes on until little is left, and the writer moves that little itself
+//! after its next commit. Only readers can make the log longer than this, while
+//! they look at what it began with.
 
-use std::{path::Path, sync::mpsc::sync_channel, thread::JoinHandle};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::sync_channel,
+    },
+    thread::JoinHandle,
+};
 
 use rusqlite::{Connection, hooks::Wal};
 
 use super::{BUSY_TIMEOUT, Error, stem};
 
+/// The part of a log, as one in so many, that the writer moves by itself.
+const REST: i32 = 16;
+
 /// How many times too long the log may become before the writer stops for it.
-const OVERLONG: i32 = 4;
+const OVERLONG: i32 = 8;
 
 /// Has the log moved by another thread whenever commits of `writer` have added
 /// this many pages to it. The thread ends with `writer`'s connection.
@@ -25,13 +37,19 @@ pub(super) fn start(
     let own = Connection::open(path)?;
     own.busy_timeout(BUSY_TIMEOUT)?;
     let (due, asked) = sync_channel(1);
+    let nearly_moved = Arc::new(AtomicBool::new(false));
     let thread = std::thread::Builder::new()
         .name(format!("{}-moves", stem(path)))
-        .spawn(move || {
-            while asked.recv().is_ok() {
-                let moved = own.query_one("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-                if let Err(error) = moved {
-                    tracing::warn!(%error, "a checkpoint failed; the next commits try again");
+        .spawn({
+            let nearly_moved = nearly_moved.clone();
+            move || {
+                while asked.recv().is_ok() {
+                    match move_most(&own, pages_max) {
+                        Ok(most) => nearly_moved.store(most, Ordering::Relaxed),
+                        Err(error) => {
+                            tracing::warn!(%error, "a checkpoint failed; the next commits try again");
+                        }
+                    }
                 }
             }
         })
@@ -41,8 +59,9 @@ pub(super) fn start(
         })?;
     let mut asked_at: i32 = 0;
     writer.wal_hook(Some(move |wal: &mut Wal, pages| {
-        if pages >= pages_max.saturating_mul(OVERLONG) {
-            // It fails while the other thread is at it, and the next commit
+        let is_overlong = pages >= pages_max.saturating_mul(OVERLONG);
+        if nearly_moved.swap(false, Ordering::Relaxed) || is_overlong {
+            // It fails while the other thread is at it, and a later commit
             // tries again. What was committed is committed.
             if let Err(error) = wal.checkpoint() {
                 tracing::debug!(%error, "the writer could not make a checkpoint");
@@ -58,4 +77,26 @@ pub(super) fn start(
         Ok(())
     }))?;
     Ok(thread)
+}
+
+/// Moves all but the rest that the writer moves by itself, or what it can before
+/// the log is too long. Returns whether the writer is to go on: where readers
+/// hold on to what is old, it could not.
+fn move_most(connection: &Connection, pages_max: i32) -> rusqlite::Result<bool> {
+    let mut moved_before = -1;
+    loop {
+        // https://sqlite.org/pragma.html#pragma_wal_checkpoint: whether it was
+        // kept from it, the log's pages, and those of them that are moved.
+        let (pages, moved): (i32, i32) =
+            connection.query_one("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+                Ok((row.get(1)?, row.get(2)?))
+            })?;
+        if pages - moved <= pages_max / REST || pages >= pages_max.saturating_mul(OVERLONG) {
+            return Ok(true);
+        }
+        if moved <= moved_before {
+            return Ok(false);
+        }
+        moved_before = moved;
+    }
 }

@@ -24,11 +24,13 @@ pub(super) enum Extent {
 /// Answers whoever asked for a job, once it is committed or is known not to be.
 type Reply = Box<dyn FnOnce(Result<(), String>) + Send>;
 
+/// Runs in the transaction that is open, or is told why there is none.
+type Run = dyn FnOnce(Result<&Connection, String>) -> Ran + Send;
+
 /// What is to be done in a transaction.
 pub(super) struct Job {
     extent: Extent,
-    /// Runs in the transaction that is open, or is told why there is none.
-    run: Box<dyn FnOnce(Result<&Connection, String>) -> Ran + Send>,
+    run: Box<Run>,
 }
 
 /// A job that has run.
