@@ -4,6 +4,8 @@
 //! delivery is answered 204 after its bytes are synced to the log; what cannot
 //! be made durable is answered 503, and HubSpot sends it again.
 
+mod first_event;
+
 use std::{
     sync::{
         Arc,
@@ -24,6 +26,8 @@ use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+use first_event::first_event;
 
 use crate::{
     host::Host,
@@ -208,10 +212,9 @@ async fn take_in(intake: &Intake, request: Request) -> Result<(), Refusal> {
     if !is_array(&body) {
         return Err(Refusal::NotADelivery);
     }
-    if app
-        .app_id
-        .is_some_and(|app_id| is_of_another_app(&body, app_id))
-    {
+    // One look serves: a delivery is of one app.
+    let named = first_event(&body).and_then(|event| event.app_id);
+    if named.is_some_and(|named| app.app_id.is_some_and(|app_id| app_id != named)) {
         return Err(Refusal::OtherApp);
     }
     let _in_work = intake.in_work.try_acquire().map_err(|_| Refusal::Busy)?;
@@ -266,21 +269,6 @@ async fn read_body<'s>(
 fn is_array(body: &[u8]) -> bool {
     let body = body.trim_ascii();
     body.starts_with(b"[") && body.ends_with(b"]")
-}
-
-/// Whether any event names another app.
-fn is_of_another_app(body: &[u8], app_id: u64) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Event {
-        #[serde(rename = "appId")]
-        app_id: Option<u64>,
-    }
-    let events: Result<Vec<Event>, _> = serde_json::from_slice(body);
-    events.is_ok_and(|events| {
-        events
-            .iter()
-            .any(|event| event.app_id.is_some_and(|named| named != app_id))
-    })
 }
 
 #[cfg(test)]
