@@ -247,6 +247,8 @@ pub struct Metrics {
     pub deliveries: Family<AnswerLabels, Counter>,
     /// Seconds from a delivery's first byte to its answer.
     pub delivery_seconds: Histogram,
+    /// Connections that were closed to make room for others.
+    pub connections_let_go: Counter,
     events: Counter,
     unknown_account_events: Counter,
     set_aside: Counter,
@@ -274,6 +276,12 @@ impl Default for Metrics {
             "Time from a delivery's arrival to its answer",
             Unit::Seconds,
             delivery_seconds.clone(),
+        );
+        let connections_let_go = Counter::default();
+        registry.register(
+            "connections_let_go",
+            "Connections that kept us waiting longest, closed to make room for others",
+            connections_let_go.clone(),
         );
         let events = Counter::default();
         registry.register("events", "Events taken from the log", events.clone());
@@ -308,6 +316,7 @@ impl Default for Metrics {
             hubspot,
             deliveries,
             delivery_seconds,
+            connections_let_go,
             events,
             unknown_account_events,
             set_aside,

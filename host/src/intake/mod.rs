@@ -49,10 +49,11 @@ const BODY_MAX: Duration = Duration::from_secs(5);
 /// for each account.
 const IN_WORK_MAX: usize = 1_024;
 
-/// Bytes of their bodies, held in memory until they are synced.
+/// Bytes of their bodies, held until they are in the log. Their buffers may be
+/// up to twice as large.
 const BYTES_IN_WORK_MAX: usize = 128 * 1024 * 1024;
 
-/// Bytes of bodies that are being read, whoever sends them.
+/// Bytes of bodies that are being read, whoever sends them; likewise.
 const BYTES_BEING_READ_MAX: usize = 64 * 1024 * 1024;
 
 /// When to come back, in seconds, when there is too much to do.

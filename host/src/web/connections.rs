@@ -18,11 +18,12 @@ use std::{
 };
 
 use http_body::{Body, Frame, SizeHint};
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// Of those that wait, the share that goes at once: making room for one alone
-/// would look through all of them for each that comes.
-const GOES_AT_ONCE: usize = 32;
+/// One of so many that wait goes at once: making room for one alone would look
+/// through all of them for each that comes.
+const ONE_GOES_OF: usize = 32;
 
 /// How soon is looked again where all that are open are being worked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -37,6 +38,7 @@ pub struct Connections {
     /// Given out one by one to those that begin to wait: the lowest has waited
     /// longest.
     next_turn: AtomicU64,
+    let_go: Counter,
 }
 
 /// What is known of one connection.
@@ -46,12 +48,13 @@ struct State {
 }
 
 impl Connections {
-    /// At most so many.
-    pub fn new(open_max: usize) -> Arc<Self> {
+    /// At most so many. Those that have to go are counted.
+    pub fn new(open_max: usize, let_go: Counter) -> Arc<Self> {
         Arc::new(Self {
             room: Arc::new(Semaphore::new(open_max)),
             open: Mutex::default(),
             next_turn: AtomicU64::new(0),
+            let_go,
         })
     }
 
@@ -69,8 +72,8 @@ impl Connections {
         }
     }
 
-    /// Tells those that have kept us waiting longest to go. Returns how many.
-    pub fn make_room(&self) -> usize {
+    /// Tells those that have kept us waiting longest to go.
+    pub fn make_room(&self) {
         let mut waiting: Vec<_> = self
             .lock()
             .values()
@@ -78,12 +81,12 @@ impl Connections {
             .filter(|(turn, _)| *turn != NO_TURN)
             .collect();
         waiting.sort_unstable_by_key(|(turn, _)| *turn);
-        waiting.truncate(waiting.len().div_ceil(GOES_AT_ONCE));
+        waiting.truncate(waiting.len().div_ceil(ONE_GOES_OF));
         for (_, state) in &waiting {
             state.turn.store(NO_TURN, Ordering::Relaxed);
             state.goes.notify_one();
         }
-        waiting.len()
+        self.let_go.inc_by(waiting.len() as u64);
     }
 
     fn take(self: &Arc<Self>, room: OwnedSemaphorePermit) -> Place {
@@ -240,6 +243,17 @@ mod tests {
         told.poll(&mut context).is_ready()
     }
 
+    fn at_most(open_max: usize) -> Arc<Connections> {
+        Connections::new(open_max, Counter::default())
+    }
+
+    /// How many are told to go when room has to be made.
+    fn told(connections: &Connections) -> u64 {
+        let before = connections.let_go.get();
+        connections.make_room();
+        connections.let_go.get() - before
+    }
+
     async fn places(connections: &Arc<Connections>, count: usize) -> Vec<Place> {
         let mut places = Vec::new();
         for _ in 0..count {
@@ -250,7 +264,7 @@ mod tests {
 
     #[tokio::test]
     async fn those_that_wait_longest_go_for_a_new_one() {
-        let connections = Connections::new(3);
+        let connections = at_most(3);
         let mut open = places(&connections, 3).await;
         // The first one asked for something, and was answered.
         let request = open[0].watch().request(Full::new(Bytes::from("body")));
@@ -268,35 +282,35 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_has_sent_a_whole_request_is_let_be() {
-        let connections = Connections::new(2);
+        let connections = at_most(2);
         let open = places(&connections, 2).await;
         let whole = open[0].watch().request(Full::new(Bytes::from("body")));
         whole.collect().await.expect("a body");
         drop(open[1].watch().request(Full::new(Bytes::new())));
-        assert_eq!(connections.make_room(), 0);
+        assert_eq!(told(&connections), 0);
         let answer = open[1].watch().answer(Full::new(Bytes::from("answer")));
-        assert_eq!(connections.make_room(), 0);
+        assert_eq!(told(&connections), 0);
         drop(answer);
-        assert_eq!(connections.make_room(), 1);
+        assert_eq!(told(&connections), 1);
         assert!(is_told(&open[1]) && !is_told(&open[0]));
         // Nobody is told twice.
-        assert_eq!(connections.make_room(), 0);
+        assert_eq!(told(&connections), 0);
     }
 
     #[tokio::test]
     async fn one_whose_body_does_not_come_can_be_let_go() {
-        let connections = Connections::new(1);
+        let connections = at_most(1);
         let open = connections.place().await;
         let _body = open.watch().request(Full::new(Bytes::from("body")));
-        assert_eq!(connections.make_room(), 1);
+        assert_eq!(told(&connections), 1);
     }
 
     #[tokio::test]
     async fn a_few_of_many_go_at_once() {
-        let connections = Connections::new(100);
+        let connections = at_most(100);
         let open = places(&connections, 100).await;
-        assert_eq!(connections.make_room(), 4);
-        let told: Vec<_> = open.iter().map(is_told).collect();
-        assert!(told[..4].iter().all(|told| *told) && !told[4..].contains(&true));
+        assert_eq!(told(&connections), 4);
+        let are_told: Vec<_> = open.iter().map(is_told).collect();
+        assert!(!are_told[..4].contains(&false) && !are_told[4..].contains(&true));
     }
 }

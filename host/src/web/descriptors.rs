@@ -28,7 +28,7 @@ pub fn for_connections() -> usize {
 
 /// Raises the limit to the highest that is allowed, and returns it; none where
 /// there is no limit.
-fn raise() -> Option<u64> {
+pub fn raise() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current == limit.maximum {
         return limit.current;

@@ -6,7 +6,7 @@
 
 pub mod api;
 mod connections;
-mod descriptors;
+pub mod descriptors;
 pub mod error;
 mod operate;
 pub mod pages;
@@ -15,7 +15,7 @@ pub mod requests;
 pub mod session;
 mod stream;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -98,7 +98,8 @@ async fn in_time(
 pub async fn serve(host: Arc<Host>, listener: TcpListener, extra: Extra, stop: CancellationToken) {
     let router = router(&host, extra, &stop);
     let graceful = GracefulShutdown::new();
-    let open = Connections::new(descriptors::for_connections());
+    let let_go = host.metrics.connections_let_go.clone();
+    let open = Connections::new(descriptors::for_connections(), let_go);
     let failures = Seldom::default();
     let mut http = hyper::server::conn::http1::Builder::new();
     // axum's own `serve` sets no timer, and then no timeout acts.
@@ -109,11 +110,13 @@ pub async fn serve(host: Arc<Host>, listener: TcpListener, extra: Extra, stop: C
     loop {
         let accepted = async {
             let stream = listener.accept().await?.0;
-            Ok::<_, std::io::Error>((stream, open.place().await))
+            Ok::<_, io::Error>((stream, open.place().await))
         };
         let (stream, place) = tokio::select! {
             accepted = accepted => match accepted {
                 Ok(accepted) => accepted,
+                // Its peer went away before it was taken.
+                Err(error) if is_of_one_connection(&error) => continue,
                 Err(error) => {
                     if failures.is_due(host.clock.now()) {
                         tracing::warn!(%error, "a connection could not be accepted");
@@ -134,7 +137,7 @@ pub async fn serve(host: Arc<Host>, listener: TcpListener, extra: Extra, stop: C
                 Ok::<_, Infallible>(response.map(|body| watch.answer(body)))
             }
         });
-        let connection = graceful.watch(http.serve_connection(io(stream), service));
+        let connection = graceful.watch(http.serve_connection(taken(stream), service));
         tokio::spawn(async move {
             tokio::select! {
                 ended = connection => if let Err(error) = ended {
@@ -152,7 +155,15 @@ pub async fn serve(host: Arc<Host>, listener: TcpListener, extra: Extra, stop: C
     }
 }
 
-fn io(stream: TcpStream) -> TokioIo<Taken<TcpStream>> {
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
+}
+
+fn taken(stream: TcpStream) -> TokioIo<Taken<TcpStream>> {
     // Small answers must not wait for more to send with them. Where it cannot be
     // set, the connection is broken already, and says so when it is used.
     let _ = stream.set_nodelay(true);
