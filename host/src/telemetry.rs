@@ -5,7 +5,7 @@
 
 use std::{
     io::IsTerminal,
-    sync::atomic::{AtomicI64, AtomicU64},
+    sync::atomic::{AtomicI64, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use tracing::{Span, level_filters::LevelFilter};
 use tracing_subscriber::{filter::Targets, fmt, prelude::*};
 
-use crate::pipeline::prepare::Prepared;
+use crate::{model::Timestamp, pipeline::prepare::Prepared};
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -92,6 +92,32 @@ pub fn spawn_blocking<T: Send + 'static>(
 ) -> JoinHandle<T> {
     let span = Span::current();
     tokio::task::spawn_blocking(move || span.in_scope(work))
+}
+
+/// How often is said, at most, what anyone outside can cause again and again.
+const SELDOM: Duration = Duration::from_secs(60);
+
+/// Something that is said once a minute at most.
+#[derive(Debug)]
+pub struct Seldom(AtomicI64);
+
+impl Default for Seldom {
+    fn default() -> Self {
+        Self(AtomicI64::new(i64::MIN))
+    }
+}
+
+impl Seldom {
+    /// Whether it may be said again; then it counts as said.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        let due = |last: i64| {
+            let passed = u64::try_from(now.0.saturating_sub(last)).unwrap_or_default();
+            (Duration::from_millis(passed) >= SELDOM).then_some(now.0)
+        };
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, due)
+            .is_ok()
+    }
 }
 
 /// How a delivery was answered.
@@ -221,6 +247,8 @@ pub struct Metrics {
     pub deliveries: Family<AnswerLabels, Counter>,
     /// Seconds from a delivery's first byte to its answer.
     pub delivery_seconds: Histogram,
+    /// Connections that were closed to make room for others.
+    pub connections_let_go: Counter,
     events: Counter,
     unknown_account_events: Counter,
     set_aside: Counter,
@@ -248,6 +276,12 @@ impl Default for Metrics {
             "Time from a delivery's arrival to its answer",
             Unit::Seconds,
             delivery_seconds.clone(),
+        );
+        let connections_let_go = Counter::default();
+        registry.register(
+            "connections_let_go",
+            "Connections that kept us waiting longest, closed to make room for others",
+            connections_let_go.clone(),
         );
         let events = Counter::default();
         registry.register("events", "Events taken from the log", events.clone());
@@ -282,6 +316,7 @@ impl Default for Metrics {
             hubspot,
             deliveries,
             delivery_seconds,
+            connections_let_go,
             events,
             unknown_account_events,
             set_aside,
@@ -316,6 +351,16 @@ mod tests {
     use tracing::Level;
 
     use super::*;
+
+    #[test]
+    fn what_anyone_can_cause_is_said_once_a_minute() {
+        let (last, start) = (Seldom::default(), Timestamp(1_780_000_000_000));
+        assert!(last.is_due(start));
+        assert!(!last.is_due(start));
+        assert!(!last.is_due(start.plus(Duration::from_millis(59_999))));
+        assert!(last.is_due(start.plus(SELDOM)));
+        assert!(!last.is_due(start.plus(SELDOM)));
+    }
 
     #[test]
     fn levels_are_read_by_module_and_words_that_are_none_are_refused() {

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jimo_connect::web::descriptors;
 use serde_json::Value;
 
 /// How long a line may take to be written.
@@ -25,8 +26,23 @@ impl Program {
     /// Starts the program with these settings beside the data directory and a
     /// free port. Its log is kept in the directory, as JSON.
     pub fn start(directory: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::run(Command::new(path()), directory, settings)
+    }
+
+    /// As [`Program::start`], with at most so many open files and connections.
+    ///
+    /// Raises what this process may have open: it opens the connections.
+    pub fn start_within(open_max: usize, directory: &Path, settings: &[(&str, &str)]) -> Self {
+        descriptors::raise();
+        let mut limited = Command::new("sh");
+        let script = format!("ulimit -n {open_max} && exec \"$0\" \"$@\"");
+        limited.args(["-c", &script]).arg(path());
+        Self::run(limited, directory, settings)
+    }
+
+    fn run(mut command: Command, directory: &Path, settings: &[(&str, &str)]) -> Self {
         let log = directory.join("program.log");
-        let mut child = Command::new(path())
+        let mut child = command
             .arg("serve")
             .env("JIMO_LISTEN", "127.0.0.1:0")
             .env("JIMO_DATA_DIR", directory)
@@ -52,6 +68,15 @@ impl Program {
     /// Its process.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The memory that it holds, in bytes, without the files that it has mapped.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let mut lines = status.lines();
+        let held = lines.find_map(|line| line.strip_prefix("RssAnon:"));
+        let kilobytes = held.unwrap().trim().strip_suffix(" kB").unwrap();
+        kilobytes.trim().parse::<u64>().unwrap() * 1_024
     }
 
     /// Ends it without warning.

@@ -120,6 +120,9 @@ impl Client {
             .connect_timeout(CONNECT)
             .timeout(config.timeout)
             .pool_idle_timeout(IDLE)
+            // Over HTTP/2 all accounts' calls would share one connection, its
+            // number of streams, and its stalls.
+            .http1_only()
             // HubSpot sends none; one would carry the token elsewhere.
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)

@@ -74,31 +74,81 @@ pub fn verify_v3(
     signature_header: &str,
     now: Timestamp,
 ) -> Result<(), SignatureError> {
-    check_timestamp(timestamp_header, now)?;
-    let signature = STANDARD
-        .decode(signature_header)
-        .map_err(|_| SignatureError::MalformedSignature)?;
-    let signature: [u8; 32] = signature
-        .try_into()
-        .map_err(|_| SignatureError::MalformedSignature)?;
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes())
-        .expect("HMAC takes keys of any length");
-    mac.update(method.to_ascii_uppercase().as_bytes());
-    mac.update(decode_uri(uri).as_bytes());
-    mac.update(body);
-    mac.update(timestamp_header.as_bytes());
-    // Compares in constant time.
-    mac.verify_slice(&signature)
-        .map_err(|_| SignatureError::Mismatch)
+    let stamped = Stamped::read(timestamp_header, signature_header, now)?;
+    let mut check = stamped.begin(secret, method, uri);
+    check.update(body);
+    check.finish()
 }
 
-/// Checks the moment of signing alone, before the body is there.
-///
-/// # Errors
-///
-/// [`SignatureError::MalformedTimestamp`], [`SignatureError::Stale`] or
-/// [`SignatureError::Future`].
-pub fn check_timestamp(timestamp_header: &str, now: Timestamp) -> Result<(), SignatureError> {
+/// What a request says of its signature, as far as it can be told to be good
+/// before the body is there.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamped<'h> {
+    timestamp: &'h str,
+    signature: [u8; 32],
+}
+
+impl<'h> Stamped<'h> {
+    /// Reads the headers.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify_v3`], but for [`SignatureError::Mismatch`].
+    pub fn read(
+        timestamp_header: &'h str,
+        signature_header: &str,
+        now: Timestamp,
+    ) -> Result<Self, SignatureError> {
+        check_timestamp(timestamp_header, now)?;
+        let signature = STANDARD
+            .decode(signature_header)
+            .map_err(|_| SignatureError::MalformedSignature)?;
+        Ok(Self {
+            timestamp: timestamp_header,
+            signature: signature
+                .try_into()
+                .map_err(|_| SignatureError::MalformedSignature)?,
+        })
+    }
+
+    /// Begins the check, to be fed the body as it comes.
+    pub fn begin(self, secret: &Secret, method: &str, uri: &str) -> Check<'h> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes())
+            .expect("HMAC takes keys of any length");
+        mac.update(method.to_ascii_uppercase().as_bytes());
+        mac.update(decode_uri(uri).as_bytes());
+        Check { mac, stamped: self }
+    }
+}
+
+/// A check that is under way.
+pub struct Check<'h> {
+    mac: Hmac<Sha256>,
+    stamped: Stamped<'h>,
+}
+
+impl Check<'_> {
+    /// Takes the next part of the body.
+    pub fn update(&mut self, part: &[u8]) {
+        self.mac.update(part);
+    }
+
+    /// Whether the signature is that of all that was taken.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError::Mismatch`].
+    pub fn finish(mut self) -> Result<(), SignatureError> {
+        self.mac.update(self.stamped.timestamp.as_bytes());
+        // Compares in constant time.
+        self.mac
+            .verify_slice(&self.stamped.signature)
+            .map_err(|_| SignatureError::Mismatch)
+    }
+}
+
+/// Checks the moment of signing alone.
+fn check_timestamp(timestamp_header: &str, now: Timestamp) -> Result<(), SignatureError> {
     let signed_at = parse_timestamp(timestamp_header)?;
     if signed_at < now.minus(AGE_MAX) {
         return Err(SignatureError::Stale);
@@ -323,6 +373,19 @@ mod tests {
         ] {
             assert_eq!(refused, Err(SignatureError::Mismatch));
         }
+    }
+
+    #[test]
+    fn a_body_that_comes_in_parts_is_the_same_body() {
+        let now = Timestamp(1_790_000_001_000);
+        let stamped = Stamped::read(SIGNED_AT, CREATION_SIGNATURE, now).expect("stamped");
+        let mut check = stamped.begin(&Secret::from(SECRET), "POST", TARGET);
+        for part in CREATION.as_bytes().chunks(7) {
+            check.update(part);
+        }
+        assert_eq!(check.finish(), Ok(()));
+        let without = stamped.begin(&Secret::from(SECRET), "POST", TARGET);
+        assert_eq!(without.finish(), Err(SignatureError::Mismatch));
     }
 
     #[test]

@@ -5,12 +5,10 @@
 //! be made durable is answered 503, and HubSpot sends it again.
 
 mod first_event;
+mod room;
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -25,17 +23,16 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use tokio::sync::{Semaphore, SemaphorePermit};
-
-use first_event::first_event;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     host::Host,
-    hubspot::signature::{self, SignatureError},
-    log::{Entry, EntryKind, Lane},
-    model::Timestamp,
-    telemetry::AnswerLabels,
+    hubspot::signature::{self, Check, SignatureError, Stamped},
+    log::{self, Entry, EntryKind, Lane},
+    telemetry::{AnswerLabels, Seldom},
 };
+use first_event::first_event;
+use room::{GivesWay, Room};
 
 /// Where deliveries come in.
 pub const PATH: &str = "/webhooks/hubspot";
@@ -52,24 +49,31 @@ const BODY_MAX: Duration = Duration::from_secs(5);
 /// for each account.
 const IN_WORK_MAX: usize = 1_024;
 
-/// Bytes of bodies held in memory at once, until they are synced.
-const BYTES_IN_WORK_MAX: usize = 256 * 1024 * 1024;
+/// Bytes of their bodies, held until they are in the log. Their buffers may be
+/// up to twice as large.
+const BYTES_IN_WORK_MAX: usize = 128 * 1024 * 1024;
+
+/// Bytes of bodies that are being read, whoever sends them; likewise.
+const BYTES_BEING_READ_MAX: usize = 64 * 1024 * 1024;
 
 /// When to come back, in seconds, when there is too much to do.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
 
-/// How often is said, at most, that signatures do not match: anyone can send
-/// such a thing.
-const WARNING_EVERY: Duration = Duration::from_secs(60);
-
 #[derive(Clone)]
 struct Intake {
     host: Arc<Host>,
+    shared: Arc<Shared>,
+}
+
+/// What all deliveries share.
+struct Shared {
+    /// The address that HubSpot signs.
+    target: String,
+    being_read: Room,
     in_work: Arc<Semaphore>,
     bytes_in_work: Arc<Semaphore>,
-    target: Arc<str>,
-    /// When it was last said that a signature does not match.
-    warned_at: Arc<AtomicI64>,
+    mismatches: Seldom,
+    failures: Seldom,
 }
 
 /// Why a delivery is not taken in.
@@ -92,7 +96,13 @@ enum Refusal {
     #[error("there is too much in work; come back")]
     Busy,
     #[error("the delivery could not be made durable; send it again")]
-    NotDurable,
+    NotDurable(#[from] log::Error),
+}
+
+impl From<GivesWay> for Refusal {
+    fn from(_: GivesWay) -> Self {
+        Self::Busy
+    }
 }
 
 impl Refusal {
@@ -104,44 +114,47 @@ impl Refusal {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotADelivery => StatusCode::BAD_REQUEST,
             Self::Incomplete => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy | Self::NotDurable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::NotDurable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
 
 /// The route that deliveries come in by.
 pub fn router(host: &Arc<Host>) -> Router<Arc<Host>> {
-    let intake = Intake {
-        host: host.clone(),
+    let shared = Shared {
+        target: host.url(PATH).as_str().into(),
+        being_read: Room::new(BYTES_BEING_READ_MAX),
         in_work: Arc::new(Semaphore::new(IN_WORK_MAX)),
         bytes_in_work: Arc::new(Semaphore::new(BYTES_IN_WORK_MAX)),
-        target: host.url(PATH).as_str().into(),
-        warned_at: Arc::new(AtomicI64::new(i64::MIN)),
+        mismatches: Seldom::default(),
+        failures: Seldom::default(),
+    };
+    let intake = Intake {
+        host: host.clone(),
+        shared: Arc::new(shared),
     };
     Router::new().route(PATH, post(answer).with_state(intake))
 }
 
 impl Intake {
     /// Says what an operator has to look at, once in a while.
-    fn warn_of_mismatch(&self) {
-        if is_due(&self.warned_at, self.host.clock.now()) {
-            tracing::warn!(
-                address = &*self.target,
-                "a delivery's signature does not match, and it was refused. Is JIMO_PUBLIC_URL \
-                 the address that HubSpot delivers to, and HUBSPOT_CLIENT_SECRET that of the app?"
-            );
+    fn warn_of(&self, refusal: &Refusal) {
+        let now = self.host.clock.now();
+        match refusal {
+            Refusal::Signature(SignatureError::Mismatch) if self.shared.mismatches.is_due(now) => {
+                tracing::warn!(
+                    address = self.shared.target,
+                    "a delivery's signature does not match, and it was refused. Is \
+                     JIMO_PUBLIC_URL the address that HubSpot delivers to, and \
+                     HUBSPOT_CLIENT_SECRET that of the app?"
+                );
+            }
+            Refusal::NotDurable(error) if self.shared.failures.is_due(now) => {
+                tracing::error!(%error, "a delivery could not be made durable");
+            }
+            _ => {}
         }
     }
-}
-
-/// Whether [`WARNING_EVERY`] has passed since `last`, which is now then.
-fn is_due(last: &AtomicI64, now: Timestamp) -> bool {
-    let due = |last: i64| {
-        let passed = u64::try_from(now.0.saturating_sub(last)).unwrap_or_default();
-        (Duration::from_millis(passed) >= WARNING_EVERY).then_some(now.0)
-    };
-    last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, due)
-        .is_ok()
 }
 
 async fn answer(State(intake): State<Intake>, request: Request) -> Response {
@@ -153,9 +166,7 @@ async fn answer(State(intake): State<Intake>, request: Request) -> Response {
         ),
         Err(refusal) => {
             tracing::debug!(%refusal, "a delivery was not taken in");
-            if matches!(refusal, Refusal::Signature(SignatureError::Mismatch)) {
-                intake.warn_of_mismatch();
-            }
+            intake.warn_of(&refusal);
             let status = refusal.status();
             let mut response = (status, refusal.to_string()).into_response();
             if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -180,35 +191,26 @@ async fn answer(State(intake): State<Intake>, request: Request) -> Response {
 }
 
 async fn take_in(intake: &Intake, request: Request) -> Result<(), Refusal> {
-    let host = &intake.host;
+    let (host, shared) = (&intake.host, &intake.shared);
     let app = host.app.as_ref().ok_or(Refusal::NoApp)?;
     let (parts, body) = request.into_parts();
-    // Looked at before the body is, so that nobody unsigned can fill memory.
+    // Looked at before the body is, which then costs nobody else anything.
     let timestamp = header(&parts.headers, signature::TIMESTAMP_HEADER)?;
     let signed = header(&parts.headers, signature::SIGNATURE_HEADER)?;
-    signature::check_timestamp(timestamp, host.clock.now())?;
+    let stamped = Stamped::read(timestamp, signed, host.clock.now())?;
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(Refusal::TooLarge);
     }
-    let reading = read_body(body, &intake.bytes_in_work);
-    let (body, _bytes) = tokio::time::timeout(BODY_MAX, reading)
-        .await
-        .map_err(|_| Refusal::Incomplete)??;
     // The whole public address as it is configured, not what a proxy passed on.
     let uri = match parts.uri.query() {
-        None => intake.target.to_string(),
-        Some(query) => format!("{}?{query}", intake.target),
+        None => shared.target.clone(),
+        Some(query) => format!("{}?{query}", shared.target),
     };
-    let now = host.clock.now();
-    signature::verify_v3(
-        &app.client_secret,
-        "POST",
-        &uri,
-        &body,
-        timestamp,
-        signed,
-        now,
-    )?;
+    let check = stamped.begin(&app.client_secret, "POST", &uri);
+    let reading = read_body(body, check, &shared.being_read);
+    let body = tokio::time::timeout(BODY_MAX, reading)
+        .await
+        .map_err(|_| Refusal::Incomplete)??;
     if !is_array(&body) {
         return Err(Refusal::NotADelivery);
     }
@@ -221,18 +223,47 @@ async fn take_in(intake: &Intake, request: Request) -> Result<(), Refusal> {
     {
         return Err(Refusal::OtherApp);
     }
-    let _in_work = intake.in_work.try_acquire().map_err(|_| Refusal::Busy)?;
     let entry = Entry {
         kind: EntryKind::Delivery,
         lane: lane(first.portal_id),
-        received_at: now,
-        body,
+        received_at: host.clock.now(),
+        body: InWork::take(shared, body)?.into(),
     };
-    host.log.append(entry).await.map_err(|error| {
-        tracing::error!(%error, "a delivery could not be made durable");
-        Refusal::NotDurable
-    })?;
+    host.log.append(entry).await?;
     Ok(())
+}
+
+/// The body of a delivery that waits for the log. What it takes of what may be
+/// in work goes with the bytes: the sender may go away before they do.
+struct InWork {
+    body: Bytes,
+    _place: OwnedSemaphorePermit,
+    _bytes: OwnedSemaphorePermit,
+}
+
+impl InWork {
+    fn take(shared: &Shared, body: Bytes) -> Result<Self, Refusal> {
+        let length = u32::try_from(body.len()).map_err(|_| Refusal::TooLarge)?;
+        let place = shared.in_work.clone().try_acquire_owned();
+        let bytes = shared.bytes_in_work.clone().try_acquire_many_owned(length);
+        Ok(Self {
+            body,
+            _place: place.map_err(|_| Refusal::Busy)?,
+            _bytes: bytes.map_err(|_| Refusal::Busy)?,
+        })
+    }
+}
+
+impl AsRef<[u8]> for InWork {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+impl From<InWork> for Bytes {
+    fn from(in_work: InWork) -> Self {
+        Self::from_owner(in_work)
+    }
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Refusal> {
@@ -242,15 +273,19 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Refusal> {
         .ok_or(Refusal::Unsigned)
 }
 
-/// Reads a body, and takes room for what has come of it: one that is announced
-/// and never sent takes none from the others.
-async fn read_body<'s>(
-    mut body: Body,
-    room: &'s Semaphore,
-) -> Result<(Bytes, Option<SemaphorePermit<'s>>), Refusal> {
+/// Reads a body with a good signature. Room is taken for what has come of it:
+/// one that is announced and never sent takes none from the others.
+async fn read_body(mut body: Body, mut check: Check<'_>, room: &Room) -> Result<Bytes, Refusal> {
+    let mut reader = room.begin();
     let mut whole = BytesMut::new();
-    let mut held: Option<SemaphorePermit<'s>> = None;
-    while let Some(frame) = body.frame().await {
+    loop {
+        let frame = tokio::select! {
+            frame = body.frame() => frame,
+            () = reader.gives_way() => return Err(Refusal::Busy),
+        };
+        let Some(frame) = frame else {
+            break;
+        };
         let frame = frame.map_err(|_| Refusal::Incomplete)?;
         let Ok(data) = frame.into_data() else {
             continue;
@@ -259,14 +294,12 @@ async fn read_body<'s>(
             return Err(Refusal::TooLarge);
         }
         let length = u32::try_from(data.len()).map_err(|_| Refusal::TooLarge)?;
-        let taken = room.try_acquire_many(length).map_err(|_| Refusal::Busy)?;
-        match &mut held {
-            Some(held) => held.merge(taken),
-            None => held = Some(taken),
-        }
+        reader.take(length).await?;
+        check.update(&data);
         whole.extend_from_slice(&data);
     }
-    Ok((whole.freeze(), held))
+    check.finish()?;
+    Ok(whole.freeze())
 }
 
 /// The lane of an account: its id, as far as it is one.
@@ -283,20 +316,4 @@ fn lane(portal_id: Option<u64>) -> Lane {
 fn is_array(body: &[u8]) -> bool {
     let body = body.trim_ascii();
     body.starts_with(b"[") && body.ends_with(b"]")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_warning_is_due_once_a_minute() {
-        let last = AtomicI64::new(i64::MIN);
-        let start = Timestamp(1_780_000_000_000);
-        assert!(is_due(&last, start));
-        assert!(!is_due(&last, start));
-        assert!(!is_due(&last, start.plus(Duration::from_millis(59_999))));
-        assert!(is_due(&last, start.plus(WARNING_EVERY)));
-        assert!(!is_due(&last, start.plus(WARNING_EVERY)));
-    }
 }

@@ -3,7 +3,7 @@
 //! A request for what waits already is the same request; it moves on in number,
 //! so that a read that began before it does not answer it.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use super::{Error, Tx, encode};
 use crate::model::{AccountId, ConnectionId, ObjectType, RecordId, Timestamp};
@@ -18,7 +18,7 @@ pub enum Wanted {
 }
 
 /// What reads that one call can make have in common.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ReadKind {
     /// The records' type.
     pub object_type: ObjectType,
@@ -64,8 +64,9 @@ pub struct DueRead {
     pub all_missing: bool,
 }
 
-/// There are few kinds and may be many reads, so each kind's first is looked up.
-const NEXT: &str = "
+/// The kinds of which reads wait, with when the first of them is due. There are
+/// few kinds and may be many reads, so each kind's first is looked up.
+const KINDS: &str = "
     SELECT first, object_type, to_type FROM (
         SELECT o.name AS object_type, t.name AS to_type,
                max(coalesce(b.until, 0),
@@ -76,7 +77,7 @@ const NEXT: &str = "
         CROSS JOIN (SELECT 0 AS id, NULL AS name UNION ALL SELECT id, name FROM object_types) t
         LEFT JOIN barred_reads b
             ON b.account = ?1 AND b.object_type = o.id AND b.to_type = t.id)
-    WHERE first IS NOT NULL ORDER BY first LIMIT 1";
+    WHERE first IS NOT NULL ORDER BY first";
 
 const DUE: &str = "
     SELECT record, requested, expected_at, attempts, all_missing FROM reads
@@ -149,19 +150,32 @@ impl Tx<'_> {
     /// When the account's next read is due, and its kind; none where none
     /// waits.
     pub fn next_read(&self, account: AccountId) -> Result<Option<(Timestamp, ReadKind)>, Error> {
-        Ok(self
-            .statement(NEXT)?
-            .query_row([account.0], |row| {
-                let to_type: Option<String> = row.get(2)?;
-                let kind = ReadKind {
-                    object_type: row.get::<_, String>(1)?.into(),
-                    wanted: to_type.map_or(Wanted::Record, |to_type| {
-                        Wanted::Associations(to_type.into())
-                    }),
-                };
-                Ok((super::timestamp(row, 0)?, kind))
-            })
-            .optional()?)
+        Ok(self.waiting_kinds(account)?.into_iter().next())
+    }
+
+    /// The kinds of an account's reads that are due, that which waits longest
+    /// first.
+    pub fn due_kinds(&self, account: AccountId, now: Timestamp) -> Result<Vec<ReadKind>, Error> {
+        let waiting = self.waiting_kinds(account)?.into_iter();
+        let due = waiting.take_while(|(moment, _)| *moment <= now);
+        Ok(due.map(|(_, kind)| kind).collect())
+    }
+
+    fn waiting_kinds(&self, account: AccountId) -> Result<Vec<(Timestamp, ReadKind)>, Error> {
+        let mut statement = self.statement(KINDS)?;
+        let mut rows = statement.query([account.0])?;
+        let mut kinds = Vec::new();
+        while let Some(row) = rows.next()? {
+            let to_type: Option<String> = row.get(2)?;
+            let kind = ReadKind {
+                object_type: row.get::<_, String>(1)?.into(),
+                wanted: to_type.map_or(Wanted::Record, |to_type| {
+                    Wanted::Associations(to_type.into())
+                }),
+            };
+            kinds.push((super::timestamp(row, 0)?, kind));
+        }
+        Ok(kinds)
     }
 
     /// The reads of one kind of an account that are due, those that wait longest
@@ -335,6 +349,10 @@ mod tests {
         assert_eq!(plan(DUE), [due]);
         let first = "SEARCH r USING COVERING INDEX reads_due \
                      (account=? AND object_type=? AND to_type=?)";
-        assert!(plan(NEXT).contains(&first.to_owned()), "{:#?}", plan(NEXT));
+        assert!(
+            plan(KINDS).contains(&first.to_owned()),
+            "{:#?}",
+            plan(KINDS)
+        );
     }
 }

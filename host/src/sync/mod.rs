@@ -14,6 +14,7 @@ mod joint;
 mod put_off;
 pub mod reads;
 mod regions;
+mod revocations;
 
 use std::{
     pin::Pin,
@@ -33,6 +34,7 @@ pub fn tasks(host: &Arc<Host>, stop: &CancellationToken) -> Vec<Task> {
         Box::pin(reads::run(host.clone(), stop.clone())),
         Box::pin(conversions::run(host.clone(), stop.clone())),
         Box::pin(housekeeping::run(host.clone(), stop.clone())),
+        Box::pin(revocations::run(host.clone(), stop.clone())),
         Box::pin(regions::run(host.clone(), stop.clone())),
     ]
 }

@@ -1,5 +1,9 @@
-//! Reads what the read queue asks for, account by account, in batches, and
-//! hands the answers to the pipeline.
+//! Reads what the read queue asks for, in batches, and hands the answers to the
+//! pipeline.
+//!
+//! Each kind of read of each account goes on by itself: whatever one waits for,
+//! another account or another kind does not. What they share is the account's
+//! request budget.
 //!
 //! A read is over when its answer is applied, in the same transaction. One that
 //! knows less than the event that caused it is asked for again a little later.
@@ -33,7 +37,7 @@ use crate::{
     },
     store::{
         self,
-        reads::{DueRead, Wanted},
+        reads::{DueRead, ReadKind, Wanted},
     },
 };
 
@@ -41,7 +45,7 @@ use crate::{
 /// moved; the command line of another process may have.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// How long an account waits after a failure that says no moment.
+/// How long a kind of an account's reads waits after a failure that says no moment.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// The longest wait after repeated failures.
@@ -51,8 +55,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(300);
 /// reconnects, resumes or maps anew ends it at once.
 const BARRED: Duration = Duration::from_secs(3_600);
 
-/// Calls for records of one account that are in work at once: enough to use
-/// what an account allows (11 calls a second) at HubSpot's usual 200 ms.
+/// Calls for records of one type of an account that are in work at once: enough
+/// to use what an account allows (11 calls a second) at HubSpot's usual 200 ms.
 const CALLS_AT_ONCE: usize = 4;
 
 /// Why a batch could not be read.
@@ -72,24 +76,23 @@ pub(super) enum Error {
     Ended,
 }
 
+/// A kind of an account's reads.
+type Line = (AccountId, ReadKind);
+
 /// Reads until it is told to stop.
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
     let mut changed = host.pipeline.changed();
-    let working: Arc<Mutex<HashSet<AccountId>>> = Arc::default();
+    let working: Arc<Mutex<HashSet<Line>>> = Arc::default();
     while !stop.is_cancelled() {
-        match due_accounts(&host).await {
-            Ok(accounts) => {
-                for route in accounts {
-                    if lock(&working).insert(route.id) {
-                        let place = Place {
-                            account: route.id,
-                            working: working.clone(),
-                        };
+        match due(&host).await {
+            Ok(due) => {
+                for (route, kind) in due {
+                    if let Some(place) = Place::take(&working, (route.id, kind.clone())) {
                         let (host, stop) = (host.clone(), stop.clone());
                         let span = tracing::error_span!("reads", account = %route.key);
                         let drained = async move {
                             let _place = place;
-                            drain(&host, &route, &stop).await;
+                            drain(&host, &route, &kind, &stop).await;
                         };
                         tokio::spawn(drained.instrument(span));
                     }
@@ -106,20 +109,30 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
     // Reads under way are cut short; the queue still has them.
 }
 
-/// An account's place among those whose reads are in work, left however that
-/// ends.
+/// A place among the lines that are in work, left however that ends.
 struct Place {
-    account: AccountId,
-    working: Arc<Mutex<HashSet<AccountId>>>,
+    line: Line,
+    working: Arc<Mutex<HashSet<Line>>>,
+}
+
+impl Place {
+    /// The place of a line, unless it is taken.
+    fn take(working: &Arc<Mutex<HashSet<Line>>>, line: Line) -> Option<Self> {
+        let is_free = lock(working).insert(line.clone());
+        is_free.then(|| Self {
+            line,
+            working: working.clone(),
+        })
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        lock(&self.working).remove(&self.account);
+        lock(&self.working).remove(&self.line);
     }
 }
 
-async fn due_accounts(host: &Host) -> Result<Vec<Arc<AccountRoute>>, store::Error> {
+async fn due(host: &Host) -> Result<Vec<(Arc<AccountRoute>, ReadKind)>, store::Error> {
     let routing = host.pipeline.routing().await?;
     let now = host.clock.now();
     let routes: Vec<_> = routing
@@ -131,25 +144,26 @@ async fn due_accounts(host: &Host) -> Result<Vec<Arc<AccountRoute>>, store::Erro
         .read(move |tx| {
             let mut due = Vec::new();
             for route in routes {
-                if tx
-                    .next_read(route.id)?
-                    .is_some_and(|(moment, _)| moment <= now)
-                {
-                    due.push(route);
-                }
+                let kinds = tx.due_kinds(route.id, now)?.into_iter();
+                due.extend(kinds.map(|kind| (route.clone(), kind)));
             }
             Ok(due)
         })
         .await
 }
 
-/// Reads all that is due of an account.
-async fn drain(host: &Arc<Host>, account: &Arc<AccountRoute>, stop: &CancellationToken) {
+/// Reads all that is due of a kind of an account.
+async fn drain(
+    host: &Arc<Host>,
+    account: &Arc<AccountRoute>,
+    kind: &ReadKind,
+    stop: &CancellationToken,
+) {
     let mut pause = PAUSE;
     let mut batch_max = usize::MAX;
     while !stop.is_cancelled() {
         let step = tokio::select! {
-            step = step(host, account, batch_max) => step,
+            step = step(host, account, kind, batch_max) => step,
             () = stop.cancelled() => return,
         };
         let Failure { error, about } = match step {
@@ -334,19 +348,25 @@ impl From<store::Error> for Failure {
     }
 }
 
-/// Reads what is due, at most a few batches at once. Returns whether there was
-/// anything.
-async fn step(host: &Arc<Host>, account: &AccountRoute, batch_max: usize) -> Result<bool, Failure> {
+/// Reads what is due of a kind, at most a few batches at once. Returns whether
+/// there was anything.
+async fn step(
+    host: &Arc<Host>,
+    account: &AccountRoute,
+    kind: &ReadKind,
+    batch_max: usize,
+) -> Result<bool, Failure> {
     let id = account.id;
     let now = host.clock.now();
-    let next = host.store.read(move |tx| tx.next_read(id)).await?;
-    let Some((_, kind)) = next.filter(|(moment, _)| *moment <= now) else {
+    let due = host.store.read(move |tx| tx.due_kinds(id, now)).await?;
+    if !due.contains(kind) {
         return Ok(false);
-    };
+    }
     // Taken before the reads begin, so that they are ordered by it; what is due
     // is then picked beside the writer.
     let sequence = host.store.transact(|tx| tx.next_sequence()).await?;
     let limit = at_once_max(&kind.wanted).min(batch_max);
+    let kind = kind.clone();
     let due = host
         .store
         .read(move |tx| tx.due_reads(id, &kind, now, limit))

@@ -5,34 +5,49 @@
 //! caller.
 
 pub mod api;
+mod connections;
+pub mod descriptors;
 pub mod error;
 mod operate;
 pub mod pages;
 pub mod problem;
 pub mod requests;
 pub mod session;
+mod stream;
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     response::{IntoResponse, Response},
 };
+use http::Request;
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
-    service::TowerToHyperService,
 };
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
-use crate::{host::Host, intake};
+use crate::{host::Host, intake, telemetry::Seldom};
+use connections::Connections;
+use stream::Taken;
 
-/// How long a client may take to send a request's headers.
+/// How long a client may take to send a request's headers, and may be silent
+/// between two requests.
 const HEADERS_MAX: Duration = Duration::from_secs(10);
 
-/// The most bytes of a request's headers, and of the buffer they are read into.
-const HEADER_BYTES_MAX: usize = 64 * 1024;
+/// The most bytes of a request's headers: as many as Node takes, and more than
+/// HubSpot or a browser sends.
+const HEADER_BYTES_MAX: usize = 16 * 1024;
+
+/// The most bytes of a connection's buffer.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// How long a client may take none of an answer.
+const TAKEN_MAX: Duration = Duration::from_secs(10);
 
 /// How long a request to a page or the API may take, its body and all work
 /// included; a stream of events, until it begins.
@@ -83,30 +98,52 @@ async fn in_time(
 pub async fn serve(host: Arc<Host>, listener: TcpListener, extra: Extra, stop: CancellationToken) {
     let router = router(&host, extra, &stop);
     let graceful = GracefulShutdown::new();
+    let let_go = host.metrics.connections_let_go.clone();
+    let open = Connections::new(descriptors::for_connections(), let_go);
+    let failures = Seldom::default();
     let mut http = hyper::server::conn::http1::Builder::new();
     // axum's own `serve` sets no timer, and then no timeout acts.
     http.timer(TokioTimer::new())
         .header_read_timeout(HEADERS_MAX)
-        .max_buf_size(HEADER_BYTES_MAX);
+        .max_header_size(HEADER_BYTES_MAX)
+        .max_buf_size(BUFFER_BYTES_MAX);
     loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+        let accepted = async {
+            let stream = listener.accept().await?.0;
+            Ok::<_, io::Error>((stream, open.place().await))
+        };
+        let (stream, place) = tokio::select! {
+            accepted = accepted => match accepted {
+                Ok(accepted) => accepted,
+                // Its peer went away before it was taken.
+                Err(error) if is_of_one_connection(&error) => continue,
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    if failures.is_due(host.clock.now()) {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                    }
+                    open.make_room();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             },
             () = stop.cancelled() => break,
         };
-        // Small answers must not wait for more to send with them.
-        let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        let (router, watch) = (router.clone(), place.watch());
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (router, watch) = (router.clone(), watch.clone());
+            async move {
+                let request = request.map(|body| watch.request(body));
+                let response = router.oneshot(request).await?;
+                Ok::<_, Infallible>(response.map(|body| watch.answer(body)))
+            }
+        });
+        let connection = graceful.watch(http.serve_connection(taken(stream), service));
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
+            tokio::select! {
+                ended = connection => if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection ended early");
+                },
+                () = place.goes() => tracing::debug!("a connection went for another"),
             }
         });
     }
@@ -116,6 +153,21 @@ pub async fn serve(host: Arc<Host>, listener: TcpListener, extra: Extra, stop: C
     {
         tracing::warn!("requests under way were cut off");
     }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
+}
+
+fn taken(stream: TcpStream) -> TokioIo<Taken<TcpStream>> {
+    // Small answers must not wait for more to send with them. Where it cannot be
+    // set, the connection is broken already, and says so when it is used.
+    let _ = stream.set_nodelay(true);
+    TokioIo::new(Taken::new(stream, TAKEN_MAX))
 }
 
 #[cfg(test)]
@@ -129,6 +181,7 @@ mod tests {
     use futures_util::stream;
     use http::StatusCode;
     use hyper::service::Service;
+    use hyper_util::service::TowerToHyperService;
 
     use super::*;
 

@@ -61,6 +61,9 @@ pub struct FaultRule {
     /// The calls it may hit; all, when `None`.
     #[serde(default)]
     pub route: Option<Route>,
+    /// The account whose calls it may hit; any, when `None`. Calls for tokens are no account's.
+    #[serde(default)]
+    pub portal: Option<u64>,
     /// What goes wrong.
     pub trouble: Trouble,
     /// How likely it hits a call, from 0 to 1.
@@ -81,6 +84,7 @@ impl FaultRule {
     pub fn once(route: Route, trouble: Trouble) -> Self {
         Self {
             route: Some(route),
+            portal: None,
             trouble,
             chance: 1.0,
             times: Some(1),
@@ -92,6 +96,7 @@ impl FaultRule {
     pub fn by_chance(trouble: Trouble, chance: f64) -> Self {
         Self {
             route: None,
+            portal: None,
             trouble,
             chance,
             times: None,
@@ -102,6 +107,13 @@ impl FaultRule {
     #[must_use]
     pub fn on(mut self, route: Route) -> Self {
         self.route = Some(route);
+        self
+    }
+
+    /// Only for calls of one account.
+    #[must_use]
+    pub fn of(mut self, portal: u64) -> Self {
+        self.portal = Some(portal);
         self
     }
 
@@ -145,9 +157,10 @@ impl Faults {
     }
 
     /// What goes wrong with a call: the first rule that hits it.
-    pub(crate) fn strike(&mut self, route: Route) -> Option<Trouble> {
+    pub(crate) fn strike(&mut self, route: Route, portal: Option<u64>) -> Option<Trouble> {
         for rule in &mut self.rules {
-            let meant = rule.route.is_none_or(|held| held == route);
+            let meant = rule.route.is_none_or(|held| held == route)
+                && (rule.portal.is_none() || rule.portal == portal);
             if !meant || rule.times == Some(0) {
                 continue;
             }
@@ -171,8 +184,23 @@ mod tests {
     fn a_fault_hits_its_kind_of_call_as_often_as_told() {
         let mut faults = Faults::new(7);
         faults.add(FaultRule::once(Route::Search, Trouble::Status(502)));
-        assert_eq!(faults.strike(Route::List), None);
-        assert_eq!(faults.strike(Route::Search), Some(Trouble::Status(502)));
-        assert_eq!(faults.strike(Route::Search), None);
+        assert_eq!(faults.strike(Route::List, None), None);
+        assert_eq!(
+            faults.strike(Route::Search, None),
+            Some(Trouble::Status(502))
+        );
+        assert_eq!(faults.strike(Route::Search, None), None);
+    }
+
+    #[test]
+    fn a_fault_of_an_account_hits_no_other() {
+        let mut faults = Faults::new(7);
+        faults.add(FaultRule::once(Route::Search, Trouble::Status(502)).of(1));
+        assert_eq!(faults.strike(Route::Search, Some(2)), None);
+        assert_eq!(faults.strike(Route::Search, None), None);
+        assert_eq!(
+            faults.strike(Route::Search, Some(1)),
+            Some(Trouble::Status(502))
+        );
     }
 }

@@ -26,8 +26,12 @@ pub(crate) async fn gate(State(shared): Sim, mut request: Request, next: Next) -
     let path = request.uri().path().to_owned();
     let (route, budget) = classify(&method, &path);
     let (struck, mut cleared) = {
-        let faults = &mut shared.lock().faults;
-        (faults.strike(route), faults.cleared())
+        let mut state = shared.lock();
+        let token = bearer(request.headers());
+        let access = token.and_then(|token| state.grants.access(token));
+        let portal = access.and_then(|access| access.portal);
+        let faults = &mut state.faults;
+        (faults.strike(route, portal), faults.cleared())
     };
     let mut portal = None;
 

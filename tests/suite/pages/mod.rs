@@ -308,6 +308,22 @@ async fn streams_end_with_the_session_and_with_the_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_session_cannot_hold_all_the_streams_there_are() {
+    let world = World::new().await;
+    let live = format!("/users/{}/live", world.ana);
+    let greedy = world.sign_in(Role::Viewer).await;
+    let mut open = Vec::new();
+    for _ in 0..16 {
+        open.push(greedy.follow(&live).await);
+    }
+    let refused = greedy.get(&live).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let other = world.sign_in(Role::Viewer).await;
+    let mut events = other.follow(&live).await;
+    events.next().await.expect("the part as it is");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_forms_of_this_session_by_an_admin_change_anything() {
     let world = World::new().await;
     let record = format!("/demo/hubspot/contacts/{}", world.contact);

@@ -24,6 +24,8 @@ use axum::{
     middleware::{Next, from_fn},
     routing::get,
 };
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -77,11 +79,14 @@ pub fn router() -> Router<Arc<Host>> {
         .routes(routes!(activity::list))
         .split_for_parts();
     summarize(&mut document);
-    let document = Arc::new(document);
+    // Written once: anyone may ask for it again and again. It is texts and maps
+    // of them, which can always be written.
+    let document = serde_json::to_vec(&document).expect("a document of texts");
+    let document = Bytes::from(document);
     router
         .route(
             "/openapi.json",
-            get(async move || axum::Json(document.as_ref().clone())),
+            get(async move || ([(CONTENT_TYPE, "application/json")], document.clone())),
         )
         .fallback(async || Error::NotFound("path"))
         .method_not_allowed_fallback(async || Error::NoSuchMethod)

@@ -12,15 +12,13 @@ use axum::response::{
     sse::{Event, Sse},
 };
 use futures_util::stream;
-use tokio::{
-    sync::{OwnedSemaphorePermit, watch},
-    time::Instant,
-};
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     Error, Surroundings, Visit, calendar,
     extract::{Path, Query},
     profile::{Place, Profile, RecordLinks},
+    streams,
 };
 use crate::{host::Host, model::UserId, store, web::session::Session};
 
@@ -43,7 +41,7 @@ struct ProfileStream {
     is_due: bool,
     looked_at: Instant,
     sent: Option<String>,
-    _permit: OwnedSemaphorePermit,
+    _stream_place: streams::Place,
 }
 
 /// Which part is asked for.
@@ -66,12 +64,9 @@ pub async fn profile(
         .store
         .read(move |tx| tx.user(project, user))
         .await?;
-    let permit = visit
-        .surroundings
-        .streams
-        .clone()
-        .try_acquire_owned()
-        .map_err(|_| Error::TooManyStreams)?;
+    let streams = &visit.surroundings.streams;
+    let place = streams.place(visit.session.hash);
+    let stream_place = place.ok_or(Error::TooManyStreams)?;
     let start = ProfileStream {
         changed: visit.host.pipeline.changed(),
         host: visit.host,
@@ -82,7 +77,7 @@ pub async fn profile(
         is_due: true,
         looked_at: Instant::now(),
         sent: None,
-        _permit: permit,
+        _stream_place: stream_place,
     };
     let events = stream::unfold(start, |mut profile| async move {
         let event = profile.next().await?;

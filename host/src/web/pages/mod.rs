@@ -14,6 +14,7 @@ mod format;
 mod live;
 mod profile;
 mod sign_in;
+mod streams;
 mod users;
 mod wanted;
 
@@ -36,17 +37,13 @@ use axum::{
     routing::{get, post},
 };
 use http::StatusCode;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use error::Error;
+use streams::Streams;
 
 use super::{Extra, REQUEST_MAX, in_time, requests, session::Session};
 use crate::{host::Host, model::Timestamp, sync::consents};
-
-/// Streams that may be open at once. Each holds a connection and renders on
-/// every change; a hidden page closes its own.
-const STREAMS_MAX: usize = 256;
 
 /// The largest form that holds a token alone, which anyone may send.
 const TOKEN_FORM_BYTES_MAX: usize = 4 * 1024;
@@ -66,7 +63,7 @@ const HEADERS: [(HeaderName, &str); 4] = [
 pub fn router(host: &Arc<Host>, extra: Extra, stop: &CancellationToken) -> Router<Arc<Host>> {
     let surroundings = Surroundings {
         simulated_hubspot: extra.simulated_hubspot,
-        streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+        streams: Streams::default(),
         stop: stop.clone(),
     };
     Router::new()
@@ -161,7 +158,7 @@ fn base(host: &Host) -> String {
 #[derive(Clone)]
 struct Surroundings {
     simulated_hubspot: Option<&'static str>,
-    streams: Arc<Semaphore>,
+    streams: Streams,
     stop: CancellationToken,
 }
 
@@ -172,7 +169,7 @@ impl FromRequestParts<Arc<Host>> for Surroundings {
         // Always there but for a router that was not made by `router`.
         Ok(parts.extensions.get().cloned().unwrap_or(Self {
             simulated_hubspot: None,
-            streams: Arc::new(Semaphore::new(0)),
+            streams: Streams::default(),
             stop: CancellationToken::new(),
         }))
     }

@@ -1,0 +1,92 @@
+//! Grants that are over are given back to HubSpot, each by itself: one that
+//! HubSpot does not answer holds up no other.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::grants;
+use crate::{
+    host::Host,
+    store::{self, connections::Revocation},
+};
+
+/// How often it looks. A grant is given back within seconds of the deletion
+/// that ended it.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// A revocation that HubSpot does not take is tried again after this long, and
+/// after each further failure twice as long.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// A grant that could not be given back for this often (about two days) is
+/// given up: its access token has long ended.
+const ATTEMPTS_MAX: u32 = 14;
+
+/// Gives back until it is told to stop; what is under way then is finished.
+pub async fn run(host: Arc<Host>, stop: CancellationToken) {
+    let mut under_way = JoinSet::new();
+    let mut ids = HashSet::new();
+    while !stop.is_cancelled() {
+        let now = host.clock.now();
+        match host.store.read(move |tx| tx.due_revocations(now)).await {
+            Ok(due) => {
+                for revocation in due {
+                    if ids.insert(revocation.id) {
+                        under_way.spawn(finished(host.clone(), revocation));
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(%error, "grants could not be given back"),
+        }
+        tokio::select! {
+            Some(ended) = under_way.join_next() => match ended {
+                Ok(id) => drop(ids.remove(&id)),
+                // A defect; its number is not known, so it waits for the next start.
+                Err(error) => tracing::error!(%error, "giving a grant back ended abruptly"),
+            },
+            () = tokio::time::sleep(EVERY) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+    under_way.join_all().await;
+}
+
+/// Gives one back, and says which it was.
+async fn finished(host: Arc<Host>, revocation: Revocation) -> i64 {
+    let id = revocation.id;
+    if let Err(error) = give_back(&host, revocation).await {
+        tracing::warn!(%error, "a grant that was given back could not be forgotten");
+    }
+    id
+}
+
+async fn give_back(host: &Host, revocation: Revocation) -> Result<(), store::Error> {
+    let Revocation {
+        id,
+        account,
+        sealed,
+        attempts,
+    } = revocation;
+    let again_at = match host.grants.revoke(account, &sealed).await {
+        Ok(()) => None,
+        Err(error) if is_given_up(&error, attempts) => {
+            tracing::warn!(%account, %error, "a grant is not given back");
+            None
+        }
+        Err(error) => {
+            tracing::warn!(%account, %error, "a grant could not be given back yet");
+            let wait = AGAIN * 2_u32.pow(attempts.min(ATTEMPTS_MAX));
+            let soonest = host.clock.now().plus(wait);
+            Some(error.retry_at().unwrap_or(soonest))
+        }
+    };
+    host.store
+        .transact(move |tx| tx.settle_revocation(id, again_at))
+        .await
+}
+
+fn is_given_up(error: &grants::Error, attempts: u32) -> bool {
+    attempts >= ATTEMPTS_MAX || matches!(error, grants::Error::Secrets(_))
+}
