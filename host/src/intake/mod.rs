@@ -87,6 +87,8 @@ enum Refusal {
     OtherApp,
     #[error("there is too much in work; come back")]
     Busy,
+    #[error("the disk is nearly full; send it again")]
+    NoRoom,
     #[error("the delivery could not be made durable; send it again")]
     NotDurable,
 }
@@ -100,7 +102,7 @@ impl Refusal {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotADelivery => StatusCode::BAD_REQUEST,
             Self::Incomplete => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy | Self::NotDurable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::NoRoom | Self::NotDurable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -214,6 +216,9 @@ async fn take_in(intake: &Intake, request: Request) -> Result<(), Refusal> {
     {
         return Err(Refusal::OtherApp);
     }
+    if !host.disk.room().is_enough() {
+        return Err(Refusal::NoRoom);
+    }
     let _in_work = intake.in_work.try_acquire().map_err(|_| Refusal::Busy)?;
     let entry = Entry {
         kind: EntryKind::Delivery,
@@ -221,7 +226,7 @@ async fn take_in(intake: &Intake, request: Request) -> Result<(), Refusal> {
         body,
     };
     host.log.append(entry).await.map_err(|error| {
-        tracing::error!(%error, "a delivery could not be made durable");
+        host.disk.append_failed(&error);
         Refusal::NotDurable
     })?;
     Ok(())

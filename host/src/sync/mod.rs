@@ -14,6 +14,7 @@ mod joint;
 mod put_off;
 pub mod reads;
 mod regions;
+mod room;
 
 use std::{
     pin::Pin,
@@ -34,6 +35,7 @@ pub fn tasks(host: &Arc<Host>, stop: &CancellationToken) -> Vec<Task> {
         Box::pin(conversions::run(host.clone(), stop.clone())),
         Box::pin(housekeeping::run(host.clone(), stop.clone())),
         Box::pin(regions::run(host.clone(), stop.clone())),
+        Box::pin(room::run(host.clone(), stop.clone())),
     ]
 }
 
