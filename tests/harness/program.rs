@@ -10,6 +10,8 @@ use std::{
 
 use serde_json::Value;
 
+use crate::bare::CLIENT_SECRET;
+
 /// How long a line may take to be written.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -25,8 +27,28 @@ impl Program {
     /// Starts the program with these settings beside the data directory and a
     /// free port. Its log is kept in the directory, as JSON.
     pub fn start(directory: &Path, settings: &[(&str, &str)]) -> Self {
-        let log = directory.join("program.log");
-        let mut child = Command::new(path())
+        Self::start_under(&[], directory, &directory.join("program.log"), settings)
+    }
+
+    /// [`Program::start`], by way of a command that replaces itself with it,
+    /// and with its log elsewhere.
+    pub fn start_under(
+        wrapper: &[String],
+        directory: &Path,
+        log: &Path,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        let program = path();
+        let mut command = match wrapper {
+            [] => Command::new(program),
+            [first, rest @ ..] => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+        };
+        let log = log.to_path_buf();
+        let mut child = command
             .arg("serve")
             .env("JIMO_LISTEN", "127.0.0.1:0")
             .env("JIMO_DATA_DIR", directory)
@@ -93,6 +115,18 @@ impl Drop for Program {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Settings of a program with an app and no HubSpot.
+pub fn alone() -> [(&'static str, &'static str); 5] {
+    // The harness's app.
+    [
+        ("HUBSPOT_CLIENT_ID", "client"),
+        ("HUBSPOT_CLIENT_SECRET", CLIENT_SECRET),
+        ("HUBSPOT_APP_ID", "54321"),
+        ("HUBSPOT_API_URL", "http://127.0.0.1:9"),
+        ("JIMO_LOG", "info"),
+    ]
 }
 
 /// The program, as `cargo build` leaves it beside the tests.

@@ -18,12 +18,18 @@ pub enum Error {
     )]
     Damaged(rusqlite::Error),
     /// The disk has no room.
-    #[error("the disk is full ({0}): make room on it, and the work goes on by itself")]
+    #[error("the disk is full ({0}): make room on it")]
     Full(rusqlite::Error),
+    /// The disk failed, or its file system turned read-only for a fault.
+    #[error(
+        "the disk fails, or has become read-only ({0}): look at the system's log; once it is \
+         mended, start the host again"
+    )]
+    Disk(rusqlite::Error),
     /// Nothing can be written there.
     #[error(
-        "the file or its file system cannot be written ({0}): make it writable for the user that \
-         the host runs as"
+        "the file cannot be written ({0}): make its file system writable again, and the file for \
+         the user that the host runs as"
     )]
     ReadOnly(rusqlite::Error),
     /// More jobs wait than the writer may keep.
@@ -68,6 +74,7 @@ impl From<rusqlite::Error> for Error {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error),
             Some(ErrorCode::DiskFull) => Self::Full(error),
+            Some(ErrorCode::SystemIoFailure) => Self::Disk(error),
             Some(ErrorCode::ReadOnly) => Self::ReadOnly(error),
             _ => Self::Sqlite(error),
         }
@@ -78,14 +85,10 @@ impl Error {
     /// Whether the same call may succeed later without anyone's help.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Overloaded | Self::Commit(_) | Self::Full(_) => true,
+            Self::Overloaded | Self::Commit(_) | Self::Full(_) | Self::Disk(_) => true,
             Self::Sqlite(error) => matches!(
                 error.sqlite_error_code(),
-                Some(
-                    ErrorCode::DatabaseBusy
-                        | ErrorCode::DatabaseLocked
-                        | ErrorCode::SystemIoFailure
-                )
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
             ),
             Self::File { source, .. } => source.is_retryable(),
             Self::Damaged(_)

@@ -13,6 +13,7 @@ mod readers;
 pub use error::Error;
 
 use std::{
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
@@ -20,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, config::DbConfig};
+use rusqlite::{Connection, MAIN_DB, config::DbConfig};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Span;
 
@@ -157,6 +158,9 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
+        // The last connection to close moves the write-ahead log into the file,
+        // which readers may not.
+        self.readers.close();
         self.jobs = None;
         if let Some(writer) = self.writer.take() {
             // What was sent before is still written; a panic was reported.
@@ -267,6 +271,14 @@ fn open_writer(options: &Options) -> Result<Connection, Error> {
         directory::make(parent)?;
     }
     let connection = Connection::open(&options.path)?;
+    // SQLite takes what it gets; nothing could be written later.
+    if connection.is_readonly(MAIN_DB)? {
+        let cause = "its file system is read-only, or it belongs to another user";
+        return Err(Error::Path {
+            path: options.path.clone(),
+            source: io::Error::new(io::ErrorKind::PermissionDenied, cause),
+        });
+    }
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "page_size", options.page_size_bytes)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;

@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
-use harness::bare::{APP_ID, CLIENT_SECRET};
+use harness::{
+    bare::{APP_ID, CLIENT_SECRET},
+    seed::{FIELDS, FIRST_CONTACT, PORTAL, property, seeded_at},
+};
 use jimo_connect::{clock::Clock, intake};
-
-use crate::seed::{FIELDS, FIRST_CONTACT, PORTAL, property, seeded_at};
 
 /// What deliveries look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,12 +11,15 @@
 
 mod deliveries;
 mod process;
-mod seed;
 mod senders;
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use deliveries::{Deliveries, Shape};
+use harness::seed;
 
 /// A measurement by name.
 struct Scenario {
@@ -100,7 +103,7 @@ fn main() {
 }
 
 fn run(scenario: &Scenario, asked: &Asked) {
-    let directory = seed::directory(asked.users);
+    let directory = seed::directory(Path::new(env!("CARGO_TARGET_TMPDIR")), asked.users);
     let program = process::start(directory.path());
     let deliveries = Deliveries::make(scenario.shape, asked.users, asked.events, &program.url);
     if scenario.replay {

@@ -1,20 +1,21 @@
 //! A data directory with users whose contacts are linked and filled.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use harness::bare::config;
 use jimo_connect::{
     clock::Clock,
     host::Host,
     model::{
-        Existence, FieldId, FieldMapping, KeyKind, MappingId, MatchingRule, ObjectMapping,
-        PropertyDefinition, Readable, Register, Shown, Status, Timestamp, UserIdentifier, Value,
-        VariableType, Version,
+        ConnectionId, Existence, FieldId, FieldMapping, KeyKind, MappingId, MatchingRule,
+        ObjectMapping, ProjectId, PropertyDefinition, Readable, Register, Shown, Status, Timestamp,
+        UserId, UserIdentifier, Value, VariableType, Version,
     },
     pipeline::mapping::{self, NewMappings},
-    store::{self, Tx, registers::FedValue},
+    store::{self, Tx, registers::FedValue, users::UserFilter},
 };
 use tempfile::TempDir;
+
+use crate::bare::config;
 
 /// The account.
 pub const PORTAL: u64 = 48_975_575;
@@ -39,15 +40,21 @@ pub fn property(field: usize) -> String {
 /// Users whom one transaction makes.
 const BATCH: u64 = 5_000;
 
-/// Makes a data directory on the disk that the build is on.
-pub fn directory(users: u64) -> TempDir {
-    let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+/// What a property of a contact is seeded with.
+pub fn seeded_text(contact: u64) -> String {
+    format!("seeded {}", contact - FIRST_CONTACT)
+}
+
+/// Makes a data directory within another.
+pub fn directory(within: &Path, users: u64) -> TempDir {
+    let directory = TempDir::new_in(within).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(seed(directory.path(), users));
     directory
 }
 
-async fn seed(directory: &Path, users: u64) {
+/// Makes users in a data directory; the contact of each has all its properties.
+pub async fn seed(directory: &Path, users: u64) -> ProjectId {
     let url = "http://127.0.0.1:1".parse().unwrap();
     let host = Host::open(config(directory), url, Clock::system())
         .await
@@ -111,6 +118,7 @@ async fn seed(directory: &Path, users: u64) {
         })
         .await
         .unwrap();
+    let project = seeded.0;
     for from in (0..users).step_by(BATCH as usize) {
         let (keys, seeded) = (host.keys.clone(), seeded.clone());
         host.store
@@ -123,6 +131,31 @@ async fn seed(directory: &Path, users: u64) {
             .await
             .unwrap();
     }
+    project
+}
+
+/// The values of all users, by their contact and the property.
+pub async fn values(host: &Host, project: ProjectId) -> BTreeMap<(u64, String), String> {
+    host.store
+        .read(move |tx| {
+            let mut values = BTreeMap::new();
+            let everyone = UserFilter::default();
+            for user in tx.users(project, &everyone, UserId(0), usize::MAX)? {
+                for value in tx.profile(user.id)? {
+                    let store::users::Source::Record { record, .. } = &value.source else {
+                        continue;
+                    };
+                    let Value::Text(text) = value.value else {
+                        panic!("{:?}", value.value);
+                    };
+                    let contact = record.as_str().parse().unwrap();
+                    values.insert((contact, value.variable), text);
+                }
+            }
+            Ok(values)
+        })
+        .await
+        .unwrap()
 }
 
 fn text(name: &str) -> PropertyDefinition {
@@ -133,11 +166,7 @@ fn text(name: &str) -> PropertyDefinition {
     }
 }
 
-type Seeded = (
-    jimo_connect::model::ProjectId,
-    jimo_connect::model::ConnectionId,
-    Arc<ObjectMapping>,
-);
+type Seeded = (ProjectId, ConnectionId, Arc<ObjectMapping>);
 
 fn seed_user(
     tx: &Tx<'_>,
@@ -166,7 +195,7 @@ fn seed_user(
     tx.save_record(&state)?;
     tx.set_feed(mapping.id, user, Some(state.key))?;
     for field in &mapping.fields {
-        let text = format!("seeded {index}");
+        let text = seeded_text(FIRST_CONTACT + index);
         let value = Some(Value::Text(text.clone()));
         let register = Register {
             text: text.clone(),
