@@ -14,7 +14,7 @@ pub enum Error {
     /// The file is not what SQLite wrote.
     #[error(
         "the file is damaged ({0}): stop the host, keep a copy of the data directory as it is, and \
-         restore the last backup of all of it"
+         restore this file from the last backup; the README says what goes with it"
     )]
     Damaged(rusqlite::Error),
     /// The disk has no room.
