@@ -4,6 +4,8 @@
 //! delivery is answered 204 after its bytes are synced to the log; what cannot
 //! be made durable is answered 503, and HubSpot sends it again.
 
+mod first_event;
+
 use std::{
     sync::{
         Arc,
@@ -25,10 +27,12 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use first_event::first_event;
+
 use crate::{
     host::Host,
     hubspot::signature::{self, SignatureError},
-    log::{Entry, EntryKind},
+    log::{Entry, EntryKind, Lane},
     model::Timestamp,
     telemetry::AnswerLabels,
 };
@@ -210,9 +214,12 @@ async fn take_in(intake: &Intake, request: Request) -> Result<(), Refusal> {
     if !is_array(&body) {
         return Err(Refusal::NotADelivery);
     }
-    if app
+    // One look serves: a delivery is of one app, and its lane decides nothing
+    // but when its turn comes.
+    let first = first_event(&body).unwrap_or_default();
+    if first
         .app_id
-        .is_some_and(|app_id| is_of_another_app(&body, app_id))
+        .is_some_and(|named| app.app_id.is_some_and(|app_id| app_id != named))
     {
         return Err(Refusal::OtherApp);
     }
@@ -222,6 +229,7 @@ async fn take_in(intake: &Intake, request: Request) -> Result<(), Refusal> {
     let _in_work = intake.in_work.try_acquire().map_err(|_| Refusal::Busy)?;
     let entry = Entry {
         kind: EntryKind::Delivery,
+        lane: lane(first.portal_id),
         received_at: now,
         body,
     };
@@ -266,26 +274,20 @@ async fn read_body<'s>(
     Ok((whole.freeze(), held))
 }
 
+/// The lane of an account: its id, as far as it is one.
+fn lane(portal_id: Option<u64>) -> Lane {
+    Lane(
+        portal_id
+            .and_then(|id| i64::try_from(id).ok())
+            .unwrap_or_default(),
+    )
+}
+
 /// Whether a body can be a delivery at all. What is in it is the pipeline's:
 /// it is signed, so it is kept whatever it is.
 fn is_array(body: &[u8]) -> bool {
     let body = body.trim_ascii();
     body.starts_with(b"[") && body.ends_with(b"]")
-}
-
-/// Whether any event names another app.
-fn is_of_another_app(body: &[u8], app_id: u64) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Event {
-        #[serde(rename = "appId")]
-        app_id: Option<u64>,
-    }
-    let events: Result<Vec<Event>, _> = serde_json::from_slice(body);
-    events.is_ok_and(|events| {
-        events
-            .iter()
-            .any(|event| event.app_id.is_some_and(|named| named != app_id))
-    })
 }
 
 #[cfg(test)]

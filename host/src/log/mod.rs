@@ -10,8 +10,10 @@
 //!
 //! It never looks into a body, and never knows who reads it.
 
+mod place;
 mod sqlite;
 
+pub use place::{Place, Step};
 pub use sqlite::EventLog;
 
 use crate::model::Timestamp;
@@ -19,6 +21,12 @@ use crate::model::Timestamp;
 /// A place in the log. Zero is before the first entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(pub i64);
+
+/// Whose an entry is: a number that intake gives, the same for all entries of
+/// one account. Readers serve lanes in turn, so that none waits for another's
+/// flood; what an entry does never depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lane(pub i64);
 
 /// What an entry is. The numbers are stored, and never change their meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,10 +42,23 @@ pub enum EntryKind {
 pub struct Entry {
     /// What it is.
     pub kind: EntryKind,
+    /// Whose it is.
+    pub lane: Lane,
     /// When we received it.
     pub received_at: Timestamp,
     /// Its bytes.
     pub body: bytes::Bytes,
+}
+
+/// An entry that is in the log, without its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Where it is.
+    pub position: Position,
+    /// Whose it is.
+    pub lane: Lane,
+    /// How many bytes it has.
+    pub bytes: u32,
 }
 
 /// An entry that is in the log.

@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::watch;
 
-use super::{Entry, EntryKind, Error, Logged, Position};
+use super::{Entry, EntryKind, Error, Lane, Listed, Logged, Position};
 use crate::{
     model::Timestamp,
     sqlite::{Database, Options},
@@ -24,7 +24,10 @@ const CHECKPOINT_PAGES: i32 = 4_096;
 /// append for long.
 const TRIM_ENTRIES: i64 = 500;
 
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/log/0001_log.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/log/0001_log.sql"),
+    include_str!("../../migrations/sqlite/log/0002_lanes.sql"),
+];
 
 /// The event log. See the module's documentation for what it promises.
 pub struct EventLog {
@@ -89,10 +92,11 @@ impl EventLog {
             .try_write(move |connection| {
                 connection
                     .prepare_cached(
-                        "INSERT INTO entries (kind, received_at, body) VALUES (?1, ?2, ?3)",
+                        "INSERT INTO entries (kind, lane, received_at, body) VALUES (?1, ?2, ?3, ?4)",
                     )?
                     .execute(params![
                         entry.kind as i64,
+                        entry.lane.0,
                         entry.received_at.0,
                         &entry.body[..]
                     ])?;
@@ -128,14 +132,50 @@ impl EventLog {
                     && bytes < bytes_max
                     && let Some(row) = rows.next()?
                 {
-                    let body: Vec<u8> = row.get(3)?;
-                    bytes += body.len();
-                    entries.push(Logged {
+                    let entry = logged(row)?;
+                    bytes += entry.body.len();
+                    entries.push(entry);
+                }
+                Ok(entries)
+            })
+            .await
+    }
+
+    /// What is after a position, in order, without its bytes: at most
+    /// `entries_max`.
+    pub async fn list(&self, after: Position, entries_max: usize) -> Result<Vec<Listed>, Error> {
+        self.database
+            .read(move |connection| {
+                // A body's length is told without reading it.
+                let mut statement = connection.prepare_cached(
+                    "SELECT position, lane, length(body) FROM entries
+                     WHERE position > ?1 ORDER BY position LIMIT ?2",
+                )?;
+                let entries_max = i64::try_from(entries_max).unwrap_or(i64::MAX);
+                let rows = statement.query_map([after.0, entries_max], |row| {
+                    Ok(Listed {
                         position: Position(row.get(0)?),
-                        kind: kind(row.get(1)?)?,
-                        received_at: Timestamp(row.get(2)?),
-                        body,
-                    });
+                        lane: Lane(row.get(1)?),
+                        bytes: row.get(2)?,
+                    })
+                })?;
+                Ok(rows.collect::<Result<_, _>>()?)
+            })
+            .await
+    }
+
+    /// The entries at these positions, in their order. What was trimmed is left
+    /// out.
+    pub async fn read_at(&self, positions: Vec<Position>) -> Result<Vec<Logged>, Error> {
+        self.database
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT position, kind, received_at, body FROM entries WHERE position = ?1",
+                )?;
+                let mut entries = Vec::with_capacity(positions.len());
+                for position in positions {
+                    let mut rows = statement.query([position.0])?;
+                    entries.extend(rows.next()?.map(logged).transpose()?);
                 }
                 Ok(entries)
             })
@@ -201,6 +241,16 @@ fn last_position(connection: &Connection) -> Result<Position, Error> {
         )
         .optional()?;
     Ok(Position(sequence.unwrap_or(0)))
+}
+
+/// Reads an entry from a row of its position, kind, moment and body.
+fn logged(row: &rusqlite::Row<'_>) -> Result<Logged, Error> {
+    Ok(Logged {
+        position: Position(row.get(0)?),
+        kind: kind(row.get(1)?)?,
+        received_at: Timestamp(row.get(2)?),
+        body: row.get(3)?,
+    })
 }
 
 fn kind(stored: i64) -> Result<EntryKind, Error> {

@@ -24,6 +24,7 @@ pub mod prepare;
 pub mod report;
 pub mod routing;
 pub mod select;
+pub mod turns;
 pub mod worker;
 
 pub use worker::Pipeline;

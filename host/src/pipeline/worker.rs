@@ -15,23 +15,16 @@ use super::{
     prepare::{Prepared, prepare},
     report::Origin,
     routing::Routing,
+    turns::Turns,
 };
 use crate::{
     clock::Clock,
-    log::{self, EventLog, Logged, Position},
+    log::{self, EventLog, Logged, Position, Step},
     model::Timestamp,
     plugin::{Fault, Version, Versions},
     store::{self, Store},
     telemetry::{Metrics, spawn_blocking},
 };
-
-/// Entries of the log that one transaction takes: enough that its sync costs
-/// little for each, few enough that none waits long for the last.
-const BATCH_ENTRIES_MAX: usize = 10_000;
-
-/// Bytes of entries that one transaction takes: some 25,000 changes, which are
-/// applied within a second.
-const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// How long to wait after a failure, and how much longer after each further.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
@@ -62,8 +55,8 @@ struct Batch {
     origin: Origin,
     /// The configuration that it was prepared under.
     configuration: i64,
-    /// The last of the entries.
-    up_to: Position,
+    /// How the place in the log moves with it.
+    step: Step,
 }
 
 /// The pipeline of one host.
@@ -171,13 +164,13 @@ impl Pipeline {
     /// batch fails. While one is applied, the next is prepared.
     async fn work(&self, stop: &CancellationToken, pause: &mut Duration) -> Result<(), Error> {
         let mut tail = self.log.tail();
-        let mut place = self.store.read(|tx| tx.log_position()).await?;
+        let mut turns = Turns::new(self.store.read(|tx| tx.log_place()).await?);
         let mut applying: Option<JoinHandle<Result<Batch, store::Error>>> = None;
         loop {
             let next = if stop.is_cancelled() {
                 Ok(None)
             } else {
-                self.next_batch(place).await
+                self.next_batch(&mut turns).await
             };
             if let Some(applying) = applying.take() {
                 let batch = applying.await.map_err(|_| Error::Ended)??;
@@ -185,14 +178,11 @@ impl Pipeline {
                 *pause = RETRY_PAUSE;
             }
             match next? {
-                Some(batch) => {
-                    place = batch.up_to;
-                    applying = Some(self.apply(batch));
-                }
+                Some(batch) => applying = Some(self.apply(batch)),
                 None if stop.is_cancelled() => return Ok(()),
                 None => {
                     *pause = RETRY_PAUSE;
-                    self.applied.send_replace(place);
+                    self.applied.send_replace(turns.taken());
                     self.failing.send_replace(false);
                     tokio::select! {
                         _ = tail.changed() => {}
@@ -203,15 +193,15 @@ impl Pipeline {
         }
     }
 
-    /// What waits after a place in the log, as one batch.
-    async fn next_batch(&self, after: Position) -> Result<Option<Batch>, Error> {
-        let entries = self
-            .log
-            .read(after, BATCH_ENTRIES_MAX, BATCH_BYTES_MAX)
-            .await?;
-        let Some(up_to) = entries.last().map(|entry| entry.position) else {
+    /// What waits in the log and whose turn it is, as one batch.
+    async fn next_batch(&self, turns: &mut Turns) -> Result<Option<Batch>, Error> {
+        let more = self.log.list(turns.heard(), turns.room()).await?;
+        let now = self.clock.now();
+        turns.hear(more, now);
+        let Some(turn) = turns.take(now) else {
             return Ok(None);
         };
+        let entries = self.log.read_at(turn.positions).await?;
         let routing = self.routing().await?;
         let plugin = self.plugins.active();
         let origin = Origin {
@@ -222,7 +212,7 @@ impl Pipeline {
             prepared: self.prepare(routing.clone(), plugin, entries).await?,
             origin,
             configuration: routing.configuration,
-            up_to,
+            step: turn.step,
         }))
     }
 
@@ -234,7 +224,7 @@ impl Pipeline {
                 if tx.configuration()? != batch.configuration {
                     return Err(store::Error::ConfigurationChanged);
                 }
-                apply(tx, &batch.prepared, &batch.origin, batch.up_to, now)?;
+                apply(tx, &batch.prepared, &batch.origin, &batch.step, now)?;
                 Ok(batch)
             };
             store.transact(apply).await
@@ -245,7 +235,7 @@ impl Pipeline {
     fn is_applied(&self, batch: &Batch) {
         // A batch that is tried again counts once.
         self.metrics.batch(&batch.prepared);
-        self.applied.send_replace(batch.up_to);
+        self.applied.send_replace(batch.step.up_to);
         self.failing.send_replace(false);
         self.notify_changed();
     }
@@ -267,7 +257,7 @@ fn apply(
     tx: &store::Tx<'_>,
     prepared: &Prepared,
     origin: &Origin,
-    up_to: Position,
+    step: &Step,
     now: Timestamp,
 ) -> Result<(), store::Error> {
     for told in &prepared.connections {
@@ -279,5 +269,5 @@ fn apply(
     for what in &prepared.set_aside {
         tx.set_aside(what, now)?;
     }
-    tx.set_log_position(up_to)
+    tx.move_log_place(step)
 }

@@ -32,7 +32,7 @@ use std::{cell::RefCell, collections::HashMap, path::Path};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
-    log::{EventLog, Position},
+    log::{EventLog, Lane, Place, Position, Step},
     model::{ObjectType, Timestamp},
     secrets::Keys,
     sqlite::{Database, Options},
@@ -50,6 +50,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0001_store.sql"),
     include_str!("../../migrations/sqlite/store/0002_conversions.sql"),
     include_str!("../../migrations/sqlite/store/0003_reads.sql"),
+    include_str!("../../migrations/sqlite/store/0004_lanes.sql"),
 ];
 
 /// What can go wrong with the store.
@@ -161,26 +162,26 @@ impl Store {
         let identity = log.identity().to_owned();
         let (kept_from, tail) = (log.kept_from(), *log.tail().borrow());
         self.transact(move |tx| {
-            let (known, place): (Option<String>, i64) = tx.connection.query_one(
-                "SELECT log_identity, log_position FROM state",
-                [],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )?;
+            let known: Option<String> =
+                tx.connection
+                    .query_one("SELECT log_identity FROM state", [], |row| row.get(0))?;
             match known {
                 None if tail.0 > 0 => return Err(Error::NoStore),
                 Some(known) if known != identity => return Err(Error::ForeignLog),
                 _ => {}
             }
-            if tail.0 < place {
+            let place = tx.log_place()?;
+            let reached = place.last();
+            if tail < reached {
                 return Err(Error::LogBehind {
                     log: tail.0,
-                    store: place,
+                    store: reached.0,
                 });
             }
-            if kept_from.0 > place + 1 {
+            if kept_from.0 > place.up_to.0 + 1 {
                 return Err(Error::LogTrimmed {
                     log: kept_from.0,
-                    store: place,
+                    store: place.up_to.0,
                 });
             }
             tx.connection
@@ -197,7 +198,8 @@ impl Store {
         let identity = log.identity().to_owned();
         let before = log.kept_from().0 - 1;
         self.transact(move |tx| {
-            let reached = tx.log_position()?;
+            let reached = tx.log_place()?.last();
+            tx.connection.execute("DELETE FROM lanes", [])?;
             tx.connection.execute(
                 "UPDATE state SET log_identity = ?1, log_position = ?2",
                 params![identity, before],
@@ -263,11 +265,36 @@ impl<'c> Tx<'c> {
         )?))
     }
 
-    /// Moves the place in the log.
-    pub fn set_log_position(&self, position: Position) -> Result<(), Error> {
+    /// How far the log is done.
+    pub fn log_place(&self) -> Result<Place, Error> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT lane, position FROM lanes")?;
+        let ahead =
+            statement.query_map([], |row| Ok((Lane(row.get(0)?), Position(row.get(1)?))))?;
+        Ok(Place {
+            up_to: self.log_position()?,
+            ahead: ahead.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Moves the place in the log. It never moves back.
+    pub fn move_log_place(&self, step: &Step) -> Result<(), Error> {
         self.connection
             .prepare_cached("UPDATE state SET log_position = ?1 WHERE log_position < ?1")?
-            .execute([position.0])?;
+            .execute([step.up_to.0])?;
+        let mut ahead = self.connection.prepare_cached(
+            "INSERT INTO lanes (lane, position) VALUES (?1, ?2)
+             ON CONFLICT (lane) DO UPDATE SET position = max(position, excluded.position)",
+        )?;
+        for (lane, position) in &step.lanes {
+            if *position > step.up_to {
+                ahead.execute([lane.0, position.0])?;
+            }
+        }
+        self.connection
+            .prepare_cached("DELETE FROM lanes WHERE position <= ?1")?
+            .execute([step.up_to.0])?;
         Ok(())
     }
 

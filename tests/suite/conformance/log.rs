@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use jimo_connect::{
-    log::{Entry, EntryKind, EventLog, Position},
+    log::{Entry, EntryKind, EventLog, Lane, Listed, Position},
     model::Timestamp,
 };
 use tempfile::TempDir;
@@ -10,6 +10,7 @@ use tempfile::TempDir;
 fn entry(body: &'static str, received_at: i64) -> Entry {
     Entry {
         kind: EntryKind::Delivery,
+        lane: Lane(received_at),
         received_at: Timestamp(received_at),
         body: Bytes::from_static(body.as_bytes()),
     }
@@ -36,6 +37,27 @@ async fn entries_come_back_in_order_after_reopening() {
     let bodies: Vec<_> = all.iter().map(|entry| entry.body.as_slice()).collect();
     assert_eq!(bodies, [b"[1]", b"[2]", b"[3]"]);
     assert_eq!(all[1].received_at, Timestamp(4));
+}
+
+#[tokio::test]
+async fn what_is_listed_can_be_read_one_by_one() {
+    let directory = TempDir::new().unwrap();
+    let log = EventLog::open(directory.path()).await.unwrap();
+    for (body, at) in [("[1]", 5), ("[22]", 4), ("[333]", 6)] {
+        log.append(entry(body, at)).await.unwrap();
+    }
+    let listed = |position, lane, bytes| Listed {
+        position: Position(position),
+        lane: Lane(lane),
+        bytes,
+    };
+    let after_first = log.list(Position(1), 10).await.unwrap();
+    assert_eq!(after_first, [listed(2, 4, 4), listed(3, 6, 5)]);
+    assert_eq!(log.list(Position(0), 1).await.unwrap(), [listed(1, 5, 3)]);
+    let asked = [3, 1, 9].map(Position).to_vec();
+    let read = log.read_at(asked).await.unwrap();
+    let bodies: Vec<_> = read.iter().map(|entry| entry.body.as_slice()).collect();
+    assert_eq!(bodies, [b"[333]".as_slice(), b"[1]"]);
 }
 
 #[tokio::test]

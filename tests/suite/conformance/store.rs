@@ -1,7 +1,7 @@
 //! What every user store must do.
 
 use jimo_connect::{
-    log::Position,
+    log::{Lane, Place, Position, Step},
     model::{
         AccountId, ConnectionId, FieldId, FieldMapping, KeyKind, MappingId, ObjectMapping,
         ProjectId, PropertyDefinition, Readable, RecordId, Register, Shown, Status, Timestamp,
@@ -152,6 +152,41 @@ impl Kept {
     }
 }
 
+fn up_to(place: i64) -> Step {
+    Step {
+        up_to: Position(place),
+        lanes: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_lane_that_got_ahead_is_known_until_all_the_others_have_caught_up() {
+    let kept = Kept::new().await;
+    let step = |up_to, lanes: &[(i64, i64)]| Step {
+        up_to: Position(up_to),
+        lanes: lanes
+            .iter()
+            .map(|(lane, position)| (Lane(*lane), Position(*position)))
+            .collect(),
+    };
+    let (behind, ahead) = (step(2, &[(7, 2), (8, 9)]), step(4, &[(7, 4), (8, 11)]));
+    kept.write(move |tx| tx.move_log_place(&behind)).await;
+    kept.write(move |tx| tx.move_log_place(&ahead)).await;
+    let place = kept.read(|tx| tx.log_place()).await;
+    assert_eq!(place.up_to, Position(4));
+    assert_eq!(place.ahead, [(Lane(8), Position(11))].into());
+    let even = step(11, &[(7, 10)]);
+    kept.write(move |tx| tx.move_log_place(&even)).await;
+    let place = kept.read(|tx| tx.log_place()).await;
+    assert_eq!(
+        place,
+        Place {
+            up_to: Position(11),
+            ahead: [].into()
+        }
+    );
+}
+
 #[tokio::test]
 async fn a_transaction_does_all_or_nothing() {
     let kept = Kept::new().await;
@@ -159,7 +194,7 @@ async fn a_transaction_does_all_or_nothing() {
         .store
         .transact(|tx| {
             tx.create_project("Another", "UTC", NOW)?;
-            tx.set_log_position(Position(7))?;
+            tx.move_log_place(&up_to(7))?;
             Err::<(), _>(Error::NotFound("anything"))
         })
         .await;
@@ -171,8 +206,8 @@ async fn a_transaction_does_all_or_nothing() {
 #[tokio::test]
 async fn what_was_written_is_there_after_reopening_and_places_only_move_on() {
     let kept = Kept::new().await;
-    kept.write(|tx| tx.set_log_position(Position(7))).await;
-    kept.write(|tx| tx.set_log_position(Position(5))).await;
+    kept.write(|tx| tx.move_log_place(&up_to(7))).await;
+    kept.write(|tx| tx.move_log_place(&up_to(5))).await;
     let before = kept.write(|tx| tx.next_sequence()).await;
     drop(kept.store);
     let store = Store::open(kept.directory.path()).unwrap();
@@ -457,7 +492,7 @@ async fn what_a_reader_sees_is_of_one_moment() {
             for place in 1..200 {
                 kept.write(move |tx| {
                     tx.next_sequence()?;
-                    tx.set_log_position(Position(place))
+                    tx.move_log_place(&up_to(place))
                 })
                 .await;
             }

@@ -6,7 +6,7 @@ use harness::bare::{BareHost, config};
 use jimo_connect::{
     clock::Clock,
     host::{Error, Host},
-    log::Position,
+    log::{Lane, Position, Step},
     plugin::EMBEDDED,
     store,
 };
@@ -51,7 +51,12 @@ async fn a_log_from_an_older_backup_stops_the_start() {
     running.log.append(entry()).await.unwrap();
     running
         .store
-        .transact(|tx| tx.set_log_position(Position(1)))
+        .transact(|tx| {
+            tx.move_log_place(&Step {
+                up_to: Position(1),
+                lanes: Vec::new(),
+            })
+        })
         .await
         .unwrap();
     drop(running);
@@ -86,6 +91,7 @@ async fn open(directory: &Path) -> Result<Host, Error> {
 fn entry() -> jimo_connect::log::Entry {
     jimo_connect::log::Entry {
         kind: jimo_connect::log::EntryKind::Delivery,
+        lane: Lane::default(),
         received_at: Clock::system().now(),
         body: bytes::Bytes::from_static(b"[]"),
     }

@@ -1,0 +1,314 @@
+//! Whose turn it is: what waits in the log becomes batches in which no account
+//! waits for another's flood.
+//!
+//! While one account alone is at work, a batch takes all that fits a
+//! transaction. While several are, it takes a turn of each, so that it is short:
+//! whoever comes meanwhile waits for two such batches at most, the one that is
+//! applied and the one that is prepared.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+use crate::{
+    log::{Lane, Listed, Place, Position, Step},
+    model::Timestamp,
+};
+
+/// Entries of the log that one transaction takes: enough that its sync costs
+/// little for each, few enough that none waits long for the last.
+const BATCH_ENTRIES_MAX: usize = 10_000;
+
+/// Bytes of entries that one transaction takes: some 25,000 changes, which are
+/// applied within a second.
+const BATCH_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Bytes of one lane in a batch, while several are at work: some 200 changes,
+/// which are applied within ten milliseconds.
+const TURN_BYTES_MAX: u64 = 64 * 1024;
+
+/// How long after several lanes were at work the next batches are short.
+const SHARED_FOR: Duration = Duration::from_secs(10);
+
+/// Entries that are known to wait. More are in the log, and come to be known as
+/// these are done.
+const KNOWN_MAX: usize = 1_000_000;
+
+/// What is known to wait, by lane.
+pub struct Turns {
+    /// What was done before the first entry was heard of.
+    begun: Place,
+    /// The last entry that was heard of.
+    heard: Position,
+    /// The lane of that entry.
+    newest: Option<Lane>,
+    /// When entries of several lanes came last.
+    shared_at: Option<Timestamp>,
+    waiting: HashMap<Lane, VecDeque<Listed>>,
+    /// The lanes that have something waiting; the first is next.
+    order: VecDeque<Lane>,
+    known: usize,
+}
+
+/// Entries that make a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Where they are, in order.
+    pub positions: Vec<Position>,
+    /// How the place in the log moves with them.
+    pub step: Step,
+}
+
+impl Turns {
+    /// Nothing is known to wait yet, after a place.
+    pub fn new(begun: Place) -> Self {
+        Self {
+            heard: begun.up_to,
+            begun,
+            newest: None,
+            shared_at: None,
+            waiting: HashMap::new(),
+            order: VecDeque::new(),
+            known: 0,
+        }
+    }
+
+    /// The last entry that was heard of: what comes after it is to be told.
+    pub fn heard(&self) -> Position {
+        self.heard
+    }
+
+    /// How many entries more may be told.
+    pub fn room(&self) -> usize {
+        KNOWN_MAX - self.known
+    }
+
+    /// Everything up to here is taken.
+    pub fn taken(&self) -> Position {
+        let waits = self.waiting.values().filter_map(VecDeque::front);
+        waits
+            .map(|first| Position(first.position.0 - 1))
+            .min()
+            .unwrap_or(self.heard)
+    }
+
+    /// Hears of the entries that come next in the log.
+    pub fn hear(&mut self, entries: Vec<Listed>, now: Timestamp) {
+        for entry in entries {
+            self.heard = entry.position;
+            if self.begun.is_done(&entry) {
+                continue;
+            }
+            if self.newest.is_some_and(|newest| newest != entry.lane) {
+                self.shared_at = Some(now);
+            }
+            self.newest = Some(entry.lane);
+            let lane = self.waiting.entry(entry.lane).or_default();
+            if lane.is_empty() {
+                self.order.push_back(entry.lane);
+            }
+            lane.push_back(entry);
+            self.known += 1;
+        }
+    }
+
+    /// The next batch; none where nothing is known to wait.
+    pub fn take(&mut self, now: Timestamp) -> Option<Turn> {
+        let mut batch = Batch::default();
+        let turn_bytes = if self.is_shared(now) {
+            TURN_BYTES_MAX
+        } else {
+            BATCH_BYTES_MAX
+        };
+        for _ in 0..self.order.len() {
+            if batch.is_full() {
+                break;
+            }
+            let Some(lane) = self.order.pop_front() else {
+                break;
+            };
+            let Some(waiting) = self.waiting.get_mut(&lane) else {
+                continue;
+            };
+            let moved = batch.fill(waiting, turn_bytes);
+            batch.lanes.extend(moved.map(|position| (lane, position)));
+            if waiting.is_empty() {
+                self.waiting.remove(&lane);
+            } else {
+                self.order.push_back(lane);
+            }
+        }
+        if batch.positions.is_empty() {
+            return None;
+        }
+        self.known -= batch.positions.len();
+        batch.positions.sort_unstable();
+        Some(Turn {
+            positions: batch.positions,
+            step: Step {
+                up_to: self.taken(),
+                lanes: batch.lanes,
+            },
+        })
+    }
+
+    fn is_shared(&self, now: Timestamp) -> bool {
+        let lately = self
+            .shared_at
+            .is_some_and(|shared_at| now.since(shared_at) < SHARED_FOR);
+        lately || self.order.len() > 1
+    }
+}
+
+#[derive(Default)]
+struct Batch {
+    positions: Vec<Position>,
+    bytes: u64,
+    lanes: Vec<(Lane, Position)>,
+}
+
+impl Batch {
+    fn is_full(&self) -> bool {
+        self.bytes >= BATCH_BYTES_MAX || self.positions.len() >= BATCH_ENTRIES_MAX
+    }
+
+    /// Takes a turn of a lane. Returns the last entry that it took.
+    fn fill(&mut self, waiting: &mut VecDeque<Listed>, turn_bytes: u64) -> Option<Position> {
+        let mut turn = 0;
+        let mut last = None;
+        while turn < turn_bytes
+            && !self.is_full()
+            && let Some(entry) = waiting.pop_front()
+        {
+            turn += u64::from(entry.bytes);
+            self.bytes += u64::from(entry.bytes);
+            self.positions.push(entry.position);
+            last = Some(entry.position);
+        }
+        last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_780_000_000_000);
+
+    fn entry(position: i64, lane: i64, bytes: u32) -> Listed {
+        Listed {
+            position: Position(position),
+            lane: Lane(lane),
+            bytes,
+        }
+    }
+
+    fn positions(turn: &Turn) -> Vec<i64> {
+        turn.positions.iter().map(|position| position.0).collect()
+    }
+
+    #[test]
+    fn one_account_alone_gets_whole_batches() {
+        let mut turns = Turns::new(Place::default());
+        let flood = (1..=600).map(|position| entry(position, 7, 32 * 1024));
+        turns.hear(flood.collect(), NOW);
+        let turn = turns.take(NOW).expect("a batch");
+        assert_eq!(turn.positions.len(), 256);
+        assert_eq!(turn.step.up_to, Position(256));
+        assert_eq!(turn.step.lanes, [(Lane(7), Position(256))]);
+    }
+
+    #[test]
+    fn whoever_comes_behind_a_flood_is_served_with_the_next_batch() {
+        let mut turns = Turns::new(Place::default());
+        let flood = (1..=500).map(|position| entry(position, 7, 32 * 1024));
+        turns.hear(flood.collect(), NOW);
+        turns.hear(vec![entry(501, 8, 300)], NOW);
+        let turn = turns.take(NOW).expect("a batch");
+        assert_eq!(positions(&turn), [1, 2, 501]);
+        assert_eq!(turn.step.up_to, Position(2));
+        let lanes = [(Lane(7), Position(2)), (Lane(8), Position(501))];
+        assert_eq!(turn.step.lanes, lanes);
+        // The flood is not cut short for longer than it must.
+        let later = NOW.plus(SHARED_FOR);
+        assert_eq!(turns.take(later).expect("a batch").positions.len(), 256);
+    }
+
+    #[test]
+    fn a_flood_is_cut_short_while_another_account_is_at_work_now_and_then() {
+        let mut turns = Turns::new(Place::default());
+        turns.hear(vec![entry(1, 8, 300)], NOW);
+        assert_eq!(positions(&turns.take(NOW).expect("a batch")), [1]);
+        let soon = NOW.plus(Duration::from_secs(1));
+        let flood = (2..=500).map(|position| entry(position, 7, 32 * 1024));
+        turns.hear(flood.collect(), soon);
+        assert_eq!(positions(&turns.take(soon).expect("a batch")), [2, 3]);
+    }
+
+    #[test]
+    fn what_got_ahead_before_a_restart_is_not_done_again() {
+        let place = Place {
+            up_to: Position(2),
+            ahead: BTreeMap::from([(Lane(8), Position(5))]),
+        };
+        assert_eq!(place.last(), Position(5));
+        let mut turns = Turns::new(place);
+        let rest = [(3, 7), (4, 8), (5, 8), (6, 8)];
+        turns.hear(rest.map(|(p, lane)| entry(p, lane, 300)).to_vec(), NOW);
+        assert_eq!(positions(&turns.take(NOW).expect("a batch")), [3, 6]);
+        assert_eq!(turns.take(NOW), None);
+        assert_eq!(turns.taken(), Position(6));
+    }
+
+    proptest! {
+        #[test]
+        fn everything_is_taken_once_in_its_lanes_order_whatever_restarts_between(
+            lanes in prop::collection::vec((0_i64..4, 1_u32..200_000), 1..200),
+            heard in prop::collection::vec(1_usize..40, 1..20),
+            restarts in prop::collection::vec(any::<bool>(), 1..20),
+        ) {
+            let log: Vec<_> = (1_i64..)
+                .zip(&lanes)
+                .map(|(position, (lane, bytes))| entry(position, *lane, *bytes))
+                .collect();
+            let mut place = Place::default();
+            let mut turns = Turns::new(place.clone());
+            let mut done: Vec<Position> = Vec::new();
+            for round in 0.. {
+                let after = usize::try_from(turns.heard().0).expect("a place");
+                let next = (after + heard[round % heard.len()]).min(log.len());
+                turns.hear(log[after..next].to_vec(), NOW);
+                let Some(turn) = turns.take(NOW) else {
+                    if next == log.len() {
+                        break;
+                    }
+                    continue;
+                };
+                // As the store keeps it.
+                place.up_to = turn.step.up_to;
+                place.ahead.extend(turn.step.lanes.iter().copied());
+                place.ahead.retain(|_, position| *position > turn.step.up_to);
+                done.extend(&turn.positions);
+                for listed in &log {
+                    prop_assert_eq!(place.is_done(listed), done.contains(&listed.position));
+                }
+                if restarts[round % restarts.len()] {
+                    turns = Turns::new(place.clone());
+                }
+            }
+            prop_assert_eq!(done.len(), log.len());
+            prop_assert_eq!(turns.taken(), Position(i64::try_from(log.len()).expect("a place")));
+            for lane in 0..4 {
+                let of_lane = |position: &&Position| {
+                    log[usize::try_from(position.0 - 1).expect("a place")].lane == Lane(lane)
+                };
+                prop_assert!(done.iter().filter(of_lane).is_sorted());
+            }
+        }
+    }
+}
