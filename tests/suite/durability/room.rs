@@ -134,7 +134,10 @@ async fn a_disk_that_is_filled_under_load_loses_nothing_and_the_host_goes_on() {
         tokio::task::block_in_place(|| disk.fill(0));
         is_full.store(true, Ordering::Relaxed);
     };
-    tokio::join!(load, filling);
+    let filled_under_load = async { tokio::join!(load, filling) };
+    tokio::time::timeout(PATIENCE, filled_under_load)
+        .await
+        .expect("it is refused in time");
     assert_eq!(page(&program, "/health/live").await.0, 200);
     assert_eq!(page(&program, "/health/ready").await.0, 503);
 
