@@ -17,6 +17,10 @@ const FILE_NAME: &str = "log.sqlite";
 /// writes.
 const PAGE_SIZE_BYTES: u32 = 32 * 1024;
 
+/// What is appended is read once more, soon after: the system's own cache has
+/// it.
+const CACHE_KIBIBYTES: u32 = 8 * 1024;
+
 /// 128 MiB of pages in the write-ahead log start a checkpoint.
 const CHECKPOINT_PAGES: i32 = 4_096;
 
@@ -43,6 +47,7 @@ impl EventLog {
         let database = Database::open(&Options {
             path: directory.join(FILE_NAME),
             page_size_bytes: PAGE_SIZE_BYTES,
+            cache_kibibytes: CACHE_KIBIBYTES,
             checkpoint_pages: CHECKPOINT_PAGES,
             migrations: MIGRATIONS,
         })?;
@@ -89,7 +94,7 @@ impl EventLog {
     pub async fn append(&self, entry: Entry) -> Result<Position, Error> {
         let position = self
             .database
-            .try_write(move |connection| {
+            .try_write_once(move |connection| {
                 connection
                     .prepare_cached(
                         "INSERT INTO entries (kind, lane, received_at, body) VALUES (?1, ?2, ?3, ?4)",

@@ -5,12 +5,14 @@ use std::collections::HashMap;
 
 use super::{
     feeding::Feeder,
+    merge::Said,
     plan::{Step, plan},
     prepare::{Told, ToldConnection},
     report::{Origin, RecordReport},
 };
 use crate::{
     model::{ChangeKind, Existence, Merge, ObjectType, RecordId, Timestamp, Version},
+    plugin::Outcome,
     store::{self, Tx, records::RecordState},
 };
 
@@ -131,7 +133,7 @@ fn write(
     let texts: Vec<_> = change
         .outcomes
         .iter()
-        .map(|(place, outcome)| (*place, text.text.clone(), version, outcome.clone()))
+        .map(|(place, outcome)| (*place, said(&text.text, version, outcome)))
         .collect();
     let conflict = feeder.say(state, &texts, report)?;
     if conflict {
@@ -142,6 +144,15 @@ fn write(
         feeder.modified(mapping, state, change.occurred_at)?;
     }
     Ok(())
+}
+
+/// What a text says, with what it becomes.
+pub fn said(text: &str, version: Version, outcome: &Outcome) -> Said {
+    Said {
+        text: text.to_owned(),
+        version,
+        outcome: outcome.clone(),
+    }
 }
 
 /// Keeps that a record is gone, or became another: whoever it fed is fed by the

@@ -41,7 +41,7 @@ pub fn converted(held: &Register, outcomes: impl IntoIterator<Item = Outcome>) -
         outcome: next(),
     };
     let older = older.map(|older| merge(None, &older).register);
-    merge(older.as_ref(), &newest).register
+    merge(older, &newest).register
 }
 
 /// Writes a register that was converted again, and shows what changed by it.

@@ -14,9 +14,7 @@ use super::{
 use crate::{
     model::{
         FieldId, ObjectType, Readable, RecordId, SelectionRule, Timestamp, UserId, VariableId,
-        Version,
     },
-    plugin::Outcome,
     store::{
         self, Tx,
         reach::Candidate,
@@ -42,6 +40,8 @@ pub struct Feeder<'t, 'c> {
     just_read: BTreeSet<RecordKey>,
     /// Whether a record that fed somebody may feed them no more.
     lost: bool,
+    /// Whom the record that was said something of last feeds.
+    fed: Option<(RecordKey, Vec<UserId>)>,
 }
 
 impl<'t, 'c> Feeder<'t, 'c> {
@@ -55,6 +55,7 @@ impl<'t, 'c> Feeder<'t, 'c> {
             touched: BTreeSet::new(),
             just_read: BTreeSet::new(),
             lost: false,
+            fed: None,
         }
     }
 
@@ -103,13 +104,13 @@ impl<'t, 'c> Feeder<'t, 'c> {
     pub fn say(
         &mut self,
         state: &RecordState,
-        texts: &[(FieldPlace, String, Version, Outcome)],
+        texts: &[(FieldPlace, Said)],
         told: &mut RecordReport,
     ) -> Result<bool, store::Error> {
         let mut conflict = false;
-        let mut users = None;
-        for (place, text, version, outcome) in texts {
+        for (place, said) in texts {
             let field = self.route.field(*place);
+            let version = said.version;
             let held = self.tx.register(state.key, field.id, field.target)?;
             // An event from before its mapping never makes a register; a read
             // is of now.
@@ -117,20 +118,15 @@ impl<'t, 'c> Feeder<'t, 'c> {
                 told.reason(super::plan::Skip::BeforeMapping.as_str());
                 continue;
             }
-            if let Err(unreadable) = outcome {
+            if let Err(unreadable) = &said.outcome {
                 told.reason(unreadable.as_str());
             }
-            let said = Said {
-                text: text.clone(),
-                version: *version,
-                outcome: outcome.clone(),
-            };
-            let merged = merge(held.as_ref(), &said);
+            let merged = merge(held, said);
             conflict |= merged.conflict;
             if merged.changed {
                 self.tx
                     .save_register(state.key, field.id, &merged.register)?;
-            } else if outcome.is_ok() && *version < merged.register.version {
+            } else if said.outcome.is_ok() && version < merged.register.version {
                 told.reason(super::plan::Skip::Older.as_str());
             }
             if !merged.shown_changed {
@@ -144,21 +140,29 @@ impl<'t, 'c> Feeder<'t, 'c> {
             let Some(readable) = merged.register.readable else {
                 continue;
             };
-            if users.is_none() {
-                users = Some(self.tx.fed_users(state.key)?);
-            }
+            let users = self.fed_users(state.key)?;
             let mut shown = false;
-            for user in users.iter().flatten() {
+            for user in &users {
                 if self.show(*user, variable, field.id, Some((state.key, &readable)))? {
                     told.shown(*user, self.variable_name(variable));
                     shown = true;
                 }
             }
+            self.fed = Some((state.key, users));
             if shown {
                 self.report.fresh(version.stamp, self.now);
             }
         }
         Ok(conflict)
+    }
+
+    /// The users that a record feeds. Nobody else's record is selected for them
+    /// before the end.
+    fn fed_users(&mut self, record: RecordKey) -> Result<Vec<UserId>, store::Error> {
+        match self.fed.take() {
+            Some((fed, users)) if fed == record => Ok(users),
+            _ => self.tx.fed_users(record),
+        }
     }
 
     /// Shows on a user what a record's field says; takes away what the field

@@ -31,8 +31,8 @@ pub struct Merged {
 }
 
 /// Says something to a register.
-pub fn merge(held: Option<&Register>, said: &Said) -> Merged {
-    let Some(held) = held else {
+pub fn merge(held: Option<Register>, said: &Said) -> Merged {
+    let Some(mut register) = held else {
         return Merged {
             register: first(said),
             changed: true,
@@ -40,25 +40,22 @@ pub fn merge(held: Option<&Register>, said: &Said) -> Merged {
             conflict: false,
         };
     };
-    let mut register = held.clone();
-    let conflict =
-        said.version == held.version && said.version.sequence == 0 && said.text != held.text;
-    if (said.version, &said.text) > (held.version, &held.text) {
+    let conflict = said.version == register.version
+        && said.version.sequence == 0
+        && said.text != register.text;
+    let mut changed = false;
+    if (said.version, &said.text) > (register.version, &register.text) {
+        changed = true;
         register.text.clone_from(&said.text);
         register.version = said.version;
         register.unreadable = reason(said);
     }
     let mut shown_changed = false;
     if let Ok(value) = &said.outcome {
-        let newer = held
-            .readable
-            .as_ref()
-            .is_none_or(|kept| (said.version, &said.text) > (kept.version, &kept.text));
-        if newer {
-            shown_changed = held
-                .readable
-                .as_ref()
-                .is_none_or(|kept| kept.value != *value);
+        let kept = register.readable.as_ref();
+        if kept.is_none_or(|kept| (said.version, &said.text) > (kept.version, &kept.text)) {
+            changed = true;
+            shown_changed = kept.is_none_or(|kept| kept.value != *value);
             register.readable = Some(Readable {
                 text: said.text.clone(),
                 version: said.version,
@@ -66,7 +63,6 @@ pub fn merge(held: Option<&Register>, said: &Said) -> Merged {
             });
         }
     }
-    let changed = register != *held;
     Merged {
         register,
         changed,
@@ -122,7 +118,7 @@ mod tests {
     fn all(messages: &[Said]) -> Option<Register> {
         messages
             .iter()
-            .fold(None, |held, said| Some(merge(held.as_ref(), said).register))
+            .fold(None, |held, said| Some(merge(held, said).register))
     }
 
     fn shown(register: &Register) -> Option<&str> {
@@ -152,9 +148,9 @@ mod tests {
     #[test]
     fn two_events_of_one_stamp_that_disagree_are_a_conflict() {
         let held = all(&[said("a", 10, 0)]).expect("a register");
-        assert!(merge(Some(&held), &said("b", 10, 0)).conflict);
-        assert!(!merge(Some(&held), &said("a", 10, 0)).conflict);
-        assert!(!merge(Some(&held), &said("b", 11, 0)).conflict);
+        assert!(merge(Some(held.clone()), &said("b", 10, 0)).conflict);
+        assert!(!merge(Some(held.clone()), &said("a", 10, 0)).conflict);
+        assert!(!merge(Some(held.clone()), &said("b", 11, 0)).conflict);
     }
 
     #[test]
@@ -162,7 +158,7 @@ mod tests {
         let register = all(&[said("seen", 10, 0), said("REDACTED", 20, 0)]).expect("a register");
         assert_eq!(shown(&register), Some("seen"));
         assert_eq!(register.unreadable.as_deref(), Some("redacted"));
-        let late = merge(Some(&register), &said("between", 15, 0));
+        let late = merge(Some(register), &said("between", 15, 0));
         assert!(late.shown_changed);
         assert_eq!(shown(&late.register), Some("between"));
         assert_eq!(late.register.text, "REDACTED");

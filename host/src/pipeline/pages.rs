@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    apply::mark,
+    apply::{mark, said},
     feeding::Feeder,
     report::{Origin, RecordReport},
     routing::{AccountRoute, ConnectionRoute, FieldPlace},
@@ -259,7 +259,7 @@ pub fn apply_record(
         let texts: Vec<_> = read
             .texts
             .iter()
-            .map(|(place, text, outcome)| (*place, text.clone(), version, outcome.clone()))
+            .map(|(place, text, outcome)| (*place, said(text, version, outcome)))
             .collect();
         feeder.say(&state, &texts, &mut told)?;
         state.filled = true;

@@ -4,10 +4,7 @@
 //! A plugin's fault fails one pass alone: it is tried again body by body, and
 //! the body that faults again is set aside, with its bytes and the reason.
 
-use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::routing::{AccountRoute, ConnectionRoute, FieldPlace, Routing};
 use crate::{
@@ -280,19 +277,7 @@ fn tell(
     changes: &[Change],
     converted: Vec<Converted>,
 ) -> Vec<Told> {
-    // An element's outcomes for a field come in the order of its changes.
-    let mut outcomes: HashMap<(usize, usize), VecDeque<Outcome>> = HashMap::new();
-    for Converted {
-        element,
-        field,
-        outcome,
-    } in converted
-    {
-        outcomes
-            .entry((element, field))
-            .or_default()
-            .push_back(outcome);
-    }
+    let mut outcomes = Outcomes::new(converted);
     let mut told = Vec::new();
     for change in changes {
         let Some(record) = elements
@@ -330,9 +315,7 @@ fn tell(
                     .into_iter()
                     .flatten()
                 {
-                    let outcome = outcomes
-                        .get_mut(&(change.element, *index))
-                        .and_then(VecDeque::pop_front);
+                    let outcome = outcomes.next(change.element, *index);
                     one.outcomes
                         .extend(outcome.map(|outcome| (route.fields[*index], outcome)));
                 }
@@ -346,6 +329,31 @@ fn tell(
         told.push(one);
     }
     told
+}
+
+/// What a pass converted, by element and field. An element's outcomes for a
+/// field come in the order of its changes.
+struct Outcomes(Vec<((usize, usize), Option<Outcome>)>);
+
+impl Outcomes {
+    fn new(converted: Vec<Converted>) -> Self {
+        let mut outcomes: Vec<_> = converted
+            .into_iter()
+            .map(|one| ((one.element, one.field), Some(one.outcome)))
+            .collect();
+        outcomes.sort_by_key(|(place, _)| *place);
+        Self(outcomes)
+    }
+
+    /// The next outcome of an element's field; none where there is no more.
+    fn next(&mut self, element: usize, field: usize) -> Option<Outcome> {
+        let place = (element, field);
+        let first = self.0.partition_point(|(other, _)| *other < place);
+        self.0[first..]
+            .iter_mut()
+            .take_while(|(other, _)| *other == place)
+            .find_map(|(_, outcome)| outcome.take())
+    }
 }
 
 /// An association's change, told of the side that links to users: the record

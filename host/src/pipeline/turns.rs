@@ -20,9 +20,10 @@ use crate::{
 /// little for each, few enough that none waits long for the last.
 const BATCH_ENTRIES_MAX: usize = 10_000;
 
-/// Bytes of entries that one transaction takes: some 25,000 changes, which are
-/// applied within a second.
-const BATCH_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Bytes of entries that one transaction takes: some 50,000 changes, which are
+/// applied within a second. The more there are, the more of them share a page
+/// that has to be written.
+const BATCH_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Bytes of one lane in a batch, while several are at work: some 200 changes,
 /// which are applied within ten milliseconds.
@@ -218,25 +219,25 @@ mod tests {
         let flood = (1..=600).map(|position| entry(position, 7, 32 * 1024));
         turns.hear(flood.collect(), NOW);
         let turn = turns.take(NOW).expect("a batch");
-        assert_eq!(turn.positions.len(), 256);
-        assert_eq!(turn.step.up_to, Position(256));
-        assert_eq!(turn.step.lanes, [(Lane(7), Position(256))]);
+        assert_eq!(turn.positions.len(), 512);
+        assert_eq!(turn.step.up_to, Position(512));
+        assert_eq!(turn.step.lanes, [(Lane(7), Position(512))]);
     }
 
     #[test]
     fn whoever_comes_behind_a_flood_is_served_with_the_next_batch() {
         let mut turns = Turns::new(Place::default());
-        let flood = (1..=500).map(|position| entry(position, 7, 32 * 1024));
+        let flood = (1..=600).map(|position| entry(position, 7, 32 * 1024));
         turns.hear(flood.collect(), NOW);
-        turns.hear(vec![entry(501, 8, 300)], NOW);
+        turns.hear(vec![entry(601, 8, 300)], NOW);
         let turn = turns.take(NOW).expect("a batch");
-        assert_eq!(positions(&turn), [1, 2, 501]);
+        assert_eq!(positions(&turn), [1, 2, 601]);
         assert_eq!(turn.step.up_to, Position(2));
-        let lanes = [(Lane(7), Position(2)), (Lane(8), Position(501))];
+        let lanes = [(Lane(7), Position(2)), (Lane(8), Position(601))];
         assert_eq!(turn.step.lanes, lanes);
         // The flood is not cut short for longer than it must.
         let later = NOW.plus(SHARED_FOR);
-        assert_eq!(turns.take(later).expect("a batch").positions.len(), 256);
+        assert_eq!(turns.take(later).expect("a batch").positions.len(), 512);
     }
 
     #[test]

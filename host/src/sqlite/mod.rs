@@ -9,12 +9,12 @@ mod checkpoint;
 mod directory;
 mod error;
 mod readers;
+mod writer;
 
 pub use error::Error;
 
 use std::{
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
     thread::JoinHandle,
@@ -22,18 +22,15 @@ use std::{
 };
 
 use rusqlite::{Connection, MAIN_DB, config::DbConfig};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tracing::Span;
 
 use readers::Readers;
+use writer::{Extent, Job, job, write_loop};
 
 /// Jobs that may wait for the writer thread before callers are told to come
 /// back later. Each holds at most one delivery, or one batch of the pipeline.
 const WAITING_JOBS_MAX: usize = 4_096;
-
-/// Jobs that share one commit. Beyond a few hundred the sync is no longer what
-/// a commit costs, and everyone would wait for the last of them.
-const JOBS_PER_COMMIT_MAX: usize = 512;
 
 /// How long a statement waits for a lock that another process holds, such as
 /// the command line beside a running host.
@@ -45,15 +42,13 @@ pub struct Options {
     pub path: PathBuf,
     /// The size of a page in bytes; only a new file takes it.
     pub page_size_bytes: u32,
+    /// Memory that the writer keeps pages in.
+    pub cache_kibibytes: u32,
     /// Pages in the write-ahead log that start a checkpoint.
     pub checkpoint_pages: i32,
     /// Numbered, never edited; the index is the schema version before it.
     pub migrations: &'static [&'static str],
 }
-
-type Reply = Box<dyn FnOnce(Result<(), String>) + Send>;
-/// Runs in the transaction that is open, or is told why there is none.
-type Job = Box<dyn FnOnce(Result<&Connection, String>) -> Reply + Send>;
 
 /// One file: a writer thread and readers.
 pub struct Database {
@@ -105,15 +100,16 @@ impl Database {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let (job, answer) = job(work);
+        let (job, answer) = job(Extent::Any, work);
         let jobs = self.jobs.as_ref().ok_or(Error::Closed)?;
         jobs.send(job).await.map_err(|_| Error::Closed)?;
         answer.await.unwrap_or(Err(E::from(Error::Closed)))
     }
 
-    /// As [`Self::write`], but refuses with [`Error::Overloaded`] where it
-    /// would have to wait for a place.
-    pub async fn try_write<T, E>(
+    /// As [`Self::write`], for work that is one statement, which undoes itself
+    /// when it fails. Refuses with [`Error::Overloaded`] where it would have to
+    /// wait for a place.
+    pub async fn try_write_once<T, E>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
@@ -121,7 +117,7 @@ impl Database {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let (job, answer) = job(work);
+        let (job, answer) = job(Extent::OneStatement, work);
         let jobs = self.jobs.as_ref().ok_or(Error::Closed)?;
         jobs.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Overloaded,
@@ -175,86 +171,9 @@ fn stem(path: &Path) -> String {
         .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
 }
 
-fn job<T, E>(
-    work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
-) -> (Job, oneshot::Receiver<Result<T, E>>)
-where
-    T: Send + 'static,
-    E: From<Error> + Send + 'static,
-{
-    let (sender, receiver) = oneshot::channel();
-    let span = Span::current();
-    let job: Job = Box::new(move |transaction| {
-        let outcome = match transaction {
-            Ok(connection) => span.in_scope(|| in_savepoint(connection, work)),
-            Err(reason) => Err(E::from(Error::Commit(reason))),
-        };
-        Box::new(move |committed| {
-            let answer = match committed {
-                Ok(()) => outcome,
-                Err(reason) => Err(E::from(Error::Commit(reason))),
-            };
-            // The caller may have gone away; the work is done all the same.
-            let _ = sender.send(answer);
-        })
-    });
-    (job, receiver)
-}
-
-fn in_savepoint<T, E: From<Error>>(
-    connection: &Connection,
-    work: impl FnOnce(&Connection) -> Result<T, E>,
-) -> Result<T, E> {
-    execute(connection, "SAVEPOINT job")?;
-    let outcome = work(connection);
-    if outcome.is_err() {
-        execute(connection, "ROLLBACK TO job")?;
-    }
-    execute(connection, "RELEASE job")?;
-    outcome
-}
-
 fn execute(connection: &Connection, sql: &str) -> Result<(), Error> {
     connection.prepare_cached(sql)?.execute([])?;
     Ok(())
-}
-
-fn write_loop(connection: &Connection, mut waiting: mpsc::Receiver<Job>) {
-    while let Some(first) = waiting.blocking_recv() {
-        let mut replies = Vec::new();
-        let mut broken = execute(connection, "BEGIN IMMEDIATE").map_err(|error| error.to_string());
-        let mut next = Some(first);
-        while let Some(job) = next {
-            let transaction = broken.clone().map(|()| connection);
-            // A panic is a defect of the job; its caller is told `Closed`, and
-            // the file stays usable for the others.
-            match catch_unwind(AssertUnwindSafe(|| job(transaction))) {
-                Ok(reply) => replies.push(reply),
-                Err(_) => {
-                    let _ = execute(connection, "ROLLBACK TO job");
-                    let _ = execute(connection, "RELEASE job");
-                }
-            }
-            // A full disk or a failing one makes SQLite give up the whole
-            // transaction: what follows must not begin one of its own.
-            if broken.is_ok() && connection.is_autocommit() {
-                broken = Err("the disk is full or failing".into());
-            }
-            next = if replies.len() < JOBS_PER_COMMIT_MAX {
-                waiting.try_recv().ok()
-            } else {
-                None
-            };
-        }
-        let committed =
-            broken.and_then(|()| execute(connection, "COMMIT").map_err(|error| error.to_string()));
-        if !connection.is_autocommit() {
-            let _ = execute(connection, "ROLLBACK");
-        }
-        for reply in replies {
-            reply(committed.clone());
-        }
-    }
 }
 
 /// The writer's connection to a file that is up to date, and the thread that
@@ -286,8 +205,8 @@ fn open_writer(options: &Options) -> Result<Connection, Error> {
     connection.pragma_update(None, "foreign_keys", true)?;
     // What is deleted is overwritten: privacy deletion must reach the file.
     connection.pragma_update(None, "secure_delete", true)?;
-    connection.pragma_update(None, "cache_size", -128 * 1024)?;
-    connection.pragma_update(None, "mmap_size", 1_i64 << 30)?;
+    // Below zero: not pages, but KiB.
+    connection.pragma_update(None, "cache_size", -i64::from(options.cache_kibibytes))?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     keep_plans(&connection)?;
     connection.set_prepared_statement_cache_capacity(256);
@@ -332,6 +251,7 @@ mod tests {
         let database = Database::open(&Options {
             path: directory.join("file.sqlite"),
             page_size_bytes,
+            cache_kibibytes: 1_024,
             checkpoint_pages,
             migrations: &["CREATE TABLE bodies (body BLOB)"],
         })
@@ -358,6 +278,7 @@ mod tests {
         let options = Options {
             path: directory.join("file.sqlite"),
             page_size_bytes: 4_096,
+            cache_kibibytes: 1_024,
             checkpoint_pages: 1_000,
             migrations: &[],
         };

@@ -206,8 +206,7 @@ impl Tx<'_> {
         time_zone: Option<&str>,
     ) -> Result<AccountId, Error> {
         Ok(self
-            .connection
-            .prepare_cached(
+            .statement(
                 "INSERT INTO accounts (connector, key, domain, region, time_zone)
                  VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (connector, key) DO UPDATE SET
@@ -224,10 +223,7 @@ impl Tx<'_> {
 
     /// An account.
     pub fn account(&self, id: AccountId) -> Result<Account, Error> {
-        self.connection
-            .prepare_cached(
-                "SELECT id, key, domain, region, time_zone FROM accounts WHERE id = ?1",
-            )?
+        self.statement("SELECT id, key, domain, region, time_zone FROM accounts WHERE id = ?1")?
             .query_row([id.0], |row| {
                 Ok(Account {
                     id: AccountId(row.get(0)?),
@@ -243,7 +239,7 @@ impl Tx<'_> {
 
     /// Accounts that a connection uses, whatever its status.
     pub fn connected_accounts(&self) -> Result<Vec<AccountId>, Error> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "SELECT DISTINCT account FROM connections WHERE account IS NOT NULL ORDER BY account",
         )?;
         let rows = statement.query_map([], |row| row.get(0).map(AccountId))?;
@@ -283,10 +279,7 @@ impl Tx<'_> {
     /// An account's grant, where it has one.
     pub fn grant(&self, account: AccountId) -> Result<Option<SealedGrant>, Error> {
         let found: Option<(Option<Vec<u8>>, Option<Timestamp>, String)> = self
-            .connection
-            .prepare_cached(
-                "SELECT sealed_grant, grant_expires_at, scopes FROM accounts WHERE id = ?1",
-            )?
+            .statement("SELECT sealed_grant, grant_expires_at, scopes FROM accounts WHERE id = ?1")?
             .query_row([account.0], |row| {
                 Ok((row.get(0)?, optional_timestamp(row, 1)?, row.get(2)?))
             })
@@ -313,7 +306,7 @@ impl Tx<'_> {
 
     /// Grants that have to be revoked by now.
     pub fn due_revocations(&self, now: Timestamp) -> Result<Vec<Revocation>, Error> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "SELECT id, account, sealed_grant, attempts FROM revocations
              WHERE not_before <= ?1 ORDER BY id LIMIT 100",
         )?;
@@ -378,8 +371,7 @@ impl Tx<'_> {
         now: Timestamp,
     ) -> Result<Option<Consent>, Error> {
         let consent = self
-            .connection
-            .prepare_cached(
+            .statement(
                 "DELETE FROM consents WHERE hash = ?1 AND step = ?2
                  RETURNING connection, session, sealed, expires_at",
             )?

@@ -82,7 +82,7 @@ impl Tx<'_> {
 
     /// A field of which something is to be converted again, if there is any.
     pub fn next_conversion(&self) -> Result<Option<Pending>, Error> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "SELECT n.field, m.id, c.id, c.project, c.account, n.after
              FROM conversions n
              JOIN fields f ON f.id = n.field
@@ -119,7 +119,7 @@ impl Tx<'_> {
     ) -> Result<Vec<HeldRegister>, Error> {
         // Only records that reach a user have registers. No record comes before
         // the least number.
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "SELECT g.text, g.stamp, g.sequence, g.unreadable,
                     g.readable_text, g.readable_stamp, g.readable_sequence, g.value,
                     r.id, r.record
@@ -166,8 +166,7 @@ impl Tx<'_> {
     /// Whether anything is to be converted again.
     pub fn has_conversions(&self) -> Result<bool, Error> {
         let found = self
-            .connection
-            .prepare_cached("SELECT 1 FROM conversions LIMIT 1")?
+            .statement("SELECT 1 FROM conversions LIMIT 1")?
             .query_row([], |_| Ok(()))
             .optional()?;
         Ok(found.is_some())

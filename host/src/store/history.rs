@@ -71,24 +71,23 @@ impl Tx<'_> {
             [] => None,
             variables => Some(encode::json(&variables)?),
         };
-        self.connection
-            .prepare_cached(
-                "INSERT INTO activity (connection, at, origin, object_type, record, outcome,
+        self.statement(
+            "INSERT INTO activity (connection, at, origin, object_type, record, outcome,
                     reason, user, variables, plugin)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            )?
-            .execute(params![
-                connection.0,
-                activity.at.0,
-                activity.origin,
-                object_type,
-                activity.record.as_ref().map(encode::record_id),
-                activity.outcome,
-                activity.reason,
-                activity.user.map(|user| user.0),
-                variables,
-                activity.plugin
-            ])?;
+        )?
+        .execute(params![
+            connection.0,
+            activity.at.0,
+            activity.origin,
+            object_type,
+            activity.record.as_ref().map(encode::record_id),
+            activity.outcome,
+            activity.reason,
+            activity.user.map(|user| user.0),
+            variables,
+            activity.plugin
+        ])?;
         Ok(())
     }
 
@@ -100,7 +99,7 @@ impl Tx<'_> {
         before: i64,
         limit: usize,
     ) -> Result<Vec<(i64, Activity)>, Error> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "SELECT a.id, a.at, a.origin, t.name, a.record, a.outcome, a.reason, a.user,
                     a.variables, a.plugin
              FROM activity a LEFT JOIN object_types t ON t.id = a.object_type
@@ -157,7 +156,7 @@ impl Tx<'_> {
         connection: ConnectionId,
         counts: &BTreeMap<String, i64>,
     ) -> Result<(), Error> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "INSERT INTO counts (connection, name, count) VALUES (?1, ?2, ?3)
              ON CONFLICT (connection, name) DO UPDATE SET count = count + excluded.count",
         )?;
@@ -169,9 +168,8 @@ impl Tx<'_> {
 
     /// A connection's counts.
     pub fn counts(&self, connection: ConnectionId) -> Result<BTreeMap<String, i64>, Error> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT name, count FROM counts WHERE connection = ?1")?;
+        let mut statement =
+            self.statement("SELECT name, count FROM counts WHERE connection = ?1")?;
         let rows = statement.query_map([connection.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -184,7 +182,7 @@ impl Tx<'_> {
         now: Timestamp,
         buckets: &BTreeMap<u32, i64>,
     ) -> Result<(), Error> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "INSERT INTO freshness (connection, hour, bucket, count) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (connection, hour, bucket) DO UPDATE SET count = count + excluded.count",
         )?;
@@ -202,7 +200,7 @@ impl Tx<'_> {
         now: Timestamp,
         shares: &[f64],
     ) -> Result<Vec<Option<f64>>, Error> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "SELECT bucket, sum(count) FROM freshness WHERE connection = ?1 AND hour > ?2
              GROUP BY bucket ORDER BY bucket",
         )?;
@@ -220,39 +218,36 @@ impl Tx<'_> {
 
     /// Says when a connection last took in a delivery.
     pub fn set_last_delivery(&self, connection: ConnectionId, at: Timestamp) -> Result<(), Error> {
-        self.connection
-            .prepare_cached(
-                "UPDATE connections SET last_delivery_at = ?2
+        self.statement(
+            "UPDATE connections SET last_delivery_at = ?2
                  WHERE id = ?1 AND coalesce(last_delivery_at, 0) < ?2",
-            )?
-            .execute(params![connection.0, at.0])?;
+        )?
+        .execute(params![connection.0, at.0])?;
         Ok(())
     }
 
     /// When a connection last took in a delivery.
     pub fn last_delivery(&self, connection: ConnectionId) -> Result<Option<Timestamp>, Error> {
         Ok(self
-            .connection
-            .prepare_cached("SELECT last_delivery_at FROM connections WHERE id = ?1")?
+            .statement("SELECT last_delivery_at FROM connections WHERE id = ?1")?
             .query_one([connection.0], |row| super::optional_timestamp(row, 0))?)
     }
 
     /// Sets something aside.
     pub fn set_aside(&self, what: &SetAside, now: Timestamp) -> Result<(), Error> {
-        self.connection
-            .prepare_cached(
-                "INSERT INTO set_aside (position, kind, account, at, reason, plugin, body)
+        self.statement(
+            "INSERT INTO set_aside (position, kind, account, at, reason, plugin, body)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            )?
-            .execute(params![
-                what.position.0,
-                what.kind as i64,
-                what.account.as_ref().map(AccountKey::as_str),
-                now.0,
-                what.reason,
-                what.plugin,
-                what.body
-            ])?;
+        )?
+        .execute(params![
+            what.position.0,
+            what.kind as i64,
+            what.account.as_ref().map(AccountKey::as_str),
+            now.0,
+            what.reason,
+            what.plugin,
+            what.body
+        ])?;
         Ok(())
     }
 
@@ -263,37 +258,34 @@ impl Tx<'_> {
         object_type: &ObjectType,
         record: &RecordId,
     ) -> Result<(), Error> {
-        self.connection
-            .prepare_cached(
-                "DELETE FROM activity WHERE connection = ?1 AND object_type = ?2 AND record = ?3",
-            )?
-            .execute(params![
-                connection.0,
-                self.object_type_id(object_type)?,
-                encode::record_id(record)
-            ])?;
+        self.statement(
+            "DELETE FROM activity WHERE connection = ?1 AND object_type = ?2 AND record = ?3",
+        )?
+        .execute(params![
+            connection.0,
+            self.object_type_id(object_type)?,
+            encode::record_id(record)
+        ])?;
         Ok(())
     }
 
     /// Removes what was set aside before a moment.
     pub fn trim_set_aside(&self, before: Timestamp) -> Result<(), Error> {
-        self.connection
-            .prepare_cached("DELETE FROM set_aside WHERE at < ?1")?
+        self.statement("DELETE FROM set_aside WHERE at < ?1")?
             .execute([before.0])?;
         Ok(())
     }
 
     /// Removes what was set aside of an account.
     pub fn drop_set_aside(&self, account: &AccountKey) -> Result<(), Error> {
-        self.connection
-            .prepare_cached("DELETE FROM set_aside WHERE account = ?1")?
+        self.statement("DELETE FROM set_aside WHERE account = ?1")?
             .execute([account.as_str()])?;
         Ok(())
     }
 
     /// What was set aside, oldest first.
     pub fn all_set_aside(&self) -> Result<Vec<SetAside>, Error> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "SELECT position, kind, account, reason, plugin, body FROM set_aside ORDER BY id",
         )?;
         let rows = statement.query_map([], |row| {

@@ -11,7 +11,7 @@ use crate::model::{
 impl Tx<'_> {
     /// The object mappings of a connection, by object type.
     pub fn mappings(&self, connection: ConnectionId) -> Result<Vec<ObjectMapping>, Error> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "SELECT m.id, t.name, m.matching, u.name, m.selection,
                     m.matching_properties, m.selection_properties, m.bookkeeping_properties
              FROM object_mappings m
@@ -45,7 +45,7 @@ impl Tx<'_> {
     }
 
     fn fields(&self, mapping: MappingId) -> Result<Vec<FieldMapping>, Error> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "SELECT id, property, property_type, field_type, variable, target, show, saved_at
              FROM fields WHERE mapping = ?1 ORDER BY id",
         )?;
@@ -102,9 +102,7 @@ impl Tx<'_> {
             .as_ref()
             .map(|through| self.object_type_id(through))
             .transpose()?;
-        Ok(self
-            .connection
-            .prepare_cached(
+        Ok(self.statement(
                 "INSERT INTO object_mappings (connection, object_type, matching, through, selection,
                     matching_properties, selection_properties, bookkeeping_properties)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -133,22 +131,21 @@ impl Tx<'_> {
 
     /// Adds a field to a mapping. Its id is made here.
     pub fn add_field(&self, mapping: MappingId, field: &FieldMapping) -> Result<FieldId, Error> {
-        self.connection
-            .prepare_cached(
-                "INSERT INTO fields
+        self.statement(
+            "INSERT INTO fields
                     (mapping, property, property_type, field_type, variable, target, show, saved_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            )?
-            .execute(params![
-                mapping.0,
-                field.property.name.as_str(),
-                field.property.property_type,
-                field.property.field_type,
-                field.variable.map(|variable| variable.0),
-                field.target.as_str(),
-                encode::word(&field.show),
-                field.saved_at.0
-            ])?;
+        )?
+        .execute(params![
+            mapping.0,
+            field.property.name.as_str(),
+            field.property.property_type,
+            field.property.field_type,
+            field.variable.map(|variable| variable.0),
+            field.target.as_str(),
+            encode::word(&field.show),
+            field.saved_at.0
+        ])?;
         Ok(FieldId(self.connection.last_insert_rowid()))
     }
 
@@ -241,8 +238,7 @@ impl Tx<'_> {
         property: &PropertyName,
     ) -> Result<Option<OptionTable>, Error> {
         let stored: Option<String> = self
-            .connection
-            .prepare_cached(
+            .statement(
                 "SELECT o.choices FROM option_tables o JOIN object_types t ON t.id = o.object_type
                  WHERE o.account = ?1 AND t.name = ?2 AND o.property = ?3",
             )?

@@ -14,6 +14,7 @@
 //! read are the pipeline's.
 
 mod encode;
+mod statements;
 
 pub mod connections;
 pub mod conversions;
@@ -31,6 +32,8 @@ use std::{cell::RefCell, collections::HashMap, path::Path};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use statements::{InUse, Statements};
+
 use crate::{
     log::{EventLog, Lane, Place, Position, Step},
     model::{ObjectType, Timestamp},
@@ -40,9 +43,15 @@ use crate::{
 
 const FILE_NAME: &str = "store.sqlite";
 
-const PAGE_SIZE_BYTES: u32 = 4_096;
+/// Twice the common size: a batch changes rows all over the file, and what it
+/// costs is the number of pages that it writes.
+const PAGE_SIZE_BYTES: u32 = 8_192;
 
-/// 80 MiB of pages in the write-ahead log start a checkpoint: a random page is
+/// What a million values need to be changed at random without reading most of
+/// their pages again.
+const CACHE_KIBIBYTES: u32 = 128 * 1024;
+
+/// 160 MiB of pages in the write-ahead log start a checkpoint: a random page is
 /// then written once for many changes, not once for each.
 const CHECKPOINT_PAGES: i32 = 20_000;
 
@@ -141,6 +150,7 @@ pub struct Store {
 pub struct Tx<'c> {
     connection: &'c Connection,
     object_types: RefCell<HashMap<ObjectType, i64>>,
+    statements: Statements<'c>,
 }
 
 impl Store {
@@ -149,6 +159,7 @@ impl Store {
         let database = Database::open(&Options {
             path: directory.join(FILE_NAME),
             page_size_bytes: PAGE_SIZE_BYTES,
+            cache_kibibytes: CACHE_KIBIBYTES,
             checkpoint_pages: CHECKPOINT_PAGES,
             migrations: MIGRATIONS,
         })?;
@@ -253,7 +264,13 @@ impl<'c> Tx<'c> {
         Self {
             connection,
             object_types: RefCell::default(),
+            statements: Statements::default(),
         }
+    }
+
+    /// A prepared statement.
+    fn statement(&self, sql: &'static str) -> Result<InUse<'_, 'c>, Error> {
+        Ok(self.statements.get(self.connection, sql)?)
     }
 
     /// The place in the log up to which everything is done.
@@ -267,9 +284,7 @@ impl<'c> Tx<'c> {
 
     /// How far the log is done.
     pub fn log_place(&self) -> Result<Place, Error> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT lane, position FROM lanes")?;
+        let mut statement = self.statement("SELECT lane, position FROM lanes")?;
         let ahead =
             statement.query_map([], |row| Ok((Lane(row.get(0)?), Position(row.get(1)?))))?;
         Ok(Place {
@@ -280,10 +295,9 @@ impl<'c> Tx<'c> {
 
     /// Moves the place in the log. It never moves back.
     pub fn move_log_place(&self, step: &Step) -> Result<(), Error> {
-        self.connection
-            .prepare_cached("UPDATE state SET log_position = ?1 WHERE log_position < ?1")?
+        self.statement("UPDATE state SET log_position = ?1 WHERE log_position < ?1")?
             .execute([step.up_to.0])?;
-        let mut ahead = self.connection.prepare_cached(
+        let mut ahead = self.statement(
             "INSERT INTO lanes (lane, position) VALUES (?1, ?2)
              ON CONFLICT (lane) DO UPDATE SET position = max(position, excluded.position)",
         )?;
@@ -292,8 +306,7 @@ impl<'c> Tx<'c> {
                 ahead.execute([lane.0, position.0])?;
             }
         }
-        self.connection
-            .prepare_cached("DELETE FROM lanes WHERE position <= ?1")?
+        self.statement("DELETE FROM lanes WHERE position <= ?1")?
             .execute([step.up_to.0])?;
         Ok(())
     }
@@ -302,8 +315,7 @@ impl<'c> Tx<'c> {
     /// connections, mappings or option tables.
     pub fn configuration(&self) -> Result<i64, Error> {
         Ok(self
-            .connection
-            .prepare_cached("SELECT configuration FROM state")?
+            .statement("SELECT configuration FROM state")?
             .query_one([], |row| row.get(0))?)
     }
 
@@ -316,8 +328,7 @@ impl<'c> Tx<'c> {
     /// The next number of the sequence that orders requests and reads.
     pub fn next_sequence(&self) -> Result<i64, Error> {
         Ok(self
-            .connection
-            .prepare_cached("UPDATE state SET sequence = sequence + 1 RETURNING sequence")?
+            .statement("UPDATE state SET sequence = sequence + 1 RETURNING sequence")?
             .query_one([], |row| row.get(0))?)
     }
 
@@ -332,15 +343,13 @@ impl<'c> Tx<'c> {
 
     fn find_or_make_object_type(&self, name: &ObjectType) -> Result<i64, Error> {
         let known = self
-            .connection
-            .prepare_cached("SELECT id FROM object_types WHERE name = ?1")?
+            .statement("SELECT id FROM object_types WHERE name = ?1")?
             .query_row([name.as_str()], |row| row.get(0))
             .optional()?;
         match known {
             Some(id) => Ok(id),
             None => Ok(self
-                .connection
-                .prepare_cached("INSERT INTO object_types (name) VALUES (?1) RETURNING id")?
+                .statement("INSERT INTO object_types (name) VALUES (?1) RETURNING id")?
                 .query_one([name.as_str()], |row| row.get(0))?),
         }
     }
@@ -357,6 +366,6 @@ fn optional_timestamp(
     Ok(row.get::<_, Option<i64>>(index)?.map(Timestamp))
 }
 
-fn delete(tx: &Tx<'_>, sql: &str, id: i64) -> Result<usize, Error> {
-    Ok(tx.connection.prepare_cached(sql)?.execute(params![id])?)
+fn delete(tx: &Tx<'_>, sql: &'static str, id: i64) -> Result<usize, Error> {
+    Ok(tx.statement(sql)?.execute(params![id])?)
 }

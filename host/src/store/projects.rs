@@ -103,8 +103,7 @@ impl Tx<'_> {
 
     /// A project.
     pub fn project(&self, id: ProjectId) -> Result<Project, Error> {
-        self.connection
-            .prepare_cached("SELECT id, name, time_zone FROM projects WHERE id = ?1")?
+        self.statement("SELECT id, name, time_zone FROM projects WHERE id = ?1")?
             .query_row([id.0], read_project)
             .optional()?
             .ok_or(Error::NotFound("project"))
@@ -112,9 +111,8 @@ impl Tx<'_> {
 
     /// All projects, oldest first.
     pub fn projects(&self) -> Result<Vec<Project>, Error> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT id, name, time_zone FROM projects ORDER BY id")?;
+        let mut statement =
+            self.statement("SELECT id, name, time_zone FROM projects ORDER BY id")?;
         Ok(statement
             .query_map([], read_project)?
             .collect::<Result<_, _>>()?)
@@ -166,8 +164,7 @@ impl Tx<'_> {
         now: Timestamp,
     ) -> Result<Option<Holder>, Error> {
         let found: Option<(i64, Option<i64>, String)> = self
-            .connection
-            .prepare_cached(
+            .statement(
                 "SELECT id, project, role FROM tokens
                  WHERE hash = ?1 AND purpose = ?2 AND (expires_at IS NULL OR expires_at > ?3)",
             )?
@@ -189,9 +186,7 @@ impl Tx<'_> {
     /// Whether a sign-in link has an end, so is good once; none where it is not
     /// good at all.
     pub fn sign_in_ends(&self, hash: [u8; 32], now: Timestamp) -> Result<Option<bool>, Error> {
-        Ok(self
-            .connection
-            .prepare_cached(
+        Ok(self.statement(
                 "SELECT expires_at IS NOT NULL FROM tokens
                  WHERE hash = ?1 AND purpose = 'sign_in' AND (expires_at IS NULL OR expires_at > ?2)",
             )?
@@ -212,7 +207,7 @@ impl Tx<'_> {
 
     /// The API tokens, oldest first.
     pub fn tokens(&self) -> Result<Vec<ListedToken>, Error> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "SELECT id, project, role, created_at FROM tokens WHERE purpose = 'api' ORDER BY id",
         )?;
         let mut rows = statement.query([])?;

@@ -52,8 +52,7 @@ impl Tx<'_> {
     ) -> Result<Option<Vec<RecordKey>>, Error> {
         let to_type = self.object_type_id(to_type)?;
         let newest = self
-            .connection
-            .prepare_cached(
+            .statement(
                 "INSERT INTO association_registers (from_record, to_type, sequence)
                  VALUES (?1, ?2, ?3)
                  ON CONFLICT (from_record, to_type) DO UPDATE SET sequence = excluded.sequence
@@ -67,27 +66,25 @@ impl Tx<'_> {
         let mut changed = Vec::new();
         for association in held.iter().filter(|kept| !associations.contains(kept)) {
             changed.push(association.to_record);
-            self.connection
-                .prepare_cached(
-                    "DELETE FROM associations
+            self.statement(
+                "DELETE FROM associations
                      WHERE from_record = ?1 AND to_type = ?2 AND to_record = ?3",
-                )?
-                .execute(params![from.0, to_type, association.to_record.0])?;
+            )?
+            .execute(params![from.0, to_type, association.to_record.0])?;
         }
         for association in associations.iter().filter(|wanted| !held.contains(wanted)) {
             changed.push(association.to_record);
-            self.connection
-                .prepare_cached(
-                    "INSERT INTO associations (from_record, to_type, to_record, is_primary, labels)
+            self.statement(
+                "INSERT INTO associations (from_record, to_type, to_record, is_primary, labels)
                      VALUES (?1, ?2, ?3, ?4, ?5)",
-                )?
-                .execute(params![
-                    from.0,
-                    to_type,
-                    association.to_record.0,
-                    association.primary,
-                    encode::json(&association.labels)?
-                ])?;
+            )?
+            .execute(params![
+                from.0,
+                to_type,
+                association.to_record.0,
+                association.primary,
+                encode::json(&association.labels)?
+            ])?;
         }
         changed.sort();
         changed.dedup();
@@ -99,7 +96,7 @@ impl Tx<'_> {
         from: RecordKey,
         to_type: i64,
     ) -> Result<Vec<KeptAssociation>, Error> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "SELECT to_record, is_primary, labels FROM associations
              WHERE from_record = ?1 AND to_type = ?2 ORDER BY to_record",
         )?;
@@ -121,7 +118,7 @@ impl Tx<'_> {
         from: RecordKey,
         to_type: &ObjectType,
     ) -> Result<Vec<(RecordKey, RecordId)>, Error> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "SELECT r.id, r.record FROM associations a JOIN records r ON r.id = a.to_record
              WHERE a.from_record = ?1 AND a.to_type = ?2 ORDER BY r.id",
         )?;
@@ -143,9 +140,7 @@ impl Tx<'_> {
             "DELETE FROM associations WHERE from_record = ?1 AND to_type = ?2",
             "DELETE FROM association_registers WHERE from_record = ?1 AND to_type = ?2",
         ] {
-            self.connection
-                .prepare_cached(sql)?
-                .execute(params![from.0, to_type])?;
+            self.statement(sql)?.execute(params![from.0, to_type])?;
         }
         Ok(())
     }
@@ -169,8 +164,7 @@ impl Tx<'_> {
             "UPDATE records SET reached = 0, filled = 0, read_stamp = 0, read_sequence = 0
              WHERE connection = ?1 AND object_type = ?2",
         ] {
-            self.connection
-                .prepare_cached(sql)?
+            self.statement(sql)?
                 .execute(params![connection.0, object_type])?;
         }
         Ok(())
@@ -194,8 +188,7 @@ impl Tx<'_> {
             "UPDATE records SET reached = 0, filled = 0
              WHERE connection = ?1 AND object_type = ?2 AND reached",
         ] {
-            self.connection
-                .prepare_cached(sql)?
+            self.statement(sql)?
                 .execute(params![connection.0, to_type])?;
         }
         Ok(())
@@ -204,7 +197,7 @@ impl Tx<'_> {
     /// The users that a record can feed: its own links, and those of the
     /// records associated to it.
     pub fn users_reached(&self, record: RecordKey) -> Result<Vec<UserId>, Error> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "SELECT user FROM links WHERE record = ?1
              UNION
              SELECT l.user FROM associations a JOIN links l ON l.record = a.from_record
@@ -251,7 +244,7 @@ impl Tx<'_> {
             .as_ref()
             .map(|through| self.object_type_id(through))
             .transpose()?;
-        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut statement = self.statement(sql)?;
         let mut rows = statement.query(params![
             user.0,
             connection.0,
@@ -277,8 +270,7 @@ impl Tx<'_> {
     /// The record that feeds a user by a mapping.
     pub fn feed(&self, mapping: MappingId, user: UserId) -> Result<Option<RecordKey>, Error> {
         Ok(self
-            .connection
-            .prepare_cached("SELECT record FROM feeds WHERE mapping = ?1 AND user = ?2")?
+            .statement("SELECT record FROM feeds WHERE mapping = ?1 AND user = ?2")?
             .query_row(params![mapping.0, user.0], |row| row.get(0).map(RecordKey))
             .optional()?)
     }
@@ -292,15 +284,13 @@ impl Tx<'_> {
     ) -> Result<(), Error> {
         match record {
             Some(record) => self
-                .connection
-                .prepare_cached(
+                .statement(
                     "INSERT INTO feeds (mapping, user, record) VALUES (?1, ?2, ?3)
                      ON CONFLICT (mapping, user) DO UPDATE SET record = excluded.record",
                 )?
                 .execute(params![mapping.0, user.0, record.0])?,
             None => self
-                .connection
-                .prepare_cached("DELETE FROM feeds WHERE mapping = ?1 AND user = ?2")?
+                .statement("DELETE FROM feeds WHERE mapping = ?1 AND user = ?2")?
                 .execute(params![mapping.0, user.0])?,
         };
         Ok(())
@@ -308,9 +298,8 @@ impl Tx<'_> {
 
     /// The users that a record feeds, in order.
     pub fn fed_users(&self, record: RecordKey) -> Result<Vec<UserId>, Error> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT user FROM feeds WHERE record = ?1 ORDER BY user")?;
+        let mut statement =
+            self.statement("SELECT user FROM feeds WHERE record = ?1 ORDER BY user")?;
         let rows = statement.query_map([record.0], |row| row.get(0).map(UserId))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

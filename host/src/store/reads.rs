@@ -92,9 +92,8 @@ impl Tx<'_> {
         not_before: Timestamp,
     ) -> Result<(), Error> {
         let requested = self.next_sequence()?;
-        self.connection
-            .prepare_cached(
-                "INSERT INTO reads
+        self.statement(
+            "INSERT INTO reads
                     (account, object_type, to_type, record, requested, expected_at, not_before)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                  ON CONFLICT (account, object_type, to_type, record) DO UPDATE SET
@@ -102,16 +101,16 @@ impl Tx<'_> {
                     expected_at = max(expected_at, excluded.expected_at),
                     not_before = min(not_before, excluded.not_before),
                     attempts = 0, all_missing = 0",
-            )?
-            .execute(params![
-                key.account.0,
-                self.object_type_id(&key.object_type)?,
-                self.wanted_id(&key.wanted)?,
-                encode::record_id(&key.record),
-                requested,
-                expected_at.0,
-                not_before.0
-            ])?;
+        )?
+        .execute(params![
+            key.account.0,
+            self.object_type_id(&key.object_type)?,
+            self.wanted_id(&key.wanted)?,
+            encode::record_id(&key.record),
+            requested,
+            expected_at.0,
+            not_before.0
+        ])?;
         Ok(())
     }
 
@@ -125,9 +124,8 @@ impl Tx<'_> {
         not_before: Timestamp,
     ) -> Result<(), Error> {
         let requested = self.next_sequence()?;
-        self.connection
-            .prepare_cached(
-                "INSERT INTO reads
+        self.statement(
+            "INSERT INTO reads
                     (account, object_type, to_type, record, requested, expected_at, not_before)
                  SELECT ?2, r.object_type, ?4, r.record, ?5, 0, ?6 FROM records r
                  WHERE r.connection = ?1 AND r.object_type = ?3
@@ -136,15 +134,15 @@ impl Tx<'_> {
                     requested = excluded.requested,
                     not_before = min(not_before, excluded.not_before),
                     attempts = 0, all_missing = 0",
-            )?
-            .execute(params![
-                connection.0,
-                account.0,
-                self.object_type_id(from_type)?,
-                self.object_type_id(to_type)?,
-                requested,
-                not_before.0
-            ])?;
+        )?
+        .execute(params![
+            connection.0,
+            account.0,
+            self.object_type_id(from_type)?,
+            self.object_type_id(to_type)?,
+            requested,
+            not_before.0
+        ])?;
         Ok(())
     }
 
@@ -152,8 +150,7 @@ impl Tx<'_> {
     /// waits.
     pub fn next_read(&self, account: AccountId) -> Result<Option<(Timestamp, ReadKind)>, Error> {
         Ok(self
-            .connection
-            .prepare_cached(NEXT)?
+            .statement(NEXT)?
             .query_row([account.0], |row| {
                 let to_type: Option<String> = row.get(2)?;
                 let kind = ReadKind {
@@ -176,7 +173,7 @@ impl Tx<'_> {
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<DueRead>, Error> {
-        let mut statement = self.connection.prepare_cached(DUE)?;
+        let mut statement = self.statement(DUE)?;
         let mut rows = statement.query(params![
             account.0,
             self.object_type_id(&kind.object_type)?,
@@ -205,25 +202,23 @@ impl Tx<'_> {
     /// How many reads wait for an account.
     pub fn waiting_reads(&self, account: AccountId) -> Result<i64, Error> {
         Ok(self
-            .connection
-            .prepare_cached("SELECT count(*) FROM reads WHERE account = ?1")?
+            .statement("SELECT count(*) FROM reads WHERE account = ?1")?
             .query_one([account.0], |row| row.get(0))?)
     }
 
     /// Ends a read that was answered, unless it was asked for again meanwhile.
     pub fn finish_read(&self, read: &DueRead) -> Result<(), Error> {
-        self.connection
-            .prepare_cached(
-                "DELETE FROM reads WHERE account = ?1 AND object_type = ?2 AND to_type = ?3
+        self.statement(
+            "DELETE FROM reads WHERE account = ?1 AND object_type = ?2 AND to_type = ?3
                     AND record = ?4 AND requested = ?5",
-            )?
-            .execute(params![
-                read.key.account.0,
-                self.object_type_id(&read.key.object_type)?,
-                self.wanted_id(&read.key.wanted)?,
-                encode::record_id(&read.key.record),
-                read.requested
-            ])?;
+        )?
+        .execute(params![
+            read.key.account.0,
+            self.object_type_id(&read.key.object_type)?,
+            self.wanted_id(&read.key.wanted)?,
+            encode::record_id(&read.key.record),
+            read.requested
+        ])?;
         Ok(())
     }
 
@@ -236,21 +231,20 @@ impl Tx<'_> {
         not_before: Timestamp,
         all_missing: bool,
     ) -> Result<(), Error> {
-        self.connection
-            .prepare_cached(
-                "UPDATE reads SET not_before = ?6, attempts = attempts + 1, all_missing = ?7
+        self.statement(
+            "UPDATE reads SET not_before = ?6, attempts = attempts + 1, all_missing = ?7
                  WHERE account = ?1 AND object_type = ?2 AND to_type = ?3 AND record = ?4
                     AND requested = ?5",
-            )?
-            .execute(params![
-                read.key.account.0,
-                self.object_type_id(&read.key.object_type)?,
-                self.wanted_id(&read.key.wanted)?,
-                encode::record_id(&read.key.record),
-                read.requested,
-                not_before.0,
-                all_missing
-            ])?;
+        )?
+        .execute(params![
+            read.key.account.0,
+            self.object_type_id(&read.key.object_type)?,
+            self.wanted_id(&read.key.wanted)?,
+            encode::record_id(&read.key.record),
+            read.requested,
+            not_before.0,
+            all_missing
+        ])?;
         Ok(())
     }
 
@@ -261,15 +255,14 @@ impl Tx<'_> {
         object_type: &ObjectType,
         record: &RecordId,
     ) -> Result<(), Error> {
-        self.connection
-            .prepare_cached(
-                "DELETE FROM reads WHERE account = ?1 AND object_type = ?2 AND record = ?3",
-            )?
-            .execute(params![
-                account.0,
-                self.object_type_id(object_type)?,
-                encode::record_id(record)
-            ])?;
+        self.statement(
+            "DELETE FROM reads WHERE account = ?1 AND object_type = ?2 AND record = ?3",
+        )?
+        .execute(params![
+            account.0,
+            self.object_type_id(object_type)?,
+            encode::record_id(record)
+        ])?;
         Ok(())
     }
 
@@ -281,18 +274,17 @@ impl Tx<'_> {
         kind: &ReadKind,
         until: Timestamp,
     ) -> Result<(), Error> {
-        self.connection
-            .prepare_cached(
-                "INSERT INTO barred_reads (account, object_type, to_type, until)
+        self.statement(
+            "INSERT INTO barred_reads (account, object_type, to_type, until)
                  VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT (account, object_type, to_type) DO UPDATE SET until = excluded.until",
-            )?
-            .execute(params![
-                account.0,
-                self.object_type_id(&kind.object_type)?,
-                self.wanted_id(&kind.wanted)?,
-                until.0
-            ])?;
+        )?
+        .execute(params![
+            account.0,
+            self.object_type_id(&kind.object_type)?,
+            self.wanted_id(&kind.wanted)?,
+            until.0
+        ])?;
         Ok(())
     }
 

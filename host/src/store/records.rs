@@ -40,7 +40,7 @@ impl Tx<'_> {
         object_type: &ObjectType,
         record: &RecordId,
     ) -> Result<Option<RecordState>, Error> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "SELECT id, existence, existence_at, survivor, created_at, modified_at,
                     read_stamp, read_sequence, reached, filled
              FROM records WHERE connection = ?1 AND object_type = ?2 AND record = ?3",
@@ -60,25 +60,22 @@ impl Tx<'_> {
         object_type: &ObjectType,
         record: &RecordId,
     ) -> Result<RecordState, Error> {
-        self.connection
-            .prepare_cached(
-                "INSERT INTO records (connection, object_type, record) VALUES (?1, ?2, ?3)
+        self.statement(
+            "INSERT INTO records (connection, object_type, record) VALUES (?1, ?2, ?3)
                  ON CONFLICT DO NOTHING",
-            )?
-            .execute(params![
-                connection.0,
-                self.object_type_id(object_type)?,
-                encode::record_id(record)
-            ])?;
+        )?
+        .execute(params![
+            connection.0,
+            self.object_type_id(object_type)?,
+            encode::record_id(record)
+        ])?;
         self.find_record(connection, object_type, record)?
             .ok_or(Error::NotFound("record"))
     }
 
     /// The source's id of a record.
     pub fn record_id(&self, record: RecordKey) -> Result<Option<RecordId>, Error> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT record FROM records WHERE id = ?1")?;
+        let mut statement = self.statement("SELECT record FROM records WHERE id = ?1")?;
         let mut rows = statement.query([record.0])?;
         match rows.next()? {
             Some(row) => encode::read_record_id(row.get_ref(0)?).map(Some),
@@ -89,41 +86,37 @@ impl Tx<'_> {
     /// Writes what is held of a record, but for whether it reaches users.
     pub fn save_record(&self, state: &RecordState) -> Result<(), Error> {
         let (existence, survivor) = encode::existence(&state.existence);
-        self.connection
-            .prepare_cached(
-                "UPDATE records SET existence = ?2, existence_at = ?3, survivor = ?4,
+        self.statement(
+            "UPDATE records SET existence = ?2, existence_at = ?3, survivor = ?4,
                     created_at = ?5, modified_at = ?6, read_stamp = ?7, read_sequence = ?8,
                     filled = ?9
                  WHERE id = ?1",
-            )?
-            .execute(params![
-                state.key.0,
-                existence,
-                state.existence_at.0,
-                survivor,
-                state.created_at.map(|moment| moment.0),
-                state.modified_at.map(|moment| moment.0),
-                state.read.stamp.0,
-                state.read.sequence,
-                state.filled
-            ])?;
+        )?
+        .execute(params![
+            state.key.0,
+            existence,
+            state.existence_at.0,
+            survivor,
+            state.created_at.map(|moment| moment.0),
+            state.modified_at.map(|moment| moment.0),
+            state.read.stamp.0,
+            state.read.sequence,
+            state.filled
+        ])?;
         Ok(())
     }
 
     /// Finds out anew whether a record reaches any user. One that reaches none
     /// any more loses its registers. Returns whether it does now.
     pub fn refresh_reached(&self, record: RecordKey) -> Result<bool, Error> {
-        let reached: bool = self
-            .connection
-            .prepare_cached(
+        let reached: bool = self.statement(
                 "SELECT EXISTS (SELECT 1 FROM links WHERE record = ?1)
                      OR EXISTS (SELECT 1 FROM associations a JOIN links l ON l.record = a.from_record
                                 WHERE a.to_record = ?1)",
             )?
             .query_one([record.0], |row| row.get(0))?;
         let changed = self
-            .connection
-            .prepare_cached("UPDATE records SET reached = ?2 WHERE id = ?1 AND reached <> ?2")?
+            .statement("UPDATE records SET reached = ?2 WHERE id = ?1 AND reached <> ?2")?
             .execute(params![record.0, reached])?;
         if changed > 0 && !reached {
             super::delete(self, "DELETE FROM registers WHERE record = ?1", record.0)?;
@@ -143,9 +136,8 @@ impl Tx<'_> {
         record: RecordKey,
         keys: &[([u8; 16], i64)],
     ) -> Result<(), Error> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT digest, rank FROM match_keys WHERE record = ?1 ORDER BY digest",
-        )?;
+        let mut statement = self
+            .statement("SELECT digest, rank FROM match_keys WHERE record = ?1 ORDER BY digest")?;
         let held = statement
             .query_map([record.0], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<Result<Vec<([u8; 16], i64)>, _>>()?;
@@ -157,7 +149,7 @@ impl Tx<'_> {
             return Ok(());
         }
         super::delete(self, "DELETE FROM match_keys WHERE record = ?1", record.0)?;
-        let mut insert = self.connection.prepare_cached(
+        let mut insert = self.statement(
             "INSERT INTO match_keys (connection, digest, record, rank) VALUES (?1, ?2, ?3, ?4)",
         )?;
         for (digest, rank) in wanted {
@@ -173,7 +165,7 @@ impl Tx<'_> {
         object_type: &ObjectType,
         digest: [u8; 16],
     ) -> Result<Vec<(RecordKey, RecordId, i64)>, Error> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "SELECT r.id, r.record, k.rank FROM match_keys k JOIN records r ON r.id = k.record
              WHERE k.connection = ?1 AND k.digest = ?2 AND r.object_type = ?3 AND r.existence = 1
              ORDER BY r.id",
@@ -196,9 +188,8 @@ impl Tx<'_> {
 
     /// The users linked to a record, with the rank of the key that did it.
     pub fn links_of_record(&self, record: RecordKey) -> Result<Vec<(UserId, i64)>, Error> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT user, rank FROM links WHERE record = ?1 ORDER BY user")?;
+        let mut statement =
+            self.statement("SELECT user, rank FROM links WHERE record = ?1 ORDER BY user")?;
         let rows = statement.query_map([record.0], |row| Ok((UserId(row.get(0)?), row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -210,7 +201,7 @@ impl Tx<'_> {
         object_type: &ObjectType,
         user: UserId,
     ) -> Result<Vec<(RecordKey, RecordId)>, Error> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "SELECT r.id, r.record FROM links l JOIN records r ON r.id = l.record
              WHERE l.user = ?1 AND r.connection = ?2 AND r.object_type = ?3 ORDER BY r.id",
         )?;
@@ -231,20 +222,18 @@ impl Tx<'_> {
 
     /// Links a record and a user, or changes the rank of their link.
     pub fn link(&self, record: RecordKey, user: UserId, rank: i64) -> Result<(), Error> {
-        self.connection
-            .prepare_cached(
-                "INSERT INTO links (record, user, rank) VALUES (?1, ?2, ?3)
+        self.statement(
+            "INSERT INTO links (record, user, rank) VALUES (?1, ?2, ?3)
                  ON CONFLICT (record, user) DO UPDATE SET rank = excluded.rank
                  WHERE rank <> excluded.rank",
-            )?
-            .execute(params![record.0, user.0, rank])?;
+        )?
+        .execute(params![record.0, user.0, rank])?;
         Ok(())
     }
 
     /// Ends the link of a record and a user.
     pub fn unlink(&self, record: RecordKey, user: UserId) -> Result<(), Error> {
-        self.connection
-            .prepare_cached("DELETE FROM links WHERE record = ?1 AND user = ?2")?
+        self.statement("DELETE FROM links WHERE record = ?1 AND user = ?2")?
             .execute(params![record.0, user.0])?;
         Ok(())
     }
@@ -255,7 +244,7 @@ impl Tx<'_> {
         connection: ConnectionId,
         object_type: &ObjectType,
     ) -> Result<Vec<(RecordKey, RecordId)>, Error> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "SELECT r.id, r.record FROM records r
              WHERE r.connection = ?1 AND r.object_type = ?2
                AND EXISTS (SELECT 1 FROM links l WHERE l.record = r.id) ORDER BY r.id",
@@ -291,15 +280,14 @@ impl Tx<'_> {
     /// Whether something is left of a connection that is gone.
     pub fn has_purges(&self) -> Result<bool, Error> {
         Ok(self
-            .connection
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM purges)")?
+            .statement("SELECT EXISTS (SELECT 1 FROM purges)")?
             .query_one([], |row| row.get(0))?)
     }
 
     /// Removes a part of what is kept of records whose connection is gone.
     /// Returns how many; call again while it is not zero.
     pub fn purge_records(&self, limit: usize) -> Result<usize, Error> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "SELECT r.id FROM purges p JOIN records r ON r.connection = p.connection LIMIT ?1",
         )?;
         let records = statement

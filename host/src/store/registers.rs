@@ -1,6 +1,9 @@
 //! Registers, and the values that users show.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{
+    OptionalExtension, params,
+    types::{Value as Column, ValueRef},
+};
 
 use super::{Error, Tx, encode, records::RecordKey};
 use crate::model::{
@@ -32,7 +35,7 @@ impl Tx<'_> {
         field: FieldId,
         target: VariableType,
     ) -> Result<Option<Register>, Error> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "SELECT text, stamp, sequence, unreadable,
                     readable_text, readable_stamp, readable_sequence, value
              FROM registers WHERE record = ?1 AND field = ?2",
@@ -56,13 +59,9 @@ impl Tx<'_> {
             .is_some()
             .then_some(register.readable.as_ref())
             .flatten();
-        let value = register
-            .readable
-            .as_ref()
-            .and_then(|readable| readable.value.as_ref());
-        self.connection
-            .prepare_cached(
-                "INSERT INTO registers (record, field, text, stamp, sequence, unreadable,
+        let value = register.readable.as_ref().and_then(readable_value);
+        self.statement(
+            "INSERT INTO registers (record, field, text, stamp, sequence, unreadable,
                     readable_text, readable_stamp, readable_sequence, value)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
                  ON CONFLICT (record, field) DO UPDATE SET
@@ -70,19 +69,19 @@ impl Tx<'_> {
                     unreadable = excluded.unreadable, readable_text = excluded.readable_text,
                     readable_stamp = excluded.readable_stamp,
                     readable_sequence = excluded.readable_sequence, value = excluded.value",
-            )?
-            .execute(params![
-                record.0,
-                field.0,
-                register.text,
-                register.version.stamp.0,
-                register.version.sequence,
-                register.unreadable,
-                apart.map(|readable| &readable.text),
-                apart.map(|readable| readable.version.stamp.0),
-                apart.map(|readable| readable.version.sequence),
-                value.map(encode::value)
-            ])?;
+        )?
+        .execute(params![
+            record.0,
+            field.0,
+            register.text,
+            register.version.stamp.0,
+            register.version.sequence,
+            register.unreadable,
+            apart.map(|readable| &readable.text),
+            apart.map(|readable| readable.version.stamp.0),
+            apart.map(|readable| readable.version.sequence),
+            value
+        ])?;
         Ok(())
     }
 
@@ -91,8 +90,7 @@ impl Tx<'_> {
     pub fn show_value(&self, fed: &FedValue, now: Timestamp) -> Result<bool, Error> {
         let changed = match &fed.value {
             Some(value) => self
-                .connection
-                .prepare_cached(
+                .statement(
                     "INSERT INTO user_values
                         (user, variable, value, field, record, changed_at, written_at)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -112,8 +110,7 @@ impl Tx<'_> {
                     now.0
                 ])?,
             None => self
-                .connection
-                .prepare_cached("DELETE FROM user_values WHERE user = ?1 AND variable = ?2")?
+                .statement("DELETE FROM user_values WHERE user = ?1 AND variable = ?2")?
                 .execute(params![fed.user.0, fed.variable.0])?,
         };
         Ok(changed > 0)
@@ -127,8 +124,7 @@ impl Tx<'_> {
         variable: VariableId,
     ) -> Result<Option<RecordKey>, Error> {
         Ok(self
-            .connection
-            .prepare_cached("SELECT record FROM user_values WHERE user = ?1 AND variable = ?2")?
+            .statement("SELECT record FROM user_values WHERE user = ?1 AND variable = ?2")?
             .query_row(params![user.0, variable.0], |row| {
                 row.get::<_, Option<i64>>(0)
             })
@@ -146,12 +142,18 @@ impl Tx<'_> {
         field: FieldId,
     ) -> Result<bool, Error> {
         let removed = self
-            .connection
-            .prepare_cached(
-                "DELETE FROM user_values WHERE user = ?1 AND variable = ?2 AND field = ?3",
-            )?
+            .statement("DELETE FROM user_values WHERE user = ?1 AND variable = ?2 AND field = ?3")?
             .execute(params![user.0, variable.0, field.0])?;
         Ok(removed > 0)
+    }
+}
+
+/// The readable slot's value as it is stored: where it is the slot's text as it
+/// stands, as an empty blob, for registers are most of the store.
+fn readable_value(readable: &Readable) -> Option<Column> {
+    match readable.value.as_ref()? {
+        Value::Text(text) if *text == readable.text => Some(Column::Blob(Vec::new())),
+        value => Some(encode::value(value)),
     }
 }
 
@@ -166,25 +168,28 @@ pub(super) fn read_register(
         sequence: row.get(2)?,
     };
     let unreadable: Option<String> = row.get(3)?;
-    let value = match row.get_ref(7)? {
-        rusqlite::types::ValueRef::Null => None,
-        stored => Some(encode::read_value(stored, target)?),
-    };
-    let readable = match (&unreadable, row.get::<_, Option<String>>(4)?) {
-        (None, _) => Some(Readable {
-            text: text.clone(),
-            version,
-            value,
-        }),
-        (Some(_), Some(text)) => Some(Readable {
-            text,
-            version: Version {
+    let slot = match (&unreadable, row.get::<_, Option<String>>(4)?) {
+        (None, _) => Some((text.clone(), version)),
+        (Some(_), Some(text)) => {
+            let version = Version {
                 stamp: Timestamp(row.get(5)?),
                 sequence: row.get(6)?,
-            },
-            value,
-        }),
+            };
+            Some((text, version))
+        }
         (Some(_), None) => None,
+    };
+    let readable = match slot {
+        Some((text, version)) => Some(Readable {
+            value: match row.get_ref(7)? {
+                ValueRef::Null => None,
+                ValueRef::Blob(_) => Some(Value::Text(text.clone())),
+                stored => Some(encode::read_value(stored, target)?),
+            },
+            text,
+            version,
+        }),
+        None => None,
     };
     Ok(Register {
         text,

@@ -77,13 +77,12 @@ pub struct UserFilter {
 impl Tx<'_> {
     /// A user of the project.
     pub fn user(&self, project: ProjectId, id: UserId) -> Result<User, Error> {
-        self.connection
-            .prepare_cached(
-                "SELECT id, external_id, email, name FROM users WHERE project = ?1 AND id = ?2",
-            )?
-            .query_row(params![project.0, id.0], read_user)
-            .optional()?
-            .ok_or(Error::NotFound("user"))
+        self.statement(
+            "SELECT id, external_id, email, name FROM users WHERE project = ?1 AND id = ?2",
+        )?
+        .query_row(params![project.0, id.0], read_user)
+        .optional()?
+        .ok_or(Error::NotFound("user"))
     }
 
     /// Users of the project in the order of their ids, after `after`.
@@ -128,7 +127,7 @@ impl Tx<'_> {
                 None,
             ),
         };
-        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut statement = self.statement(sql)?;
         let rows = statement.query_map(params![project.0, after.0, limit, key], read_user)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -136,8 +135,7 @@ impl Tx<'_> {
     /// How many users the project has.
     pub fn user_count(&self, project: ProjectId) -> Result<i64, Error> {
         Ok(self
-            .connection
-            .prepare_cached("SELECT count(*) FROM users WHERE project = ?1")?
+            .statement("SELECT count(*) FROM users WHERE project = ?1")?
             .query_one([project.0], |row| row.get(0))?)
     }
 
@@ -150,7 +148,7 @@ impl Tx<'_> {
         kind: KeyKind,
         key: &str,
     ) -> Result<Vec<UserId>, Error> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "SELECT user FROM user_keys
              WHERE project = ?1 AND identifier = ?2 AND kind = ?3 AND key = ?4 ORDER BY user",
         )?;
@@ -175,29 +173,27 @@ impl Tx<'_> {
         name: Option<&str>,
         now: Timestamp,
     ) -> Result<UserId, Error> {
-        self.connection
-            .prepare_cached(
-                "INSERT INTO users (project, external_id, email, name, created_at, updated_at)
+        self.statement(
+            "INSERT INTO users (project, external_id, email, name, created_at, updated_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
-            )?
-            .execute(params![project.0, external_id, email, name, now.0])?;
+        )?
+        .execute(params![project.0, external_id, email, name, now.0])?;
         Ok(UserId(self.connection.last_insert_rowid()))
     }
 
     /// Changes a user's own fields. The keys are the caller's to set.
     pub fn update_user(&self, user: &User, now: Timestamp) -> Result<(), Error> {
-        self.connection
-            .prepare_cached(
-                "UPDATE users SET external_id = ?2, email = ?3, name = ?4, updated_at = ?5
+        self.statement(
+            "UPDATE users SET external_id = ?2, email = ?3, name = ?4, updated_at = ?5
                  WHERE id = ?1",
-            )?
-            .execute(params![
-                user.id.0,
-                user.external_id,
-                user.email,
-                user.name,
-                now.0
-            ])?;
+        )?
+        .execute(params![
+            user.id.0,
+            user.external_id,
+            user.email,
+            user.name,
+            now.0
+        ])?;
         Ok(())
     }
 
@@ -222,9 +218,8 @@ impl Tx<'_> {
             .iter()
             .filter_map(|kind| Some((*kind, normalise(*kind, text?)?)))
             .collect();
-        let mut statement = self.connection.prepare_cached(
-            "SELECT kind, key FROM user_keys WHERE user = ?1 AND identifier = ?2",
-        )?;
+        let mut statement =
+            self.statement("SELECT kind, key FROM user_keys WHERE user = ?1 AND identifier = ?2")?;
         let mut held = statement
             .query_map(params![user.0, stored], |row| {
                 Ok((row.get(0)?, row.get(1)?))
@@ -239,10 +234,9 @@ impl Tx<'_> {
         if held == wanted {
             return Ok((keys, false));
         }
-        self.connection
-            .prepare_cached("DELETE FROM user_keys WHERE user = ?1 AND identifier = ?2")?
+        self.statement("DELETE FROM user_keys WHERE user = ?1 AND identifier = ?2")?
             .execute(params![user.0, stored])?;
-        let mut insert = self.connection.prepare_cached(
+        let mut insert = self.statement(
             "INSERT INTO user_keys (project, identifier, kind, key, user)
              VALUES (?1, ?2, ?3, ?4, ?5)",
         )?;
@@ -258,8 +252,7 @@ impl Tx<'_> {
         project: ProjectId,
         identifier: UserIdentifier,
     ) -> Result<(), Error> {
-        self.connection
-            .prepare_cached("DELETE FROM user_keys WHERE project = ?1 AND identifier = ?2")?
+        self.statement("DELETE FROM user_keys WHERE project = ?1 AND identifier = ?2")?
             .execute(params![project.0, encode::identifier(identifier)])?;
         Ok(())
     }
@@ -289,8 +282,7 @@ impl Tx<'_> {
     ) -> Result<(), Error> {
         match value {
             Some(value) => self
-                .connection
-                .prepare_cached(
+                .statement(
                     "INSERT INTO user_values (user, variable, value, changed_at, written_at)
                      VALUES (?1, ?2, ?3, ?4, ?4)
                      ON CONFLICT (user, variable) DO UPDATE SET value = excluded.value,
@@ -300,8 +292,7 @@ impl Tx<'_> {
                 )?
                 .execute(params![user.0, variable.0, encode::value(value), now.0])?,
             None => self
-                .connection
-                .prepare_cached("DELETE FROM user_values WHERE user = ?1 AND variable = ?2")?
+                .statement("DELETE FROM user_values WHERE user = ?1 AND variable = ?2")?
                 .execute(params![user.0, variable.0])?,
         };
         Ok(())
@@ -313,7 +304,7 @@ impl Tx<'_> {
         project: ProjectId,
         variable: &Variable,
     ) -> Result<Vec<(UserId, Value)>, Error> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "SELECT u.id, v.value FROM users u
              JOIN user_values v ON v.user = u.id AND v.variable = ?2
              WHERE u.project = ?1 ORDER BY u.id",
@@ -329,7 +320,7 @@ impl Tx<'_> {
 
     /// The values on a user's profile, by the variable's name.
     pub fn profile(&self, user: UserId) -> Result<Vec<ProfileValue>, Error> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.statement(
             "SELECT a.name, a.label, a.type, v.value, v.changed_at, v.written_at,
                     v.field, c.connector, c.id, t.name, r.record, f.property, s.unreadable
              FROM user_values v

@@ -96,8 +96,7 @@ impl Tx<'_> {
         variable: VariableId,
     ) -> Result<bool, Error> {
         Ok(self
-            .connection
-            .prepare_cached(
+            .statement(
                 "SELECT EXISTS (SELECT 1 FROM users u JOIN user_values v ON v.user = u.id
                  WHERE u.project = ?1 AND v.variable = ?2)",
             )?
@@ -134,8 +133,7 @@ impl Tx<'_> {
         variable: VariableId,
     ) -> Result<Option<Variable>, Error> {
         let name: Option<String> = self
-            .connection
-            .prepare_cached("SELECT name FROM variables WHERE id = ?1 AND project = ?2")?
+            .statement("SELECT name FROM variables WHERE id = ?1 AND project = ?2")?
             .query_row(params![variable.0, project.0], |row| row.get(0))
             .optional()?;
         match name {

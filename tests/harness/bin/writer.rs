@@ -40,6 +40,7 @@ async fn as_the_host_does(path: PathBuf) {
         path,
         page_size_bytes: 4_096,
         checkpoint_pages: CHECKPOINT_PAGES,
+        cache_kibibytes: 1_024,
         migrations: &[SCHEMA],
     })
     .unwrap();

@@ -26,6 +26,9 @@ use super::{
     random::Random,
 };
 
+/// A page of the store.
+const PAGE_BYTES: u64 = 4_096;
+
 /// Users whose contacts change.
 const USERS: u64 = 50;
 
@@ -143,6 +146,18 @@ fn cut(path: &Path, bytes: u64) {
     file.set_len(length(path) - bytes).unwrap();
 }
 
+/// The pages of a table, which begin with one.
+fn pages_of(path: &Path, table: &str) -> Vec<u64> {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let mut statement = connection
+        .prepare("SELECT pageno FROM dbstat WHERE name = ?1")
+        .unwrap();
+    let pages = statement.query_map([table], |row| row.get(0));
+    let pages: Vec<i64> = pages.unwrap().map(Result::unwrap).collect();
+    assert!(!pages.is_empty());
+    pages.into_iter().map(|page| page as u64).collect()
+}
+
 fn overwrite(path: &Path, at: u64, bytes: usize) {
     let file = OpenOptions::new().write(true).open(path).unwrap();
     file.write_all_at(&vec![0xa5; bytes], at).unwrap();
@@ -214,9 +229,9 @@ async fn a_file_that_is_no_database_any_more_stops_the_start_and_is_named() {
 async fn a_damaged_page_is_told_when_it_is_met_and_holds_up_nothing_but_what_needs_it() {
     let mut data = Data::seeded().await;
     let path = data.file("store.sqlite");
-    // All but the first pages, which the start reads.
-    let from = 4_096 * 64;
-    overwrite(&path, from, (length(&path) - from) as usize);
+    for page in pages_of(&path, "registers") {
+        overwrite(&path, (page - 1) * PAGE_BYTES, PAGE_BYTES as usize);
+    }
     let program = Program::start(data.path(), &program::alone());
     let bodies = data.changes.take(3);
     let url = program.url.clone();

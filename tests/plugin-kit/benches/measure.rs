@@ -1,6 +1,6 @@
 //! Measures a component: its size, a fresh instance, and a delivery of 100 property changes. `PLUGIN` names its file.
 //!
-//! Run it alone on its machine: `cargo run --release -p plugin-kit --example measure`.
+//! Run it alone on its machine: `cargo bench --package plugin-kit --bench measure`.
 
 use std::time::{Duration, Instant};
 

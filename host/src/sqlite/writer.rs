@@ -1,0 +1,173 @@
+//! The writer thread: jobs in the order they came, many to a commit.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+use tracing::Span;
+
+use super::{Error, execute};
+
+/// Jobs that share one commit. Beyond a few hundred the sync is no longer what
+/// a commit costs, and everyone would wait for the last of them.
+const JOBS_PER_COMMIT_MAX: usize = 512;
+
+/// How much a job writes, by which it is known how to undo it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// One statement: SQLite undoes it by itself when it fails.
+    OneStatement,
+    /// Any number of statements.
+    Any,
+}
+
+/// Answers whoever asked for a job, once it is committed or is known not to be.
+type Reply = Box<dyn FnOnce(Result<(), String>) + Send>;
+
+/// What is to be done in a transaction.
+pub(super) struct Job {
+    extent: Extent,
+    /// Runs in the transaction that is open, or is told why there is none.
+    run: Box<dyn FnOnce(Result<&Connection, String>) -> Ran + Send>,
+}
+
+/// A job that has run.
+struct Ran {
+    failed: bool,
+    reply: Reply,
+}
+
+/// Makes a job of work, and where its answer comes.
+pub(super) fn job<T, E>(
+    extent: Extent,
+    work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+) -> (Job, oneshot::Receiver<Result<T, E>>)
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    let (sender, receiver) = oneshot::channel();
+    let span = Span::current();
+    let run = move |transaction: Result<&Connection, String>| {
+        let outcome = match transaction {
+            Ok(connection) => span.in_scope(|| work(connection)),
+            Err(reason) => Err(E::from(Error::Commit(reason))),
+        };
+        let failed = outcome.is_err();
+        let reply = move |committed: Result<(), String>| {
+            let answer = match committed {
+                Ok(()) => outcome,
+                Err(reason) => Err(E::from(Error::Commit(reason))),
+            };
+            // The caller may have gone away; the work is done all the same.
+            let _ = sender.send(answer);
+        };
+        Ran {
+            failed,
+            reply: Box::new(reply),
+        }
+    };
+    let run = Box::new(run);
+    (Job { extent, run }, receiver)
+}
+
+/// Does jobs until none can come any more.
+pub(super) fn write_loop(connection: &Connection, mut waiting: mpsc::Receiver<Job>) {
+    while let Some(first) = waiting.blocking_recv() {
+        let mut transaction = Transaction::begin(connection);
+        let mut next = Some(first);
+        while let Some(job) = next {
+            transaction.run(job);
+            next = if transaction.replies.len() < JOBS_PER_COMMIT_MAX {
+                waiting.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        transaction.end();
+    }
+}
+
+/// A transaction, and who waits for it.
+struct Transaction<'c> {
+    connection: &'c Connection,
+    /// Why there is none any more.
+    broken: Result<(), String>,
+    /// Whether a job has written to it.
+    is_empty: bool,
+    replies: Vec<Reply>,
+}
+
+impl<'c> Transaction<'c> {
+    fn begin(connection: &'c Connection) -> Self {
+        Self {
+            connection,
+            broken: in_words(execute(connection, "BEGIN IMMEDIATE")),
+            is_empty: true,
+            replies: Vec::new(),
+        }
+    }
+
+    /// Runs a job; if it fails, all that it wrote is undone, and nothing of the
+    /// others.
+    fn run(&mut self, job: Job) {
+        // SQLite copies each page that is changed under a savepoint. The first
+        // job, which is often a large one by itself, needs none.
+        let saved = job.extent == Extent::Any && !self.is_empty;
+        if saved {
+            self.execute("SAVEPOINT job");
+        }
+        let open = self.broken.clone().map(|()| self.connection);
+        // A panic is a defect of the job; its caller is told `Closed`, and the
+        // file stays usable for the others.
+        let failed = match catch_unwind(AssertUnwindSafe(|| (job.run)(open))) {
+            Ok(ran) => {
+                self.replies.push(ran.reply);
+                ran.failed
+            }
+            Err(_) => true,
+        };
+        // A full disk or a failing one makes SQLite give up the whole
+        // transaction: what follows must not begin one of its own.
+        if self.broken.is_ok() && self.connection.is_autocommit() {
+            self.broken = Err("the disk is full or failing".into());
+        }
+        match (failed, saved) {
+            (true, true) => {
+                self.execute("ROLLBACK TO job");
+                self.execute("RELEASE job");
+            }
+            (true, false) if self.is_empty => {
+                self.execute("ROLLBACK");
+                self.execute("BEGIN IMMEDIATE");
+            }
+            // It undid itself.
+            (true, false) => {}
+            (false, true) => self.execute("RELEASE job"),
+            (false, false) => self.is_empty = false,
+        }
+    }
+
+    /// Commits, and tells everyone.
+    fn end(mut self) {
+        self.execute("COMMIT");
+        if !self.connection.is_autocommit() {
+            // What the commit failed of is what is told.
+            let _ = execute(self.connection, "ROLLBACK");
+        }
+        for reply in self.replies {
+            reply(self.broken.clone());
+        }
+    }
+
+    fn execute(&mut self, sql: &str) {
+        if self.broken.is_ok() {
+            self.broken = in_words(execute(self.connection, sql));
+        }
+    }
+}
+
+/// An error that everyone who shares a transaction is told.
+fn in_words(outcome: Result<(), Error>) -> Result<(), String> {
+    outcome.map_err(|error| error.to_string())
+}

@@ -1,0 +1,56 @@
+//! Changes a second, from the first request to the last value.
+
+use crate::{
+    deliveries::Shape,
+    measure::Run,
+    options::Options,
+    report::{self, mebibytes, percentiles, rate, times},
+    world::World,
+};
+
+/// Deliveries of 100, random contacts, every change real.
+pub fn random(options: &Options) {
+    rates(options, Shape::Random(100), options.events, 8, false);
+}
+
+/// Deliveries of an import: 20 contacts, 5 properties of each.
+pub fn import(options: &Options) {
+    rates(options, Shape::Import, options.events, 8, false);
+}
+
+/// The deliveries of `random`, once more.
+pub fn replay(options: &Options) {
+    rates(options, Shape::Random(100), options.events, 8, true);
+}
+
+/// Deliveries of one change: a third as many, as each takes longer.
+pub fn single(options: &Options) {
+    rates(options, Shape::Random(1), options.events / 3, 64, false);
+}
+
+fn rates(options: &Options, shape: Shape, events: u64, connections: usize, replay: bool) {
+    let measured = Run {
+        world: World::of(options.users, 10),
+        shape,
+        events,
+        connections,
+        replay,
+    }
+    .measure();
+    report::head(&[
+        "connections",
+        "events",
+        "events/s applied",
+        "deliveries/s taken in",
+        "204 p50 / p99 ms",
+        "peak MiB",
+    ]);
+    report::row(&[
+        connections.to_string(),
+        measured.events.to_string(),
+        rate(measured.events, measured.applied),
+        rate(measured.deliveries, measured.taken_in),
+        percentiles(&times(&measured.answers)),
+        mebibytes(measured.memory.peak),
+    ]);
+}
