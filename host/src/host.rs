@@ -10,6 +10,7 @@ use url::Url;
 use crate::{
     clock::Clock,
     config::Config,
+    disk::Disk,
     hubspot::{self, oauth},
     log::{self, EventLog},
     pipeline::Pipeline,
@@ -66,6 +67,8 @@ pub struct Host {
     pub public_url: Url,
     /// The event log.
     pub log: Arc<EventLog>,
+    /// The disk that both are on.
+    pub disk: Disk,
     /// The user store.
     pub store: Arc<Store>,
     /// The keys to what is sealed.
@@ -148,6 +151,7 @@ impl Host {
             config,
             public_url,
             log,
+            disk: Disk::of(&directory),
             store,
             keys,
             clock,

@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod disk;
 pub mod host;
 pub mod hubspot;
 pub mod intake;

@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use tracing::{Span, level_filters::LevelFilter};
 use tracing_subscriber::{filter::Targets, fmt, prelude::*};
 
-use crate::{model::Timestamp, pipeline::prepare::Prepared};
+use crate::{disk::Room, model::Timestamp, pipeline::prepare::Prepared};
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -45,6 +45,9 @@ pub enum LogFormat {
 pub fn init_logs(filter: &str, format: LogFormat) -> Result<(), BadLevels> {
     let filter = levels(filter)?;
     let lines = fmt::layer()
+        // What cannot be written is lost: saying so on standard error, where it
+        // was to be written, would panic.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .with_target(false);
@@ -257,6 +260,9 @@ pub struct Metrics {
     pub reads: Family<CallLabels, Counter>,
     /// Entries of the log that wait for the pipeline.
     pub log_waiting: Gauge<i64, AtomicI64>,
+    disk_free_bytes: Gauge<u64, AtomicU64>,
+    disk_reserve_bytes: Gauge<u64, AtomicU64>,
+    log_failing: Gauge<i64, AtomicI64>,
 }
 
 impl Default for Metrics {
@@ -311,6 +317,26 @@ impl Default for Metrics {
             "Entries of the log that the pipeline has not reached",
             log_waiting.clone(),
         );
+        let disk_free_bytes = Gauge::default();
+        registry.register_with_unit(
+            "disk_free",
+            "Room for deliveries: on the data directory's disk, and in the log's file",
+            Unit::Bytes,
+            disk_free_bytes.clone(),
+        );
+        let disk_reserve_bytes = Gauge::default();
+        registry.register_with_unit(
+            "disk_reserve",
+            "Room that is left to the store: deliveries are refused while less is free",
+            Unit::Bytes,
+            disk_reserve_bytes.clone(),
+        );
+        let log_failing = Gauge::default();
+        registry.register(
+            "log_failing",
+            "1 while the log cannot be written, else 0",
+            log_failing.clone(),
+        );
         Self {
             registry,
             hubspot,
@@ -323,6 +349,9 @@ impl Default for Metrics {
             batches,
             reads,
             log_waiting,
+            disk_free_bytes,
+            disk_reserve_bytes,
+            log_failing,
         }
     }
 }
@@ -335,6 +364,13 @@ impl Metrics {
         self.unknown_account_events
             .inc_by(prepared.unknown_account_events);
         self.set_aside.inc_by(prepared.set_aside.len() as u64);
+    }
+
+    /// Takes over how the disk is.
+    pub fn disk(&self, room: Room, log_failing: bool) {
+        self.disk_free_bytes.set(room.free_bytes);
+        self.disk_reserve_bytes.set(room.reserve_bytes);
+        self.log_failing.set(log_failing.into());
     }
 
     /// All metrics, in Prometheus' text format.

@@ -116,23 +116,27 @@ impl BareHost {
     }
 }
 
-/// Sends a signed delivery.
+/// Sends a signed delivery, and returns the status.
 pub async fn deliver(
     url: &str,
     secret: &str,
     body: Vec<u8>,
 ) -> reqwest::Result<reqwest::StatusCode> {
+    Ok(send(url, secret, body).await?.status())
+}
+
+/// Sends a signed delivery.
+pub async fn send(url: &str, secret: &str, body: Vec<u8>) -> reqwest::Result<reqwest::Response> {
     let now = Clock::system().now().0;
     let signature = hubspot_sim::sign_v3(secret, "POST", url, &body, now);
-    let response = client()
+    client()
         .post(url)
         .header("X-HubSpot-Signature-v3", signature)
         .header("X-HubSpot-Request-Timestamp", now)
         .header("Content-Type", "application/json")
         .body(body)
         .send()
-        .await?;
-    Ok(response.status())
+        .await
 }
 
 /// A client for plain HTTP.

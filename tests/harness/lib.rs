@@ -11,4 +11,5 @@ pub mod bare;
 pub mod components;
 pub mod host;
 pub mod program;
+pub mod seed;
 pub mod world;

@@ -11,6 +11,8 @@ use std::{
 use jimo_connect::web::descriptors;
 use serde_json::Value;
 
+use crate::bare::CLIENT_SECRET;
+
 /// How long a line may take to be written.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -26,7 +28,7 @@ impl Program {
     /// Starts the program with these settings beside the data directory and a
     /// free port. Its log is kept in the directory, as JSON.
     pub fn start(directory: &Path, settings: &[(&str, &str)]) -> Self {
-        Self::run(Command::new(path()), directory, settings)
+        Self::start_under(&[], directory, &directory.join("program.log"), settings)
     }
 
     /// As [`Program::start`], with at most so many open files and connections.
@@ -34,14 +36,34 @@ impl Program {
     /// Raises what this process may have open: it opens the connections.
     pub fn start_within(open_max: usize, directory: &Path, settings: &[(&str, &str)]) -> Self {
         descriptors::raise();
-        let mut limited = Command::new("sh");
         let script = format!("ulimit -n {open_max} && exec \"$0\" \"$@\"");
-        limited.args(["-c", &script]).arg(path());
-        Self::run(limited, directory, settings)
+        let limited = ["sh".to_owned(), "-c".to_owned(), script];
+        Self::start_under(
+            &limited,
+            directory,
+            &directory.join("program.log"),
+            settings,
+        )
     }
 
-    fn run(mut command: Command, directory: &Path, settings: &[(&str, &str)]) -> Self {
-        let log = directory.join("program.log");
+    /// [`Program::start`], by way of a command that replaces itself with it,
+    /// and with its log elsewhere.
+    pub fn start_under(
+        wrapper: &[String],
+        directory: &Path,
+        log: &Path,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        let program = path();
+        let mut command = match wrapper {
+            [] => Command::new(program),
+            [first, rest @ ..] => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+        };
+        let log = log.to_path_buf();
         let mut child = command
             .arg("serve")
             .env("JIMO_LISTEN", "127.0.0.1:0")
@@ -118,6 +140,18 @@ impl Drop for Program {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Settings of a program with an app and no HubSpot.
+pub fn alone() -> [(&'static str, &'static str); 5] {
+    // The harness's app.
+    [
+        ("HUBSPOT_CLIENT_ID", "client"),
+        ("HUBSPOT_CLIENT_SECRET", CLIENT_SECRET),
+        ("HUBSPOT_APP_ID", "54321"),
+        ("HUBSPOT_API_URL", "http://127.0.0.1:9"),
+        ("JIMO_LOG", "info"),
+    ]
 }
 
 /// The program, as `cargo build` leaves it beside the tests.

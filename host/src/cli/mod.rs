@@ -3,6 +3,7 @@
 
 mod admin;
 mod demo;
+mod log;
 mod sample;
 mod serve;
 mod sign_in;
@@ -57,6 +58,9 @@ enum Command {
     /// API tokens.
     #[command(subcommand)]
     Token(admin::TokenCommand),
+    /// The event log, after a failure.
+    #[command(subcommand)]
+    Log(log::LogCommand),
     /// Make a link that signs a browser in to a project's pages, and print it.
     SignIn(sign_in::SignIn),
 }
@@ -69,6 +73,7 @@ impl Cli {
             Command::Demo(demo) => runtime()?.block_on(demo.run()),
             Command::Project(command) => runtime()?.block_on(command.run()),
             Command::Token(command) => runtime()?.block_on(command.run()),
+            Command::Log(command) => runtime()?.block_on(command.run()),
             Command::SignIn(command) => runtime()?.block_on(command.run()),
         }
     }

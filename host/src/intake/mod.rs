@@ -28,7 +28,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     host::Host,
     hubspot::signature::{self, Check, SignatureError, Stamped},
-    log::{self, Entry, EntryKind, Lane},
+    log::{Entry, EntryKind, Lane},
     telemetry::{AnswerLabels, Seldom},
 };
 use first_event::first_event;
@@ -73,7 +73,6 @@ struct Shared {
     in_work: Arc<Semaphore>,
     bytes_in_work: Arc<Semaphore>,
     mismatches: Seldom,
-    failures: Seldom,
 }
 
 /// Why a delivery is not taken in.
@@ -95,8 +94,10 @@ enum Refusal {
     OtherApp,
     #[error("there is too much in work; come back")]
     Busy,
+    #[error("the disk is nearly full; send it again")]
+    NoRoom,
     #[error("the delivery could not be made durable; send it again")]
-    NotDurable(#[from] log::Error),
+    NotDurable,
 }
 
 impl From<GivesWay> for Refusal {
@@ -114,7 +115,7 @@ impl Refusal {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotADelivery => StatusCode::BAD_REQUEST,
             Self::Incomplete => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy | Self::NotDurable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::NoRoom | Self::NotDurable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -127,7 +128,6 @@ pub fn router(host: &Arc<Host>) -> Router<Arc<Host>> {
         in_work: Arc::new(Semaphore::new(IN_WORK_MAX)),
         bytes_in_work: Arc::new(Semaphore::new(BYTES_IN_WORK_MAX)),
         mismatches: Seldom::default(),
-        failures: Seldom::default(),
     };
     let intake = Intake {
         host: host.clone(),
@@ -140,19 +140,13 @@ impl Intake {
     /// Says what an operator has to look at, once in a while.
     fn warn_of(&self, refusal: &Refusal) {
         let now = self.host.clock.now();
-        match refusal {
-            Refusal::Signature(SignatureError::Mismatch) if self.shared.mismatches.is_due(now) => {
-                tracing::warn!(
-                    address = self.shared.target,
-                    "a delivery's signature does not match, and it was refused. Is \
-                     JIMO_PUBLIC_URL the address that HubSpot delivers to, and \
-                     HUBSPOT_CLIENT_SECRET that of the app?"
-                );
-            }
-            Refusal::NotDurable(error) if self.shared.failures.is_due(now) => {
-                tracing::error!(%error, "a delivery could not be made durable");
-            }
-            _ => {}
+        let is_mismatch = matches!(refusal, Refusal::Signature(SignatureError::Mismatch));
+        if is_mismatch && self.shared.mismatches.is_due(now) {
+            tracing::warn!(
+                address = self.shared.target,
+                "a delivery's signature does not match, and it was refused. Is JIMO_PUBLIC_URL \
+                 the address that HubSpot delivers to, and HUBSPOT_CLIENT_SECRET that of the app?"
+            );
         }
     }
 }
@@ -223,13 +217,19 @@ async fn take_in(intake: &Intake, request: Request) -> Result<(), Refusal> {
     {
         return Err(Refusal::OtherApp);
     }
+    if !host.disk.room().is_enough() {
+        return Err(Refusal::NoRoom);
+    }
     let entry = Entry {
         kind: EntryKind::Delivery,
         lane: lane(first.portal_id),
         received_at: host.clock.now(),
         body: InWork::take(shared, body)?.into(),
     };
-    host.log.append(entry).await?;
+    host.log.append(entry).await.map_err(|error| {
+        host.disk.append_failed(&error);
+        Refusal::NotDurable
+    })?;
     Ok(())
 }
 

@@ -37,6 +37,7 @@ const MIGRATIONS: &[&str] = &[
 pub struct EventLog {
     database: Database,
     identity: String,
+    kept_from: Position,
     tail: watch::Sender<Position>,
 }
 
@@ -51,7 +52,7 @@ impl EventLog {
             migrations: MIGRATIONS,
         })?;
         let fresh = uuid::Uuid::new_v4().to_string();
-        let (identity, tail) = database
+        let (identity, kept_from, tail) = database
             .write(move |connection| {
                 connection.execute(
                     "INSERT INTO identity (one, identity) VALUES (1, ?1) ON CONFLICT DO NOTHING",
@@ -59,12 +60,14 @@ impl EventLog {
                 )?;
                 let identity =
                     connection.query_one("SELECT identity FROM identity", [], |row| row.get(0))?;
-                Ok::<_, Error>((identity, last_position(connection)?))
+                let tail = last_position(connection)?;
+                Ok::<_, Error>((identity, kept_from(connection, tail)?, tail))
             })
             .await?;
         Ok(Self {
             database,
             identity,
+            kept_from,
             tail: watch::Sender::new(tail),
         })
     }
@@ -72,6 +75,12 @@ impl EventLog {
     /// The log's identity, made with it.
     pub fn identity(&self) -> &str {
         &self.identity
+    }
+
+    /// The position of the oldest entry that was kept when the log was opened;
+    /// that of the next one to come, where none was.
+    pub fn kept_from(&self) -> Position {
+        self.kept_from
     }
 
     /// The position of the newest entry that was ever appended, and a signal
@@ -196,6 +205,36 @@ impl EventLog {
             })
             .await
     }
+
+    /// The bytes of the file that trimming has left free: what is appended
+    /// fills them before the file grows.
+    pub async fn reusable_bytes(&self) -> Result<u64, Error> {
+        self.database
+            .read(|connection| {
+                let pragma = |name| connection.pragma_query_value(None, name, |row| row.get(0));
+                let (pages, page_bytes): (u32, u32) =
+                    (pragma("freelist_count")?, pragma("page_size")?);
+                Ok(u64::from(pages) * u64::from(page_bytes))
+            })
+            .await
+    }
+
+    /// Writes what changes nothing. Returns once it is synced to disk, as an
+    /// append would.
+    pub async fn probe(&self) -> Result<(), Error> {
+        self.database
+            .write(|connection| {
+                connection.execute("UPDATE identity SET identity = identity", [])?;
+                Ok(())
+            })
+            .await
+    }
+}
+
+fn kept_from(connection: &Connection, tail: Position) -> Result<Position, Error> {
+    let oldest: Option<i64> =
+        connection.query_one("SELECT min(position) FROM entries", [], |row| row.get(0))?;
+    Ok(Position(oldest.unwrap_or(tail.0 + 1)))
 }
 
 fn last_position(connection: &Connection) -> Result<Position, Error> {

@@ -6,19 +6,22 @@
 //! whoever asked for it.
 
 mod checkpoint;
+mod directory;
+mod error;
 mod readers;
 mod writer;
 
+pub use error::Error;
+
 use std::{
-    fs::DirBuilder,
-    os::unix::fs::DirBuilderExt,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     thread::JoinHandle,
     time::Duration,
 };
 
-use rusqlite::{Connection, config::DbConfig};
+use rusqlite::{Connection, MAIN_DB, config::DbConfig};
 use tokio::sync::mpsc;
 use tracing::Span;
 
@@ -32,60 +35,6 @@ const WAITING_JOBS_MAX: usize = 4_096;
 /// How long a statement waits for a lock that another process holds, such as
 /// the command line beside a running host.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// What can go wrong with a file of SQLite.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// SQLite refused, with its own words.
-    #[error("the database refused: {0}")]
-    Sqlite(#[from] rusqlite::Error),
-    /// More jobs wait than the writer may keep.
-    #[error("the database has more work waiting than it can take")]
-    Overloaded,
-    /// The writer thread has ended.
-    #[error("the database is closed")]
-    Closed,
-    /// The transaction was given up: its commit failed.
-    #[error("the transaction could not be committed: {0}")]
-    Commit(String),
-    /// The file was written by a newer release.
-    #[error("{} has schema version {found}, newer than this release knows ({known}): run the release that wrote it, or a later one", path.display())]
-    NewerSchema {
-        /// The file.
-        path: PathBuf,
-        /// The version it has.
-        found: u32,
-        /// The newest version known here.
-        known: u32,
-    },
-    /// The directory or file cannot be used.
-    #[error("{} cannot be used: {source}", path.display())]
-    Path {
-        /// The directory or file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-}
-
-impl Error {
-    /// Whether the same call may succeed later without anyone's help.
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Overloaded | Self::Commit(_) => true,
-            Self::Sqlite(error) => matches!(
-                error.sqlite_error_code(),
-                Some(
-                    rusqlite::ErrorCode::DatabaseBusy
-                        | rusqlite::ErrorCode::DatabaseLocked
-                        | rusqlite::ErrorCode::DiskFull
-                        | rusqlite::ErrorCode::SystemIoFailure
-                )
-            ),
-            Self::Closed | Self::NewerSchema { .. } | Self::Path { .. } => false,
-        }
-    }
-}
 
 /// How a file is laid out and tuned.
 pub struct Options {
@@ -112,10 +61,13 @@ impl Database {
     /// Opens or creates the file, brings its schema up to date, and starts its
     /// writer thread.
     pub fn open(options: &Options) -> Result<Self, Error> {
-        let mut connection = open_writer(options)?;
-        migrate(&connection, options)?;
-        let checkpoints =
-            checkpoint::start(&mut connection, &options.path, options.checkpoint_pages)?;
+        let (connection, checkpoints) = start(options).map_err(|source| match source {
+            Error::NewerSchema { .. } | Error::Path { .. } => source,
+            source => Error::File {
+                path: options.path.clone(),
+                source: Box::new(source),
+            },
+        })?;
         let (jobs, waiting) = mpsc::channel(WAITING_JOBS_MAX);
         let writer = std::thread::Builder::new()
             .name(format!("{}-writer", stem(&options.path)))
@@ -202,6 +154,9 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
+        // The last connection to close moves the write-ahead log into the file,
+        // which readers may not.
+        self.readers.close();
         self.jobs = None;
         if let Some(writer) = self.writer.take() {
             // What was sent before is still written; a panic was reported.
@@ -221,19 +176,28 @@ fn execute(connection: &Connection, sql: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// The writer's connection to a file that is up to date, and the thread that
+/// makes its checkpoints.
+fn start(options: &Options) -> Result<(Connection, JoinHandle<()>), Error> {
+    let mut connection = open_writer(options)?;
+    migrate(&connection, options)?;
+    let checkpoints = checkpoint::start(&mut connection, &options.path, options.checkpoint_pages)?;
+    Ok((connection, checkpoints))
+}
+
 fn open_writer(options: &Options) -> Result<Connection, Error> {
-    if let Some(directory) = options.path.parent() {
-        // What is kept here is its owner's alone.
-        let made = DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory);
-        made.map_err(|source| Error::Path {
-            path: directory.to_path_buf(),
-            source,
-        })?;
+    if let Some(parent) = options.path.parent() {
+        directory::make(parent)?;
     }
     let connection = Connection::open(&options.path)?;
+    // SQLite takes what it gets; nothing could be written later.
+    if connection.is_readonly(MAIN_DB)? {
+        let cause = "its file system is read-only, or it belongs to another user";
+        return Err(Error::Path {
+            path: options.path.clone(),
+            source: io::Error::new(io::ErrorKind::PermissionDenied, cause),
+        });
+    }
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "page_size", options.page_size_bytes)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;

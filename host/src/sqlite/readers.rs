@@ -57,6 +57,14 @@ impl Readers {
         outcome
     }
 
+    /// Closes those that are idle.
+    pub(super) fn close(&self) {
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
     /// How many are open and idle.
     #[cfg(test)]
     pub(super) fn idle(&self) -> usize {

@@ -80,9 +80,15 @@ pub enum Error {
     /// The store goes with another log than the one given.
     #[error(
         "the event log in this data directory is not the one that this store was written with: \
-         restore both from the same backup, or start with an empty data directory"
+         restore both from the same backup, or go on with this one: `jimo-connect log accept`"
     )]
     ForeignLog,
+    /// The store is new, and the log beside it is not.
+    #[error(
+        "there is no store in this data directory, but an event log with deliveries: restore \
+         store.sqlite from the backup, or begin with an empty data directory"
+    )]
+    NoStore,
     /// The store's tokens are sealed with another secret key.
     #[error(
         "this data directory goes with another secret key: set JIMO_SECRET_KEY to it, or restore \
@@ -92,10 +98,23 @@ pub enum Error {
     /// The log ends before the place that the store has reached.
     #[error(
         "the event log ends at {log}, but this store has applied up to {store}: the log is from an \
-         older backup than the store; restore both from the same backup"
+         older backup than the store; restore both from the same backup, or go on with this one: \
+         `jimo-connect log accept`"
     )]
     LogBehind {
         /// The newest position in the log.
+        log: i64,
+        /// The place in the store.
+        store: i64,
+    },
+    /// The log does not reach back to the place that the store has reached.
+    #[error(
+        "this store has applied up to {store}, but the event log begins at {log}: the store is \
+         from a backup older than what the log keeps, and the deliveries between them are in \
+         neither; restore a newer backup, or go on without them: `jimo-connect log accept`"
+    )]
+    LogTrimmed {
+        /// The oldest position in the log.
         log: i64,
         /// The place in the store.
         store: i64,
@@ -148,27 +167,55 @@ impl Store {
     }
 
     /// Binds the store to its log. Refuses a log that is not the one it knows,
-    /// or one that ends before the place it has reached.
+    /// one that ends before the place it has reached, and one that begins after
+    /// it: with either, deliveries would be missing.
     pub async fn bind_log(&self, log: &EventLog) -> Result<(), Error> {
         let identity = log.identity().to_owned();
-        let tail = *log.tail().borrow();
+        let (kept_from, tail) = (log.kept_from(), *log.tail().borrow());
         self.transact(move |tx| {
             let known: Option<String> =
                 tx.connection
                     .query_one("SELECT log_identity FROM state", [], |row| row.get(0))?;
-            if known.as_ref().is_some_and(|known| *known != identity) {
-                return Err(Error::ForeignLog);
+            match known {
+                None if tail.0 > 0 => return Err(Error::NoStore),
+                Some(known) if known != identity => return Err(Error::ForeignLog),
+                _ => {}
             }
-            let reached = tx.log_place()?.last();
+            let place = tx.log_place()?;
+            let reached = place.last();
             if tail < reached {
                 return Err(Error::LogBehind {
                     log: tail.0,
                     store: reached.0,
                 });
             }
+            if kept_from.0 > place.up_to.0 + 1 {
+                return Err(Error::LogTrimmed {
+                    log: kept_from.0,
+                    store: place.up_to.0,
+                });
+            }
             tx.connection
                 .execute("UPDATE state SET log_identity = ?1", [identity])?;
             Ok(())
+        })
+        .await
+    }
+
+    /// Binds the store to a log, whichever it is, and moves the place before
+    /// all that the log holds: everything is applied again, which changes
+    /// nothing that was applied before. Returns the place that it had reached.
+    pub async fn accept_log(&self, log: &EventLog) -> Result<Position, Error> {
+        let identity = log.identity().to_owned();
+        let before = log.kept_from().0 - 1;
+        self.transact(move |tx| {
+            let reached = tx.log_place()?.last();
+            tx.connection.execute("DELETE FROM lanes", [])?;
+            tx.connection.execute(
+                "UPDATE state SET log_identity = ?1, log_position = ?2",
+                params![identity, before],
+            )?;
+            Ok(reached)
         })
         .await
     }

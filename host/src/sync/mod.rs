@@ -15,6 +15,7 @@ mod put_off;
 pub mod reads;
 mod regions;
 mod revocations;
+mod room;
 
 use std::{
     pin::Pin,
@@ -36,6 +37,7 @@ pub fn tasks(host: &Arc<Host>, stop: &CancellationToken) -> Vec<Task> {
         Box::pin(housekeeping::run(host.clone(), stop.clone())),
         Box::pin(revocations::run(host.clone(), stop.clone())),
         Box::pin(regions::run(host.clone(), stop.clone())),
+        Box::pin(room::run(host.clone(), stop.clone())),
     ]
 }
 

@@ -15,26 +15,27 @@ pub fn router() -> Router<Arc<Host>> {
         .route("/metrics", get(metrics))
 }
 
-/// Ready while the store answers and the pipeline can work.
+/// Ready while deliveries can be taken in, the store answers and the pipeline
+/// can work.
 async fn ready(State(host): State<Arc<Host>>) -> (StatusCode, &'static str) {
-    if host.pipeline.is_failing() {
-        return (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the pipeline cannot work; see the log",
-        );
-    }
-    match host.store.read(|tx| tx.log_position()).await {
-        Ok(_) => (StatusCode::OK, "ok"),
-        Err(_) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the store does not answer; see the log",
-        ),
-    }
+    let wrong = if host.disk.is_failing() {
+        "the event log cannot be written, and deliveries are refused; see the log"
+    } else if !host.disk.room().is_enough() {
+        "the disk is nearly full, and deliveries are refused"
+    } else if host.pipeline.is_failing() {
+        "the pipeline cannot work; see the log"
+    } else if host.store.read(|tx| tx.log_position()).await.is_err() {
+        "the store does not answer; see the log"
+    } else {
+        return (StatusCode::OK, "ok");
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, wrong)
 }
 
 async fn metrics(State(host): State<Arc<Host>>) -> impl IntoResponse {
     let waiting = host.log.tail().borrow().0 - host.pipeline.applied().borrow().0;
     host.metrics.log_waiting.set(waiting);
+    host.metrics.disk(host.disk.room(), host.disk.is_failing());
     let day_left = host.hubspot.budgets().least_day_left();
     host.metrics.hubspot.day_left(day_left);
     let text = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -1,76 +1,15 @@
-//! What survives: a delivery that got 204, and the bindings between log, store
-//! and key.
+//! The bindings between log, store and key, and a restart in order.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::path::Path;
 
-use harness::{
-    bare::{APP_ID, BareHost, CLIENT_SECRET, config, deliver},
-    program::Program,
-};
+use harness::bare::{BareHost, config};
 use jimo_connect::{
     clock::Clock,
     host::{Error, Host},
-    log::{EventLog, Lane, Position, Step},
+    log::{Lane, Position, Step},
     plugin::EMBEDDED,
     store,
 };
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_delivery_that_got_204_survives_sigkill() {
-    let directory = tempfile::TempDir::new().unwrap();
-    let app_id = APP_ID.to_string();
-    let settings = [
-        ("HUBSPOT_CLIENT_ID", "client"),
-        ("HUBSPOT_CLIENT_SECRET", CLIENT_SECRET),
-        ("HUBSPOT_APP_ID", app_id.as_str()),
-        ("JIMO_LOG", "error"),
-    ];
-    let mut acknowledged = 0;
-    for round in 0..3 {
-        let program = Program::start(directory.path(), &settings);
-        let webhooks = format!("{}/webhooks/hubspot", program.url);
-        let answered = Arc::new(AtomicUsize::new(0));
-        let senders: Vec<_> = (0..8)
-            .map(|sender| {
-                let (webhooks, answered) = (webhooks.clone(), answered.clone());
-                tokio::spawn(async move {
-                    for number in 0.. {
-                        let event = format!(
-                            r#"[{{"portalId":{round},"objectId":{sender}{number:04},"appId":{APP_ID},"occurredAt":1,"subscriptionType":"contact.creation"}}]"#
-                        );
-                        match deliver(&webhooks, CLIENT_SECRET, event.into()).await {
-                            Ok(status) if status == 204 => answered.fetch_add(1, Ordering::SeqCst),
-                            _ => break,
-                        };
-                    }
-                })
-            })
-            .collect();
-        // Killed in the middle of its work, whenever that is.
-        while answered.load(Ordering::SeqCst) < 60 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        program.kill();
-        for sender in senders {
-            sender.await.unwrap();
-        }
-        acknowledged += answered.load(Ordering::SeqCst);
-        let log = EventLog::open(directory.path()).await.unwrap();
-        let logged = log.read(Position(0), usize::MAX, usize::MAX).await.unwrap();
-        assert!(
-            logged.len() >= acknowledged,
-            "{} of {acknowledged}",
-            logged.len()
-        );
-    }
-}
 
 #[tokio::test]
 async fn work_goes_on_where_it_was_after_a_restart() {
@@ -169,7 +108,7 @@ fn remove(directory: &Path, name: &str) {
 async fn a_store_of_an_earlier_release_goes_on_with_what_waits_in_it() {
     let directory = tempfile::TempDir::new().unwrap();
     let earlier = rusqlite::Connection::open(directory.path().join("store.sqlite")).unwrap();
-    let first = include_str!("../../host/migrations/sqlite/store/0001_store.sql");
+    let first = include_str!("../../../host/migrations/sqlite/store/0001_store.sql");
     earlier.execute_batch(first).unwrap();
     earlier
         .execute_batch(

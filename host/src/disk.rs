@@ -1,0 +1,161 @@
+//! Room on the disk that log and store share. Intake refuses before a flood has
+//! filled it, so that the store can still work off what waits.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use crate::{log, sqlite};
+
+/// The room that intake leaves: more than the write-ahead logs of both files
+/// may grow to, and what moving them into the files takes.
+const RESERVE_BYTES_MAX: u64 = 1 << 30;
+
+/// The part of a small disk that intake leaves.
+const RESERVE_SHARE: u64 = 10;
+
+/// How many times the reserve has to be free for the log to keep what was
+/// applied.
+const AMPLE: u64 = 2;
+
+/// How much room there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes that can be written: the disk's, and those free in the log's file.
+    pub free_bytes: u64,
+    /// Bytes that intake leaves to the store.
+    pub reserve_bytes: u64,
+}
+
+impl Room {
+    fn new(available_bytes: u64, total_bytes: u64, reusable_bytes: u64) -> Self {
+        Self {
+            free_bytes: available_bytes.saturating_add(reusable_bytes),
+            reserve_bytes: RESERVE_BYTES_MAX.min(total_bytes / RESERVE_SHARE),
+        }
+    }
+
+    /// Whether deliveries can be taken in.
+    pub fn is_enough(self) -> bool {
+        self.free_bytes >= self.reserve_bytes
+    }
+
+    /// Whether the log can keep what was applied.
+    pub fn is_ample(self) -> bool {
+        self.free_bytes >= self.reserve_bytes.saturating_mul(AMPLE)
+    }
+}
+
+/// The disk that the data directory is on, as it was last looked at.
+#[derive(Debug)]
+pub struct Disk {
+    directory: PathBuf,
+    free_bytes: AtomicU64,
+    reserve_bytes: AtomicU64,
+    /// Whether an entry could not be appended, and none could be since.
+    failing: AtomicBool,
+}
+
+impl Disk {
+    /// The disk of a directory, which is not looked at yet.
+    pub fn of(directory: &Path) -> Self {
+        Self {
+            directory: directory.to_path_buf(),
+            free_bytes: AtomicU64::new(u64::MAX),
+            reserve_bytes: AtomicU64::new(0),
+            failing: AtomicBool::new(false),
+        }
+    }
+
+    /// How much room there was when it was last looked at.
+    pub fn room(&self) -> Room {
+        Room {
+            free_bytes: self.free_bytes.load(Ordering::Relaxed),
+            reserve_bytes: self.reserve_bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Looks at it. `reusable_bytes` are free within the log's file.
+    pub fn look(&self, reusable_bytes: u64) -> std::io::Result<Room> {
+        let found = rustix::fs::statvfs(&self.directory)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        let room = Room::new(bytes(found.f_bavail), bytes(found.f_blocks), reusable_bytes);
+        let was_enough = self.room().is_enough();
+        self.free_bytes.store(room.free_bytes, Ordering::Relaxed);
+        self.reserve_bytes
+            .store(room.reserve_bytes, Ordering::Relaxed);
+        let Room {
+            free_bytes,
+            reserve_bytes,
+        } = room;
+        match (was_enough, room.is_enough()) {
+            (true, false) => tracing::error!(
+                free_bytes,
+                reserve_bytes,
+                "the disk is nearly full: deliveries are refused until there is room again; \
+                 remove what is not ours from it, or enlarge it"
+            ),
+            (false, true) => tracing::info!(
+                free_bytes,
+                reserve_bytes,
+                "there is room on the disk again: deliveries are taken in"
+            ),
+            _ => {}
+        }
+        Ok(room)
+    }
+
+    /// Whether entries cannot be appended, whatever room there is.
+    pub fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
+    /// Takes note that an entry could not be appended. It is said once, not for
+    /// each delivery.
+    pub fn append_failed(&self, error: &log::Error) {
+        if matches!(error, log::Error::Database(sqlite::Error::Overloaded)) {
+            tracing::debug!(%error, "a delivery was refused");
+        } else if !self.failing.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                %error,
+                "a delivery could not be made durable: deliveries are refused until the log can \
+                 be written again, which is tried every second"
+            );
+        }
+    }
+
+    /// Takes note that the log can be written.
+    pub fn append_worked(&self) {
+        if self.failing.swap(false, Ordering::Relaxed) {
+            tracing::info!("the log can be written again: deliveries are taken in");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    #[test]
+    fn a_gibibyte_is_left_to_the_store_and_a_tenth_of_a_small_disk() {
+        let large = |free| Room::new(free, 500 * GIB, 0);
+        assert!(large(GIB).is_enough() && !large(GIB - 1).is_enough());
+        assert!(large(2 * GIB).is_ample() && !large(2 * GIB - 1).is_ample());
+        let small = |free| Room::new(free, 1_000, 0);
+        assert!(small(100).is_enough() && !small(99).is_enough());
+        assert!(small(200).is_ample() && !small(199).is_ample());
+    }
+
+    #[test]
+    fn what_trimming_left_free_in_the_log_is_room() {
+        assert!(Room::new(GIB / 2, 500 * GIB, GIB / 2).is_enough());
+    }
+
+    #[test]
+    fn a_disk_that_was_not_looked_at_has_room() {
+        assert!(Disk::of(Path::new("/nonexistent")).room().is_ample());
+    }
+}

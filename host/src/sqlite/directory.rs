@@ -1,0 +1,37 @@
+//! Making the directory that files are kept in, so that it outlives a power cut.
+
+use std::{
+    fs::{DirBuilder, File},
+    io,
+    os::unix::fs::DirBuilderExt,
+    path::Path,
+};
+
+use super::Error;
+
+/// Makes a directory and those above it where they are not there: what is kept
+/// in it is its owner's alone. Returns after their names are synced to disk:
+/// what is synced in a directory that is not itself there is lost with it.
+pub(super) fn make(directory: &Path) -> Result<(), Error> {
+    let missing: Vec<&Path> = directory
+        .ancestors()
+        .take_while(|ancestor| !ancestor.as_os_str().is_empty() && !ancestor.exists())
+        .collect();
+    let made = DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .and_then(|()| missing.iter().rev().try_for_each(|made| sync_name(made)));
+    made.map_err(|source| Error::Path {
+        path: directory.to_path_buf(),
+        source,
+    })
+}
+
+fn sync_name(made: &Path) -> io::Result<()> {
+    let parent = match made.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    File::open(parent)?.sync_all()
+}

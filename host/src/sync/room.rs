@@ -1,0 +1,60 @@
+//! Looks at the disk once a second: lets deliveries in or keeps them out, and
+//! lets go of what the log keeps for replays where room becomes short.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{host::Host, log, store};
+
+/// How often the disk is looked at. At a few hundred megabytes a second, no
+/// flood fills the reserve meanwhile.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Why the disk could not be looked at. It is tried again.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Log(#[from] log::Error),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error("the disk does not say how much room it has: {0}")]
+    Disk(#[from] std::io::Error),
+}
+
+/// Looks until it is told to stop.
+pub async fn run(host: Arc<Host>, stop: CancellationToken) {
+    let mut said = false;
+    while !stop.is_cancelled() {
+        match keep_room(&host, &stop).await {
+            Ok(()) => said = false,
+            Err(error) if said => tracing::debug!(%error, "the disk was not looked after"),
+            Err(error) => {
+                said = true;
+                tracing::warn!(%error, "the disk could not be looked after; it is tried again");
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+async fn keep_room(host: &Host, stop: &CancellationToken) -> Result<(), Error> {
+    // A monitor may send nothing more to a host that is not ready: the host
+    // itself finds out when it is again.
+    if host.disk.is_failing() {
+        host.log.probe().await?;
+        host.disk.append_worked();
+    }
+    let mut room = host.disk.look(host.log.reusable_bytes().await?)?;
+    while !room.is_ample() && !stop.is_cancelled() {
+        let place = host.store.read(|tx| tx.log_position()).await?;
+        if host.log.trim(place, host.clock.now()).await? == 0 {
+            break;
+        }
+        room = host.disk.look(host.log.reusable_bytes().await?)?;
+    }
+    Ok(())
+}

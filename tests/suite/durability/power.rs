@@ -1,0 +1,358 @@
+//! Power cuts: from a trace of what the program wrote and synced, and when it
+//! answered, the disk is made as a power cut would have left it at many
+//! instants. Whatever was answered 204 before must be there, and a host on it
+//! must end with the right values.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::atomic::AtomicUsize,
+    time::Duration,
+};
+
+use harness::{
+    bare::{client, config},
+    program::{self, Program},
+    seed,
+};
+use jimo_connect::{clock::Clock, host::Host, log::EventLog};
+use tempfile::TempDir;
+
+use super::{
+    changes::{Changes, logged, outcome},
+    image::{Disk, Files},
+    random::Random,
+    senders,
+    trace::{self, Event},
+};
+
+/// At how many instants a whole host is started on what is left, where
+/// `POWER_CUTS` does not say. The log alone is looked at more often.
+const CUTS: u64 = 16;
+
+/// Users whose contacts change.
+const USERS: u64 = 100;
+
+/// Changes of a delivery.
+const EVENTS: u64 = 20;
+
+/// Deliveries of one run of the program.
+const DELIVERIES: usize = 60;
+
+/// Connections that send at once.
+const CONNECTIONS: usize = 4;
+
+/// How long until it is looked again whether all is applied.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// What happened, in its order.
+enum Step {
+    /// To the disk.
+    Disk(Event),
+    /// This delivery was about to be answered 204.
+    Answered(usize),
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_answered_204_outlives_a_power_cut_at_any_instant() {
+    let mut random = Random::seeded_by("POWER_SEED");
+    let root = Root::new();
+    let data = root.disk.join("data");
+    let project = seed::seed(&data, USERS).await;
+    let mut disk = Disk::new(&root.disk, std::slice::from_ref(&data), files(&data));
+    let bodies = Changes::new(random.next_seed(), USERS, EVENTS).take(2 * DELIVERIES);
+    // The command between closes the store, which moves its write-ahead log
+    // into the file and removes it.
+    let mut steps = serve(&root, &data, &bodies[..DELIVERIES], false).await;
+    steps.extend(list_projects(&root, &data));
+    let second = serve(&root, &data, &bodies[DELIVERIES..], false).await;
+    steps.extend(second.into_iter().map(|step| match step {
+        Step::Answered(index) => Step::Answered(index + DELIVERIES),
+        step => step,
+    }));
+
+    let cuts = std::env::var("POWER_CUTS").map_or(CUTS, |cuts| cuts.parse().unwrap());
+    let whole = instants(&mut random, steps.len(), cuts);
+    let mut answered = Vec::new();
+    for (instant, step) in steps.iter().enumerate() {
+        match step {
+            Step::Disk(event) => disk.happened(event),
+            Step::Answered(index) => {
+                answered.push(&bodies[*index]);
+                let lost = lost(&disk.cut(), &root.disk, &answered).await;
+                assert_eq!(lost, 0, "at {instant} of {}", steps.len());
+            }
+        }
+        if whole.contains(&instant) {
+            for left in [disk.cut(), disk.cut_by_chance(&mut random)] {
+                let directory = made(&left, &root.disk);
+                let outcome = outcome(&directory.path().join("data"), project).await;
+                let fault = outcome.fault(&answered, USERS);
+                assert_eq!(fault, None, "at {instant} of {}", steps.len());
+            }
+        }
+    }
+    assert_eq!(answered.len(), bodies.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_power_cut_in_the_first_start_loses_nothing_and_leaves_nothing_in_the_way() {
+    let mut random = Random::seeded_by("POWER_SEED");
+    let root = Root::new();
+    // Neither is there yet.
+    let data = root.disk.join("var/data");
+    let bodies = Changes::new(random.next_seed(), USERS, 1).take(8);
+    let steps = serve(&root, &data, &bodies, false).await;
+    let mut disk = Disk::new(&root.disk, &[], Files::new());
+    let whole = instants(&mut random, steps.len(), CUTS);
+    let mut answered = Vec::new();
+    for (instant, step) in steps.iter().enumerate() {
+        match step {
+            Step::Disk(event) => disk.happened(event),
+            Step::Answered(index) => {
+                answered.push(&bodies[*index]);
+                assert_eq!(lost(&disk.cut(), &root.disk, &answered).await, 0);
+            }
+        }
+        if whole.contains(&instant) {
+            for left in [disk.cut(), disk.cut_by_chance(&mut random)] {
+                let directory = made(&left, &root.disk);
+                let data = directory.path().join("var/data");
+                let url = "http://127.0.0.1:1".parse().unwrap();
+                let opened = Host::open(config(&data), url, Clock::system()).await;
+                let error = opened.err().map(|error| error.to_string());
+                assert_eq!(error, None, "at {instant} of {}", steps.len());
+            }
+        }
+    }
+    assert_eq!(answered.len(), bodies.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_only_says_that_it_synced_is_found_out() {
+    let root = Root::new();
+    let data = root.disk.join("data");
+    seed::seed(&data, 1).await;
+    let mut disk = Disk::new(&root.disk, std::slice::from_ref(&data), files(&data));
+    let bodies = Changes::new(Random::seeded_by("POWER_SEED"), 1, 1).take(8);
+    let mut answered = Vec::new();
+    for step in serve(&root, &data, &bodies, true).await {
+        match step {
+            Step::Disk(event) => disk.happened(&event),
+            Step::Answered(index) => answered.push(&bodies[index]),
+        }
+    }
+    let lost = lost(&disk.cut(), &root.disk, &answered).await;
+    assert_eq!(lost, bodies.len());
+}
+
+#[test]
+fn what_the_writer_says_is_durable_is_through_all_checkpoints() {
+    let mut random = Random::seeded_by("POWER_SEED");
+    assert_eq!(first_loss("host", &mut random), None);
+}
+
+#[test]
+fn a_writer_that_does_not_sync_is_found_out() {
+    let mut random = Random::seeded_by("POWER_SEED");
+    assert!(first_loss("off", &mut random).is_some());
+}
+
+/// Runs the writer, cuts power at every instant at which it says something and
+/// at others, and returns the first loss.
+fn first_loss(how: &str, random: &mut Random) -> Option<String> {
+    let root = Root::new();
+    let output = root.trace();
+    let wrapper = trace::command(&output, false);
+    let written = Command::new(&wrapper[0])
+        .args(&wrapper[1..])
+        .arg(env!("CARGO_BIN_EXE_durable-writer"))
+        .arg(root.disk.join("data"))
+        .arg(how)
+        .output()
+        .unwrap();
+    assert!(written.status.success(), "{written:?}");
+    let mut disk = Disk::new(&root.disk, &[], Files::new());
+    let mut durable = 0;
+    for event in trace::read(&output) {
+        disk.happened(&event);
+        if let Event::Said { port: None, bytes } = &event {
+            durable = String::from_utf8_lossy(bytes).trim().parse().unwrap();
+        } else if random.below(16) > 0 {
+            continue;
+        }
+        for left in [disk.cut(), disk.cut_by_chance(random)] {
+            let directory = made(&left, &root.disk);
+            if let Err(loss) = whole_rows(&directory.path().join("data/rows.sqlite"), durable) {
+                return Some(loss);
+            }
+        }
+    }
+    assert!(durable > 0);
+    None
+}
+
+/// Whether the rows up to a number are there, and the file is whole.
+fn whole_rows(path: &Path, durable: i64) -> Result<(), String> {
+    if durable == 0 {
+        return Ok(());
+    }
+    let refused = |error: rusqlite::Error| error.to_string();
+    let connection = rusqlite::Connection::open(path).map_err(refused)?;
+    let checked: String = connection
+        .query_one("PRAGMA integrity_check", [], |row| row.get(0))
+        .map_err(refused)?;
+    let rows: i64 = connection
+        .query_one(
+            "SELECT count(*) FROM rows
+             WHERE number <= ?1 AND body = unhex(replace(hex(zeroblob(3000)), '00',
+                printf('%02X', number)))",
+            [durable],
+            |row| row.get(0),
+        )
+        .map_err(refused)?;
+    if checked == "ok" && rows == durable {
+        Ok(())
+    } else {
+        Err(format!("{checked}; {rows} of {durable} rows"))
+    }
+}
+
+/// Where a disk is looked at, and the trace and the log beside it are not.
+struct Root {
+    directory: TempDir,
+    disk: PathBuf,
+}
+
+impl Root {
+    fn new() -> Self {
+        let directory = TempDir::new().unwrap();
+        let disk = directory.path().join("disk");
+        std::fs::create_dir(&disk).unwrap();
+        Self { directory, disk }
+    }
+
+    fn trace(&self) -> PathBuf {
+        self.directory.path().join("trace")
+    }
+}
+
+/// So many instants, drawn from all.
+fn instants(random: &mut Random, all: usize, count: u64) -> Vec<usize> {
+    let drawn = (0..count).map(|_| random.below(all as u64) as usize);
+    drawn.chain([all - 1]).collect()
+}
+
+/// Runs the program under strace, sends it deliveries, waits until they are
+/// applied, and kills it.
+async fn serve(root: &Root, data: &Path, bodies: &[String], lying_disk: bool) -> Vec<Step> {
+    let output = root.trace();
+    let wrapper = trace::command(&output, lying_disk);
+    let program = Program::start_under(
+        &wrapper,
+        data,
+        &root.directory.path().join("log"),
+        &program::alone(),
+    );
+    let connections = {
+        let (url, bodies) = (program.url.clone(), bodies.to_vec());
+        let send = move || senders::send(&url, &bodies, CONNECTIONS, &AtomicUsize::new(0));
+        tokio::task::spawn_blocking(send).await.unwrap()
+    };
+    applied(&program).await;
+    program.kill();
+    let events = trace::read(&output);
+    std::fs::remove_file(&output).unwrap();
+    steps(events, &connections)
+}
+
+/// Waits until everything in the log is applied.
+pub async fn applied(program: &Program) {
+    let metrics = format!("{}/metrics", program.url);
+    loop {
+        let text = client().get(&metrics).send().await.unwrap();
+        if text.text().await.unwrap().contains("log_waiting 0\n") {
+            break;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Opens and closes the store, as every command does.
+fn list_projects(root: &Root, data: &Path) -> Vec<Step> {
+    let output = root.trace();
+    let wrapper = trace::command(&output, false);
+    let listed = Command::new(&wrapper[0])
+        .args(&wrapper[1..])
+        .arg(program::path())
+        .args(["project", "list"])
+        .env("JIMO_DATA_DIR", data)
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(listed.success());
+    let events = trace::read(&output);
+    std::fs::remove_file(&output).unwrap();
+    steps(events, &[])
+}
+
+/// Tells which delivery each answer was to.
+fn steps(events: Vec<Event>, connections: &[senders::Connection]) -> Vec<Step> {
+    let mut answers: BTreeMap<u16, std::slice::Iter<'_, usize>> = connections
+        .iter()
+        .map(|connection| (connection.port, connection.answered.iter()))
+        .collect();
+    let step = |event| match event {
+        Event::Said {
+            port: Some(port),
+            bytes,
+        } if bytes.starts_with(b"HTTP/1.1 204 ") => {
+            let answered = answers.get_mut(&port)?.next()?;
+            Some(Step::Answered(*answered))
+        }
+        Event::Said { .. } => None,
+        event => Some(Step::Disk(event)),
+    };
+    events.into_iter().filter_map(step).collect()
+}
+
+/// The files of a directory.
+fn files(directory: &Path) -> Files {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+        .collect()
+}
+
+/// Makes what is left elsewhere.
+fn made(left: &Files, root: &Path) -> TempDir {
+    let directory = TempDir::new().unwrap();
+    for (path, bytes) in left {
+        let path: PathBuf = directory.path().join(path.strip_prefix(root).unwrap());
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    directory
+}
+
+/// How many of these deliveries are not in the log that is left.
+async fn lost(left: &Files, root: &Path, answered: &[&String]) -> usize {
+    let directory = made(left, root);
+    let log = left
+        .keys()
+        .find(|path| path.ends_with("log.sqlite"))
+        .and_then(|path| path.parent())
+        .map(|data| directory.path().join(data.strip_prefix(root).unwrap()));
+    let Some(data) = log else {
+        return answered.len();
+    };
+    let log = EventLog::open(&data).await.unwrap();
+    let mut logged = logged(&log).await;
+    let is_lost = |body: &&&String| {
+        let at = logged.iter().position(|logged| logged == body.as_bytes());
+        at.map(|at| logged.swap_remove(at)).is_none()
+    };
+    answered.iter().filter(is_lost).count()
+}
