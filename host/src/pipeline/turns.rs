@@ -2,9 +2,10 @@
 //! waits for another's flood.
 //!
 //! While one account alone is at work, a batch takes all that fits a
-//! transaction. While several are, it takes a turn of each, so that it is short:
-//! whoever comes meanwhile waits for two such batches at most, the one that is
-//! applied and the one that is prepared.
+//! transaction. While several are, it takes a turn of each, so that it is short;
+//! and those of whom nothing was waiting go before those who have a queue, every
+//! second time without them (as fair queueing does with sparse flows, RFC 8290
+//! §4). So whoever comes meanwhile waits for one short batch.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -25,12 +26,12 @@ const BATCH_ENTRIES_MAX: usize = 10_000;
 /// that has to be written.
 const BATCH_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Bytes of one lane in a batch, while several are at work: some 200 changes,
-/// which are applied within ten milliseconds.
-const TURN_BYTES_MAX: u64 = 64 * 1024;
+/// Bytes of one lane in a batch, while several are at work: a delivery of 100
+/// changes, which are applied within ten milliseconds.
+const TURN_BYTES_MAX: u64 = 32 * 1024;
 
 /// How long after several lanes were at work the next batches are short.
-const SHARED_FOR: Duration = Duration::from_secs(10);
+const SHARED_FOR: Duration = Duration::from_secs(60);
 
 /// Entries that are known to wait. More are in the log, and come to be known as
 /// these are done.
@@ -47,8 +48,12 @@ pub struct Turns {
     /// When entries of several lanes came last.
     shared_at: Option<Timestamp>,
     waiting: HashMap<Lane, VecDeque<Listed>>,
-    /// The lanes that have something waiting; the first is next.
+    /// The lanes that have something waiting of which nothing was before.
+    fresh: VecDeque<Lane>,
+    /// The other lanes that have something waiting; the first is next.
     order: VecDeque<Lane>,
+    /// Whether these were passed over by the last batch.
+    passed_over: bool,
     known: usize,
 }
 
@@ -70,7 +75,9 @@ impl Turns {
             newest: None,
             shared_at: None,
             waiting: HashMap::new(),
+            fresh: VecDeque::new(),
             order: VecDeque::new(),
+            passed_over: false,
             known: 0,
         }
     }
@@ -101,34 +108,36 @@ impl Turns {
             if self.begun.is_done(&entry) {
                 continue;
             }
-            if self.newest.is_some_and(|newest| newest != entry.lane) {
-                self.shared_at = Some(now);
-            }
-            self.newest = Some(entry.lane);
             let lane = self.waiting.entry(entry.lane).or_default();
             if lane.is_empty() {
-                self.order.push_back(entry.lane);
+                self.fresh.push_back(entry.lane);
             }
             lane.push_back(entry);
             self.known += 1;
+            let follows_another = self.newest.is_some_and(|newest| newest != entry.lane);
+            if follows_another || self.waiting.len() > 1 {
+                self.shared_at = Some(now);
+            }
+            self.newest = Some(entry.lane);
         }
     }
 
     /// The next batch; none where nothing is known to wait.
     pub fn take(&mut self, now: Timestamp) -> Option<Turn> {
-        let mut batch = Batch::default();
         let turn_bytes = if self.is_shared(now) {
             TURN_BYTES_MAX
         } else {
             BATCH_BYTES_MAX
         };
-        for _ in 0..self.order.len() {
-            if batch.is_full() {
-                break;
-            }
-            let Some(lane) = self.order.pop_front() else {
-                break;
-            };
+        let mut lanes = std::mem::take(&mut self.fresh);
+        self.passed_over = !lanes.is_empty() && !self.order.is_empty() && !self.passed_over;
+        if !self.passed_over {
+            lanes.append(&mut self.order);
+        }
+        let mut batch = Batch::default();
+        while !batch.is_full()
+            && let Some(lane) = lanes.pop_front()
+        {
             let Some(waiting) = self.waiting.get_mut(&lane) else {
                 continue;
             };
@@ -140,6 +149,9 @@ impl Turns {
                 self.order.push_back(lane);
             }
         }
+        // Those that the batch has no room for are next.
+        lanes.append(&mut self.order);
+        self.order = lanes;
         if batch.positions.is_empty() {
             return None;
         }
@@ -154,11 +166,11 @@ impl Turns {
         })
     }
 
-    fn is_shared(&self, now: Timestamp) -> bool {
-        let lately = self
-            .shared_at
-            .is_some_and(|shared_at| now.since(shared_at) < SHARED_FOR);
-        lately || self.order.len() > 1
+    /// Whether several lanes are at work, or were lately.
+    pub fn is_shared(&self, now: Timestamp) -> bool {
+        self.shared_at
+            .is_some_and(|shared_at| now.since(shared_at) < SHARED_FOR)
+            || self.waiting.len() > 1
     }
 }
 
@@ -230,12 +242,18 @@ mod tests {
         let flood = (1..=600).map(|position| entry(position, 7, 32 * 1024));
         turns.hear(flood.collect(), NOW);
         turns.hear(vec![entry(601, 8, 300)], NOW);
+        // Both are new here.
         let turn = turns.take(NOW).expect("a batch");
-        assert_eq!(positions(&turn), [1, 2, 601]);
-        assert_eq!(turn.step.up_to, Position(2));
-        let lanes = [(Lane(7), Position(2)), (Lane(8), Position(601))];
+        assert_eq!(positions(&turn), [1, 601]);
+        assert_eq!(turn.step.up_to, Position(1));
+        let lanes = [(Lane(7), Position(1)), (Lane(8), Position(601))];
         assert_eq!(turn.step.lanes, lanes);
-        // The flood is not cut short for longer than it must.
+        // Another time the flood is passed over, but not twice.
+        turns.hear(vec![entry(602, 8, 300)], NOW);
+        assert_eq!(positions(&turns.take(NOW).expect("a batch")), [602]);
+        turns.hear(vec![entry(603, 8, 300)], NOW);
+        assert_eq!(positions(&turns.take(NOW).expect("a batch")), [2, 603]);
+        // It is not cut short for longer than it must.
         let later = NOW.plus(SHARED_FOR);
         assert_eq!(turns.take(later).expect("a batch").positions.len(), 512);
     }
@@ -248,7 +266,23 @@ mod tests {
         let soon = NOW.plus(Duration::from_secs(1));
         let flood = (2..=500).map(|position| entry(position, 7, 32 * 1024));
         turns.hear(flood.collect(), soon);
-        assert_eq!(positions(&turns.take(soon).expect("a batch")), [2, 3]);
+        assert_eq!(positions(&turns.take(soon).expect("a batch")), [2]);
+    }
+
+    #[test]
+    fn a_flood_that_waits_is_cut_short_for_as_long_as_another_account_is_at_work() {
+        let mut turns = Turns::new(Place::default());
+        let flood = (1..=9_000).map(|position| entry(position, 7, 32 * 1024));
+        turns.hear(flood.collect(), NOW);
+        // Nothing of the flood comes any more, and something of the other.
+        for round in 1..100 {
+            let now = NOW.plus(Duration::from_secs(round));
+            let other = 9_000 + i64::try_from(round).expect("a place");
+            turns.hear(vec![entry(other, 8, 300)], now);
+            let next = [(); 3].map(|()| turns.take(now).expect("a batch").positions.len());
+            // At first both are new.
+            assert_eq!(next, if round == 1 { [2, 1, 1] } else { [1; 3] });
+        }
     }
 
     #[test]

@@ -59,6 +59,9 @@ struct Batch {
     step: Step,
 }
 
+/// A batch that is being applied.
+type Applying = JoinHandle<Result<Batch, store::Error>>;
+
 /// The pipeline of one host.
 pub struct Pipeline {
     store: Arc<Store>,
@@ -161,22 +164,22 @@ impl Pipeline {
     }
 
     /// Works through the log, batch by batch, until it is told to stop or a
-    /// batch fails. While one is applied, the next is prepared.
+    /// batch fails. While one is applied, the next is prepared; but not while
+    /// several accounts are at work, for whoever comes then would wait for both.
     async fn work(&self, stop: &CancellationToken, pause: &mut Duration) -> Result<(), Error> {
         let mut tail = self.log.tail();
         let mut turns = Turns::new(self.store.read(|tx| tx.log_place()).await?);
-        let mut applying: Option<JoinHandle<Result<Batch, store::Error>>> = None;
+        let mut applying: Option<Applying> = None;
         loop {
+            if turns.is_shared(self.clock.now()) {
+                self.finish(applying.take(), pause).await?;
+            }
             let next = if stop.is_cancelled() {
                 Ok(None)
             } else {
                 self.next_batch(&mut turns).await
             };
-            if let Some(applying) = applying.take() {
-                let batch = applying.await.map_err(|_| Error::Ended)??;
-                self.is_applied(&batch);
-                *pause = RETRY_PAUSE;
-            }
+            self.finish(applying.take(), pause).await?;
             match next? {
                 Some(batch) => applying = Some(self.apply(batch)),
                 None if stop.is_cancelled() => return Ok(()),
@@ -191,6 +194,21 @@ impl Pipeline {
                 }
             }
         }
+    }
+
+    /// Waits until a batch is applied.
+    async fn finish(&self, applying: Option<Applying>, pause: &mut Duration) -> Result<(), Error> {
+        let Some(applying) = applying else {
+            return Ok(());
+        };
+        let batch = applying.await.map_err(|_| Error::Ended)??;
+        // A batch that is tried again counts once.
+        self.metrics.batch(&batch.prepared);
+        self.applied.send_replace(batch.step.up_to);
+        self.failing.send_replace(false);
+        self.notify_changed();
+        *pause = RETRY_PAUSE;
+        Ok(())
     }
 
     /// What waits in the log and whose turn it is, as one batch.
@@ -217,7 +235,7 @@ impl Pipeline {
     }
 
     /// Begins to apply a batch. It is done, whoever waits for it.
-    fn apply(&self, batch: Batch) -> JoinHandle<Result<Batch, store::Error>> {
+    fn apply(&self, batch: Batch) -> Applying {
         let (store, now) = (self.store.clone(), self.clock.now());
         let applying = async move {
             let apply = move |tx: &store::Tx<'_>| {
@@ -230,14 +248,6 @@ impl Pipeline {
             store.transact(apply).await
         };
         tokio::spawn(applying.in_current_span())
-    }
-
-    fn is_applied(&self, batch: &Batch) {
-        // A batch that is tried again counts once.
-        self.metrics.batch(&batch.prepared);
-        self.applied.send_replace(batch.step.up_to);
-        self.failing.send_replace(false);
-        self.notify_changed();
     }
 
     async fn prepare(

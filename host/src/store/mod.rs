@@ -43,9 +43,7 @@ use crate::{
 
 const FILE_NAME: &str = "store.sqlite";
 
-/// Twice the common size: a batch changes rows all over the file, and what it
-/// costs is the number of pages that it writes.
-const PAGE_SIZE_BYTES: u32 = 8_192;
+const PAGE_SIZE_BYTES: u32 = 4_096;
 
 /// What a million values need to be changed at random without reading most of
 /// their pages again.
@@ -53,7 +51,7 @@ const CACHE_KIBIBYTES: u32 = 128 * 1024;
 
 /// 160 MiB of pages in the write-ahead log start a checkpoint: a random page is
 /// then written once for many changes, not once for each.
-const CHECKPOINT_PAGES: i32 = 20_000;
+const CHECKPOINT_PAGES: i32 = 40_000;
 
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0001_store.sql"),
