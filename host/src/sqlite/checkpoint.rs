@@ -25,7 +25,7 @@ use super::{BUSY_TIMEOUT, Error, stem};
 const REST: i32 = 16;
 
 /// How many times too long the log may become before the writer stops for it.
-const OVERLONG: i32 = 8;
+const OVERLONG: i32 = 3;
 
 /// Has the log moved by another thread whenever commits of `writer` have added
 /// this many pages to it. The thread ends with `writer`'s connection.
