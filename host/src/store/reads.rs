@@ -3,6 +3,8 @@
 //! A request for what waits already is the same request; it moves on in number,
 //! so that a read that began before it does not answer it.
 
+use std::collections::BTreeSet;
+
 use rusqlite::params;
 
 use super::{Error, Tx, encode};
@@ -79,6 +81,16 @@ const KINDS: &str = "
             ON b.account = ?1 AND b.object_type = o.id AND b.to_type = t.id)
     WHERE first IS NOT NULL ORDER BY first";
 
+/// Many accounts may be connected and few have reads waiting, so one is looked up
+/// after the other.
+const ACCOUNTS: &str = "
+    WITH RECURSIVE waiting (account) AS (
+        SELECT min(account) FROM reads
+        UNION ALL
+        SELECT (SELECT min(account) FROM reads WHERE account > waiting.account)
+        FROM waiting WHERE account IS NOT NULL)
+    SELECT account FROM waiting WHERE account IS NOT NULL";
+
 const DUE: &str = "
     SELECT record, requested, expected_at, attempts, all_missing FROM reads
     WHERE account = ?1 AND object_type = ?2 AND to_type = ?3 AND not_before <= ?4
@@ -151,6 +163,13 @@ impl Tx<'_> {
     /// waits.
     pub fn next_read(&self, account: AccountId) -> Result<Option<(Timestamp, ReadKind)>, Error> {
         Ok(self.waiting_kinds(account)?.into_iter().next())
+    }
+
+    /// The accounts that any read waits for.
+    pub fn accounts_with_reads(&self) -> Result<BTreeSet<AccountId>, Error> {
+        let mut statement = self.statement(ACCOUNTS)?;
+        let accounts = statement.query_map([], |row| row.get(0).map(AccountId))?;
+        Ok(accounts.collect::<Result<_, _>>()?)
     }
 
     /// The kinds of an account's reads that are due, that which waits longest

@@ -135,13 +135,12 @@ impl Drop for Place {
 async fn due(host: &Host) -> Result<Vec<(Arc<AccountRoute>, ReadKind)>, store::Error> {
     let routing = host.pipeline.routing().await?;
     let now = host.clock.now();
-    let routes: Vec<_> = routing
-        .accounts()
-        .filter(|route| route.may_call)
-        .cloned()
-        .collect();
     host.store
         .read(move |tx| {
+            let waiting = tx.accounts_with_reads()?;
+            let routes = routing
+                .accounts()
+                .filter(|route| route.may_call && waiting.contains(&route.id));
             let mut due = Vec::new();
             for route in routes {
                 let kinds = tx.due_kinds(route.id, now)?.into_iter();

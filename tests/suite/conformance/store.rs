@@ -295,6 +295,22 @@ async fn due_reads_are_of_one_kind_longest_waiting_first_and_no_more_than_asked_
 }
 
 #[tokio::test]
+async fn accounts_with_reads_are_told_once_each_and_no_others() {
+    let kept = Kept::new().await;
+    let accounts = async || kept.read(|tx| tx.accounts_with_reads()).await;
+    assert!(accounts().await.is_empty());
+    let (third, ninth) = (AccountId(3), AccountId(9));
+    for (account, id) in [(ninth, "1"), (third, "1"), (ninth, "2")] {
+        let mut key = kept.contact(id);
+        key.account = account;
+        kept.request(key, 0, 5).await;
+    }
+    assert_eq!(accounts().await, [third, ninth].into());
+    kept.write(move |tx| tx.drop_reads(third)).await;
+    assert_eq!(accounts().await, [ninth].into());
+}
+
+#[tokio::test]
 async fn associations_are_replaced_whole_and_only_by_a_later_read() {
     let kept = Kept::new().await;
     let contact = kept.record("contacts", "1").await;
