@@ -22,7 +22,9 @@ const AMPLE: u64 = 2;
 /// How much room there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
-    /// Bytes that can be written: the disk's, and those free in the log's file.
+    /// Bytes that the disk has.
+    pub available_bytes: u64,
+    /// These, and those that are free in the log's file.
     pub free_bytes: u64,
     /// Bytes that intake leaves to the store.
     pub reserve_bytes: u64,
@@ -31,6 +33,7 @@ pub struct Room {
 impl Room {
     fn new(available_bytes: u64, total_bytes: u64, reusable_bytes: u64) -> Self {
         Self {
+            available_bytes,
             free_bytes: available_bytes.saturating_add(reusable_bytes),
             reserve_bytes: RESERVE_BYTES_MAX.min(total_bytes / RESERVE_SHARE),
         }
@@ -38,7 +41,8 @@ impl Room {
 
     /// Whether deliveries can be taken in.
     pub fn is_enough(self) -> bool {
-        self.free_bytes >= self.reserve_bytes
+        // What is free in the log's file is of no use to the store.
+        self.free_bytes >= self.reserve_bytes && self.available_bytes >= self.reserve_bytes / 2
     }
 
     /// Whether the log can keep what was applied.
@@ -51,6 +55,7 @@ impl Room {
 #[derive(Debug)]
 pub struct Disk {
     directory: PathBuf,
+    available_bytes: AtomicU64,
     free_bytes: AtomicU64,
     reserve_bytes: AtomicU64,
     /// Whether an entry could not be appended, and none could be since.
@@ -62,6 +67,7 @@ impl Disk {
     pub fn of(directory: &Path) -> Self {
         Self {
             directory: directory.to_path_buf(),
+            available_bytes: AtomicU64::new(u64::MAX),
             free_bytes: AtomicU64::new(u64::MAX),
             reserve_bytes: AtomicU64::new(0),
             failing: AtomicBool::new(false),
@@ -71,6 +77,7 @@ impl Disk {
     /// How much room there was when it was last looked at.
     pub fn room(&self) -> Room {
         Room {
+            available_bytes: self.available_bytes.load(Ordering::Relaxed),
             free_bytes: self.free_bytes.load(Ordering::Relaxed),
             reserve_bytes: self.reserve_bytes.load(Ordering::Relaxed),
         }
@@ -82,12 +89,15 @@ impl Disk {
         let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
         let room = Room::new(bytes(found.f_bavail), bytes(found.f_blocks), reusable_bytes);
         let was_enough = self.room().is_enough();
+        self.available_bytes
+            .store(room.available_bytes, Ordering::Relaxed);
         self.free_bytes.store(room.free_bytes, Ordering::Relaxed);
         self.reserve_bytes
             .store(room.reserve_bytes, Ordering::Relaxed);
         let Room {
             free_bytes,
             reserve_bytes,
+            ..
         } = room;
         match (was_enough, room.is_enough()) {
             (true, false) => tracing::error!(
@@ -119,8 +129,8 @@ impl Disk {
         } else if !self.failing.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 %error,
-                "a delivery could not be made durable: deliveries are refused until the log can \
-                 be written again, which is tried every second"
+                "a delivery could not be made durable: deliveries are answered 503 while the log \
+                 cannot be written, which is tried every second"
             );
         }
     }
@@ -152,6 +162,8 @@ mod tests {
     #[test]
     fn what_trimming_left_free_in_the_log_is_room() {
         assert!(Room::new(GIB / 2, 500 * GIB, GIB / 2).is_enough());
+        // But not for the store.
+        assert!(!Room::new(GIB / 2 - 1, 500 * GIB, 9 * GIB).is_enough());
     }
 
     #[test]

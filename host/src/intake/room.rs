@@ -68,7 +68,7 @@ impl Room {
         let mut freed = 0;
         while freed < bytes {
             let longest = readers.reading.first_entry().ok_or(GivesWay)?;
-            if *longest.key() == asks {
+            if *longest.key() >= asks {
                 return Err(GivesWay);
             }
             let holder = longest.remove();

@@ -15,7 +15,7 @@ use super::{
     prepare::{Prepared, prepare},
     report::Origin,
     routing::Routing,
-    turns::Turns,
+    turns::{Turn, Turns},
 };
 use crate::{
     clock::Clock,
@@ -31,6 +31,9 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// The longest wait after a failure.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// How often the log is looked at when nothing says that it moved.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Why a batch could not be worked on. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -55,12 +58,15 @@ struct Batch {
     origin: Origin,
     /// The configuration that it was prepared under.
     configuration: i64,
-    /// How the place in the log moves with it.
-    step: Step,
+    /// What it is made of.
+    turn: Turn,
 }
 
 /// A batch that is being applied.
-type Applying = JoinHandle<Result<Batch, store::Error>>;
+struct Applying {
+    turn: Turn,
+    task: JoinHandle<Result<Prepared, store::Error>>,
+}
 
 /// The pipeline of one host.
 pub struct Pipeline {
@@ -148,18 +154,16 @@ impl Pipeline {
     pub async fn run(&self, stop: CancellationToken) {
         let mut pause = RETRY_PAUSE;
         while !stop.is_cancelled() {
-            match self.work(&stop, &mut pause).await {
-                Ok(()) | Err(Error::Store(store::Error::ConfigurationChanged)) => {}
-                Err(error) => {
-                    self.failing.send_replace(true);
-                    tracing::error!(%error, "a batch could not be applied, and is tried again");
-                    tokio::select! {
-                        () = tokio::time::sleep(pause) => {}
-                        () = stop.cancelled() => {}
-                    }
-                    pause = (pause * 2).min(RETRY_PAUSE_MAX);
-                }
+            let Err(error) = self.work(&stop, &mut pause).await else {
+                continue;
+            };
+            self.failing.send_replace(true);
+            tracing::error!(%error, "a batch could not be applied, and is tried again");
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => {}
             }
+            pause = (pause * 2).min(RETRY_PAUSE_MAX);
         }
     }
 
@@ -169,57 +173,102 @@ impl Pipeline {
     async fn work(&self, stop: &CancellationToken, pause: &mut Duration) -> Result<(), Error> {
         let mut tail = self.log.tail();
         let mut turns = Turns::new(self.store.read(|tx| tx.log_place()).await?);
+        self.applied.send_replace(turns.taken());
         let mut applying: Option<Applying> = None;
         loop {
-            if turns.is_shared(self.clock.now()) {
-                self.finish(applying.take(), pause).await?;
+            let was_shared = turns.is_shared(self.clock.now());
+            if was_shared && let Some(outdated) = self.finish(applying.take(), pause).await? {
+                turns.put_back(outdated);
             }
             let next = if stop.is_cancelled() {
                 Ok(None)
             } else {
                 self.next_batch(&mut turns).await
             };
-            self.finish(applying.take(), pause).await?;
-            match next? {
-                Some(batch) => applying = Some(self.apply(batch)),
-                None if stop.is_cancelled() => return Ok(()),
-                None => {
-                    *pause = RETRY_PAUSE;
-                    self.applied.send_replace(turns.taken());
-                    self.failing.send_replace(false);
-                    tokio::select! {
-                        _ = tail.changed() => {}
-                        () = stop.cancelled() => {}
-                    }
+            let waited = applying.is_some();
+            let outdated = self.finish(applying.take(), pause).await?;
+            let Some(batch) = next? else {
+                match outdated {
+                    Some(outdated) => turns.put_back(outdated),
+                    None if stop.is_cancelled() => return Ok(()),
+                    None => self.rest(&turns, &mut tail, stop, pause).await,
                 }
+                continue;
+            };
+            if let Some(outdated) = outdated {
+                turns.put_back(batch.turn);
+                turns.put_back(outdated);
+                continue;
             }
+            if waited {
+                self.hear(&mut turns).await?;
+            }
+            if !was_shared && turns.is_shared(self.clock.now()) && waited {
+                // Somebody came while the last was applied: this is too long.
+                turns.put_back(batch.turn);
+                continue;
+            }
+            applying = Some(self.apply(batch));
         }
     }
 
-    /// Waits until a batch is applied.
-    async fn finish(&self, applying: Option<Applying>, pause: &mut Duration) -> Result<(), Error> {
-        let Some(applying) = applying else {
-            return Ok(());
+    /// Nothing waits: rests until something is appended.
+    async fn rest(
+        &self,
+        turns: &Turns,
+        tail: &mut watch::Receiver<Position>,
+        stop: &CancellationToken,
+        pause: &mut Duration,
+    ) {
+        *pause = RETRY_PAUSE;
+        self.applied.send_replace(turns.taken());
+        self.failing.send_replace(false);
+        tokio::select! {
+            _ = tail.changed() => {}
+            // What is appended for a sender who goes away is not announced.
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    /// Waits until a batch is applied. Returns what it was made of where it was
+    /// not, for connections or mappings have changed.
+    async fn finish(
+        &self,
+        applying: Option<Applying>,
+        pause: &mut Duration,
+    ) -> Result<Option<Turn>, Error> {
+        let Some(Applying { turn, task }) = applying else {
+            return Ok(None);
         };
-        let batch = applying.await.map_err(|_| Error::Ended)??;
+        let prepared = match task.await.map_err(|_| Error::Ended)? {
+            Err(store::Error::ConfigurationChanged) => return Ok(Some(turn)),
+            applied => applied?,
+        };
         // A batch that is tried again counts once.
-        self.metrics.batch(&batch.prepared);
-        self.applied.send_replace(batch.step.up_to);
+        self.metrics.batch(&prepared);
+        self.applied.send_replace(turn.step.up_to);
         self.failing.send_replace(false);
         self.notify_changed();
         *pause = RETRY_PAUSE;
+        Ok(None)
+    }
+
+    /// Hears of what was appended.
+    async fn hear(&self, turns: &mut Turns) -> Result<(), Error> {
+        let more = self.log.list(turns.heard(), turns.room()).await?;
+        turns.hear(more, self.clock.now());
         Ok(())
     }
 
     /// What waits in the log and whose turn it is, as one batch.
     async fn next_batch(&self, turns: &mut Turns) -> Result<Option<Batch>, Error> {
-        let more = self.log.list(turns.heard(), turns.room()).await?;
-        let now = self.clock.now();
-        turns.hear(more, now);
-        let Some(turn) = turns.take(now) else {
+        self.hear(turns).await?;
+        let Some(turn) = turns.take(self.clock.now()) else {
             return Ok(None);
         };
-        let entries = self.log.read_at(turn.positions).await?;
+        let positions = turn.entries.iter().map(|entry| entry.position).collect();
+        let entries = self.log.read_at(positions).await?;
         let routing = self.routing().await?;
         let plugin = self.plugins.active();
         let origin = Origin {
@@ -230,24 +279,32 @@ impl Pipeline {
             prepared: self.prepare(routing.clone(), plugin, entries).await?,
             origin,
             configuration: routing.configuration,
-            step: turn.step,
+            turn,
         }))
     }
 
     /// Begins to apply a batch. It is done, whoever waits for it.
     fn apply(&self, batch: Batch) -> Applying {
         let (store, now) = (self.store.clone(), self.clock.now());
+        let Batch {
+            prepared,
+            origin,
+            configuration,
+            turn,
+        } = batch;
+        let step = turn.step.clone();
         let applying = async move {
             let apply = move |tx: &store::Tx<'_>| {
-                if tx.configuration()? != batch.configuration {
+                if tx.configuration()? != configuration {
                     return Err(store::Error::ConfigurationChanged);
                 }
-                apply(tx, &batch.prepared, &batch.origin, &batch.step, now)?;
-                Ok(batch)
+                apply(tx, &prepared, &origin, &step, now)?;
+                Ok(prepared)
             };
             store.transact(apply).await
         };
-        tokio::spawn(applying.in_current_span())
+        let task = tokio::spawn(applying.in_current_span());
+        Applying { turn, task }
     }
 
     async fn prepare(

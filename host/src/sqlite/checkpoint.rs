@@ -4,8 +4,9 @@
 //! The log starts anew only when all of it was moved, which a busy writer may
 //! leave no moment for: while one part is moved, the next is written. So the
 //! thread goes on until little is left, and the writer moves that little itself
-//! after its next commit. Only readers can make the log longer than this, while
-//! they look at what it began with.
+//! after its next commit. Readers keep it from beginning anew while any looks at
+//! what it held before: once it is several times too long, the writer waits for
+//! those that do.
 
 use std::{
     path::Path,
@@ -17,14 +18,15 @@ use std::{
     thread::JoinHandle,
 };
 
-use rusqlite::{Connection, hooks::Wal};
+use rusqlite::{Connection, hooks::Wal, wal::CheckpointMode};
 
 use super::{BUSY_TIMEOUT, Error, stem};
 
 /// The part of a log, as one in so many, that the writer moves by itself.
 const REST: i32 = 16;
 
-/// How many times too long the log may become before the writer stops for it.
+/// How many times too long the log may become before the writer waits for
+/// readers, and does so again for each time that it is longer.
 const OVERLONG: i32 = 3;
 
 /// Has the log moved by another thread whenever commits of `writer` have added
@@ -59,17 +61,23 @@ pub(super) fn start(
         })?;
     let mut asked_at: i32 = 0;
     writer.wal_hook(Some(move |wal: &mut Wal, pages| {
-        let is_overlong = pages >= pages_max.saturating_mul(OVERLONG);
-        if nearly_moved.swap(false, Ordering::Relaxed) || is_overlong {
-            // It fails while the other thread is at it, and a later commit
-            // tries again. What was committed is committed.
-            if let Err(error) = wal.checkpoint() {
-                tracing::debug!(%error, "the writer could not make a checkpoint");
-            }
-        } else if pages < asked_at {
+        if pages < asked_at {
             // It began anew.
             asked_at = 0;
-        } else if pages >= asked_at.saturating_add(pages_max) {
+        }
+        let is_due = pages >= asked_at.saturating_add(pages_max);
+        let is_overlong = pages >= pages_max.saturating_mul(OVERLONG);
+        let moved = match (nearly_moved.swap(false, Ordering::Relaxed), is_overlong) {
+            (_, true) if is_due => wal.checkpoint_v2(CheckpointMode::RESTART).map(|_| ()),
+            (true, _) => wal.checkpoint(),
+            _ => Ok(()),
+        };
+        // It fails while the other thread is at it, and a later commit tries
+        // again. What was committed is committed.
+        if let Err(error) = moved {
+            tracing::debug!(%error, "the writer could not make a checkpoint");
+        }
+        if is_due {
             asked_at = pages;
             // Where it cannot be sent, it was asked for already.
             let _ = due.try_send(());

@@ -244,8 +244,8 @@ mod tests {
 
     use super::{readers::READERS_MAX, *};
 
-    #[tokio::test]
-    async fn the_write_ahead_log_begins_anew_however_busy_the_writer_is() {
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_write_ahead_log_begins_anew_however_busy_writer_and_readers_are() {
         let directory = std::env::temp_dir().join(format!("jimo-{:x}", rand::random::<u64>()));
         let (page_size_bytes, checkpoint_pages) = (4_096, 20);
         let database = Database::open(&Options {
@@ -256,6 +256,24 @@ mod tests {
             migrations: &["CREATE TABLE bodies (body BLOB)"],
         })
         .expect("opens");
+        let database = Arc::new(database);
+        let ended = tokio_util::sync::CancellationToken::new();
+        let readers: Vec<_> = (0..READERS_MAX)
+            .map(|_| {
+                let (database, ended) = (database.clone(), ended.clone());
+                tokio::spawn(async move {
+                    while !ended.is_cancelled() {
+                        let count = |connection: &Connection| {
+                            let sql = "SELECT sum(length(body)) FROM bodies";
+                            connection
+                                .query_one(sql, [], |row| row.get::<_, Option<i64>>(0))
+                                .map_err(Error::from)
+                        };
+                        database.read(count).await.expect("reads");
+                    }
+                })
+            })
+            .collect();
         for _ in 0..400 {
             let insert = |connection: &Connection| {
                 let sql = "INSERT INTO bodies VALUES (zeroblob(20000))";
@@ -267,6 +285,10 @@ mod tests {
         let log = std::fs::metadata(directory.join("file.sqlite-wal")).expect("a log");
         let pages = log.len() / u64::from(page_size_bytes);
         assert!(pages < 400, "{pages} pages");
+        ended.cancel();
+        for reader in readers {
+            reader.await.expect("a reader");
+        }
         drop(database);
         std::fs::remove_dir_all(&directory).expect("removed");
     }

@@ -95,7 +95,7 @@ struct Transaction<'c> {
     connection: &'c Connection,
     /// Why there is none any more.
     broken: Result<(), String>,
-    /// Whether a job has written to it.
+    /// Whether no job has written to it.
     is_empty: bool,
     replies: Vec<Reply>,
 }

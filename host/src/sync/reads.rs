@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -82,7 +83,7 @@ type Line = (AccountId, ReadKind);
 /// Reads until it is told to stop.
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
     let mut changed = host.pipeline.changed();
-    let working: Arc<Mutex<HashSet<Line>>> = Arc::default();
+    let working = Arc::new(Working::default());
     while !stop.is_cancelled() {
         match due(&host).await {
             Ok(due) => {
@@ -90,9 +91,13 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
                     if let Some(place) = Place::take(&working, (route.id, kind.clone())) {
                         let (host, stop) = (host.clone(), stop.clone());
                         let span = tracing::error_span!("reads", account = %route.key);
+                        let working = working.clone();
                         let drained = async move {
-                            let _place = place;
-                            drain(&host, &route, &kind, &stop).await;
+                            let is_empty = drain(&host, &route, &kind, &stop).await;
+                            drop(place);
+                            if is_empty {
+                                working.emptied.notify_one();
+                            }
                         };
                         tokio::spawn(drained.instrument(span));
                     }
@@ -102,6 +107,7 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
         }
         tokio::select! {
             _ = changed.changed() => {}
+            () = working.emptied.notified() => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
             () = stop.cancelled() => {}
         }
@@ -109,16 +115,25 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
     // Reads under way are cut short; the queue still has them.
 }
 
+/// The lines that are in work.
+#[derive(Default)]
+struct Working {
+    lines: Mutex<HashSet<Line>>,
+    /// Nothing more was due of one; something may have come to be while it was
+    /// still in work.
+    emptied: Notify,
+}
+
 /// A place among the lines that are in work, left however that ends.
 struct Place {
     line: Line,
-    working: Arc<Mutex<HashSet<Line>>>,
+    working: Arc<Working>,
 }
 
 impl Place {
     /// The place of a line, unless it is taken.
-    fn take(working: &Arc<Mutex<HashSet<Line>>>, line: Line) -> Option<Self> {
-        let is_free = lock(working).insert(line.clone());
+    fn take(working: &Arc<Working>, line: Line) -> Option<Self> {
+        let is_free = lock(&working.lines).insert(line.clone());
         is_free.then(|| Self {
             line,
             working: working.clone(),
@@ -128,7 +143,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        lock(&self.working).remove(&self.line);
+        lock(&self.working.lines).remove(&self.line);
     }
 }
 
@@ -151,19 +166,20 @@ async fn due(host: &Host) -> Result<Vec<(Arc<AccountRoute>, ReadKind)>, store::E
         .await
 }
 
-/// Reads all that is due of a kind of an account.
+/// Reads all that is due of a kind of an account. Returns whether nothing is any
+/// more, as far as is known.
 async fn drain(
     host: &Arc<Host>,
     account: &Arc<AccountRoute>,
     kind: &ReadKind,
     stop: &CancellationToken,
-) {
+) -> bool {
     let mut pause = PAUSE;
     let mut batch_max = usize::MAX;
     while !stop.is_cancelled() {
         let step = tokio::select! {
             step = step(host, account, kind, batch_max) => step,
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => return false,
         };
         let Failure { error, about } = match step {
             Ok(true) => {
@@ -171,7 +187,7 @@ async fn drain(
                 batch_max = usize::MAX;
                 continue;
             }
-            Ok(false) => return,
+            Ok(false) => return true,
             Err(failure) => failure,
         };
         let next = next(&error, batch_max);
@@ -191,7 +207,7 @@ async fn drain(
                     bar(host, about, missing_scopes(scopes)).await;
                 }
             }
-            Next::Stop => return,
+            Next::Stop => return false,
             Next::Wait => {}
         }
         let retry_at = match &error {
@@ -205,9 +221,10 @@ async fn drain(
         }
         tokio::select! {
             () = host.clock.sleep_until(until) => {}
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => return false,
         }
     }
+    false
 }
 
 /// What to do after a failure.

@@ -50,7 +50,8 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
             () = stop.cancelled() => {}
         }
     }
-    under_way.join_all().await;
+    // A panic was reported where it happened.
+    while under_way.join_next().await.is_some() {}
 }
 
 /// Gives one back, and says which it was.

@@ -42,12 +42,6 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
 }
 
 async fn keep_room(host: &Host, stop: &CancellationToken) -> Result<(), Error> {
-    // A monitor may send nothing more to a host that is not ready: the host
-    // itself finds out when it is again.
-    if host.disk.is_failing() {
-        host.log.probe().await?;
-        host.disk.append_worked();
-    }
     let mut room = host.disk.look(host.log.reusable_bytes().await?)?;
     while !room.is_ample() && !stop.is_cancelled() {
         let place = host.store.read(|tx| tx.log_position()).await?;
@@ -55,6 +49,12 @@ async fn keep_room(host: &Host, stop: &CancellationToken) -> Result<(), Error> {
             break;
         }
         room = host.disk.look(host.log.reusable_bytes().await?)?;
+    }
+    // A monitor may send nothing more to a host that is not ready: the host
+    // itself finds out when it is again.
+    if host.disk.is_failing() && room.is_enough() {
+        host.log.probe().await?;
+        host.disk.append_worked();
     }
     Ok(())
 }

@@ -82,11 +82,17 @@ impl Connections {
             .collect();
         waiting.sort_unstable_by_key(|(turn, _)| *turn);
         waiting.truncate(waiting.len().div_ceil(ONE_GOES_OF));
-        for (_, state) in &waiting {
-            state.turn.store(NO_TURN, Ordering::Relaxed);
-            state.goes.notify_one();
+        for (turn, state) in &waiting {
+            // Its request may have come meanwhile.
+            let goes =
+                state
+                    .turn
+                    .compare_exchange(*turn, NO_TURN, Ordering::Relaxed, Ordering::Relaxed);
+            if goes.is_ok() {
+                state.goes.notify_one();
+                self.let_go.inc();
+            }
         }
-        self.let_go.inc_by(waiting.len() as u64);
     }
 
     fn take(self: &Arc<Self>, room: OwnedSemaphorePermit) -> Place {
