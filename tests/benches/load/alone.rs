@@ -3,7 +3,10 @@
 
 use std::{hint::black_box, time::Duration};
 
-use harness::bare::{CLIENT_SECRET, config};
+use harness::{
+    bare::{CLIENT_SECRET, config},
+    seed::World,
+};
 use jimo_connect::{
     clock::Clock,
     host::Host,
@@ -16,7 +19,6 @@ use jimo_connect::{
 use crate::{
     deliveries::{Maker, Shape},
     process, seed,
-    world::World,
 };
 
 /// Bytes that the pipeline takes from the log at once.

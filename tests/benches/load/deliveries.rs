@@ -5,13 +5,11 @@ use std::fmt::Write;
 use harness::{
     bare::{APP_ID, CLIENT_SECRET},
     program::Program,
+    seed::{COMPANY, COMPANY_PROPERTY, World},
 };
 use jimo_connect::{clock::Clock, intake};
 
-use crate::{
-    probes::Probe,
-    world::{COMPANY, COMPANY_PROPERTY, World},
-};
+use crate::probes::Probe;
 
 /// Of a connection's users, the last part is changed by nothing but probes, so
 /// that what a probe waits for is not overwritten.

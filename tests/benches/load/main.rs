@@ -20,7 +20,6 @@ mod report;
 mod scenarios;
 mod seed;
 mod senders;
-mod world;
 
 use std::{process::ExitCode, time::Instant};
 

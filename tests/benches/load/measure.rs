@@ -3,12 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use harness::seed::World;
+
 use crate::{
     deliveries::{Maker, Shape},
     process::{self, Cpu, Memory},
     seed,
     senders::{self, Answer},
-    world::World,
 };
 
 /// What to measure.

@@ -5,18 +5,22 @@ use std::{collections::BTreeMap, fmt::Write, path::Path};
 
 use harness::{
     bare::{APP_ID, config},
-    seed::{self, FIELDS, FIRST_CONTACT, PORTAL, property, seeded_at, seeded_text},
+    seed::{World, fill, seeded_at, seeded_text},
 };
 use jimo_connect::{
     clock::Clock,
     host::Host,
     log::{EventLog, Position},
-    model::ProjectId,
+    model::{ProjectId, UserId, Value},
+    store::users::{Source, UserFilter},
 };
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use super::random::Random;
+
+/// Mapped properties of each contact.
+const FIELDS: u64 = 10;
 
 /// Milliseconds that all changes happen within: few for the number of changes
 /// that there are, so that later ones are often sent first.
@@ -27,6 +31,12 @@ const REPEATED: u64 = 20;
 
 /// What users hold: by contact and property.
 pub type Values = BTreeMap<(u64, String), String>;
+
+/// Fills a data directory with users whose contacts change. Returns their
+/// project.
+pub async fn seed(directory: &Path, users: u64) -> ProjectId {
+    fill(directory, World::of(users, FIELDS)).await[0]
+}
 
 /// Makes deliveries without end.
 pub struct Changes {
@@ -65,11 +75,12 @@ impl Changes {
             let stamp = self.first + self.random.below(SPAN) as i64;
             write!(
                 body,
-                r#"{comma}{{"eventId":{},"subscriptionId":6527601,"portalId":{PORTAL},"appId":{APP_ID},"occurredAt":{stamp},"subscriptionType":"contact.propertyChange","attemptNumber":0,"objectId":{},"propertyName":"{}","propertyValue":"said at {stamp}","changeSource":"CRM_UI"}}"#,
+                r#"{comma}{{"eventId":{},"subscriptionId":6527601,"portalId":{},"appId":{APP_ID},"occurredAt":{stamp},"subscriptionType":"contact.propertyChange","attemptNumber":0,"objectId":{},"propertyName":"{}","propertyValue":"said at {stamp}","changeSource":"CRM_UI"}}"#,
                 // Tells one delivery from another that has the same changes.
                 self.made.len(),
-                FIRST_CONTACT + self.random.below(self.users),
-                property(self.random.below(FIELDS as u64) as usize),
+                World::portal(0),
+                World::contact(self.random.below(self.users)),
+                World::property(self.random.below(FIELDS)),
             )
             .unwrap();
         }
@@ -91,9 +102,10 @@ pub fn expected(bodies: &[Vec<u8>], users: u64) -> Values {
         property_value: String,
     }
     let mut newest = BTreeMap::new();
-    for contact in FIRST_CONTACT..FIRST_CONTACT + users {
+    for user in 0..users {
         for field in 0..FIELDS {
-            newest.insert((contact, property(field)), (0, seeded_text(contact)));
+            let key = (World::contact(user), World::property(field));
+            newest.insert(key, (0, seeded_text(user)));
         }
     }
     for body in bodies {
@@ -143,8 +155,32 @@ pub async fn outcome(directory: &Path, project: ProjectId) -> Outcome {
     working.await.unwrap();
     Outcome {
         logged: logged(&host.log).await,
-        held: seed::values(&host, project).await,
+        held: values(&host, project).await,
     }
+}
+
+/// The values of all users.
+async fn values(host: &Host, project: ProjectId) -> Values {
+    host.store
+        .read(move |tx| {
+            let mut values = Values::new();
+            let everyone = UserFilter::default();
+            for user in tx.users(project, &everyone, UserId(0), usize::MAX)? {
+                for value in tx.profile(user.id)? {
+                    let Source::Record { record, .. } = &value.source else {
+                        continue;
+                    };
+                    let Value::Text(text) = value.value else {
+                        panic!("{:?}", value.value);
+                    };
+                    let contact = record.as_str().parse().unwrap();
+                    values.insert((contact, value.variable), text);
+                }
+            }
+            Ok(values)
+        })
+        .await
+        .unwrap()
 }
 
 /// All bodies in a log.

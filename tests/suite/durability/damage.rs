@@ -10,7 +10,6 @@ use std::{
 use harness::{
     bare::config,
     program::{self, Program},
-    seed,
 };
 use jimo_connect::{
     clock::Clock,
@@ -22,7 +21,7 @@ use jimo_connect::{
 use tempfile::TempDir;
 
 use super::{
-    changes::{Changes, Outcome, outcome},
+    changes::{Changes, Outcome, outcome, seed},
     random::Random,
 };
 
@@ -45,7 +44,7 @@ impl Data {
     async fn seeded() -> Self {
         let directory = TempDir::new().unwrap();
         Self {
-            project: seed::seed(directory.path(), USERS).await,
+            project: seed(directory.path(), USERS).await,
             directory,
             changes: Changes::new(Random::seeded_by("DAMAGE_SEED"), USERS, 20),
             answered: Vec::new(),

@@ -5,14 +5,11 @@ use std::{
     time::Duration,
 };
 
-use harness::{
-    program::{self, Program},
-    seed,
-};
+use harness::program::{self, Program};
 use tempfile::TempDir;
 
 use super::{
-    changes::{Changes, outcome},
+    changes::{Changes, outcome, seed},
     random::Random,
     senders,
 };
@@ -44,7 +41,7 @@ async fn no_delivery_that_got_204_is_lost_or_applied_wrongly_whenever_it_is_kill
     let rounds = std::env::var("KILL_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let mut random = Random::seeded_by("KILL_SEED");
     let directory = TempDir::new().unwrap();
-    let project = seed::seed(directory.path(), USERS).await;
+    let project = seed(directory.path(), USERS).await;
     let mut changes = Changes::new(random.next_seed(), USERS, EVENTS);
     let mut answered = Vec::new();
     for _ in 0..rounds {

@@ -14,13 +14,12 @@ use std::{
 use harness::{
     bare::{client, config},
     program::{self, Program},
-    seed,
 };
 use jimo_connect::{clock::Clock, host::Host, log::EventLog};
 use tempfile::TempDir;
 
 use super::{
-    changes::{Changes, logged, outcome},
+    changes::{Changes, logged, outcome, seed},
     image::{Disk, Files},
     random::Random,
     senders,
@@ -59,7 +58,7 @@ async fn what_was_answered_204_outlives_a_power_cut_at_any_instant() {
     let mut random = Random::seeded_by("POWER_SEED");
     let root = Root::new();
     let data = root.disk.join("data");
-    let project = seed::seed(&data, USERS).await;
+    let project = seed(&data, USERS).await;
     let mut disk = Disk::new(&root.disk, std::slice::from_ref(&data), files(&data));
     let bodies = Changes::new(random.next_seed(), USERS, EVENTS).take(2 * DELIVERIES);
     // The command between closes the store, which moves its write-ahead log
@@ -133,7 +132,7 @@ async fn a_power_cut_in_the_first_start_loses_nothing_and_leaves_nothing_in_the_
 async fn a_disk_that_only_says_that_it_synced_is_found_out() {
     let root = Root::new();
     let data = root.disk.join("data");
-    seed::seed(&data, 1).await;
+    seed(&data, 1).await;
     let mut disk = Disk::new(&root.disk, std::slice::from_ref(&data), files(&data));
     let bodies = Changes::new(Random::seeded_by("POWER_SEED"), 1, 1).take(8);
     let mut answered = Vec::new();

@@ -14,13 +14,12 @@ use std::{
 use harness::{
     bare::{CLIENT_SECRET, client, send},
     program::{self, Program},
-    seed,
 };
 use jimo_connect::{intake, log::EventLog};
 use tempfile::TempDir;
 
 use super::{
-    changes::{Changes, logged, outcome},
+    changes::{Changes, logged, outcome, seed},
     random::Random,
     small_disk::SmallDisk,
 };
@@ -113,7 +112,7 @@ async fn deliveries_are_refused_before_the_disk_is_full_and_taken_in_when_there_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_is_filled_under_load_loses_nothing_and_the_host_goes_on() {
     let seeded = TempDir::new().unwrap();
-    let project = seed::seed(seeded.path(), USERS).await;
+    let project = seed(seeded.path(), USERS).await;
     let disk = SmallDisk::new(DISK_MEBIBYTES);
     disk.put(seeded.path());
     let program = start(&disk);

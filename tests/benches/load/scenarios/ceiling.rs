@@ -1,11 +1,12 @@
 //! The 204 and the memory at full speed, as more send at once.
 
+use harness::seed::World;
+
 use crate::{
     deliveries::Shape,
     measure::Run,
     options::Options,
     report::{self, mebibytes, milliseconds, percentiles, rate, times},
-    world::World,
 };
 
 /// Random deliveries of 100 over 8 and 64 connections.

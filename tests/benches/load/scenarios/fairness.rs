@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use harness::seed::World;
+
 use crate::{
     deliveries::{Maker, Shape},
     options::Options,
@@ -16,7 +18,6 @@ use crate::{
     report::{self, percentiles, rate},
     seed,
     senders::{self, Steady},
-    world::World,
 };
 
 /// HubSpot's connections for one account (HubSpot: webhooks, concurrency).

@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use harness::seed::World;
+
 use crate::{
     deliveries::Maker,
     options::Options,
@@ -14,7 +16,6 @@ use crate::{
     report::{self, milliseconds, percentile, percentiles},
     seed,
     senders::{Answer, Connection, Steady},
-    world::World,
 };
 
 /// Users whom the company reaches.

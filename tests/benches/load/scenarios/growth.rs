@@ -5,13 +5,14 @@
 
 use std::time::Duration;
 
+use harness::seed::World;
+
 use crate::{
     deliveries::Shape,
     measure::Run,
     options::Options,
     process::STORE_WRITER,
     report::{self, each, mebibytes, rate},
-    world::World,
 };
 
 /// Changes of a run: those of a short one.

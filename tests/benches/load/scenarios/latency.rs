@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use harness::seed::World;
+
 use crate::{
     deliveries::{Maker, Shape},
     options::Options,
@@ -14,7 +16,6 @@ use crate::{
     report::{self, percentiles, times},
     seed,
     senders::Steady,
-    world::World,
 };
 
 /// Values that are waited for, a second: enough to tell, few enough not to be

@@ -6,13 +6,14 @@ use std::{
     time::Duration,
 };
 
+use harness::seed::World;
+
 use crate::{
     deliveries::{Maker, Shape},
     options::Options,
     process::{self, Memory},
     report::{self, mebibytes},
     seed, senders,
-    world::World,
 };
 
 /// How long the program is left alone before it is at rest.

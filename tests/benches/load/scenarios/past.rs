@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use harness::seed::World;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -22,7 +23,6 @@ use crate::{
     process,
     report::{self, mebibytes, milliseconds, percentiles, rate},
     seed,
-    world::World,
 };
 
 /// Connections at once, each of which is an open file here and in the program.

@@ -1,11 +1,12 @@
 //! Changes a second, from the first request to the last value.
 
+use harness::seed::World;
+
 use crate::{
     deliveries::Shape,
     measure::Run,
     options::Options,
     report::{self, mebibytes, percentiles, rate, times},
-    world::World,
 };
 
 /// Deliveries of 100, random contacts, every change real.

@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use harness::seed::World;
+
 use crate::{
     deliveries::{Maker, Request, Shape},
     options::Options,
@@ -18,7 +20,6 @@ use crate::{
     report::{self, mebibytes},
     seed,
     senders::Connection,
-    world::World,
 };
 
 /// The time between two looks.

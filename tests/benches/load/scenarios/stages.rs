@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use harness::seed::World;
+
 use crate::{
     alone::Alone,
     deliveries::Shape,
@@ -10,7 +12,6 @@ use crate::{
     options::Options,
     process::{BLOCKING, LOG_CHECKPOINTS, LOG_WRITER, STORE_CHECKPOINTS, STORE_WRITER, WORKERS},
     report::{self, each},
-    world::World,
 };
 
 /// Events of a run.

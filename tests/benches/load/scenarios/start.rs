@@ -3,12 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use harness::seed::World;
+
 use crate::{
     options::Options,
     process,
     report::{self, milliseconds, percentile},
     seed,
-    world::World,
 };
 
 /// How often.

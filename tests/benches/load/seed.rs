@@ -1,9 +1,7 @@
-//! Data directories with users whose contacts are linked and filled.
+//! Seeded data directories.
 //!
 //! Seeding takes longer than most measurements, so a seeded directory is kept
 //! beside what is built, and every run works on a copy of it.
-
-mod fill;
 
 use std::{
     fs::{self, File},
@@ -12,10 +10,9 @@ use std::{
     time::Instant,
 };
 
+use harness::seed::{World, fill};
 use jimo_connect::plugin::EMBEDDED;
 use tempfile::TempDir;
-
-use crate::world::World;
 
 /// Where seeded directories are kept, on the disk that the build is on.
 const KEPT: &str = env!("CARGO_TARGET_TMPDIR");
@@ -55,7 +52,7 @@ fn kept(world: World) -> PathBuf {
     let begun = Instant::now();
     let making = TempDir::new_in(KEPT).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(fill::fill(making.path(), world));
+    runtime.block_on(fill(making.path(), world));
     drop(runtime);
     fs::rename(making.keep(), &kept).unwrap();
     eprintln!("seeded in {:.0?}", begun.elapsed());
@@ -65,8 +62,8 @@ fn kept(world: World) -> PathBuf {
 /// Tells one layout from any other.
 fn layout() -> u64 {
     let mut hasher = DefaultHasher::new();
-    include_str!("fill.rs").hash(&mut hasher);
-    include_str!("../world.rs").hash(&mut hasher);
+    include_str!("../../harness/seed/mod.rs").hash(&mut hasher);
+    include_str!("../../harness/seed/world.rs").hash(&mut hasher);
     EMBEDDED.hash(&mut hasher);
     for database in ["log", "store"] {
         let migrations = fs::read_dir(Path::new(MIGRATIONS).join(database)).unwrap();

@@ -1,9 +1,11 @@
-//! Fills a data directory through the store's own calls, as the pipeline would
-//! after every record was read once.
+//! Fills a data directory with users whose contacts are linked and filled,
+//! through the store's own calls, as the pipeline would after every record was
+//! read once.
+
+mod world;
 
 use std::{path::Path, sync::Arc};
 
-use harness::bare::config;
 use jimo_connect::{
     clock::Clock,
     host::Host,
@@ -23,7 +25,8 @@ use jimo_connect::{
     },
 };
 
-use crate::world::{COMPANY, COMPANY_PROPERTY, World};
+pub use self::world::{COMPANY, COMPANY_PROPERTY, World};
+use crate::bare::config;
 
 /// Users whom one transaction makes.
 const BATCH: u64 = 5_000;
@@ -39,13 +42,24 @@ struct Seeded {
     company: Option<(Arc<ObjectMapping>, RecordKey)>,
 }
 
-/// Fills an empty data directory.
-pub(super) async fn fill(directory: &Path, world: World) {
+/// When everything that is seeded happened, and what is mapped was mapped: some
+/// hours ago, so that all that is sent is newer.
+pub fn seeded_at() -> Timestamp {
+    Timestamp(Clock::system().now().0 - 4 * 3_600_000)
+}
+
+/// What each property of a user's contact is seeded with.
+pub fn seeded_text(user: u64) -> String {
+    format!("seeded {user}")
+}
+
+/// Fills an empty data directory. Returns the project of each connection.
+pub async fn fill(directory: &Path, world: World) -> Vec<ProjectId> {
     let url = "http://127.0.0.1:1".parse().unwrap();
-    let clock = Clock::system();
-    // Some hours ago, so that all that is sent is newer.
-    let at = Timestamp(clock.now().0 - 4 * 3_600_000);
-    let host = Host::open(config(directory), url, clock).await.unwrap();
+    let at = seeded_at();
+    let host = Host::open(config(directory), url, Clock::system())
+        .await
+        .unwrap();
     let needs = |object_type: &str, rule: Option<&MatchingRule>| {
         let plugin = host.plugins.active();
         let needs = plugin.needs(&object_type.into(), rule, None);
@@ -53,6 +67,7 @@ pub(super) async fn fill(directory: &Path, world: World) {
     };
     let contacts = needs("contacts", Some(&rule()));
     let companies = needs("companies", None);
+    let mut projects = Vec::new();
     for number in 0..world.connections {
         let (keys, contacts, companies) = (host.keys.clone(), contacts.clone(), companies.clone());
         let seeded = host.store.transact(move |tx| {
@@ -60,6 +75,7 @@ pub(super) async fn fill(directory: &Path, world: World) {
             connect(tx, &keys, world, number, needs, at)
         });
         let seeded = seeded.await.unwrap();
+        projects.push(seeded.project);
         let users = world.users_of(number);
         for from in users.clone().step_by(BATCH as usize) {
             let (keys, seeded) = (host.keys.clone(), seeded.clone());
@@ -77,6 +93,7 @@ pub(super) async fn fill(directory: &Path, world: World) {
             assert!(reached.await.unwrap(), "the company reaches users");
         }
     }
+    projects
 }
 
 fn rule() -> MatchingRule {
@@ -253,7 +270,7 @@ fn seed_user(
     tx.link(contact, user, 0)?;
     tx.refresh_reached(contact)?;
     save_as_read(tx, state, at)?;
-    let text = format!("seeded {index}");
+    let text = seeded_text(index);
     save_registers(tx, &seeded.contacts, contact, &text, at)?;
     let mut feeds = vec![(&seeded.contacts, contact, text)];
     if let Some((mapping, company)) = &seeded.company

@@ -1,4 +1,5 @@
-//! What a scenario runs on: so many users, split over so many connections.
+//! What a data directory is filled with: so many users, split over so many
+//! connections.
 
 use std::ops::Range;
 
