@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
@@ -21,6 +21,10 @@ use crate::{
     telemetry::Metrics,
     web,
 };
+
+/// Connections that wait to be accepted, as far as the system lets: where they
+/// come faster than they are, more would be reset.
+const BACKLOG: u32 = 4_096;
 
 /// How long work under way may take to end when the host stops.
 const STOP_MAX: Duration = Duration::from_secs(20);
@@ -181,8 +185,17 @@ pub fn url_below(public_url: &Url, path: &str) -> Url {
 
 /// Listens on an address.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
-    let bound = TcpListener::bind(address).await;
-    bound.map_err(|source| Error::Listen { address, source })
+    let listening = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        // As what just listened there may have left connections behind.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listening().map_err(|source| Error::Listen { address, source })
 }
 
 /// Tells the client where its accounts' request days begin.
