@@ -176,8 +176,9 @@ impl Pipeline {
         self.applied.send_replace(turns.taken());
         let mut applying: Option<Applying> = None;
         loop {
-            let was_shared = turns.is_shared(self.clock.now());
-            if was_shared && let Some(outdated) = self.finish(applying.take(), pause).await? {
+            if turns.is_shared(self.clock.now())
+                && let Some(outdated) = self.finish(applying.take(), pause).await?
+            {
                 turns.put_back(outdated);
             }
             let next = if stop.is_cancelled() {
@@ -202,11 +203,11 @@ impl Pipeline {
             }
             if waited {
                 self.hear(&mut turns).await?;
-            }
-            if !was_shared && turns.is_shared(self.clock.now()) && waited {
-                // Somebody came while the last was applied: this is too long.
-                turns.put_back(batch.turn);
-                continue;
+                if turns.is_shared(self.clock.now()) {
+                    // Somebody came while the last was applied: this is too long.
+                    turns.put_back(batch.turn);
+                    continue;
+                }
             }
             applying = Some(self.apply(batch));
         }
