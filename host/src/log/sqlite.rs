@@ -151,7 +151,8 @@ impl EventLog {
     pub async fn list(&self, after: Position, entries_max: usize) -> Result<Vec<Listed>, Error> {
         self.database
             .read(move |connection| {
-                // A body's length is told without reading it.
+                // A body's length is told without reading it; the lane stands
+                // behind it, so of one larger than a page the rest is passed.
                 let mut statement = connection.prepare_cached(
                     "SELECT position, lane, length(body) FROM entries
                      WHERE position > ?1 ORDER BY position LIMIT ?2",

@@ -91,9 +91,9 @@ impl Turns {
         self.heard
     }
 
-    /// How many entries more may be told.
+    /// How many entries more may be told. What was put back may leave none.
     pub fn room(&self) -> usize {
-        KNOWN_MAX - self.known
+        KNOWN_MAX.saturating_sub(self.known)
     }
 
     /// Everything up to here is taken.
@@ -302,6 +302,21 @@ mod tests {
             // At first both are new.
             assert_eq!(next, if round == 1 { [2, 1, 1] } else { [1; 3] });
         }
+    }
+
+    #[test]
+    fn what_is_put_back_into_a_full_list_leaves_no_room_for_more() {
+        let mut turns = Turns::new(Place::default());
+        let full = i64::try_from(KNOWN_MAX).expect("a place");
+        turns.hear((1..=full).map(|at| entry(at, 7, 300)).collect(), NOW);
+        let turn = turns.take(NOW).expect("a batch");
+        let taken = i64::try_from(turn.entries.len()).expect("a place");
+        let more = (full + 1)..=(full + taken);
+        turns.hear(more.map(|at| entry(at, 7, 300)).collect(), NOW);
+        assert_eq!(turns.room(), 0);
+        turns.put_back(turn);
+        assert_eq!(turns.room(), 0);
+        assert_eq!(turns.taken(), Position(0));
     }
 
     #[test]
