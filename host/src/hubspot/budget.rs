@@ -14,7 +14,7 @@ use std::{collections::VecDeque, time::Duration};
 use jiff::tz::TimeZone;
 
 use super::rates::{Policy, Rates};
-use crate::model::Timestamp;
+use crate::model::{Priority, Timestamp};
 
 /// The share of each limit that we use when nothing else is set; the rest is
 /// for the customer's other apps, and for clocks that differ.
@@ -50,30 +50,7 @@ pub enum Pool {
     Associations,
 }
 
-/// Whose turn it is when several wait: the first case first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Priority {
-    /// A change that just came, or an admin who is waiting.
-    Live,
-    /// A user who just came.
-    Arrival,
-    /// The scan of recent changes.
-    CatchUp,
-    /// The run over all records.
-    FullSync,
-}
-
 impl Priority {
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::Arrival => "arrival",
-            Self::CatchUp => "catch_up",
-            Self::FullSync => "full_sync",
-        }
-    }
-
     /// How many times the day's spare share is left to those who come first.
     fn reserves(self) -> f64 {
         match self {

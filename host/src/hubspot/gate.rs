@@ -11,12 +11,12 @@ use tokio::sync::Notify;
 
 use super::{
     Error,
-    budget::{Ledger, Pool, Priority, Usage, Verdict},
+    budget::{Ledger, Pool, Usage, Verdict},
     rates::{Policy, Rates},
 };
 use crate::{
     clock::Clock,
-    model::{AccountKey, Timestamp},
+    model::{AccountKey, Priority, Timestamp},
 };
 
 /// The longest that a call waits for its turn once it is the first in line;

@@ -17,13 +17,15 @@ mod properties;
 pub mod rates;
 mod region;
 pub mod retry;
+pub mod search;
 pub mod signature;
 mod transport;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+pub use crate::model::Priority;
 pub use account::Details;
-pub use budget::{Pool, Priority};
+pub use budget::Pool;
 pub use error::{Error, Fault};
 pub use gate::Budgets;
 pub use properties::{Property, PropertyOption};

@@ -218,7 +218,7 @@ struct InputWire<'a> {
     after: Option<&'a str>,
 }
 
-fn encode(body: &impl Serialize) -> Bytes {
+pub(super) fn encode(body: &impl Serialize) -> Bytes {
     serde_json::to_vec(body)
         .expect("texts and lists become JSON")
         .into()

@@ -74,6 +74,11 @@ own_id!(
     "var"
 );
 own_id!(
+    /// A full sync or a catch-up.
+    RunId,
+    "run"
+);
+own_id!(
     /// The source's side of connections: one HubSpot portal.
     AccountId,
     "acc"

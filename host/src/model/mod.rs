@@ -4,15 +4,18 @@
 //! SQL, HTTP, wasmtime or HubSpot. A type that only one module speaks lives in
 //! that module.
 
+mod cause;
 mod change;
 mod connection;
 mod id;
 mod key;
 mod mapping;
 mod register;
+mod run;
 mod time;
 mod value;
 
+pub use cause::{Cause, Priority};
 pub use change::{
     Association, AssociationChange, AssociationSet, Change, ChangeKind, Merge, PropertyText,
     SourceRecord,
@@ -20,7 +23,7 @@ pub use change::{
 pub use connection::{Connection, Problem, Status};
 pub use id::{
     AccountId, AccountKey, ConnectionId, FieldId, MappingId, ObjectType, ProjectId, PropertyName,
-    RecordId, UserId, VariableId,
+    RecordId, RunId, UserId, VariableId,
 };
 pub use key::normalise;
 pub use mapping::{
@@ -28,5 +31,6 @@ pub use mapping::{
     PropertyDefinition, Selection, SelectionRule, Shown, UserIdentifier,
 };
 pub use register::{Existence, Readable, Register, Version};
+pub use run::{Planned, Run, RunKind, RunStatus, Stage, Way};
 pub use time::Timestamp;
 pub use value::{TEXT_LENGTH_MAX, Unreadable, Value, VariableType};

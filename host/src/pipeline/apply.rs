@@ -11,7 +11,7 @@ use super::{
     report::{Origin, RecordReport},
 };
 use crate::{
-    model::{ChangeKind, Existence, Merge, ObjectType, RecordId, Timestamp, Version},
+    model::{Cause, ChangeKind, Existence, Merge, ObjectType, RecordId, Timestamp, Version},
     plugin::Outcome,
     store::{self, Tx, records::RecordState},
 };
@@ -24,7 +24,7 @@ pub fn apply_changes(
     now: Timestamp,
 ) -> Result<(), store::Error> {
     let route = &*told.route;
-    let mut feeder = Feeder::new(tx, route, now);
+    let mut feeder = Feeder::new(tx, route, Cause::LIVE, now);
     feeder.report.count(
         "received",
         i64::try_from(told.changes.len()).unwrap_or(i64::MAX),
@@ -135,7 +135,7 @@ fn write(
         .iter()
         .map(|(place, outcome)| (*place, said(&text.text, version, outcome)))
         .collect();
-    let conflict = feeder.say(state, &texts, report)?;
+    let conflict = feeder.say(state, &texts, true, report)?;
     if conflict {
         report.read();
         feeder.read_record(&change.object_type, &change.record, change.occurred_at)?;

@@ -11,7 +11,7 @@ use super::{
     routing::ConnectionRoute,
 };
 use crate::{
-    model::{KeyKind, ProjectId, Timestamp, UserId, UserIdentifier, Value, VariableId},
+    model::{Cause, KeyKind, ProjectId, Timestamp, UserId, UserIdentifier, Value, VariableId},
     secrets::Keys,
     store::{self, Tx, users::User, variables::Variable},
 };
@@ -227,7 +227,7 @@ impl<'t, 'c> Arrivals<'t, 'c> {
                 best.1 = best.1.min(rank);
             }
         }
-        let mut feeder = Feeder::new(self.tx, route, self.now);
+        let mut feeder = Feeder::new(self.tx, route, Cause::ARRIVAL, self.now);
         for (record, id) in self.tx.links_of_user(route.id, object_type, user)? {
             if !wanted.contains_key(&record) {
                 self.tx.unlink(record, user)?;

@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     model::{
-        FieldId, ObjectType, Readable, RecordId, SelectionRule, Timestamp, UserId, VariableId,
+        Cause, FieldId, ObjectType, Readable, RecordId, SelectionRule, Timestamp, UserId,
+        VariableId,
     },
     store::{
         self, Tx,
@@ -32,6 +33,8 @@ pub struct Feeder<'t, 'c> {
     pub route: &'t ConnectionRoute,
     /// Now.
     pub now: Timestamp,
+    /// Why: what it asks to be read is asked for with the same urgency.
+    pub cause: Cause,
     /// What was done.
     pub report: Report,
     /// Users whose records may be selected anew, by object mapping.
@@ -46,11 +49,12 @@ pub struct Feeder<'t, 'c> {
 
 impl<'t, 'c> Feeder<'t, 'c> {
     /// Begins.
-    pub fn new(tx: &'t Tx<'c>, route: &'t ConnectionRoute, now: Timestamp) -> Self {
+    pub fn new(tx: &'t Tx<'c>, route: &'t ConnectionRoute, cause: Cause, now: Timestamp) -> Self {
         Self {
             tx,
             route,
             now,
+            cause,
             report: Report::default(),
             touched: BTreeSet::new(),
             just_read: BTreeSet::new(),
@@ -94,17 +98,21 @@ impl<'t, 'c> Feeder<'t, 'c> {
             wanted,
             record: record.clone(),
         };
-        self.tx.request_read(&key, expected_at, self.now)
+        // Whatever asks for it here, something is new about it.
+        self.tx
+            .request_read(&key, self.cause.of_change(), expected_at, self.now)
     }
 
     /// Says texts of a record's properties to its registers, and shows what
-    /// changed to the users that the record feeds.
+    /// changed to the users that the record feeds. `fills`: registers that do
+    /// not exist yet are made.
     ///
     /// Returns whether two events disagree, which only a read can settle.
     pub fn say(
         &mut self,
         state: &RecordState,
         texts: &[(FieldPlace, Said)],
+        fills: bool,
         told: &mut RecordReport,
     ) -> Result<bool, store::Error> {
         let mut conflict = false;
@@ -112,6 +120,9 @@ impl<'t, 'c> Feeder<'t, 'c> {
             let field = self.route.field(*place);
             let version = said.version;
             let held = self.tx.register(state.key, field.id, field.target)?;
+            if held.is_none() && !fills {
+                continue;
+            }
             // An event from before its mapping never makes a register; a read
             // is of now.
             if held.is_none() && version.sequence == 0 && version.stamp < field.saved_at {

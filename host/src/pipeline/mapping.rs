@@ -7,8 +7,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::{arrivals::Arrivals, feeding::Feeder, routing::ConnectionRoute};
 use crate::{
     model::{
-        AccountId, ConnectionId, FieldMapping, ObjectMapping, ObjectType, OptionTable, ProjectId,
-        PropertyName, Status, Timestamp, UserIdentifier, VariableId, VariableType,
+        AccountId, Cause, ConnectionId, FieldMapping, ObjectMapping, ObjectType, OptionTable,
+        ProjectId, PropertyName, Status, Timestamp, UserIdentifier, VariableId, VariableType,
     },
     secrets::Keys,
     store::{self, Tx},
@@ -115,7 +115,7 @@ pub fn save(
 
     let after = ConnectionRoute::load(tx, connection, project, account)?;
     index_variables(tx, keys, &before, &after, now)?;
-    let mut feeder = Feeder::new(tx, &after, now);
+    let mut feeder = Feeder::new(tx, &after, Cause::LIVE, now);
     // What follows contacts is found from the contacts that are linked already.
     for (through, to) in follows {
         tx.request_associations_of_linked(connection, account, (&through, &to), now)?;

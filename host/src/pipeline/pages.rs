@@ -196,15 +196,26 @@ pub(super) fn not_understood(
         .collect()
 }
 
-/// Applies a record that was read to one connection. `settled` is the moment
-/// that the answer has to know of by now: it is the last one that is asked for.
+/// How a record was asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked {
+    /// The moment that the answer has to know of by now: it is the last one that
+    /// is asked for.
+    pub settled: Option<Timestamp>,
+    /// Whether nothing was known to have changed. Fields that nothing was said
+    /// of stay empty then, unless the record did change, or feeds for the first
+    /// time.
+    pub refresh: bool,
+}
+
+/// Applies a record that was read to one connection.
 pub fn apply_record(
     feeder: &mut Feeder<'_, '_>,
     keys: &Keys,
     object_type: &ObjectType,
     read: &ReadRecord,
     moment: ReadMoment,
-    settled: Option<Timestamp>,
+    asked: Asked,
     origin: &Origin,
 ) -> Result<(), store::Error> {
     let route = feeder.route;
@@ -231,10 +242,13 @@ pub fn apply_record(
     }
     let modified_at = read.said.modified_at.unwrap_or(moment.answered_at);
     let version = Version {
-        stamp: settled.map_or(modified_at, |settled| settled.max(modified_at)),
+        stamp: asked
+            .settled
+            .map_or(modified_at, |settled| settled.max(modified_at)),
         sequence: moment.sequence,
     };
     let newest = version >= state.read;
+    let has_changed = modified_at > state.read.stamp;
     let was_deleted = state.existence == Existence::Deleted;
     exist(&mut state, &read.said, moment);
     let is_restored = was_deleted && state.existence == Existence::Exists;
@@ -256,12 +270,14 @@ pub fn apply_record(
         }
     }
     if state.reached {
+        told.matched();
         let texts: Vec<_> = read
             .texts
             .iter()
             .map(|(place, text, outcome)| (*place, said(text, version, outcome)))
             .collect();
-        feeder.say(&state, &texts, &mut told)?;
+        let fills = !asked.refresh || has_changed || !state.filled;
+        feeder.say(&state, &texts, fills, &mut told)?;
         state.filled = true;
         feeder.was_read(state.key);
     } else {

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    model::{ConnectionId, ObjectType, RecordId, Timestamp, UserId},
+    model::{ConnectionId, ObjectType, RecordId, RunId, Timestamp, UserId},
     store::{
         self, Tx,
         history::{Activity, freshness_bucket},
+        runs::Counts,
     },
 };
 
@@ -17,6 +18,12 @@ const ACTIVITY_LINES_MAX: usize = 200;
 /// The outcome of a record that changed what users show.
 const UPDATED: &str = "updated";
 
+/// The outcome of a record that changed nothing.
+const UNCHANGED: &str = "unchanged";
+
+/// The outcome of a record that did nothing, for a reason.
+const SKIPPED: &str = "skipped";
+
 /// Where a line comes from that nothing but a mapping caused.
 const MAPPING: &str = "mapping";
 
@@ -26,6 +33,10 @@ pub struct Report {
     counts: BTreeMap<String, i64>,
     freshness: BTreeMap<u32, i64>,
     lines: Vec<Activity>,
+    /// What is counted for runs.
+    runs: BTreeMap<RunId, Counts>,
+    /// The run that what is told next is counted for.
+    run: Option<RunId>,
 }
 
 /// What happened to one record.
@@ -34,6 +45,7 @@ pub struct RecordReport {
     users: BTreeSet<UserId>,
     variables: BTreeSet<String>,
     reasons: BTreeSet<String>,
+    matched: bool,
     read: bool,
     put_off: bool,
 }
@@ -54,6 +66,11 @@ impl RecordReport {
         }
     }
 
+    /// The record reaches users.
+    pub fn matched(&mut self) {
+        self.matched = true;
+    }
+
     /// The record will be read.
     pub fn read(&mut self) {
         self.read = true;
@@ -65,6 +82,15 @@ impl RecordReport {
         self.reason(reason);
     }
 
+    /// Whether it is of no user, or changed nothing.
+    fn is_as_before(&self) -> bool {
+        match self.outcome() {
+            UNCHANGED => true,
+            SKIPPED => !self.matched,
+            _ => false,
+        }
+    }
+
     fn outcome(&self) -> &'static str {
         if !self.variables.is_empty() {
             UPDATED
@@ -73,9 +99,9 @@ impl RecordReport {
         } else if self.read {
             "read_requested"
         } else if self.reasons.is_empty() {
-            "unchanged"
+            UNCHANGED
         } else {
-            "skipped"
+            SKIPPED
         }
     }
 }
@@ -97,6 +123,19 @@ impl Report {
             None => {
                 self.counts.insert(name.to_owned(), by);
             }
+        }
+    }
+
+    /// What is told from here on is counted for this run.
+    pub fn count_for(&mut self, run: Option<RunId>) {
+        self.run = run;
+    }
+
+    /// Adds to a count of the run that is counted for.
+    fn count_in_run(&mut self, name: &str, by: i64) {
+        if let Some(run) = self.run {
+            let counts = self.runs.entry(run).or_default();
+            *counts.entry(name.to_owned()).or_default() += by;
         }
     }
 
@@ -123,7 +162,20 @@ impl Report {
         for reason in &told.reasons {
             self.count(&format!("skipped.{reason}"), 1);
         }
-        if self.lines.len() >= ACTIVITY_LINES_MAX {
+        self.count_in_run("read", 1);
+        if told.matched {
+            self.count_in_run("matched", 1);
+        }
+        match told.reasons.first() {
+            // Each record once, whatever was wrong with it beside.
+            Some(reason) if outcome == SKIPPED => {
+                self.count_in_run(&format!("{SKIPPED}.{reason}"), 1);
+            }
+            _ => self.count_in_run(outcome, 1),
+        }
+        // What a run found to be as it was is counted, and no news.
+        let is_news = self.run.is_none() || !told.is_as_before();
+        if self.lines.len() >= ACTIVITY_LINES_MAX || !is_news {
             return;
         }
         let reasons: Vec<_> = told.reasons.into_iter().collect();
@@ -159,6 +211,7 @@ impl Report {
         });
         let Some(index) = told else {
             self.count(UPDATED, 1);
+            self.count_in_run(UPDATED, 1);
             if self.lines.len() < ACTIVITY_LINES_MAX {
                 // What caused it is told of another record.
                 let cause = self.lines.last();
@@ -181,9 +234,20 @@ impl Report {
             line.user = line.user.filter(|other| *other == user);
         } else {
             line.user = Some(user);
+            let reasons = line
+                .reason
+                .as_deref()
+                .and_then(|text| text.split(", ").next());
+            let line_reason = reasons.map(str::to_owned);
             let before = std::mem::replace(&mut line.outcome, UPDATED.to_owned());
             self.count(&before, -1);
             self.count(UPDATED, 1);
+            let before = match (&line_reason, before.as_str()) {
+                (Some(reason), SKIPPED) => format!("{SKIPPED}.{reason}"),
+                _ => before,
+            };
+            self.count_in_run(&before, -1);
+            self.count_in_run(UPDATED, 1);
         }
         let line = &mut self.lines[index];
         line.variables.extend(variables);
@@ -200,6 +264,9 @@ impl Report {
     ) -> Result<(), store::Error> {
         tx.add_counts(connection, &self.counts)?;
         tx.add_freshness(connection, now, &self.freshness)?;
+        for (run, counts) in &self.runs {
+            tx.add_run_counts(*run, counts)?;
+        }
         for line in &self.lines {
             tx.add_activity(connection, line)?;
         }

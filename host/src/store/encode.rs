@@ -4,8 +4,8 @@ use rusqlite::types::{Value as Column, ValueRef};
 
 use super::Error;
 use crate::model::{
-    Existence, KeyKind, RecordId, SelectionRule, Shown, Status, Timestamp, UserIdentifier, Value,
-    VariableId, VariableType,
+    Existence, KeyKind, RecordId, RunKind, RunStatus, SelectionRule, Shown, Status, Timestamp,
+    UserIdentifier, Value, VariableId, VariableType,
 };
 
 /// A record id: an integer where it is one in canonical form, which is smaller
@@ -145,6 +145,14 @@ impl Word for Shown {
 
 impl Word for SelectionRule {
     const WHAT: &'static str = "selection rule";
+}
+
+impl Word for RunKind {
+    const WHAT: &'static str = "kind of run";
+}
+
+impl Word for RunStatus {
+    const WHAT: &'static str = "status of a run";
 }
 
 /// A structure that is stored as JSON.

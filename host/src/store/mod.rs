@@ -25,6 +25,7 @@ pub mod reach;
 pub mod reads;
 pub mod records;
 pub mod registers;
+pub mod runs;
 pub mod users;
 pub mod variables;
 
@@ -58,6 +59,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0002_conversions.sql"),
     include_str!("../../migrations/sqlite/store/0003_reads.sql"),
     include_str!("../../migrations/sqlite/store/0004_lanes.sql"),
+    include_str!("../../migrations/sqlite/store/0005_runs.sql"),
 ];
 
 /// What can go wrong with the store.

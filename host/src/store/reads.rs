@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use rusqlite::params;
 
 use super::{Error, Tx, encode};
-use crate::model::{AccountId, ConnectionId, ObjectType, RecordId, Timestamp};
+use crate::model::{
+    AccountId, Cause, ConnectionId, ObjectType, Priority, RecordId, RunId, Timestamp,
+};
 
 /// What is to be read of a record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,16 +28,8 @@ pub struct ReadKind {
     pub object_type: ObjectType,
     /// What of them.
     pub wanted: Wanted,
-}
-
-impl ReadKey {
-    /// Its kind.
-    pub fn kind(&self) -> ReadKind {
-        ReadKind {
-            object_type: self.object_type.clone(),
-            wanted: self.wanted.clone(),
-        }
-    }
+    /// How urgently.
+    pub priority: Priority,
 }
 
 /// Something to be read.
@@ -56,6 +50,8 @@ pub struct ReadKey {
 pub struct DueRead {
     /// What.
     pub key: ReadKey,
+    /// Why.
+    pub cause: Cause,
     /// The number of the newest request for it.
     pub requested: i64,
     /// The newest moment that the answer has to know of.
@@ -66,17 +62,30 @@ pub struct DueRead {
     pub all_missing: bool,
 }
 
+impl DueRead {
+    /// Its kind.
+    pub fn kind(&self) -> ReadKind {
+        ReadKind {
+            object_type: self.key.object_type.clone(),
+            wanted: self.key.wanted.clone(),
+            priority: self.cause.priority,
+        }
+    }
+}
+
 /// The kinds of which reads wait, with when the first of them is due. There are
 /// few kinds and may be many reads, so each kind's first is looked up.
 const KINDS: &str = "
-    SELECT first, object_type, to_type FROM (
-        SELECT o.name AS object_type, t.name AS to_type,
+    SELECT first, object_type, to_type, priority FROM (
+        SELECT o.name AS object_type, t.name AS to_type, p.priority,
                max(coalesce(b.until, 0),
                    (SELECT r.not_before FROM reads r
                     WHERE r.account = ?1 AND r.object_type = o.id AND r.to_type = t.id
+                      AND r.priority = p.priority
                     ORDER BY r.not_before LIMIT 1)) AS first
         FROM object_types o
         CROSS JOIN (SELECT 0 AS id, NULL AS name UNION ALL SELECT id, name FROM object_types) t
+        CROSS JOIN (SELECT 0 AS priority UNION ALL VALUES (1), (2), (3)) p
         LEFT JOIN barred_reads b
             ON b.account = ?1 AND b.object_type = o.id AND b.to_type = t.id)
     WHERE first IS NOT NULL ORDER BY first";
@@ -92,27 +101,35 @@ const ACCOUNTS: &str = "
     SELECT account FROM waiting WHERE account IS NOT NULL";
 
 const DUE: &str = "
-    SELECT record, requested, expected_at, attempts, all_missing FROM reads
-    WHERE account = ?1 AND object_type = ?2 AND to_type = ?3 AND not_before <= ?4
-    ORDER BY not_before, requested LIMIT ?5";
+    SELECT record, requested, expected_at, attempts, all_missing, run, refresh FROM reads
+    WHERE account = ?1 AND object_type = ?2 AND to_type = ?3 AND priority = ?4
+      AND not_before <= ?5
+    ORDER BY not_before, requested LIMIT ?6";
 
 impl Tx<'_> {
-    /// Asks for a read that knows of everything up to `expected_at`.
+    /// Asks for a read that knows of everything up to `expected_at`. What waits
+    /// already becomes as urgent as the more urgent of both, and stays a refresh
+    /// only where both are; the run that asked last counts it.
     pub fn request_read(
         &self,
         key: &ReadKey,
+        cause: Cause,
         expected_at: Timestamp,
         not_before: Timestamp,
     ) -> Result<(), Error> {
         let requested = self.next_sequence()?;
         self.statement(
             "INSERT INTO reads
-                    (account, object_type, to_type, record, requested, expected_at, not_before)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                    (account, object_type, to_type, record, requested, expected_at, not_before,
+                     priority, run, refresh)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
                  ON CONFLICT (account, object_type, to_type, record) DO UPDATE SET
                     requested = excluded.requested,
                     expected_at = max(expected_at, excluded.expected_at),
                     not_before = min(not_before, excluded.not_before),
+                    priority = min(priority, excluded.priority),
+                    run = coalesce(excluded.run, run),
+                    refresh = min(refresh, excluded.refresh),
                     attempts = 0, all_missing = 0",
         )?
         .execute(params![
@@ -122,7 +139,10 @@ impl Tx<'_> {
             encode::record_id(&key.record),
             requested,
             expected_at.0,
-            not_before.0
+            not_before.0,
+            cause.priority as i64,
+            cause.run.map(|run| run.0),
+            cause.refresh
         ])?;
         Ok(())
     }
@@ -146,6 +166,7 @@ impl Tx<'_> {
                  ON CONFLICT (account, object_type, to_type, record) DO UPDATE SET
                     requested = excluded.requested,
                     not_before = min(not_before, excluded.not_before),
+                    priority = min(priority, excluded.priority),
                     attempts = 0, all_missing = 0",
         )?
         .execute(params![
@@ -191,6 +212,7 @@ impl Tx<'_> {
                 wanted: to_type.map_or(Wanted::Record, |to_type| {
                     Wanted::Associations(to_type.into())
                 }),
+                priority: priority(row.get(3)?)?,
             };
             kinds.push((super::timestamp(row, 0)?, kind));
         }
@@ -211,6 +233,7 @@ impl Tx<'_> {
             account.0,
             self.object_type_id(&kind.object_type)?,
             self.wanted_id(&kind.wanted)?,
+            kind.priority as i64,
             now.0,
             i64::try_from(limit).unwrap_or(i64::MAX)
         ])?;
@@ -222,6 +245,11 @@ impl Tx<'_> {
                     object_type: kind.object_type.clone(),
                     wanted: kind.wanted.clone(),
                     record: encode::read_record_id(row.get_ref(0)?)?,
+                },
+                cause: Cause {
+                    priority: kind.priority,
+                    run: row.get::<_, Option<i64>>(5)?.map(RunId),
+                    refresh: row.get(6)?,
                 },
                 requested: row.get(1)?,
                 expected_at: super::timestamp(row, 2)?,
@@ -240,19 +268,21 @@ impl Tx<'_> {
     }
 
     /// Ends a read that was answered, unless it was asked for again meanwhile.
-    pub fn finish_read(&self, read: &DueRead) -> Result<(), Error> {
-        self.statement(
-            "DELETE FROM reads WHERE account = ?1 AND object_type = ?2 AND to_type = ?3
+    /// Returns whether it did.
+    pub fn finish_read(&self, read: &DueRead) -> Result<bool, Error> {
+        let ended = self
+            .statement(
+                "DELETE FROM reads WHERE account = ?1 AND object_type = ?2 AND to_type = ?3
                     AND record = ?4 AND requested = ?5",
-        )?
-        .execute(params![
-            read.key.account.0,
-            self.object_type_id(&read.key.object_type)?,
-            self.wanted_id(&read.key.wanted)?,
-            encode::record_id(&read.key.record),
-            read.requested
-        ])?;
-        Ok(())
+            )?
+            .execute(params![
+                read.key.account.0,
+                self.object_type_id(&read.key.object_type)?,
+                self.wanted_id(&read.key.wanted)?,
+                encode::record_id(&read.key.record),
+                read.requested
+            ])?;
+        Ok(ended > 0)
     }
 
     /// Puts off a read whose answer did not know enough, unless it was asked
@@ -338,12 +368,17 @@ impl Tx<'_> {
         Ok(())
     }
 
-    fn wanted_id(&self, wanted: &Wanted) -> Result<i64, Error> {
+    pub(super) fn wanted_id(&self, wanted: &Wanted) -> Result<i64, Error> {
         match wanted {
             Wanted::Record => Ok(0),
             Wanted::Associations(to_type) => self.object_type_id(to_type),
         }
     }
+}
+
+fn priority(number: i64) -> Result<Priority, Error> {
+    let found = Priority::ALL.into_iter().find(|one| *one as i64 == number);
+    found.ok_or(Error::Undecodable("priority"))
 }
 
 #[cfg(test)]
@@ -364,10 +399,10 @@ mod tests {
             steps.collect::<Result<_, _>>().expect("a plan")
         };
         let due = "SEARCH reads USING INDEX reads_due \
-                   (account=? AND object_type=? AND to_type=? AND not_before<?)";
+                   (account=? AND object_type=? AND to_type=? AND priority=? AND not_before<?)";
         assert_eq!(plan(DUE), [due]);
         let first = "SEARCH r USING COVERING INDEX reads_due \
-                     (account=? AND object_type=? AND to_type=?)";
+                     (account=? AND object_type=? AND to_type=? AND priority=?)";
         assert!(
             plan(KINDS).contains(&first.to_owned()),
             "{:#?}",

@@ -13,14 +13,16 @@ use super::{
 use crate::{
     host::Host,
     hubspot::{
-        self, Priority,
+        self,
         objects::{AssociationInput, Missing},
     },
-    model::{Association, ObjectType, RecordId, Status},
+    model::{
+        Association, Cause, ConnectionId, ObjectType, Priority, RecordId, RunId, RunKind, Status,
+    },
     pipeline::{
         associations::{apply_associations, prepare_associations},
         feeding::Feeder,
-        pages::{ReadMoment, RecordsPage, apply_absence, apply_record, prepare_records},
+        pages::{Asked, ReadMoment, RecordsPage, apply_absence, apply_record, prepare_records},
         report::Origin,
         routing::{AccountRoute, ConnectionRoute},
     },
@@ -38,6 +40,8 @@ pub(super) struct Work {
     pub configuration: i64,
     /// The number that the reads took when they began.
     pub sequence: i64,
+    /// How urgent they are.
+    pub priority: Priority,
 }
 
 impl Work {
@@ -48,7 +52,7 @@ impl Work {
         let counted = async |caller| self.count(call(caller).await);
         self.host
             .grants
-            .call(self.route.id, Priority::Live, counted)
+            .call(self.route.id, self.priority, counted)
             .await
     }
 
@@ -83,7 +87,7 @@ impl Work {
             .await?;
         let plugin = self.host.plugins.active();
         let origin = Origin {
-            word: "webhook",
+            word: self.priority.origin(),
             plugin: Some(plugin.digest().to_owned()),
         };
         let (route, body, asked) = (self.route.clone(), answer.body, object_type.clone());
@@ -125,15 +129,25 @@ impl Work {
             let Answered { page, moment, .. } = &answered;
             let asked: HashMap<&RecordId, &DueRead> =
                 due.iter().map(|read| (&read.key.record, read)).collect();
+            let runs = Runs::of(tx, &due)?;
             for (connection, records) in &page.connections {
                 let _in_span = span(connection).entered();
                 tracing::debug!(records = records.len(), "records are applied");
-                let mut feeder = Feeder::new(tx, connection, now);
+                let mut feeder = Feeder::new(tx, connection, Cause::default(), now);
                 for record in records {
-                    let settled = asked
-                        .get(&record.record)
-                        .filter(|read| is_last(read))
-                        .map(|read| read.expected_at);
+                    // By its own id, or by one that it had before.
+                    let read = std::iter::once(&record.record)
+                        .chain(&record.said.merged)
+                        .find_map(|id| asked.get(id));
+                    let cause = read.map_or(Cause::LIVE, |read| read.cause);
+                    feeder.cause = runs.cause(cause, connection.id);
+                    feeder.report.count_for(feeder.cause.run);
+                    let how = Asked {
+                        settled: read
+                            .filter(|read| is_last(read) && read.key.record == record.record)
+                            .map(|read| read.expected_at),
+                        refresh: cause.refresh && !runs.fill(cause, connection.id),
+                    };
                     let object_type = &page.object_type;
                     apply_record(
                         &mut feeder,
@@ -141,7 +155,7 @@ impl Work {
                         object_type,
                         record,
                         *moment,
-                        settled,
+                        how,
                         &origin,
                     )?;
                 }
@@ -157,14 +171,16 @@ impl Work {
                     Verdict::Absent => {
                         for connection in &route.connections {
                             let _in_span = span(connection).entered();
-                            let mut feeder = Feeder::new(tx, connection, now);
+                            let cause = runs.cause(read.cause, connection.id);
+                            let mut feeder = Feeder::new(tx, connection, cause, now);
+                            feeder.report.count_for(cause.run);
                             let object_type = &page.object_type;
                             apply_absence(&mut feeder, object_type, &read.key.record, *moment)?;
                             feeder.finish()?.save(tx, connection.id, now)?;
                         }
                     }
                 }
-                tx.finish_read(read)?;
+                finish(tx, read)?;
             }
             Ok(())
         };
@@ -265,10 +281,13 @@ impl Work {
             if tx.configuration()? != configuration {
                 return Err(store::Error::ConfigurationChanged);
             }
+            let runs = Runs::of(tx, &due)?;
             for connection in &route.connections {
                 let _in_span = span(connection).entered();
-                let mut feeder = Feeder::new(tx, connection, now);
+                let mut feeder = Feeder::new(tx, connection, Cause::default(), now);
                 for read in &due {
+                    feeder.cause = runs.cause(read.cause, connection.id);
+                    feeder.report.count_for(feeder.cause.run);
                     let record = &read.key.record;
                     if let Some(found) = found.get(record) {
                         apply_associations(&mut feeder, &from, record, &to, found, sequence)?;
@@ -279,7 +298,7 @@ impl Work {
             for read in &due {
                 match unclear.get(&read.key.record) {
                     Some(reason) => put_off(tx, &route, read, *reason, now)?,
-                    None => tx.finish_read(read)?,
+                    None => finish(tx, read)?,
                 }
             }
             Ok(())
@@ -301,11 +320,56 @@ impl Work {
                 if paused {
                     tx.put_off_read(read, later, false)
                 } else {
-                    tx.finish_read(read)
+                    finish(tx, read)
                 }
             })
         };
         Ok(self.host.store.transact(finish).await?)
+    }
+}
+
+/// Ends a read that was answered.
+fn finish(tx: &store::Tx<'_>, read: &DueRead) -> Result<(), store::Error> {
+    if tx.finish_read(read)?
+        && let Some(run) = read.cause.run
+    {
+        tx.advance_run(run, 1)?;
+    }
+    Ok(())
+}
+
+/// The runs that reads were asked for by.
+struct Runs(HashMap<RunId, (ConnectionId, RunKind)>);
+
+impl Runs {
+    fn of(tx: &store::Tx<'_>, due: &[DueRead]) -> Result<Self, store::Error> {
+        let ids: BTreeSet<RunId> = due.iter().filter_map(|read| read.cause.run).collect();
+        let mut runs = HashMap::new();
+        for id in ids {
+            match tx.run(id) {
+                Ok(run) => runs.insert(id, (run.connection, run.kind)),
+                // Let go of with its connection.
+                Err(store::Error::NotFound(_)) => None,
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(Self(runs))
+    }
+
+    /// The cause, in a connection's terms: another connection's run is not
+    /// counted there.
+    fn cause(&self, cause: Cause, connection: ConnectionId) -> Cause {
+        let run = cause.run.filter(|run| {
+            let found = self.0.get(run);
+            found.is_some_and(|(of, _)| *of == connection)
+        });
+        Cause { run, ..cause }
+    }
+
+    /// Whether a run asks that all of a connection's fields are filled.
+    fn fill(&self, cause: Cause, connection: ConnectionId) -> bool {
+        let run = cause.run.and_then(|run| self.0.get(&run));
+        run == Some(&(connection, RunKind::Full))
     }
 }
 

@@ -13,7 +13,7 @@ use tracing::Instrument;
 
 use crate::{
     host::Host,
-    model::AccountKey,
+    model::{AccountKey, Cause},
     pipeline::{
         conversion::{apply, converted, texts},
         feeding::Feeder,
@@ -80,7 +80,7 @@ async fn convert(host: &Arc<Host>, page: Page) -> Result<(), Error> {
     tracing::debug!(registers = done.len(), "what is held is converted again");
     let now = host.clock.now();
     let write = move |tx: &Tx<'_>| {
-        let mut feeder = Feeder::new(tx, &page.route, now);
+        let mut feeder = Feeder::new(tx, &page.route, Cause::LIVE, now);
         page.write(&mut feeder, &done)?;
         feeder.finish()?.save(tx, page.pending.connection, now)
     };

@@ -4,7 +4,7 @@
 //! believed to be missing, or when its last answer settles it. Whatever else
 //! happens puts it off, at first for moments, then for an hour, and is told.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     model::Timestamp,
@@ -26,12 +26,6 @@ const AGAIN_AFTER: [Duration; 4] = [
 
 /// When a read is tried again, after the first few times.
 pub(super) const LATER: Duration = Duration::from_secs(3_600);
-
-/// Where the lines about reads come from.
-const ORIGIN: Origin = Origin {
-    word: "webhook",
-    plugin: None,
-};
 
 /// What an answer says of one record that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,13 +118,23 @@ pub(super) fn put_off(
     if read.attempts as usize != AGAIN_AFTER.len() {
         return Ok(());
     }
+    if let Some(run) = read.cause.run {
+        // The run is not held up by it.
+        tx.let_go_of_read(read)?;
+        tx.advance_run(run, 1)?;
+        tx.add_run_counts(run, &BTreeMap::from([("failed".to_owned(), 1)]))?;
+    }
     let key = &read.key;
     for connection in &route.connections {
         if connection.reads(&key.object_type, &key.wanted) {
             let mut told = RecordReport::default();
             told.put_off(reason.as_str());
             let mut report = Report::default();
-            report.record(&ORIGIN, &key.object_type, &key.record, told, now);
+            let origin = Origin {
+                word: read.cause.priority.origin(),
+                plugin: None,
+            };
+            report.record(&origin, &key.object_type, &key.record, told, now);
             report.save(tx, connection.id, now)?;
         }
     }
@@ -141,7 +145,7 @@ pub(super) fn put_off(
 mod tests {
     use super::*;
     use crate::{
-        model::AccountId,
+        model::{AccountId, Cause},
         store::reads::{ReadKey, Wanted},
     };
 
@@ -153,6 +157,7 @@ mod tests {
                 wanted: Wanted::Record,
                 record: "7".into(),
             },
+            cause: Cause::LIVE,
             requested: 1,
             expected_at: Timestamp(10),
             attempts: u32::try_from(attempts).expect("few"),

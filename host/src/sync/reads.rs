@@ -313,8 +313,9 @@ async fn bar(host: &Host, about: Option<About>, problem: Problem) {
             // Somebody may have reconnected meanwhile.
             return Ok(());
         }
-        let kind = first.key.kind();
+        let kind = first.kind();
         tx.bar_reads(route.id, &kind, until)?;
+        tx.let_go_of_kind(route.id, &kind)?;
         for connection in tx.account_connections(route.id)? {
             let wants = |route: &Arc<ConnectionRoute>| {
                 route.id == connection.id && route.reads(&kind.object_type, &kind.wanted)
@@ -400,6 +401,7 @@ async fn step(
         route: route.clone(),
         configuration: routing.configuration,
         sequence,
+        priority: first.cause.priority,
     };
     let wants = |one: &Arc<ConnectionRoute>| one.reads(&first.key.object_type, &first.key.wanted);
     let read = match first.key.wanted.clone() {

@@ -3,7 +3,7 @@
 use jimo_connect::{
     log::{Lane, Place, Position, Step},
     model::{
-        AccountId, ConnectionId, FieldId, FieldMapping, KeyKind, MappingId, ObjectMapping,
+        AccountId, Cause, ConnectionId, FieldId, FieldMapping, KeyKind, MappingId, ObjectMapping,
         ProjectId, PropertyDefinition, Readable, RecordId, Register, Shown, Status, Timestamp,
         UserId, UserIdentifier, Value, VariableId, VariableType, Version,
     },
@@ -129,8 +129,15 @@ impl Kept {
     }
 
     async fn request(&self, key: ReadKey, expected_at: i64, not_before: i64) {
-        self.write(move |tx| tx.request_read(&key, Timestamp(expected_at), Timestamp(not_before)))
-            .await;
+        self.write(move |tx| {
+            tx.request_read(
+                &key,
+                Cause::LIVE,
+                Timestamp(expected_at),
+                Timestamp(not_before),
+            )
+        })
+        .await;
     }
 
     /// What is due of the kind that waits longest.

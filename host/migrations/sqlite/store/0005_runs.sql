@@ -1,0 +1,48 @@
+-- Full syncs and catch-ups, and reads by how urgent they are.
+
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    connection INTEGER NOT NULL REFERENCES connections (id) ON DELETE CASCADE,
+    kind TEXT NOT NULL CHECK (kind IN ('full', 'catch_up')),
+    -- Writes nothing.
+    dry_run INTEGER NOT NULL,
+    -- Who asked: `admin`, `operator` or `schedule`.
+    origin TEXT NOT NULL,
+    status TEXT NOT NULL,
+    requested_at INTEGER NOT NULL,
+    started_at INTEGER,
+    finished_at INTEGER,
+    -- The number that it took when it began: what was read since is not read again.
+    sequence INTEGER NOT NULL DEFAULT 0,
+    -- Changes from this moment on are looked for.
+    since INTEGER,
+    -- How it goes about it, as JSON; and what is left of it, the stage it is in
+    -- first. No stages before it is planned.
+    plan TEXT NOT NULL DEFAULT '[]',
+    stages TEXT,
+    done INTEGER NOT NULL DEFAULT 0,
+    total INTEGER,
+    problem TEXT
+);
+CREATE INDEX runs_connection ON runs (connection, id);
+CREATE INDEX runs_open ON runs (status) WHERE status IN ('running', 'braked');
+
+CREATE TABLE run_counts (
+    run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (run, name)
+) WITHOUT ROWID;
+
+-- `priority`: 0 live, 1 arrival, 2 catch-up, 3 full sync. `run`: whom it is
+-- counted for. `refresh`: nothing is known to have changed.
+ALTER TABLE reads ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE reads ADD COLUMN run INTEGER;
+ALTER TABLE reads ADD COLUMN refresh INTEGER NOT NULL DEFAULT 0;
+
+DROP INDEX reads_due;
+CREATE INDEX reads_due ON reads (account, object_type, to_type, priority, not_before, requested);
+CREATE INDEX reads_run ON reads (run) WHERE run IS NOT NULL;
+
+-- Runs go through the records that reach users.
+CREATE INDEX records_reached ON records (connection, object_type, id) WHERE reached;

@@ -1,0 +1,455 @@
+//! Full syncs and catch-ups: asked for, under way, and over.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{
+    Error, Tx, encode, optional_timestamp,
+    reads::{DueRead, ReadKind},
+    records::RecordKey,
+    timestamp,
+};
+use crate::model::{
+    AccountId, ConnectionId, ObjectType, Planned, Problem, RecordId, Run, RunId, RunKind,
+    RunStatus, Stage, Timestamp,
+};
+
+/// Runs kept for each connection, beside those that are not over.
+const RUNS_KEPT: i64 = 200;
+
+/// How much a run did, by name.
+pub type Counts = BTreeMap<String, i64>;
+
+/// A run to be asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct NewRun {
+    /// Whose.
+    pub connection: ConnectionId,
+    /// What it is.
+    pub kind: RunKind,
+    /// Whether it writes nothing.
+    pub dry_run: bool,
+    /// Who asks: `admin`, `operator` or `schedule`.
+    pub origin: &'static str,
+}
+
+/// A record that a run asks about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunRecord {
+    /// Its number.
+    pub key: RecordKey,
+    /// The source's id.
+    pub record: RecordId,
+    /// Whether what is asked of it was answered since the run began.
+    pub is_done: bool,
+}
+
+const COLUMNS: &str = "
+    SELECT id, connection, kind, dry_run, origin, status, requested_at, started_at, finished_at,
+           sequence, since, plan, stages, done, total, problem FROM runs";
+
+const OPEN: &str = "status IN ('running', 'braked')";
+
+impl Tx<'_> {
+    /// Asks for a run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] where one of that kind is not over yet.
+    pub fn request_run(&self, new: NewRun, now: Timestamp) -> Result<RunId, Error> {
+        let open = self.connection.query_one(
+            &format!(
+                "SELECT EXISTS (SELECT 1 FROM runs WHERE connection = ?1 AND kind = ?2 AND {OPEN})"
+            ),
+            params![new.connection.0, encode::word(&new.kind)],
+            |row| row.get(0),
+        )?;
+        if open {
+            let what = match new.kind {
+                RunKind::Full => "a full sync",
+                RunKind::CatchUp => "a catch-up",
+            };
+            return Err(Error::Conflict(format!(
+                "{what} of this connection is under way: wait for it, or cancel it"
+            )));
+        }
+        self.connection.execute(
+            "INSERT INTO runs (connection, kind, dry_run, origin, status, requested_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                new.connection.0,
+                encode::word(&new.kind),
+                new.dry_run,
+                new.origin,
+                encode::word(&RunStatus::Running),
+                now.0
+            ],
+        )?;
+        let run = RunId(self.connection.last_insert_rowid());
+        self.connection.execute(
+            &format!(
+                "DELETE FROM runs WHERE connection = ?1 AND NOT {OPEN}
+                 AND id <= (SELECT id FROM runs WHERE connection = ?1
+                            ORDER BY id DESC LIMIT 1 OFFSET ?2)
+                 AND id NOT IN (SELECT id FROM runs WHERE connection = ?1
+                                AND status = 'completed' AND NOT dry_run
+                                ORDER BY started_at DESC LIMIT 1)"
+            ),
+            params![new.connection.0, RUNS_KEPT],
+        )?;
+        Ok(run)
+    }
+
+    /// A run, whosever.
+    pub fn run(&self, id: RunId) -> Result<Run, Error> {
+        let mut statement = self
+            .connection
+            .prepare_cached(&format!("{COLUMNS} WHERE id = ?1"))?;
+        let mut rows = statement.query([id.0])?;
+        rows.next()?.map_or(Err(Error::NotFound("sync")), read_run)
+    }
+
+    /// A connection's runs, newest first, before `before`.
+    pub fn runs(
+        &self,
+        connection: ConnectionId,
+        before: RunId,
+        limit: usize,
+    ) -> Result<Vec<Run>, Error> {
+        let sql = format!("{COLUMNS} WHERE connection = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3");
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.read_runs(&sql, params![connection.0, before.0, limit])
+    }
+
+    /// All runs that are not over, oldest first.
+    pub fn open_runs(&self) -> Result<Vec<Run>, Error> {
+        self.read_runs(&format!("{COLUMNS} WHERE {OPEN} ORDER BY id"), [])
+    }
+
+    fn read_runs(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<Vec<Run>, Error> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(parameters)?;
+        let mut runs = Vec::new();
+        while let Some(row) = rows.next()? {
+            runs.push(read_run(row)?);
+        }
+        Ok(runs)
+    }
+
+    /// When the last run began that looked at everything up to then; none where
+    /// none did.
+    pub fn last_completed_run(
+        &self,
+        connection: ConnectionId,
+        kind: Option<RunKind>,
+    ) -> Result<Option<Timestamp>, Error> {
+        let started: Option<i64> = self
+            .statement(
+                "SELECT max(started_at) FROM runs
+                 WHERE connection = ?1 AND status = 'completed' AND NOT dry_run
+                   AND (?2 IS NULL OR kind = ?2)",
+            )?
+            .query_one(
+                params![connection.0, kind.map(|kind| encode::word(&kind))],
+                |row| row.get(0),
+            )?;
+        Ok(started.map(Timestamp))
+    }
+
+    /// A run begins.
+    pub fn start_run(
+        &self,
+        run: RunId,
+        sequence: i64,
+        since: Option<Timestamp>,
+        plan: &[Planned],
+        stages: &[Stage],
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let total: u64 = plan.iter().map(|planned| planned.records).sum();
+        self.statement(
+            "UPDATE runs SET started_at = ?2, sequence = ?3, since = ?4, plan = ?5, stages = ?6,
+                    total = ?7
+             WHERE id = ?1",
+        )?
+        .execute(params![
+            run.0,
+            now.0,
+            sequence,
+            since.map(|since| since.0),
+            encode::json(&plan)?,
+            encode::json(&stages)?,
+            i64::try_from(total).unwrap_or(i64::MAX)
+        ])?;
+        Ok(())
+    }
+
+    /// A run goes on to what is left of it.
+    pub fn move_run(&self, run: RunId, stages: &[Stage]) -> Result<(), Error> {
+        self.statement("UPDATE runs SET stages = ?2 WHERE id = ?1")?
+            .execute(params![run.0, encode::json(&stages)?])?;
+        Ok(())
+    }
+
+    /// More records of a run are done.
+    pub fn advance_run(&self, run: RunId, done: usize) -> Result<(), Error> {
+        self.statement(
+            "UPDATE runs SET done = done + ?2, total = max(total, done + ?2) WHERE id = ?1",
+        )?
+        .execute(params![run.0, i64::try_from(done).unwrap_or(i64::MAX)])?;
+        Ok(())
+    }
+
+    /// More records of a run are known of than it had planned.
+    pub fn set_run_total(&self, run: RunId, total: u64) -> Result<(), Error> {
+        self.statement("UPDATE runs SET total = max(?2, done) WHERE id = ?1")?
+            .execute(params![run.0, i64::try_from(total).unwrap_or(i64::MAX)])?;
+        Ok(())
+    }
+
+    /// Something of a run could not be done.
+    pub fn set_run_problem(&self, run: RunId, problem: &Problem) -> Result<(), Error> {
+        self.statement("UPDATE runs SET problem = ?2 WHERE id = ?1")?
+            .execute(params![run.0, encode::json(problem)?])?;
+        Ok(())
+    }
+
+    /// A run is over, or held, or goes on.
+    pub fn set_run_status(
+        &self,
+        run: RunId,
+        status: RunStatus,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let finished = (!status.is_open()).then_some(now.0);
+        self.statement("UPDATE runs SET status = ?2, finished_at = ?3 WHERE id = ?1")?
+            .execute(params![run.0, encode::word(&status), finished])?;
+        Ok(())
+    }
+
+    /// Adds to what a run did.
+    pub fn add_run_counts(&self, run: RunId, counts: &Counts) -> Result<(), Error> {
+        for (name, count) in counts.iter().filter(|(_, count)| **count != 0) {
+            self.statement(
+                "INSERT INTO run_counts (run, name, count) SELECT ?1, ?2, ?3
+                 WHERE EXISTS (SELECT 1 FROM runs WHERE id = ?1)
+                 ON CONFLICT (run, name) DO UPDATE SET count = count + excluded.count",
+            )?
+            .execute(params![run.0, name, count])?;
+        }
+        Ok(())
+    }
+
+    /// What a run did.
+    pub fn run_counts(&self, run: RunId) -> Result<Counts, Error> {
+        let mut statement = self.statement("SELECT name, count FROM run_counts WHERE run = ?1")?;
+        let rows = statement.query_map([run.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// How many reads and look-ups a run waits for.
+    pub fn waiting_of_run(&self, run: RunId) -> Result<u64, Error> {
+        let waiting: i64 = self
+            .statement("SELECT count(*) FROM reads WHERE run = ?1")?
+            .query_one([run.0], |row| row.get(0))?;
+        Ok(waiting.unsigned_abs())
+    }
+
+    /// A read waits for long now: it is not counted for a run any more.
+    pub fn let_go_of_read(&self, read: &DueRead) -> Result<(), Error> {
+        self.statement(
+            "UPDATE reads SET run = NULL WHERE account = ?1 AND object_type = ?2 AND to_type = ?3
+                    AND record = ?4",
+        )?
+        .execute(params![
+            read.key.account.0,
+            self.object_type_id(&read.key.object_type)?,
+            self.wanted_id(&read.key.wanted)?,
+            encode::record_id(&read.key.record)
+        ])?;
+        Ok(())
+    }
+
+    /// No read of a kind can be made for long: none of them holds up a run. They
+    /// count as failed.
+    pub fn let_go_of_kind(&self, account: AccountId, kind: &ReadKind) -> Result<(), Error> {
+        let key = params![
+            account.0,
+            self.object_type_id(&kind.object_type)?,
+            self.wanted_id(&kind.wanted)?
+        ];
+        let mut statement = self.statement(
+            "SELECT run, count(*) FROM reads
+             WHERE run IS NOT NULL AND account = ?1 AND object_type = ?2 AND to_type = ?3
+             GROUP BY run",
+        )?;
+        let runs = statement
+            .query_map(key, |row| Ok((RunId(row.get(0)?), row.get(1)?)))?
+            .collect::<Result<Vec<(RunId, i64)>, _>>()?;
+        self.statement(
+            "UPDATE reads SET run = NULL
+             WHERE run IS NOT NULL AND account = ?1 AND object_type = ?2 AND to_type = ?3",
+        )?
+        .execute(key)?;
+        for (run, count) in runs {
+            self.advance_run(run, usize::try_from(count).unwrap_or(0))?;
+            self.add_run_counts(run, &Counts::from([("failed".to_owned(), count)]))?;
+        }
+        Ok(())
+    }
+
+    /// Drops the reads of a run that nothing else asked for.
+    pub fn drop_run_reads(&self, run: RunId) -> Result<(), Error> {
+        super::delete(
+            self,
+            "DELETE FROM reads WHERE run = ?1 AND refresh AND priority > 1",
+            run.0,
+        )?;
+        super::delete(self, "UPDATE reads SET run = NULL WHERE run = ?1", run.0)?;
+        Ok(())
+    }
+
+    /// How many records of a type reach users.
+    pub fn reached_count(
+        &self,
+        connection: ConnectionId,
+        object_type: &ObjectType,
+    ) -> Result<u64, Error> {
+        let count: i64 = self
+            .statement(
+                "SELECT count(*) FROM records
+                 WHERE connection = ?1 AND object_type = ?2 AND reached AND existence < 3",
+            )?
+            .query_one(
+                params![connection.0, self.object_type_id(object_type)?],
+                |row| row.get(0),
+            )?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// Records of a type that reach users, in the order of their numbers: those
+    /// after `after`, at most `limit`. Whether they were read since `sequence`
+    /// comes with each.
+    pub fn reached_records(
+        &self,
+        connection: ConnectionId,
+        object_type: &ObjectType,
+        after: RecordKey,
+        sequence: i64,
+        limit: usize,
+    ) -> Result<Vec<RunRecord>, Error> {
+        let mut statement = self.statement(
+            "SELECT id, record, read_sequence > ?4 FROM records
+             WHERE id > ?3 AND connection = ?1 AND object_type = ?2 AND reached AND existence < 3
+             ORDER BY id LIMIT ?5",
+        )?;
+        let rows = statement.query(params![
+            connection.0,
+            self.object_type_id(object_type)?,
+            after.0,
+            sequence,
+            i64::try_from(limit).unwrap_or(i64::MAX)
+        ])?;
+        read_run_records(rows)
+    }
+
+    /// Records of a type that have links, as [`Tx::reached_records`]; whether
+    /// their associations to `to_type` were read since `sequence` comes with
+    /// each.
+    pub fn linked_records_after(
+        &self,
+        connection: ConnectionId,
+        (object_type, to_type): (&ObjectType, &ObjectType),
+        after: RecordKey,
+        sequence: i64,
+        limit: usize,
+    ) -> Result<Vec<RunRecord>, Error> {
+        let mut statement = self.statement(
+            "SELECT r.id, r.record, coalesce(a.sequence > ?4, 0) FROM records r
+             LEFT JOIN association_registers a ON a.from_record = r.id AND a.to_type = ?6
+             WHERE r.id > ?3 AND r.connection = ?1 AND r.object_type = ?2 AND r.reached
+               AND r.existence < 3
+             ORDER BY r.id LIMIT ?5",
+        )?;
+        let rows = statement.query(params![
+            connection.0,
+            self.object_type_id(object_type)?,
+            after.0,
+            sequence,
+            i64::try_from(limit).unwrap_or(i64::MAX),
+            self.object_type_id(to_type)?
+        ])?;
+        read_run_records(rows)
+    }
+
+    /// How many users of a connection's project have an identifier.
+    pub fn identified_users(
+        &self,
+        project: crate::model::ProjectId,
+        identifier: crate::model::UserIdentifier,
+    ) -> Result<u64, Error> {
+        let count: i64 = self
+            .statement(
+                "SELECT count(DISTINCT user) FROM user_keys WHERE project = ?1 AND identifier = ?2",
+            )?
+            .query_one(params![project.0, encode::identifier(identifier)], |row| {
+                row.get(0)
+            })?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// The moment from which on a connection's mappings may miss changes: when
+    /// its oldest field was saved.
+    pub fn first_mapped_at(&self, connection: ConnectionId) -> Result<Option<Timestamp>, Error> {
+        Ok(self
+            .statement(
+                "SELECT min(f.saved_at) FROM fields f JOIN object_mappings m ON m.id = f.mapping
+                 WHERE m.connection = ?1",
+            )?
+            .query_row([connection.0], |row| row.get::<_, Option<i64>>(0))
+            .optional()?
+            .flatten()
+            .map(Timestamp))
+    }
+
+    /// The accounts' connections that a run could be made for.
+    pub fn connected(&self, account: AccountId) -> Result<Vec<ConnectionId>, Error> {
+        let connections = self.account_connections(account)?.into_iter();
+        Ok(connections.map(|connection| connection.id).collect())
+    }
+}
+
+fn read_run_records(mut rows: rusqlite::Rows<'_>) -> Result<Vec<RunRecord>, Error> {
+    let mut records = Vec::new();
+    while let Some(row) = rows.next()? {
+        records.push(RunRecord {
+            key: RecordKey(row.get(0)?),
+            record: encode::read_record_id(row.get_ref(1)?)?,
+            is_done: row.get(2)?,
+        });
+    }
+    Ok(records)
+}
+
+fn read_run(row: &rusqlite::Row<'_>) -> Result<Run, Error> {
+    let json = |index: usize| row.get::<_, Option<String>>(index);
+    Ok(Run {
+        id: RunId(row.get(0)?),
+        connection: ConnectionId(row.get(1)?),
+        kind: encode::read_word(&row.get::<_, String>(2)?)?,
+        dry_run: row.get(3)?,
+        origin: row.get(4)?,
+        status: encode::read_word(&row.get::<_, String>(5)?)?,
+        requested_at: timestamp(row, 6)?,
+        started_at: optional_timestamp(row, 7)?,
+        finished_at: optional_timestamp(row, 8)?,
+        sequence: row.get(9)?,
+        since: optional_timestamp(row, 10)?,
+        plan: encode::read_json(&row.get::<_, String>(11)?)?,
+        stages: json(12)?.map(|text| encode::read_json(&text)).transpose()?,
+        done: row.get::<_, i64>(13)?.unsigned_abs(),
+        total: row.get::<_, Option<i64>>(14)?.map(i64::unsigned_abs),
+        problem: json(15)?.map(|text| encode::read_json(&text)).transpose()?,
+    })
+}
