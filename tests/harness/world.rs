@@ -25,7 +25,7 @@ use hubspot_sim::{Account, Simulator};
 use jimo_connect::{
     clock::Clock,
     host::Host,
-    model::ProjectId,
+    model::{ProjectId, Run, RunStatus},
     secrets::{hash_token, random_token},
     store::projects::{Purpose, Role},
 };
@@ -104,10 +104,12 @@ impl World {
 
     /// Stops the host; another may run on its data directory.
     pub async fn stop(&mut self) {
-        self.running.take().unwrap().stop().await;
+        if let Some(running) = self.running.take() {
+            running.stop().await;
+        }
     }
 
-    /// Stops the host and starts it again on the same data, at another port.
+    /// Stops the host, where it runs, and starts it again on the same data, at another port.
     pub async fn restart(&mut self) {
         self.stop().await;
         let config = config(&self.sim, self.directory.path());
@@ -389,10 +391,17 @@ impl World {
         let tail = *host.log.tail().borrow();
         let routing = host.pipeline.routing().await.unwrap();
         let callable = routing.accounts().filter(|route| route.may_call);
-        let accounts: Vec<_> = callable.map(|route| route.id).collect();
+        let callable: Vec<_> = callable.cloned().collect();
+        let connections = callable.iter().flat_map(|route| &route.connections);
+        let connections: Vec<_> = connections.map(|route| route.id).collect();
+        let accounts: Vec<_> = callable.iter().map(|route| route.id).collect();
         host.store
             .read(move |tx| {
                 let mut done = tx.log_position()? >= tail && !tx.has_conversions()?;
+                let at_work = |run: &Run| {
+                    run.status == RunStatus::Running && connections.contains(&run.connection)
+                };
+                done &= !tx.open_runs()?.iter().any(at_work);
                 for account in accounts {
                     done &= tx.next_read(account)?.is_none();
                 }

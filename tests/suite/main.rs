@@ -25,4 +25,5 @@ mod overload;
 mod pages;
 mod plugin;
 mod set_aside;
+mod syncs;
 mod users;

@@ -7,6 +7,7 @@ mod log;
 mod sample;
 mod serve;
 mod sign_in;
+mod sync;
 
 use clap::{Parser, Subcommand};
 
@@ -58,6 +59,9 @@ enum Command {
     /// API tokens.
     #[command(subcommand)]
     Token(admin::TokenCommand),
+    /// Full syncs and catch-ups.
+    #[command(subcommand)]
+    Sync(sync::SyncCommand),
     /// The event log, after a failure.
     #[command(subcommand)]
     Log(log::LogCommand),
@@ -73,6 +77,7 @@ impl Cli {
             Command::Demo(demo) => runtime()?.block_on(demo.run()),
             Command::Project(command) => runtime()?.block_on(command.run()),
             Command::Token(command) => runtime()?.block_on(command.run()),
+            Command::Sync(command) => runtime()?.block_on(command.run()),
             Command::Log(command) => runtime()?.block_on(command.run()),
             Command::SignIn(command) => runtime()?.block_on(command.run()),
         }

@@ -113,7 +113,7 @@ pub struct Listed {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct SearchWire<'a> {
-    filter_groups: [GroupWire<'a>; 1],
+    filter_groups: Vec<GroupWire<'a>>,
     sorts: [SortWire; 1],
     properties: [&'static str; 1],
     limit: usize,
@@ -170,14 +170,44 @@ impl Client {
         filters: &[Filter<'_>],
         limit: usize,
     ) -> Result<Found, Error> {
+        self.search_in(caller, object_type, filters, limit, "ASCENDING")
+            .await
+    }
+
+    /// The highest id of a type's records, as far as the index knows; none where
+    /// it knows of none.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`].
+    pub async fn highest(
+        &self,
+        caller: &Caller,
+        object_type: &ObjectType,
+    ) -> Result<Option<RecordId>, Error> {
+        let found = self.search_in(caller, object_type, &[], 1, "DESCENDING");
+        Ok(found.await?.records.pop().map(|found| found.record))
+    }
+
+    async fn search_in(
+        &self,
+        caller: &Caller,
+        object_type: &ObjectType,
+        filters: &[Filter<'_>],
+        limit: usize,
+        direction: &'static str,
+    ) -> Result<Found, Error> {
         let name = "search";
         let body = SearchWire {
-            filter_groups: [GroupWire { filters }],
+            filter_groups: match filters {
+                [] => Vec::new(),
+                filters => vec![GroupWire { filters }],
+            },
             // By id, which never changes: stamps move while pages are read, and
             // their order is not strict.
             sorts: [SortWire {
                 property_name: "hs_object_id",
-                direction: "ASCENDING",
+                direction,
             }],
             properties: ["hs_object_id"],
             limit: limit.min(FOUND_MAX),
@@ -234,23 +264,13 @@ impl Client {
         after: Option<&str>,
     ) -> Result<Listed, Error> {
         let name = "list";
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.append_pair("limit", &LISTED_MAX.to_string());
-        query.append_pair("archived", "false");
-        if fit_a_list(properties) {
-            let names: Vec<&str> = properties.iter().map(PropertyName::as_str).collect();
-            query.append_pair("properties", &names.join(","));
-        }
-        if let Some(after) = after {
-            query.append_pair("after", after);
-        }
         let call = Call {
             name,
             method: Method::GET,
             path: format!(
                 "/crm/objects/{API_VERSION}/{}?{}",
                 segment(object_type)?,
-                query.finish()
+                list_query(properties, after)
             ),
             json: None,
             pool: Pool::General,
@@ -273,6 +293,20 @@ pub fn fit_a_list(properties: &[PropertyName]) -> bool {
     // A character may take three when it is encoded, a comma always does.
     let bytes: usize = properties.iter().map(|name| name.as_str().len() + 3).sum();
     bytes <= LIST_PROPERTIES_BYTES_MAX
+}
+
+fn list_query(properties: &[PropertyName], after: Option<&str>) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("limit", &LISTED_MAX.to_string());
+    query.append_pair("archived", "false");
+    if fit_a_list(properties) {
+        let names: Vec<&str> = properties.iter().map(PropertyName::as_str).collect();
+        query.append_pair("properties", &names.join(","));
+    }
+    if let Some(after) = after {
+        query.append_pair("after", after);
+    }
+    query.finish()
 }
 
 fn parse_moment(text: &str) -> Option<Timestamp> {

@@ -31,6 +31,6 @@ pub use mapping::{
     PropertyDefinition, Selection, SelectionRule, Shown, UserIdentifier,
 };
 pub use register::{Existence, Readable, Register, Version};
-pub use run::{Planned, Run, RunKind, RunStatus, Stage, Way};
+pub use run::{Planned, Range, Run, RunKind, RunStatus, Stage, Way};
 pub use time::Timestamp;
 pub use value::{TEXT_LENGTH_MAX, Unreadable, Value, VariableType};

@@ -15,6 +15,16 @@ pub enum RunKind {
     CatchUp,
 }
 
+impl RunKind {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::CatchUp => "catch_up",
+        }
+    }
+}
+
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -32,6 +42,17 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Braked => "braked",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
     /// Whether it is not over.
     pub fn is_open(self) -> bool {
         matches!(self, Self::Running | Self::Braked)
@@ -75,8 +96,8 @@ pub enum Stage {
     Records {
         /// The type.
         object_type: ObjectType,
-        /// Where the page before left off.
-        after: Option<String>,
+        /// What is left of their ids; none before they are split.
+        ranges: Option<Vec<Range>>,
     },
     /// The records that have one of the users' identifiers.
     Users {
@@ -112,6 +133,17 @@ pub enum Stage {
     Answers,
 }
 
+/// A range of ids that is read page by page.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Range {
+    /// Where the page before left off; none at the start.
+    pub after: Option<String>,
+    /// Ids up to this one belong to the range before.
+    pub above: u64,
+    /// The last id; none where it ends with the list.
+    pub until: Option<u64>,
+}
+
 /// A full sync or a catch-up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
@@ -123,6 +155,8 @@ pub struct Run {
     pub kind: RunKind,
     /// Whether it writes nothing.
     pub dry_run: bool,
+    /// Whether it looks at what changed alone.
+    pub brief: bool,
     /// Who asked for it: `admin`, `operator` or `schedule`.
     pub origin: String,
     /// Where it stands.

@@ -185,6 +185,13 @@ impl<'t, 'c> Feeder<'t, 'c> {
         field: FieldId,
         said: Option<(RecordKey, &Readable)>,
     ) -> Result<bool, store::Error> {
+        // Looked up for runs alone: what is live need not know.
+        let had = match self.cause.run {
+            Some(_) => self.tx.value_record(user, variable)?,
+            None => None,
+        };
+        let becomes = said.filter(|(_, readable)| readable.value.is_some());
+        let becomes = becomes.map(|(record, _)| record);
         let changed = match said {
             Some((record, readable)) => self.tx.show_value(
                 &FedValue {
@@ -201,6 +208,14 @@ impl<'t, 'c> Feeder<'t, 'c> {
         };
         if changed {
             self.report.count("values_written", 1);
+            self.report.count_in_run(
+                match (had, becomes) {
+                    (None, _) => "values.set",
+                    (Some(_), Some(_)) => "values.changed",
+                    (Some(_), None) => "values.cleared",
+                },
+                1,
+            );
         }
         Ok(changed)
     }

@@ -132,7 +132,7 @@ impl Report {
     }
 
     /// Adds to a count of the run that is counted for.
-    fn count_in_run(&mut self, name: &str, by: i64) {
+    pub(super) fn count_in_run(&mut self, name: &str, by: i64) {
         if let Some(run) = self.run {
             let counts = self.runs.entry(run).or_default();
             *counts.entry(name.to_owned()).or_default() += by;

@@ -4,15 +4,10 @@ use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{
-    Error, Tx, encode, optional_timestamp,
-    reads::{DueRead, ReadKind},
-    records::RecordKey,
-    timestamp,
-};
+use super::{Error, Tx, encode, optional_timestamp, reads::DueRead, records::RecordKey, timestamp};
 use crate::model::{
-    AccountId, ConnectionId, ObjectType, Planned, Problem, RecordId, Run, RunId, RunKind,
-    RunStatus, Stage, Timestamp,
+    ConnectionId, ObjectType, Planned, Problem, RecordId, Run, RunId, RunKind, RunStatus, Stage,
+    Timestamp,
 };
 
 /// Runs kept for each connection, beside those that are not over.
@@ -30,6 +25,8 @@ pub struct NewRun {
     pub kind: RunKind,
     /// Whether it writes nothing.
     pub dry_run: bool,
+    /// Whether it looks at what changed alone.
+    pub brief: bool,
     /// Who asks: `admin`, `operator` or `schedule`.
     pub origin: &'static str,
 }
@@ -46,7 +43,7 @@ pub struct RunRecord {
 }
 
 const COLUMNS: &str = "
-    SELECT id, connection, kind, dry_run, origin, status, requested_at, started_at, finished_at,
+    SELECT id, connection, kind, dry_run, brief, origin, status, requested_at, started_at, finished_at,
            sequence, since, plan, stages, done, total, problem FROM runs";
 
 const OPEN: &str = "status IN ('running', 'braked')";
@@ -75,12 +72,13 @@ impl Tx<'_> {
             )));
         }
         self.connection.execute(
-            "INSERT INTO runs (connection, kind, dry_run, origin, status, requested_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO runs (connection, kind, dry_run, brief, origin, status, requested_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
                 new.connection.0,
                 encode::word(&new.kind),
                 new.dry_run,
+                new.brief,
                 new.origin,
                 encode::word(&RunStatus::Running),
                 now.0
@@ -271,32 +269,34 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// No read of a kind can be made for long: none of them holds up a run. They
-    /// count as failed.
-    pub fn let_go_of_kind(&self, account: AccountId, kind: &ReadKind) -> Result<(), Error> {
-        let key = params![
-            account.0,
-            self.object_type_id(&kind.object_type)?,
-            self.wanted_id(&kind.wanted)?
-        ];
-        let mut statement = self.statement(
-            "SELECT run, count(*) FROM reads
-             WHERE run IS NOT NULL AND account = ?1 AND object_type = ?2 AND to_type = ?3
-             GROUP BY run",
-        )?;
-        let runs = statement
-            .query_map(key, |row| Ok((RunId(row.get(0)?), row.get(1)?)))?
-            .collect::<Result<Vec<(RunId, i64)>, _>>()?;
-        self.statement(
-            "UPDATE reads SET run = NULL
-             WHERE run IS NOT NULL AND account = ?1 AND object_type = ?2 AND to_type = ?3",
-        )?
-        .execute(key)?;
-        for (run, count) in runs {
-            self.advance_run(run, usize::try_from(count).unwrap_or(0))?;
-            self.add_run_counts(run, &Counts::from([("failed".to_owned(), count)]))?;
-        }
-        Ok(())
+    /// How many of the reads that a run waits for cannot be made for long, for the
+    /// account's grant does not allow them.
+    pub fn barred_of_run(&self, run: RunId, now: Timestamp) -> Result<u64, Error> {
+        let barred: i64 = self
+            .statement(
+                "SELECT count(*) FROM reads r JOIN barred_reads b
+                    ON b.account = r.account AND b.object_type = r.object_type
+                    AND b.to_type = r.to_type AND b.until > ?2
+                 WHERE r.run = ?1",
+            )?
+            .query_one(params![run.0, now.0], |row| row.get(0))?;
+        Ok(barred.unsigned_abs())
+    }
+
+    /// Reads that cannot be made for long do not hold up a run: they count as
+    /// failed.
+    pub fn let_go_of_barred(&self, run: RunId, now: Timestamp) -> Result<(), Error> {
+        let count = self
+            .statement(
+                "UPDATE reads SET run = NULL WHERE run = ?1 AND EXISTS (
+                    SELECT 1 FROM barred_reads b WHERE b.account = reads.account
+                    AND b.object_type = reads.object_type AND b.to_type = reads.to_type
+                    AND b.until > ?2)",
+            )?
+            .execute(params![run.0, now.0])?;
+        self.advance_run(run, count)?;
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.add_run_counts(run, &Counts::from([("failed".to_owned(), count)]))
     }
 
     /// Drops the reads of a run that nothing else asked for.
@@ -413,10 +413,36 @@ impl Tx<'_> {
             .map(Timestamp))
     }
 
-    /// The accounts' connections that a run could be made for.
-    pub fn connected(&self, account: AccountId) -> Result<Vec<ConnectionId>, Error> {
-        let connections = self.account_connections(account)?.into_iter();
-        Ok(connections.map(|connection| connection.id).collect())
+    /// When a run of a kind was last asked for, and whether it failed; none where
+    /// none was. Brief ones do not count.
+    pub fn last_requested_run(
+        &self,
+        connection: ConnectionId,
+        kind: RunKind,
+    ) -> Result<Option<(Timestamp, RunStatus)>, Error> {
+        let mut statement = self.statement(
+            "SELECT requested_at, status FROM runs
+             WHERE connection = ?1 AND kind = ?2 AND NOT brief ORDER BY id DESC LIMIT 1",
+        )?;
+        let mut rows = statement.query(params![connection.0, encode::word(&kind)])?;
+        let Some(row) = rows.next()? else {
+            return Ok(None);
+        };
+        let status = encode::read_word(&row.get::<_, String>(1)?)?;
+        Ok(Some((timestamp(row, 0)?, status)))
+    }
+
+    /// When a host was last at work on this store; none where none ever said so.
+    pub fn alive_at(&self) -> Result<Option<Timestamp>, Error> {
+        let mut statement = self.statement("SELECT alive_at FROM state")?;
+        Ok(statement.query_one([], |row| optional_timestamp(row, 0))?)
+    }
+
+    /// A host is at work on this store.
+    pub fn set_alive(&self, now: Timestamp) -> Result<(), Error> {
+        self.statement("UPDATE state SET alive_at = ?1")?
+            .execute([now.0])?;
+        Ok(())
     }
 }
 
@@ -439,17 +465,18 @@ fn read_run(row: &rusqlite::Row<'_>) -> Result<Run, Error> {
         connection: ConnectionId(row.get(1)?),
         kind: encode::read_word(&row.get::<_, String>(2)?)?,
         dry_run: row.get(3)?,
-        origin: row.get(4)?,
-        status: encode::read_word(&row.get::<_, String>(5)?)?,
-        requested_at: timestamp(row, 6)?,
-        started_at: optional_timestamp(row, 7)?,
-        finished_at: optional_timestamp(row, 8)?,
-        sequence: row.get(9)?,
-        since: optional_timestamp(row, 10)?,
-        plan: encode::read_json(&row.get::<_, String>(11)?)?,
-        stages: json(12)?.map(|text| encode::read_json(&text)).transpose()?,
-        done: row.get::<_, i64>(13)?.unsigned_abs(),
-        total: row.get::<_, Option<i64>>(14)?.map(i64::unsigned_abs),
-        problem: json(15)?.map(|text| encode::read_json(&text)).transpose()?,
+        brief: row.get(4)?,
+        origin: row.get(5)?,
+        status: encode::read_word(&row.get::<_, String>(6)?)?,
+        requested_at: timestamp(row, 7)?,
+        started_at: optional_timestamp(row, 8)?,
+        finished_at: optional_timestamp(row, 9)?,
+        sequence: row.get(10)?,
+        since: optional_timestamp(row, 11)?,
+        plan: encode::read_json(&row.get::<_, String>(12)?)?,
+        stages: json(13)?.map(|text| encode::read_json(&text)).transpose()?,
+        done: row.get::<_, i64>(14)?.unsigned_abs(),
+        total: row.get::<_, Option<i64>>(15)?.map(i64::unsigned_abs),
+        problem: json(16)?.map(|text| encode::read_json(&text)).transpose()?,
     })
 }

@@ -339,7 +339,7 @@ fn finish(tx: &store::Tx<'_>, read: &DueRead) -> Result<(), store::Error> {
 }
 
 /// The runs that reads were asked for by.
-struct Runs(HashMap<RunId, (ConnectionId, RunKind)>);
+pub(super) struct Runs(HashMap<RunId, (ConnectionId, RunKind)>);
 
 impl Runs {
     fn of(tx: &store::Tx<'_>, due: &[DueRead]) -> Result<Self, store::Error> {

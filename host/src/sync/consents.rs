@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::grants::missing_scopes;
+use super::{grants::missing_scopes, runs::schedule};
 use crate::{
     host::Host,
     hubspot::{
@@ -362,6 +362,7 @@ async fn connect(
         .collect();
     let problem = (!missing.is_empty()).then(|| missing_scopes(&missing));
     let key = grant.account;
+    let now = host.clock.now();
     let connected = host
         .store
         .transact(move |tx| {
@@ -389,7 +390,7 @@ async fn connect(
             // The grant is the account's: what was wrong with it is mended for
             // all of its connections.
             for connection in tx.account_connections(account)? {
-                resume(tx, connection.id, connection.status, problem.as_ref())?;
+                resume(tx, connection.id, connection.status, problem.as_ref(), now)?;
             }
             Ok(())
         })
@@ -407,12 +408,17 @@ fn resume(
     id: ConnectionId,
     status: Status,
     problem: Option<&Problem>,
+    now: Timestamp,
 ) -> Result<(), store::Error> {
     match (status, problem) {
         // An admin paused it, and resumes it.
         (Status::Paused, problem) => tx.set_connection_status(id, Status::Paused, problem),
         (_, Some(problem)) => tx.set_connection_status(id, Status::NeedsAttention, Some(problem)),
-        (_, None) => tx.set_connection_status(id, Status::Active, None),
+        (_, None) => {
+            tx.set_connection_status(id, Status::Active, None)?;
+            // What happened while it was not connected.
+            schedule::request(tx, id, now)
+        }
     }
 }
 

@@ -16,6 +16,7 @@ pub mod reads;
 mod regions;
 mod revocations;
 mod room;
+pub mod runs;
 
 use std::{
     pin::Pin,
@@ -33,6 +34,8 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub fn tasks(host: &Arc<Host>, stop: &CancellationToken) -> Vec<Task> {
     vec![
         Box::pin(reads::run(host.clone(), stop.clone())),
+        Box::pin(runs::run(host.clone(), stop.clone())),
+        Box::pin(runs::schedule::run(host.clone(), stop.clone())),
         Box::pin(conversions::run(host.clone(), stop.clone())),
         Box::pin(housekeeping::run(host.clone(), stop.clone())),
         Box::pin(revocations::run(host.clone(), stop.clone())),

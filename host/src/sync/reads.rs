@@ -20,6 +20,7 @@ use tracing::Instrument;
 
 use super::{
     batches::Work,
+    definitions,
     grants::{self, missing_scopes},
     lock,
     put_off::{Reason, put_off},
@@ -60,21 +61,38 @@ const BARRED: Duration = Duration::from_secs(3_600);
 /// to use what an account allows (11 calls a second) at HubSpot's usual 200 ms.
 const CALLS_AT_ONCE: usize = 4;
 
-/// Why a batch could not be read.
+/// Why something could not be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub enum Error {
+    /// The store.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// The account's grant.
     #[error(transparent)]
     Grant(#[from] grants::Error),
+    /// The call.
     #[error(transparent)]
     HubSpot(#[from] hubspot::Error),
+    /// The answer.
     #[error(transparent)]
     Page(#[from] pages::Error),
+    /// An answer's pages lead back to one another.
     #[error("HubSpot's pages of associations have no end")]
     Endless,
+    /// The work itself ended; a defect.
     #[error("the work ended abruptly")]
     Ended,
+}
+
+impl From<definitions::Error> for Error {
+    fn from(error: definitions::Error) -> Self {
+        match error {
+            definitions::Error::Grant(error) => Self::Grant(error),
+            definitions::Error::HubSpot(error) => Self::HubSpot(error),
+            definitions::Error::Plugin(fault) => Self::Page(fault.into()),
+            definitions::Error::Ended => Self::Ended,
+        }
+    }
 }
 
 /// A kind of an account's reads.
@@ -229,7 +247,7 @@ async fn drain(
 
 /// What to do after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
+pub(super) enum Next {
     /// The same, at once.
     Again,
     /// The same in batches of this many.
@@ -244,7 +262,7 @@ enum Next {
     Stop,
 }
 
-fn next(error: &Error, batch_max: usize) -> Next {
+pub(super) fn next(error: &Error, batch_max: usize) -> Next {
     match error {
         Error::Store(store::Error::ConfigurationChanged) => Next::Again,
         Error::HubSpot(hubspot::Error::MissingScopes { .. }) => Next::Bar,
@@ -315,7 +333,6 @@ async fn bar(host: &Host, about: Option<About>, problem: Problem) {
         }
         let kind = first.kind();
         tx.bar_reads(route.id, &kind, until)?;
-        tx.let_go_of_kind(route.id, &kind)?;
         for connection in tx.account_connections(route.id)? {
             let wants = |route: &Arc<ConnectionRoute>| {
                 route.id == connection.id && route.reads(&kind.object_type, &kind.wanted)

@@ -14,8 +14,9 @@ use super::problem::{InputError, Problem};
 use crate::{
     hubspot,
     hubspot::oauth::GrantError,
+    pipeline::pages,
     plugin, store,
-    sync::{consents, definitions, grants},
+    sync::{consents, definitions, grants, reads},
 };
 
 /// What each kind of problem is named by begins with this.
@@ -99,6 +100,18 @@ impl From<definitions::Error> for Error {
             definitions::Error::HubSpot(error) => Self::HubSpot(error),
             definitions::Error::Plugin(error) => Self::Plugin(error),
             definitions::Error::Ended => Self::Ended,
+        }
+    }
+}
+
+impl From<reads::Error> for Error {
+    fn from(error: reads::Error) -> Self {
+        match error {
+            reads::Error::Store(error) => Self::Store(error),
+            reads::Error::Grant(error) => Self::Grant(error),
+            reads::Error::HubSpot(error) => Self::HubSpot(error),
+            reads::Error::Page(pages::Error::Plugin(fault)) => Self::Plugin(fault),
+            reads::Error::Page(_) | reads::Error::Endless | reads::Error::Ended => Self::Ended,
         }
     }
 }

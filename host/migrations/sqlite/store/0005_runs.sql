@@ -6,6 +6,8 @@ CREATE TABLE runs (
     kind TEXT NOT NULL CHECK (kind IN ('full', 'catch_up')),
     -- Writes nothing.
     dry_run INTEGER NOT NULL,
+    -- Looks at what changed alone, and not at whether all that is linked is still so.
+    brief INTEGER NOT NULL,
     -- Who asked: `admin`, `operator` or `schedule`.
     origin TEXT NOT NULL,
     status TEXT NOT NULL,
@@ -46,3 +48,6 @@ CREATE INDEX reads_run ON reads (run) WHERE run IS NOT NULL;
 
 -- Runs go through the records that reach users.
 CREATE INDEX records_reached ON records (connection, object_type, id) WHERE reached;
+
+-- When a host was last at work on this store.
+ALTER TABLE state ADD COLUMN alive_at INTEGER;

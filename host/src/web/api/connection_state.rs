@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 use crate::{
     host::Host,
     model::{
-        self, AccountKey, ConnectionId, ObjectMapping, ObjectType, Problem, PropertyName, Status,
-        Timestamp,
+        self, AccountKey, ConnectionId, ObjectMapping, ObjectType, Problem, PropertyName, RunKind,
+        Status, Timestamp,
     },
     store::{self, Tx},
 };
@@ -114,6 +114,8 @@ pub struct State {
     mappings: Vec<ObjectMapping>,
     freshness: Vec<Option<f64>>,
     last_delivery_at: Option<Timestamp>,
+    last_catch_up_at: Option<Timestamp>,
+    last_full_sync_at: Option<Timestamp>,
     counts: BTreeMap<String, i64>,
 }
 
@@ -138,6 +140,8 @@ pub fn load(
         mappings: tx.mappings(id)?,
         freshness: tx.freshness(id, now, &[0.5, 0.95])?,
         last_delivery_at: tx.last_delivery(id)?,
+        last_catch_up_at: tx.last_completed_run(id, Some(RunKind::CatchUp))?,
+        last_full_sync_at: tx.last_completed_run(id, Some(RunKind::Full))?,
         counts: tx.counts(id)?,
         connection,
     })
@@ -181,8 +185,8 @@ impl State {
             },
             budget,
             last_delivery_at: self.last_delivery_at,
-            last_catch_up_at: None,
-            last_full_sync_at: None,
+            last_catch_up_at: self.last_catch_up_at,
+            last_full_sync_at: self.last_full_sync_at,
             counts: counts(self.counts),
             created_at: connection.created_at,
         }

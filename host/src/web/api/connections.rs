@@ -16,7 +16,7 @@ use crate::{
     model::{ConnectionId, ProjectId, Status},
     pipeline,
     store::{self, Tx, history::Activity},
-    sync::consents,
+    sync::{consents, runs::schedule},
     web::{error::Error, problem::Problem},
 };
 
@@ -263,6 +263,10 @@ pub async fn set_paused(
             if let (false, Some((account, _))) = (paused, connection.account) {
                 // What was wrong shows again where it still is.
                 tx.allow_reads(account)?;
+            }
+            if !paused {
+                // Nothing was taken in meanwhile.
+                schedule::request(tx, id, now)?;
             }
             note(tx, id, word, now)
         })

@@ -11,6 +11,7 @@ mod mapping_variables;
 pub mod mappings;
 mod projects;
 mod properties;
+pub mod syncs;
 mod user_items;
 pub mod users;
 mod values;
@@ -76,6 +77,10 @@ pub fn router() -> Router<Arc<Host>> {
         .routes(routes!(properties::object_types))
         .routes(routes!(properties::list))
         .routes(routes!(mappings::get, mappings::put))
+        .routes(routes!(syncs::list, syncs::start))
+        .routes(routes!(syncs::estimate))
+        .routes(routes!(syncs::get))
+        .routes(routes!(syncs::cancel))
         .routes(routes!(activity::list))
         .split_for_parts();
     summarize(&mut document);

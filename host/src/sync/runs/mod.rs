@@ -1,0 +1,216 @@
+//! Full syncs and catch-ups: long work, done in steps.
+//!
+//! A step is a few calls, and one transaction that applies what they answered
+//! and moves the run on. So a run that is killed at any instant goes on where it
+//! was, and counts nothing twice. What a step finds to be read is put into the
+//! read queue ([`super::reads`]), tagged with the run and less urgent than what
+//! is live; the run goes on when most of it is answered.
+
+pub mod plan;
+mod ranges;
+mod request;
+pub mod schedule;
+mod stages;
+mod start;
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+pub use request::{cancel, check, request};
+pub use start::{Estimate, estimate};
+
+use self::stages::Step;
+use super::{
+    grants::missing_scopes,
+    lock,
+    reads::{Error, Next, next},
+};
+use crate::{
+    host::Host,
+    hubspot,
+    model::{Problem, Run, RunId, RunStatus, Stage},
+    store,
+};
+
+/// How often runs are looked at when nothing in this process says that
+/// something moved.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a run waits after a failure, at first and at most.
+const PAUSE: Duration = Duration::from_secs(2);
+const PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// How often a stage that HubSpot refuses is tried before the run goes on
+/// without it.
+const REFUSALS_MAX: u32 = 3;
+
+/// Works on all runs until it is told to stop.
+pub async fn run(host: Arc<Host>, stop: CancellationToken) {
+    let mut changed = host.pipeline.changed();
+    let working = Arc::new(Mutex::new(HashSet::new()));
+    while !stop.is_cancelled() {
+        match host.store.read(|tx| tx.open_runs()).await {
+            Ok(runs) => {
+                for run in runs {
+                    if run.status == RunStatus::Running && lock(&working).insert(run.id) {
+                        let (host, stop) = (host.clone(), stop.clone());
+                        let working = working.clone();
+                        let span = tracing::error_span!("run", run = %run.id, connection = %run.connection);
+                        let driven = async move {
+                            drive(&host, run.id, &stop).await;
+                            lock(&working).remove(&run.id);
+                        };
+                        tokio::spawn(driven.instrument(span));
+                    }
+                }
+            }
+            Err(error) => tracing::error!(%error, "runs could not be looked at"),
+        }
+        tokio::select! {
+            _ = changed.changed() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// What came of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// There is more to do.
+    More,
+    /// Nothing can be done before something else moves.
+    Wait,
+    /// The run is over, or held.
+    Over,
+}
+
+/// Works on a run until it is over.
+async fn drive(host: &Arc<Host>, id: RunId, stop: &CancellationToken) {
+    let mut changed = host.pipeline.changed();
+    let (mut pause, mut refusals) = (PAUSE, 0);
+    while !stop.is_cancelled() {
+        let step = tokio::select! {
+            step = step(host, id) => step,
+            () = stop.cancelled() => return,
+        };
+        let error = match step {
+            Ok(Outcome::Over) => return,
+            Ok(Outcome::More) => {
+                (pause, refusals) = (PAUSE, 0);
+                host.pipeline.notify_changed();
+                continue;
+            }
+            Ok(Outcome::Wait) => {
+                tokio::select! {
+                    _ = changed.changed() => {}
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                    () = stop.cancelled() => {}
+                }
+                continue;
+            }
+            Err(error) => error,
+        };
+        let next = next(&error, 1);
+        if next == Next::Again {
+            continue;
+        }
+        tracing::warn!(%error, "a step of a run failed");
+        if let Error::HubSpot(hubspot::Error::MissingScopes { scopes }) = &error {
+            give_up_stage(host, id, missing_scopes(scopes)).await;
+            continue;
+        }
+        if next == Next::PutOff {
+            refusals += 1;
+            if refusals >= REFUSALS_MAX {
+                refusals = 0;
+                give_up_stage(host, id, refused(&error)).await;
+                continue;
+            }
+        }
+        let told = match &error {
+            Error::HubSpot(error) => error.retry_at(),
+            Error::Grant(error) => error.retry_at(),
+            _ => None,
+        };
+        let until = told.unwrap_or(host.clock.now().plus(pause));
+        pause = (pause * 2).min(PAUSE_MAX);
+        tokio::select! {
+            () = host.clock.sleep_until(until) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn step(host: &Arc<Host>, id: RunId) -> Result<Outcome, Error> {
+    let run = match host.store.read(move |tx| tx.run(id)).await {
+        Ok(run) if run.status == RunStatus::Running => run,
+        // Over, held, or gone with its connection.
+        Ok(_) | Err(store::Error::NotFound(_)) => return Ok(Outcome::Over),
+        Err(error) => return Err(error.into()),
+    };
+    let routing = host.pipeline.routing().await?;
+    let route = routing.accounts().find(|account| {
+        let of_account = |route: &Arc<_>| is_of(route, &run);
+        account.connections.iter().any(of_account)
+    });
+    // Paused, or without a grant: it goes on when somebody mends that.
+    let Some(route) = route.filter(|route| route.may_call) else {
+        return Ok(Outcome::Wait);
+    };
+    let Some(connection) = route.connections.iter().find(|route| is_of(route, &run)) else {
+        return Ok(Outcome::Wait);
+    };
+    let step = Step {
+        host,
+        account: route,
+        connection,
+        configuration: routing.configuration,
+        run: &run,
+    };
+    match run.stages.as_deref() {
+        None => step.begin().await,
+        Some([]) => step.end().await,
+        Some([stage, rest @ ..]) => step.take(stage, rest).await,
+    }
+}
+
+fn is_of(route: &crate::pipeline::routing::ConnectionRoute, run: &Run) -> bool {
+    route.id == run.connection
+}
+
+/// A run goes on without the stage it is in, and says why. It is no complete one
+/// then.
+async fn give_up_stage(host: &Host, id: RunId, problem: Problem) {
+    let now = host.clock.now();
+    let give_up = move |tx: &store::Tx<'_>| {
+        let run = tx.run(id)?;
+        let Some(stages) = run.stages else {
+            // It could not even be planned.
+            tx.set_run_problem(id, &problem)?;
+            return tx.set_run_status(id, RunStatus::Failed, now);
+        };
+        let rest: Vec<Stage> = stages.into_iter().skip(1).collect();
+        tx.set_run_problem(id, &problem)?;
+        tx.move_run(id, &rest)
+    };
+    if let Err(error) = host.store.transact(give_up).await {
+        tracing::error!(%error, "a stage of a run could not be left out");
+    }
+    host.pipeline.notify_changed();
+}
+
+fn refused(error: &Error) -> Problem {
+    Problem {
+        code: "refused".into(),
+        detail: format!("A part of it could not be read: {error}."),
+        remedy: "Run it again later; where that does not help, HubSpot's support needs what is said here."
+            .into(),
+    }
+}

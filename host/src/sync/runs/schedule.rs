@@ -1,0 +1,228 @@
+//! When catch-ups are due: once a day for each connection, at a time of its own,
+//! and after the host was away.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{ToSpan, tz::TimeZone};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    host::Host,
+    model::{ConnectionId, RunKind, RunStatus, Status, Timestamp},
+    store::{self, Tx, runs::NewRun},
+};
+
+/// How often it is looked whether one is due.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// The hours of the night, in the project's time zone, over which catch-ups are
+/// spread.
+const NIGHT_BEGINS: i64 = 1;
+const NIGHT_MINUTES: i64 = 4 * 60;
+
+/// A host that was away for longer may have missed what HubSpot does not send
+/// again, or not soon.
+const AWAY: Duration = Duration::from_secs(300);
+
+/// How long after a catch-up that failed another one is tried.
+const AFTER_FAILURE: Duration = Duration::from_secs(3_600);
+
+/// Asks for catch-ups that are due, until it is told to stop.
+pub async fn run(host: Arc<Host>, stop: CancellationToken) {
+    if let Err(error) = after_absence(&host).await {
+        tracing::error!(%error, "catch-ups after the host was away could not be asked for");
+    }
+    while !stop.is_cancelled() {
+        if let Err(error) = look(&host).await {
+            tracing::error!(%error, "catch-ups could not be scheduled");
+        }
+        let next = host.clock.now().plus(LOOK_EVERY);
+        tokio::select! {
+            () = host.clock.sleep_until(next) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+async fn after_absence(host: &Host) -> Result<(), store::Error> {
+    let now = host.clock.now();
+    let was_away = host
+        .store
+        .transact(move |tx| {
+            let was_away = tx.alive_at()?.is_some_and(|at| now.since(at) >= AWAY);
+            if was_away {
+                for (connection, _) in syncing(tx)? {
+                    request(tx, connection, now)?;
+                }
+            }
+            tx.set_alive(now)?;
+            Ok(was_away)
+        })
+        .await?;
+    if was_away {
+        tracing::info!("the host was away: all connections catch up");
+        host.pipeline.notify_changed();
+    }
+    Ok(())
+}
+
+async fn look(host: &Host) -> Result<(), store::Error> {
+    let now = host.clock.now();
+    let any = host
+        .store
+        .transact(move |tx| {
+            let mut any = false;
+            for (connection, zone) in syncing(tx)? {
+                let last = tx.last_requested_run(connection, RunKind::CatchUp)?;
+                let mapped_at = tx.first_mapped_at(connection)?;
+                if mapped_at.is_some_and(|at| is_due(last, at, slot(connection, &zone, now), now)) {
+                    request(tx, connection, now)?;
+                    any = true;
+                }
+            }
+            tx.set_alive(now)?;
+            Ok(any)
+        })
+        .await?;
+    if any {
+        host.pipeline.notify_changed();
+    }
+    Ok(())
+}
+
+/// Asks for a catch-up of a connection, unless one is under way or nothing is
+/// mapped.
+///
+/// # Errors
+///
+/// Only the store's own.
+pub fn request(tx: &Tx<'_>, connection: ConnectionId, now: Timestamp) -> Result<(), store::Error> {
+    if tx.first_mapped_at(connection)?.is_none() {
+        return Ok(());
+    }
+    let new = NewRun {
+        connection,
+        kind: RunKind::CatchUp,
+        dry_run: false,
+        brief: false,
+        origin: "schedule",
+    };
+    match tx.request_run(new, now) {
+        Ok(_) | Err(store::Error::Conflict(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The connections that sync, with their projects' time zones.
+fn syncing(tx: &Tx<'_>) -> Result<Vec<(ConnectionId, TimeZone)>, store::Error> {
+    let mut syncing = Vec::new();
+    for project in tx.projects()? {
+        // Checked when it was saved; another machine may know fewer.
+        let zone = TimeZone::get(&project.time_zone).unwrap_or(TimeZone::UTC);
+        for connection in tx.connections(project.id)? {
+            let works = matches!(connection.status, Status::Active | Status::NeedsAttention);
+            if works && connection.account.is_some() {
+                syncing.push((connection.id, zone.clone()));
+            }
+        }
+    }
+    Ok(syncing)
+}
+
+/// Whether a catch-up is due: none was asked for since its time came last, or
+/// the last one failed a while ago.
+fn is_due(
+    last: Option<(Timestamp, RunStatus)>,
+    mapped_at: Timestamp,
+    slot: Timestamp,
+    now: Timestamp,
+) -> bool {
+    match last {
+        // What was mapped after its time has nothing to catch up with yet.
+        None => mapped_at < slot,
+        Some((at, RunStatus::Failed)) => at < slot || now.since(at) >= AFTER_FAILURE,
+        Some((at, _)) => at < slot,
+    }
+}
+
+/// The last moment before now at which a connection's catch-up was due.
+fn slot(connection: ConnectionId, zone: &TimeZone, now: Timestamp) -> Timestamp {
+    // Neighbours lie far apart: a large odd step goes through all minutes.
+    let minute = (connection.0.rem_euclid(NIGHT_MINUTES) * 97) % NIGHT_MINUTES;
+    let of_day = |days_ago: i64| -> Option<Timestamp> {
+        let moment = jiff::Timestamp::from_millisecond(now.0).ok()?;
+        let today = moment.to_zoned_datetime(zone.clone());
+        let night = today
+            .checked_sub(days_ago.days())
+            .ok()?
+            .start_of_day()
+            .ok()?;
+        let at = night
+            .checked_add((NIGHT_BEGINS * 60 + minute).minutes())
+            .ok()?;
+        Some(Timestamp(at.timestamp().as_millisecond()))
+    };
+    let slots = [0, 1].into_iter().filter_map(of_day);
+    let past = slots.filter(|slot| *slot <= now);
+    past.max().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        let moment: jiff::Timestamp = text.parse().expect("a moment");
+        Timestamp(moment.as_millisecond())
+    }
+
+    #[test]
+    fn each_connection_has_a_minute_of_the_night_of_its_own() {
+        let zone = TimeZone::get("Europe/Paris").expect("a zone");
+        let now = at("2026-11-26T12:00:00Z");
+        let slots: std::collections::BTreeSet<_> = (1..=NIGHT_MINUTES)
+            .map(|id| slot(ConnectionId(id), &zone, now))
+            .collect();
+        assert_eq!(slots.len() as i64, NIGHT_MINUTES);
+        // Paris is an hour ahead of UTC in winter.
+        assert_eq!(slots.first(), Some(&at("2026-11-26T00:00:00Z")));
+        assert_eq!(slots.last(), Some(&at("2026-11-26T03:59:00Z")));
+    }
+
+    #[test]
+    fn a_catch_up_is_due_once_a_day_whenever_the_host_was_up() {
+        let (zone, connection) = (TimeZone::UTC, ConnectionId(240));
+        // Connection 240 is due at one o'clock.
+        let before = at("2026-11-26T00:59:00Z");
+        let after = at("2026-11-26T01:00:00Z");
+        assert_eq!(slot(connection, &zone, before), at("2026-11-25T01:00:00Z"));
+        assert_eq!(slot(connection, &zone, after), after);
+        let due = |last: Option<(&str, RunStatus)>, now: &str| {
+            let now = at(now);
+            let last = last.map(|(text, status)| (at(text), status));
+            is_due(
+                last,
+                at("2026-11-20T00:00:00Z"),
+                slot(connection, &zone, now),
+                now,
+            )
+        };
+        let done = Some(("2026-11-25T01:00:10Z", RunStatus::Completed));
+        assert!(!due(done, "2026-11-26T00:59:00Z"));
+        assert!(due(done, "2026-11-26T01:00:00Z"));
+        assert!(due(done, "2026-11-28T23:00:00Z"));
+        assert!(due(None, "2026-11-26T00:00:00Z"));
+        let failed = Some(("2026-11-26T01:00:10Z", RunStatus::Failed));
+        assert!(!due(failed, "2026-11-26T01:30:00Z"));
+        assert!(due(failed, "2026-11-26T02:00:10Z"));
+        let cancelled = Some(("2026-11-26T01:00:10Z", RunStatus::Cancelled));
+        assert!(!due(cancelled, "2026-11-26T23:00:00Z"));
+    }
+
+    #[test]
+    fn what_was_mapped_today_waits_for_the_night() {
+        let now = at("2026-11-26T12:00:00Z");
+        let slot = slot(ConnectionId(1), &TimeZone::UTC, now);
+        assert!(!is_due(None, at("2026-11-26T11:00:00Z"), slot, now));
+    }
+}

@@ -1,0 +1,464 @@
+//! One step of a run: what its present stage does next.
+
+use std::sync::Arc;
+
+use super::{
+    super::{grants::missing_scopes, reads::Error},
+    Outcome,
+    ranges::{PAGES_AT_ONCE, begin, holds, rest},
+};
+use crate::{
+    host::Host,
+    hubspot::{
+        self,
+        objects::ASSOCIATION_INPUTS_MAX,
+        search::{FOUND_MAX, Filter, FoundRecord, Listed, fit_a_list},
+    },
+    model::{
+        Cause, Existence, ObjectType, Priority, PropertyName, Range, RecordId, Run, RunKind,
+        RunStatus, Stage, Timestamp,
+    },
+    pipeline::{
+        feeding::Feeder,
+        pages::{Asked, ReadMoment, RecordsPage, apply_record, prepare_records},
+        report::Origin,
+        routing::{AccountRoute, ConnectionRoute},
+    },
+    store::{
+        self, Tx,
+        reads::{ReadKey, Wanted},
+        records::{RecordKey, RecordState},
+        runs::{Counts, RunRecord},
+    },
+    telemetry::spawn_blocking,
+};
+
+/// Reads of a run that wait at once; more are asked for when these are answered,
+/// so that the queue stays short however much is linked.
+const WAITING_MAX: u64 = 2_000;
+
+/// A run, and what its step needs to know.
+pub(super) struct Step<'a> {
+    pub(super) host: &'a Arc<Host>,
+    pub(super) account: &'a Arc<AccountRoute>,
+    pub(super) connection: &'a Arc<ConnectionRoute>,
+    /// The configuration that says so.
+    pub(super) configuration: i64,
+    pub(super) run: &'a Run,
+}
+
+impl Step<'_> {
+    /// How urgent the run is.
+    pub(super) fn priority(&self) -> Priority {
+        match self.run.kind {
+            RunKind::Full => Priority::FullSync,
+            RunKind::CatchUp => Priority::CatchUp,
+        }
+    }
+
+    fn cause(&self) -> Cause {
+        Cause {
+            priority: self.priority(),
+            run: Some(self.run.id),
+            refresh: true,
+        }
+    }
+
+    /// Writes what a step did, unless the configuration changed or the run was
+    /// ended meanwhile.
+    pub(super) async fn transact<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, store::Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (configuration, id) = (self.configuration, self.run.id);
+        let checked = move |tx: &Tx<'_>| {
+            if tx.configuration()? != configuration || tx.run(id)?.status != RunStatus::Running {
+                return Err(store::Error::ConfigurationChanged);
+            }
+            work(tx)
+        };
+        Ok(self.host.store.transact(checked).await?)
+    }
+
+    /// Does what the stage does next; `rest` comes after it.
+    pub(super) async fn take(&self, stage: &Stage, rest: &[Stage]) -> Result<Outcome, Error> {
+        match stage {
+            Stage::Labels => self.move_on(None, rest).await,
+            Stage::Records {
+                object_type,
+                ranges,
+            } => self.records(object_type, ranges.as_deref(), rest).await,
+            Stage::Users { .. } => self.move_on(None, rest).await,
+            Stage::Changes { object_type, after } => {
+                self.changes(object_type, after.as_ref(), rest).await
+            }
+            Stage::Associations {
+                object_type,
+                to_type,
+                after,
+            } => self.associations(object_type, to_type, *after, rest).await,
+            Stage::Reached { object_type, after } => self.reached(object_type, *after, rest).await,
+            Stage::Answers if self.waiting().await? > 0 => Ok(Outcome::Wait),
+            Stage::Answers => self.move_on(None, rest).await,
+        }
+    }
+
+    /// All is done.
+    pub(super) async fn end(&self) -> Result<Outcome, Error> {
+        let id = self.run.id;
+        let status = match self.run.problem {
+            None => RunStatus::Completed,
+            Some(_) => RunStatus::Failed,
+        };
+        let now = self.host.clock.now();
+        self.transact(move |tx| tx.set_run_status(id, status, now))
+            .await?;
+        tracing::info!(?status, "a run is over");
+        self.host.pipeline.notify_changed();
+        Ok(Outcome::Over)
+    }
+
+    /// Goes on with what is left of the stage, or with the next.
+    async fn move_on(&self, left: Option<Stage>, rest: &[Stage]) -> Result<Outcome, Error> {
+        let (id, stages) = (self.run.id, stages(left, rest));
+        self.transact(move |tx| tx.move_run(id, &stages)).await?;
+        Ok(Outcome::More)
+    }
+
+    /// How many reads the run waits for; those that its account's grant does not
+    /// allow are let go of, and told.
+    async fn waiting(&self) -> Result<u64, Error> {
+        let id = self.run.id;
+        let now = self.host.clock.now();
+        let store = &self.host.store;
+        let (waiting, barred) = store
+            .read(move |tx| Ok((tx.waiting_of_run(id)?, tx.barred_of_run(id, now)?)))
+            .await?;
+        if barred == 0 {
+            return Ok(waiting);
+        }
+        let connection = self.connection.id;
+        self.transact(move |tx| {
+            let problem = tx.any_connection(connection)?.problem;
+            let problem = problem.unwrap_or_else(|| missing_scopes(&[]));
+            tx.set_run_problem(id, &problem)?;
+            tx.let_go_of_barred(id, now)
+        })
+        .await?;
+        Ok(waiting - barred)
+    }
+
+    async fn call<T, F>(&self, call: impl Fn(hubspot::Caller) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, hubspot::Error>>,
+    {
+        self.host
+            .grants
+            .call(self.account.id, self.priority(), call)
+            .await
+    }
+
+    /// Reads the next pages of all records.
+    async fn records(
+        &self,
+        object_type: &ObjectType,
+        ranges: Option<&[Range]>,
+        after: &[Stage],
+    ) -> Result<Outcome, Error> {
+        let client = &self.host.hubspot;
+        let Some(ranges) = ranges else {
+            let highest = self
+                .call(async |caller| client.highest(&caller, object_type).await)
+                .await?;
+            let left = Stage::Records {
+                object_type: object_type.clone(),
+                ranges: Some(begin(highest.as_ref())),
+            };
+            return self.move_on(Some(left), after).await;
+        };
+        let properties = self.account.read_properties(object_type);
+        let are_whole = fit_a_list(&properties);
+        if !are_whole && self.waiting().await? >= WAITING_MAX {
+            return Ok(Outcome::Wait);
+        }
+        let sequence = self.host.store.transact(|tx| tx.next_sequence()).await?;
+        let (now, later) = ranges.split_at(ranges.len().min(PAGES_AT_ONCE));
+        let pages = now
+            .iter()
+            .map(|range| self.list(object_type, &properties, range));
+        let pages = futures_util::future::try_join_all(pages).await?;
+        let mut left = later.to_vec();
+        let mut listed = Vec::new();
+        for (range, page) in now.iter().zip(pages) {
+            let is_alone = ranges.len() < PAGES_AT_ONCE;
+            left.extend(rest(range, &page.records, page.after.clone(), is_alone));
+            listed.push((range.clone(), page));
+        }
+        let left = (!left.is_empty()).then(|| Stage::Records {
+            object_type: object_type.clone(),
+            ranges: Some(left),
+        });
+        let stages = stages(left, after);
+        if are_whole {
+            self.apply_pages(object_type, listed, sequence, stages)
+                .await
+        } else {
+            let records = listed.into_iter().flat_map(|(range, page)| {
+                let records = page.records.into_iter();
+                records.filter(move |record| holds(&range, record))
+            });
+            let wanted = records.map(|record| (record, Timestamp::default()));
+            self.ask(object_type, Wanted::Record, wanted.collect(), stages)
+                .await
+        }
+    }
+
+    async fn list(
+        &self,
+        object_type: &ObjectType,
+        properties: &[PropertyName],
+        range: &Range,
+    ) -> Result<Listed, Error> {
+        let (client, after) = (&self.host.hubspot, range.after.as_deref());
+        self.call(async |caller| client.list(&caller, object_type, properties, after).await)
+            .await
+    }
+
+    /// Applies pages of records that came with all that is wanted of them.
+    async fn apply_pages(
+        &self,
+        object_type: &ObjectType,
+        listed: Vec<(Range, Listed)>,
+        sequence: i64,
+        stages: Vec<Stage>,
+    ) -> Result<Outcome, Error> {
+        let plugin = self.host.plugins.active();
+        let origin = Origin {
+            word: self.priority().origin(),
+            plugin: Some(plugin.digest().to_owned()),
+        };
+        let (account, asked) = (self.account.clone(), object_type.clone());
+        let received_at = self.host.clock.now();
+        let prepare = move || {
+            let pages = listed.into_iter().map(|(range, page)| {
+                let body = &page.body;
+                let prepared = prepare_records(&account, &plugin, &asked, body, received_at)?;
+                Ok((range, page.answered_at, prepared))
+            });
+            pages.collect::<Result<Vec<(Range, Timestamp, RecordsPage)>, Error>>()
+        };
+        let pages = spawn_blocking(prepare).await.map_err(|_| Error::Ended)??;
+        let (keys, connection) = (self.host.keys.clone(), self.connection.clone());
+        let (id, cause) = (self.run.id, self.cause());
+        let now = self.host.clock.now();
+        self.transact(move |tx| {
+            let mut done = 0;
+            let mut feeder = Feeder::new(tx, &connection, cause, now);
+            feeder.report.count_for(Some(id));
+            for (range, answered_at, page) in &pages {
+                let moment = ReadMoment {
+                    sequence,
+                    answered_at: *answered_at,
+                };
+                let unclear = page.not_understood.iter();
+                let failed = unclear.filter(|record| holds(range, record)).count();
+                done += failed;
+                let failed = i64::try_from(failed).unwrap_or(i64::MAX);
+                tx.add_run_counts(id, &Counts::from([("failed".to_owned(), failed)]))?;
+                let ours = page
+                    .connections
+                    .iter()
+                    .filter(|(of, _)| of.id == connection.id);
+                for record in ours.flat_map(|(_, records)| records) {
+                    if holds(range, &record.record) {
+                        done += 1;
+                        apply_record(
+                            &mut feeder,
+                            &keys,
+                            &page.object_type,
+                            record,
+                            moment,
+                            Asked::default(),
+                            &origin,
+                        )?;
+                    }
+                }
+            }
+            feeder.finish()?.save(tx, connection.id, now)?;
+            tx.advance_run(id, done)?;
+            tx.move_run(id, &stages)
+        })
+        .await?;
+        Ok(Outcome::More)
+    }
+
+    /// Looks for the next records that changed.
+    async fn changes(
+        &self,
+        object_type: &ObjectType,
+        after: Option<&RecordId>,
+        rest: &[Stage],
+    ) -> Result<Outcome, Error> {
+        let Some(since) = self.run.since else {
+            return self.move_on(None, rest).await;
+        };
+        if self.waiting().await? >= WAITING_MAX {
+            return Ok(Outcome::Wait);
+        }
+        let mut filters = vec![Filter::modified_since(object_type, since)];
+        filters.extend(after.map(Filter::after));
+        let client = &self.host.hubspot;
+        let found = self
+            .call(async |caller| {
+                client
+                    .search(&caller, object_type, &filters, FOUND_MAX)
+                    .await
+            })
+            .await?;
+        let is_last = found.records.len() as u64 >= found.total || found.records.is_empty();
+        // The highest, should the order not be strict.
+        let order = |record: &RecordId| (record.as_str().len(), record.to_string());
+        let highest = found
+            .records
+            .iter()
+            .map(|found| &found.record)
+            .max_by_key(|record| order(record))
+            .cloned();
+        let left = (!is_last).then(|| Stage::Changes {
+            object_type: object_type.clone(),
+            after: highest,
+        });
+        let stages = stages(left, rest);
+        let (of_type, connection) = (object_type.clone(), self.connection.clone());
+        let is_brief = self.run.brief;
+        let wanted = self
+            .host
+            .store
+            .read(move |tx| {
+                let mapping = connection.mapping(&of_type);
+                let through = mapping.is_some_and(|(_, mapping)| mapping.through.is_some());
+                let mut wanted = Vec::new();
+                for found in found.records {
+                    let held = tx.find_record(connection.id, &of_type, &found.record)?;
+                    if is_news(held.as_ref(), &found, through, is_brief) {
+                        wanted.push((found.record, found.modified_at.unwrap_or_default()));
+                    }
+                }
+                Ok(wanted)
+            })
+            .await?;
+        self.ask(object_type, Wanted::Record, wanted, stages).await
+    }
+
+    /// Asks for the next linked records' associations.
+    async fn associations(
+        &self,
+        object_type: &ObjectType,
+        to_type: &ObjectType,
+        after: i64,
+        rest: &[Stage],
+    ) -> Result<Outcome, Error> {
+        let (id, sequence) = (self.connection.id, self.run.sequence);
+        let types = (object_type.clone(), to_type.clone());
+        let linked = self.host.store.read(move |tx| {
+            let types = (&types.0, &types.1);
+            let after = RecordKey(after);
+            tx.linked_records_after(id, types, after, sequence, ASSOCIATION_INPUTS_MAX)
+        });
+        let left = |after| Stage::Associations {
+            object_type: object_type.clone(),
+            to_type: to_type.clone(),
+            after,
+        };
+        let wanted = Wanted::Associations(to_type.clone());
+        self.look_again(object_type, wanted, linked.await?, left, rest)
+            .await
+    }
+
+    /// Asks for the next records that reach users.
+    async fn reached(
+        &self,
+        object_type: &ObjectType,
+        after: i64,
+        rest: &[Stage],
+    ) -> Result<Outcome, Error> {
+        let (id, sequence) = (self.connection.id, self.run.sequence);
+        let of_type = object_type.clone();
+        let reached = self.host.store.read(move |tx| {
+            let after = RecordKey(after);
+            tx.reached_records(id, &of_type, after, sequence, ASSOCIATION_INPUTS_MAX)
+        });
+        let left = |after| Stage::Reached {
+            object_type: object_type.clone(),
+            after,
+        };
+        self.look_again(object_type, Wanted::Record, reached.await?, left, rest)
+            .await
+    }
+
+    /// Asks for what was not answered since the run began.
+    async fn look_again(
+        &self,
+        object_type: &ObjectType,
+        wanted: Wanted,
+        records: Vec<RunRecord>,
+        left: impl Fn(i64) -> Stage,
+        rest: &[Stage],
+    ) -> Result<Outcome, Error> {
+        if self.waiting().await? >= WAITING_MAX {
+            return Ok(Outcome::Wait);
+        }
+        let stages = stages(records.last().map(|last| left(last.key.0)), rest);
+        let asked = records.into_iter().filter(|record| !record.is_done);
+        let asked = asked.map(|record| (record.record, Timestamp::default()));
+        self.ask(object_type, wanted, asked.collect(), stages).await
+    }
+
+    /// Puts reads into the queue, and moves on.
+    async fn ask(
+        &self,
+        object_type: &ObjectType,
+        wanted: Wanted,
+        records: Vec<(RecordId, Timestamp)>,
+        stages: Vec<Stage>,
+    ) -> Result<Outcome, Error> {
+        let (id, cause) = (self.run.id, self.cause());
+        let (account, object_type) = (self.account.id, object_type.clone());
+        let now = self.host.clock.now();
+        self.transact(move |tx| {
+            for (record, expected_at) in records {
+                let key = ReadKey {
+                    account,
+                    object_type: object_type.clone(),
+                    wanted: wanted.clone(),
+                    record,
+                };
+                tx.request_read(&key, cause, expected_at, now)?;
+            }
+            tx.move_run(id, &stages)
+        })
+        .await?;
+        Ok(Outcome::More)
+    }
+}
+
+/// What is left of a run: of the present stage, and after it.
+fn stages(left: Option<Stage>, rest: &[Stage]) -> Vec<Stage> {
+    left.into_iter().chain(rest.iter().cloned()).collect()
+}
+
+/// Whether a record that changed has to be read. What reaches users is read
+/// later, whether it changed or not, unless the run is brief.
+fn is_news(held: Option<&RecordState>, found: &FoundRecord, through: bool, is_brief: bool) -> bool {
+    let Some(held) = held else {
+        return !through;
+    };
+    if matches!(held.existence, Existence::Erased | Existence::Merged(_)) {
+        return false;
+    }
+    if held.reached {
+        return is_brief;
+    }
+    let is_known = found.modified_at.is_some_and(|at| at <= held.read.stamp);
+    !through && !is_known
+}

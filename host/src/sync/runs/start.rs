@@ -1,0 +1,189 @@
+//! What a run will cost, before it begins; and its beginning.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    super::{definitions, grants::Grants, reads::Error},
+    Outcome,
+    plan::{Facts, Plan, plan},
+    stages::Step,
+};
+use crate::{
+    host::Host,
+    hubspot::search::fit_a_list,
+    model::{
+        ConnectionId, ObjectMapping, ObjectType, Planned, Priority, ProjectId, RunKind, Timestamp,
+        UserIdentifier,
+    },
+    pipeline::routing::{AccountRoute, ConnectionRoute},
+    store::{self, Tx},
+};
+
+/// How far a catch-up goes back behind the start of the last run that looked at
+/// everything: HubSpot's index may know of a change an hour late (observed by
+/// other connectors, which read an hour again).
+const OVERLAP: Duration = Duration::from_secs(3_600);
+
+/// What a run will cost.
+#[derive(Clone, Debug)]
+pub struct Estimate {
+    /// How it goes about it.
+    pub types: Vec<Planned>,
+    /// How many calls it takes.
+    pub calls: u64,
+    /// How long it takes, in seconds, if nothing else needs the account's
+    /// budget.
+    pub seconds: u64,
+}
+
+/// Estimates a run of a connection.
+///
+/// # Errors
+///
+/// Any failure of the calls that count the records.
+pub async fn estimate(
+    host: &Arc<Host>,
+    id: ConnectionId,
+    kind: RunKind,
+) -> Result<Estimate, Error> {
+    let routing = host.pipeline.routing().await?;
+    let mut routes = routing.accounts().filter(|route| route.may_call);
+    let found = routes.find_map(|account| {
+        let mut connections = account.connections.iter();
+        Some((account, connections.find(|route| route.id == id)?))
+    });
+    let Some((account, connection)) = found else {
+        return Err(store::Error::Conflict("the connection cannot sync now".into()).into());
+    };
+    // Somebody waits for it.
+    let facts = facts(host, account, connection, kind, Priority::Live).await?;
+    let Plan { types, stages: _ } = plan(kind, false, &facts);
+    let calls = types.iter().map(|planned| planned.calls).sum();
+    let allowed = host.hubspot.budgets().of(&account.key).usage().0.allowed;
+    Ok(Estimate {
+        types,
+        calls,
+        seconds: (calls * 10).div_ceil(u64::from(allowed.max(1))),
+    })
+}
+
+impl Step<'_> {
+    /// Plans the run, and begins it.
+    pub(super) async fn begin(&self) -> Result<Outcome, Error> {
+        let (kind, brief) = (self.run.kind, self.run.brief);
+        let priority = self.priority();
+        let facts = facts(self.host, self.account, self.connection, kind, priority).await?;
+        let Plan { types, stages } = plan(kind, brief, &facts);
+        tracing::info!(
+            calls = types.iter().map(|planned| planned.calls).sum::<u64>(),
+            ?kind,
+            brief,
+            "a run begins"
+        );
+        let id = self.run.id;
+        let connection = self.run.connection;
+        let now = self.host.clock.now();
+        self.transact(move |tx| {
+            let since = match kind {
+                RunKind::Full => None,
+                RunKind::CatchUp => since(tx, connection)?,
+            };
+            let sequence = tx.next_sequence()?;
+            tx.start_run(id, sequence, since, &types, &stages, now)
+        })
+        .await?;
+        Ok(Outcome::More)
+    }
+}
+
+/// The moment from which on a catch-up looks for changes: the start of the last
+/// run that looked at everything, or the first mapping; and some before that.
+fn since(tx: &Tx<'_>, connection: ConnectionId) -> Result<Option<Timestamp>, store::Error> {
+    let last = tx.last_completed_run(connection, None)?;
+    let known = match last {
+        Some(last) => Some(last),
+        None => tx.first_mapped_at(connection)?,
+    };
+    Ok(known.map(|moment| moment.minus(OVERLAP)))
+}
+
+async fn facts(
+    host: &Arc<Host>,
+    account: &AccountRoute,
+    connection: &ConnectionRoute,
+    kind: RunKind,
+    priority: Priority,
+) -> Result<Vec<Facts>, Error> {
+    let mut facts = Vec::new();
+    for mapping in &connection.mappings {
+        let object_type = mapping.object_type.clone();
+        let (records, is_read_by_key) = match kind {
+            RunKind::Full => {
+                let records = count(&host.grants, host, account, &object_type, priority).await?;
+                (records, is_read_by_key(host, account, mapping).await?)
+            }
+            RunKind::CatchUp => (0, false),
+        };
+        let (project, id) = (connection.project, connection.id);
+        let identifier = mapping.matching.as_ref().map(|rule| rule.identifier);
+        let of_type = object_type.clone();
+        let (users, reached) = host
+            .store
+            .read(move |tx| {
+                let reached = tx.reached_count(id, &of_type)?;
+                Ok((users(tx, project, identifier)?, reached))
+            })
+            .await?;
+        facts.push(Facts {
+            fits_a_list: fit_a_list(&account.read_properties(&object_type)),
+            through: mapping.through.clone(),
+            object_type,
+            records,
+            users,
+            reached,
+            is_read_by_key,
+        });
+    }
+    Ok(facts)
+}
+
+fn users(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    identifier: Option<UserIdentifier>,
+) -> Result<u64, store::Error> {
+    match identifier {
+        Some(identifier) => tx.identified_users(project, identifier),
+        None => Ok(0),
+    }
+}
+
+async fn count(
+    grants: &Arc<Grants>,
+    host: &Host,
+    account: &AccountRoute,
+    object_type: &ObjectType,
+    priority: Priority,
+) -> Result<u64, Error> {
+    grants
+        .call(account.id, priority, async |caller| {
+            host.hubspot.count(&caller, object_type, &[]).await
+        })
+        .await
+}
+
+/// Whether records can be read by the property that they are matched by.
+async fn is_read_by_key(
+    host: &Arc<Host>,
+    account: &AccountRoute,
+    mapping: &ObjectMapping,
+) -> Result<bool, Error> {
+    let Some(rule) = &mapping.matching else {
+        return Ok(false);
+    };
+    let definitions = definitions::of(host, account.id, &mapping.object_type, None).await?;
+    let property = definitions
+        .iter()
+        .find(|known| known.property.name == rule.property.name);
+    Ok(property.is_some_and(|known| known.property.unique))
+}

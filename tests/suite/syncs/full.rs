@@ -1,0 +1,151 @@
+//! A full sync: history, for users who are there.
+
+use hubspot_sim::{Link, ObjectType, Route};
+use serde_json::json;
+
+use super::{PORTAL, calls, mappings, silent, sync, users};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_reaches_the_users_with_their_companies_and_deals() {
+    let (world, connection) = silent().await;
+    let ids = users(
+        &world,
+        &["ana@example.com", "ben@example.com", "eve@example.com"],
+    )
+    .await;
+    let account = world.account(PORTAL);
+    let ana = account
+        .create(
+            "contacts",
+            &[("email", "ana@example.com"), ("jobtitle", "Cook")],
+        )
+        .unwrap();
+    account
+        .create(
+            "contacts",
+            &[("email", "ben@example.com"), ("jobtitle", "Baker")],
+        )
+        .unwrap();
+    for stranger in 0..230 {
+        let email = format!("stranger-{stranger}@example.com");
+        account.create("contacts", &[("email", &email)]).unwrap();
+    }
+    let acme = account.create("companies", &[("name", "Acme")]).unwrap();
+    let deal = account.create("deals", &[("dealname", "Ovens")]).unwrap();
+    account
+        .associate(("contacts", ana), ("companies", acme), Link::Primary)
+        .unwrap();
+    account
+        .associate(("contacts", ana), ("deals", deal), Link::Plain)
+        .unwrap();
+    world.map(&connection, mappings()).await;
+    world.settle().await;
+    assert_eq!(world.values(&ids[0]).await, json!({}));
+
+    let run = sync(&world, &connection, "full").await;
+    assert_eq!(run["status"], "completed", "{run}");
+    assert_eq!(
+        world.values(&ids[0]).await,
+        json!({"job_title": "Cook", "company": "Acme", "deal": "Ovens"})
+    );
+    assert_eq!(world.values(&ids[1]).await, json!({"job_title": "Baker"}));
+    assert_eq!(world.values(&ids[2]).await, json!({}));
+    let counts = &run["counts"];
+    assert_eq!(counts["updated"], 4, "{run}");
+    assert_eq!(counts["values"], json!({"set": 4}), "{run}");
+    assert_eq!(counts["failed"], 0, "{run}");
+
+    // Once more: nothing is new.
+    let again = sync(&world, &connection, "full").await;
+    assert_eq!(again["counts"]["updated"], 0, "{again}");
+    assert_eq!(again["counts"]["matched"], 4, "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_few_records_it_reads_them_all_each_once() {
+    let (world, connection) = silent().await;
+    let emails: Vec<_> = (0..450).map(|n| format!("user-{n}@example.com")).collect();
+    let emails: Vec<_> = emails.iter().map(String::as_str).collect();
+    users(&world, &emails).await;
+    let account = world.account(PORTAL);
+    for email in emails.iter().take(350) {
+        account
+            .create("contacts", &[("email", email), ("jobtitle", "Cook")])
+            .unwrap();
+    }
+    let contacts = json!({"contacts": mappings()["contacts"]});
+    world.map(&connection, contacts).await;
+    world.settle().await;
+    world.sim.clear_calls();
+    let run = sync(&world, &connection, "full").await;
+    assert_eq!(run["plan"][0]["way"], "records", "{run}");
+    assert_eq!(run["counts"]["read"], 350, "{run}");
+    assert_eq!(run["counts"]["updated"], 350, "{run}");
+    assert_eq!(run["progress"]["done"], 350, "{run}");
+    // Four pages, and what it costs to read several of them at once.
+    let lists = calls(&world, Route::List, ObjectType::Contacts).len();
+    assert!((4..=12).contains(&lists), "{lists}");
+    assert_eq!(
+        calls(&world, Route::BatchRead, ObjectType::Contacts).len(),
+        0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_was_added_is_filled_by_it_and_by_nothing_else() {
+    let (world, connection) = silent().await;
+    let ana = users(&world, &["ana@example.com"]).await.remove(0);
+    let values = [
+        ("email", "ana@example.com"),
+        ("jobtitle", "Cook"),
+        ("city", "Lyon"),
+    ];
+    world.account(PORTAL).create("contacts", &values).unwrap();
+    world.map(&connection, mappings()).await;
+    sync(&world, &connection, "full").await;
+    let mut more = mappings();
+    let city = json!({"property": "city", "variable": "city"});
+    more["contacts"]["fields"]
+        .as_array_mut()
+        .unwrap()
+        .push(city);
+    world.map(&connection, more).await;
+    sync(&world, &connection, "catch_up").await;
+    assert_eq!(world.values(&ana).await, json!({"job_title": "Cook"}));
+    sync(&world, &connection, "full").await;
+    assert_eq!(
+        world.values(&ana).await,
+        json!({"job_title": "Cook", "city": "Lyon"})
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contact_with_more_properties_than_an_address_holds_is_read_in_two_steps() {
+    let (world, connection) = silent().await;
+    let ana = users(&world, &["ana@example.com"]).await.remove(0);
+    let account = world.account(PORTAL);
+    let long = "a_property_with_a_rather_long_name_as_people_give_them_in_their_portals";
+    let names: Vec<_> = (0..120).map(|n| format!("{long}_{n}")).collect();
+    for name in &names {
+        account
+            .define("contacts", hubspot_sim::PropertySpec::text(name))
+            .unwrap();
+    }
+    let fields: Vec<_> = names
+        .iter()
+        .enumerate()
+        .map(|(n, name)| json!({"property": name, "variable": format!("v{n}")}))
+        .collect();
+    account
+        .create(
+            "contacts",
+            &[("email", "ana@example.com"), (&names[7], "Seven")],
+        )
+        .unwrap();
+    world
+        .map(&connection, json!({"contacts": {"fields": fields}}))
+        .await;
+    let run = sync(&world, &connection, "full").await;
+    assert_eq!(run["status"], "completed", "{run}");
+    assert_eq!(world.values(&ana).await, json!({"v7": "Seven"}));
+}

@@ -1,0 +1,75 @@
+//! Syncs started, watched, ended; and what holds them up.
+
+use hubspot_sim::{FaultRule, Route, Trouble};
+use serde_json::json;
+
+use super::{PORTAL, mappings, over, silent, sync, users};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_says_beforehand_what_it_will_cost() {
+    let (world, connection) = silent().await;
+    let account = world.account(PORTAL);
+    for number in 0..250 {
+        let email = format!("user-{number}@example.com");
+        account.create("contacts", &[("email", &email)]).unwrap();
+    }
+    world.map(&connection, mappings()).await;
+    let path = format!("/connections/{connection}/syncs/estimate");
+    let estimate = world.post(&path, json!({"kind": "full"})).await.good();
+    let contacts = &estimate["plan"][0];
+    assert_eq!(contacts["object_type"], "contacts", "{estimate}");
+    // Nobody is there whose records could be asked for.
+    assert_eq!(contacts["way"], "users", "{estimate}");
+    assert_eq!(estimate["calls"], 0, "{estimate}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_a_kind_runs_at_a_time_and_can_be_cancelled() {
+    let (world, connection) = silent().await;
+    world.map(&connection, mappings()).await;
+    users(&world, &["ana@example.com"]).await;
+    let values = [("email", "ana@example.com")];
+    world.account(PORTAL).create("contacts", &values).unwrap();
+    let slow = FaultRule::by_chance(Trouble::Status(503), 1.0).on(Route::Search);
+    world.sim.inject(slow);
+    let path = format!("/connections/{connection}/syncs");
+    let started = world.post(&path, json!({"kind": "full"})).await;
+    let id = started.json["id"].as_str().unwrap().to_owned();
+    let twice = world.post(&path, json!({"kind": "full"})).await;
+    assert_eq!(twice.status, 409);
+    let cancelled = world.post(&format!("{path}/{id}/cancel"), json!({})).await;
+    assert_eq!(cancelled.status, 202);
+    assert_eq!(over(&world, &connection, &id).await["status"], "cancelled");
+    let again = world.post(&format!("{path}/{id}/cancel"), json!({})).await;
+    assert_eq!(again.status, 409);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_or_pending_connection_and_one_that_maps_nothing_cannot_sync() {
+    let (world, connection) = silent().await;
+    let path = format!("/connections/{connection}/syncs");
+    let refused = async || world.post(&path, json!({"kind": "full"})).await.status;
+    assert_eq!(refused().await, 409);
+    world.map(&connection, mappings()).await;
+    let pause = format!("/connections/{connection}/pause");
+    world.post(&pause, json!({})).await.good();
+    assert_eq!(refused().await, 409);
+    let resume = format!("/connections/{connection}/resume");
+    world.post(&resume, json!({})).await.good();
+    assert_eq!(refused().await, 202);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_type_without_its_scope_fails_alone_and_is_told() {
+    let (world, connection) = silent().await;
+    let ana = users(&world, &["ana@example.com"]).await.remove(0);
+    let values = [("email", "ana@example.com"), ("jobtitle", "Cook")];
+    world.account(PORTAL).create("contacts", &values).unwrap();
+    world.map(&connection, mappings()).await;
+    world.account(PORTAL).drop_scope("crm.objects.deals.read");
+    let run = sync(&world, &connection, "catch_up").await;
+    assert_eq!(world.values(&ana).await, json!({"job_title": "Cook"}));
+    // Not all of it could be done, so the next one looks as far back.
+    assert_eq!(run["status"], "failed", "{run}");
+    assert_eq!(run["problem"]["code"], "missing_scopes", "{run}");
+}
