@@ -25,6 +25,10 @@ pub struct Config {
     /// HubSpot.
     pub hubspot: HubspotConfig,
 
+    #[command(flatten)]
+    /// Syncing.
+    pub sync: SyncConfig,
+
     /// What is logged: `info`, `jimo_connect::sync=debug,info`, ….
     #[arg(long, env = "JIMO_LOG", default_value = "info")]
     pub log: String,
@@ -103,6 +107,38 @@ pub struct DataConfig {
     /// directory with mode 0600, when not set.
     #[arg(long, env = "JIMO_SECRET_KEY", hide_env_values = true)]
     pub secret_key: Option<Secret>,
+}
+
+/// How syncs go about it.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SyncConfig {
+    /// The share of a connection's users, from 0 to 1, of whom one sync may clear
+    /// or move values; and at least a hundred. One that would of more is held,
+    /// and asks.
+    #[arg(long, env = "JIMO_BRAKE_SHARE", default_value_t = BRAKE_SHARE, value_parser = share)]
+    pub brake_share: f64,
+}
+
+impl Default for SyncConfig {
+    fn default() -> Self {
+        Self {
+            brake_share: BRAKE_SHARE,
+        }
+    }
+}
+
+/// A day's ordinary deletions and moves are far below; a lost list is above.
+const BRAKE_SHARE: f64 = 0.2;
+
+/// Reads a share.
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = filled(text)?
+        .parse()
+        .map_err(|_| "this is no number".to_owned())?;
+    match (0.0..=1.0).contains(&share) {
+        true => Ok(share),
+        false => Err("a share is from 0 to 1, such as 0.2".to_owned()),
+    }
 }
 
 /// The HubSpot app, and where HubSpot is.

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 
 use jimo_connect::{
     clock::Clock,
-    config::{AddressConfig, Config, DataConfig, HubspotConfig},
+    config::{AddressConfig, Config, DataConfig, HubspotConfig, SyncConfig},
     host::{self, Host},
     hubspot::oauth,
     log::Position,
@@ -57,6 +57,7 @@ pub fn config(directory: &Path) -> Config {
             api_url: Some("http://127.0.0.1:9".parse().unwrap()),
             authorize_url: oauth::AUTHORIZE_URL.parse().unwrap(),
         },
+        sync: SyncConfig::default(),
         log: "warn".into(),
         log_format: LogFormat::Text,
     }

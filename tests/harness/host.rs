@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use hubspot_sim::Simulator;
 use jimo_connect::{
     clock::Clock,
-    config::{AddressConfig, Config, DataConfig, HubspotConfig},
+    config::{AddressConfig, Config, DataConfig, HubspotConfig, SyncConfig},
     host::{self, Host},
     intake,
     secrets::Secret,
@@ -41,6 +41,7 @@ pub fn config(sim: &Simulator, directory: &Path) -> Config {
             api_url: Some(sim.url().parse().unwrap()),
             authorize_url: sim.authorize_url().parse().unwrap(),
         },
+        sync: SyncConfig::default(),
         log: "warn".into(),
         log_format: LogFormat::Text,
     }

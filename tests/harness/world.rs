@@ -340,6 +340,16 @@ impl World {
     }
 }
 
+/// What nobody may do.
+impl World {
+    /// Changes the store behind the host's back.
+    pub async fn tamper(&self, sql: &'static str) {
+        let path = self.directory.path().join("store.sqlite");
+        let store = rusqlite::Connection::open(path).unwrap();
+        store.execute_batch(sql).unwrap();
+    }
+}
+
 /// Waiting.
 impl World {
     /// Waits until everything that happened in HubSpot shows on users: webhooks

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    config::{AddressConfig, Config, DataConfig, HubspotConfig},
+    config::{AddressConfig, Config, DataConfig, HubspotConfig, SyncConfig},
     host::{self, Host},
     hubspot::ApiUrl,
     model::{ConnectionId, ProjectId},
@@ -126,6 +126,7 @@ impl Demo {
                 api_url: Some(api_url),
                 authorize_url,
             },
+            sync: SyncConfig::default(),
             log: self.log.clone(),
             log_format: LogFormat::Text,
         })

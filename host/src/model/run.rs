@@ -129,6 +129,14 @@ pub enum Stage {
         /// The last record that was asked for, by its number in the store.
         after: i64,
     },
+    /// A sample of what reaches users is read again, and compared with what they
+    /// show.
+    Proof {
+        /// The type.
+        object_type: ObjectType,
+        /// What is left of the sample; none before it is drawn.
+        sample: Option<Vec<RecordId>>,
+    },
     /// Until all is answered that was asked for.
     Answers,
 }

@@ -208,6 +208,9 @@ impl<'t, 'c> Feeder<'t, 'c> {
         };
         if changed {
             self.report.count("values_written", 1);
+            if had.is_some_and(|had| becomes != Some(had)) {
+                self.report.lost(user);
+            }
             self.report.count_in_run(
                 match (had, becomes) {
                     (None, _) => "values.set",

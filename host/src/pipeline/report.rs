@@ -35,6 +35,8 @@ pub struct Report {
     lines: Vec<Activity>,
     /// What is counted for runs.
     runs: BTreeMap<RunId, Counts>,
+    /// The users whose values runs cleared or moved.
+    losses: BTreeMap<RunId, BTreeSet<UserId>>,
     /// The run that what is told next is counted for.
     run: Option<RunId>,
 }
@@ -136,6 +138,13 @@ impl Report {
         if let Some(run) = self.run {
             let counts = self.runs.entry(run).or_default();
             *counts.entry(name.to_owned()).or_default() += by;
+        }
+    }
+
+    /// A user's value is cleared, or comes from another record.
+    pub(super) fn lost(&mut self, user: UserId) {
+        if let Some(run) = self.run {
+            self.losses.entry(run).or_default().insert(user);
         }
     }
 
@@ -256,6 +265,11 @@ impl Report {
     }
 
     /// Writes the report.
+    ///
+    /// # Errors
+    ///
+    /// [`store::Error::Braked`] where a run took values from too many users;
+    /// then all of the transaction has to be undone.
     pub fn save(
         self,
         tx: &Tx<'_>,
@@ -264,6 +278,9 @@ impl Report {
     ) -> Result<(), store::Error> {
         tx.add_counts(connection, &self.counts)?;
         tx.add_freshness(connection, now, &self.freshness)?;
+        for (run, users) in &self.losses {
+            tx.add_run_losses(*run, users)?;
+        }
         for (run, counts) in &self.runs {
             tx.add_run_counts(*run, counts)?;
         }

@@ -21,6 +21,7 @@ pub mod conversions;
 pub mod history;
 pub mod mappings;
 pub mod projects;
+pub mod proofs;
 pub mod reach;
 pub mod reads;
 pub mod records;
@@ -37,7 +38,7 @@ use statements::{InUse, Statements};
 
 use crate::{
     log::{EventLog, Lane, Place, Position, Step},
-    model::{ObjectType, Timestamp},
+    model::{ObjectType, RunId, Timestamp, UserId},
     secrets::Keys,
     sqlite::{Database, Options},
 };
@@ -71,6 +72,9 @@ pub enum Error {
     /// Something asked for does not exist, or belongs to another project.
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// A run is about to take values from more users than it may without asking.
+    #[error("{0} would take values from too many users")]
+    Braked(RunId, Vec<UserId>),
     /// Something exists already.
     #[error("{0}")]
     Conflict(String),

@@ -1,17 +1,20 @@
 //! Full syncs and catch-ups: asked for, under way, and over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{OptionalExtension, params};
 
 use super::{Error, Tx, encode, optional_timestamp, reads::DueRead, records::RecordKey, timestamp};
 use crate::model::{
     ConnectionId, ObjectType, Planned, Problem, RecordId, Run, RunId, RunKind, RunStatus, Stage,
-    Timestamp,
+    Timestamp, UserId,
 };
 
 /// Runs kept for each connection, beside those that are not over.
 const RUNS_KEPT: i64 = 200;
+
+/// Users that are named where a run is held by its brake.
+const BRAKE_EXAMPLES: usize = 10;
 
 /// How much a run did, by name.
 pub type Counts = BTreeMap<String, i64>;
@@ -163,12 +166,13 @@ impl Tx<'_> {
         since: Option<Timestamp>,
         plan: &[Planned],
         stages: &[Stage],
+        losses_max: Option<u64>,
         now: Timestamp,
     ) -> Result<(), Error> {
         let total: u64 = plan.iter().map(|planned| planned.records).sum();
         self.statement(
             "UPDATE runs SET started_at = ?2, sequence = ?3, since = ?4, plan = ?5, stages = ?6,
-                    total = ?7
+                    total = ?7, losses_max = ?8
              WHERE id = ?1",
         )?
         .execute(params![
@@ -178,8 +182,81 @@ impl Tx<'_> {
             since.map(|since| since.0),
             encode::json(&plan)?,
             encode::json(&stages)?,
-            i64::try_from(total).unwrap_or(i64::MAX)
+            i64::try_from(total).unwrap_or(i64::MAX),
+            losses_max.map(|max| i64::try_from(max).unwrap_or(i64::MAX))
         ])?;
+        Ok(())
+    }
+
+    /// How many users a connection feeds.
+    pub fn fed_users_count(&self, connection: ConnectionId) -> Result<u64, Error> {
+        let count: i64 = self
+            .statement(
+                "SELECT count(DISTINCT f.user) FROM object_mappings m
+                 JOIN feeds f ON f.mapping = m.id WHERE m.connection = ?1",
+            )?
+            .query_one([connection.0], |row| row.get(0))?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// A run clears or moves values of these users.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Braked`] where they are more than it may, all that it did so
+    /// taken together.
+    pub fn add_run_losses(&self, run: RunId, users: &BTreeSet<UserId>) -> Result<(), Error> {
+        let max: Option<Option<i64>> = self
+            .statement("SELECT losses_max FROM runs WHERE id = ?1")?
+            .query_row([run.0], |row| row.get(0))
+            .optional()?;
+        let Some(max) = max.flatten() else {
+            return Ok(());
+        };
+        for user in users {
+            self.statement("INSERT OR IGNORE INTO run_losses (run, user) VALUES (?1, ?2)")?
+                .execute(params![run.0, user.0])?;
+        }
+        let lost: i64 = self
+            .statement("SELECT count(*) FROM run_losses WHERE run = ?1")?
+            .query_one([run.0], |row| row.get(0))?;
+        if lost > max {
+            let examples = users.iter().take(BRAKE_EXAMPLES).copied();
+            return Err(Error::Braked(run, examples.collect()));
+        }
+        Ok(())
+    }
+
+    /// A run is held by its brake: nothing that it asked for is read.
+    pub fn hold_run(&self, run: RunId, problem: &Problem, now: Timestamp) -> Result<(), Error> {
+        self.set_run_status(run, RunStatus::Braked, now)?;
+        self.set_run_problem(run, problem)?;
+        super::delete(
+            self,
+            "UPDATE reads SET not_before = 9223372036854775807 WHERE run = ?1 AND priority > 1",
+            run.0,
+        )?;
+        Ok(())
+    }
+
+    /// A run that its brake held goes on, without a brake.
+    pub fn release_run(&self, run: RunId, now: Timestamp) -> Result<(), Error> {
+        for sql in [
+            "UPDATE runs SET problem = NULL, losses_max = NULL WHERE id = ?1",
+            "DELETE FROM run_losses WHERE run = ?1",
+        ] {
+            super::delete(self, sql, run.0)?;
+        }
+        self.free_held_reads(run, now)?;
+        self.set_run_status(run, RunStatus::Running, now)
+    }
+
+    fn free_held_reads(&self, run: RunId, now: Timestamp) -> Result<(), Error> {
+        self.statement(
+            "UPDATE reads SET not_before = ?2
+             WHERE run = ?1 AND not_before = 9223372036854775807",
+        )?
+        .execute(params![run.0, now.0])?;
         Ok(())
     }
 
@@ -300,7 +377,8 @@ impl Tx<'_> {
     }
 
     /// Drops the reads of a run that nothing else asked for.
-    pub fn drop_run_reads(&self, run: RunId) -> Result<(), Error> {
+    pub fn drop_run_reads(&self, run: RunId, now: Timestamp) -> Result<(), Error> {
+        self.free_held_reads(run, now)?;
         super::delete(
             self,
             "DELETE FROM reads WHERE run = ?1 AND refresh AND priority > 1",

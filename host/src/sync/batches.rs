@@ -9,6 +9,7 @@ use std::{
 use super::{
     put_off::{LATER, Reason, Said, Verdict, is_last, put_off, verdict},
     reads::Error,
+    runs::brake::hold,
 };
 use crate::{
     host::Host,
@@ -54,6 +55,17 @@ impl Work {
             .grants
             .call(self.route.id, self.priority, counted)
             .await
+    }
+
+    /// Applies answers; a run that its brake holds is held then.
+    async fn transact(
+        &self,
+        apply: impl FnOnce(&store::Tx<'_>) -> Result<(), store::Error> + Send + 'static,
+    ) -> Result<(), Error> {
+        match self.host.store.transact(apply).await {
+            Err(error) => Err(hold(&self.host, error).await.into()),
+            Ok(()) => Ok(()),
+        }
     }
 
     fn count<T>(&self, answer: Result<T, hubspot::Error>) -> Result<T, hubspot::Error> {
@@ -184,7 +196,7 @@ impl Work {
             }
             Ok(())
         };
-        Ok(self.host.store.transact(apply).await?)
+        self.transact(apply).await
     }
 
     /// Reads records' associations to a type, page after page, and applies them
@@ -303,7 +315,7 @@ impl Work {
             }
             Ok(())
         };
-        Ok(self.host.store.transact(apply).await?)
+        self.transact(apply).await
     }
 
     /// Ends reads without a call, but for what a paused connection may want.
@@ -324,7 +336,7 @@ impl Work {
                 }
             })
         };
-        Ok(self.host.store.transact(finish).await?)
+        self.transact(finish).await
     }
 }
 

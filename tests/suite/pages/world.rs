@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use hubspot_sim::{Account, Link, PropertySpec, Simulator};
 use jimo_connect::{
     clock::Clock,
-    config::{AddressConfig, Config, DataConfig, HubspotConfig},
+    config::{AddressConfig, Config, DataConfig, HubspotConfig, SyncConfig},
     host::{self, Host},
     hubspot::oauth::{Grant, SCOPES},
     model::{
@@ -133,6 +133,7 @@ impl World {
                 api_url: Some(sim.url().parse().expect("address")),
                 authorize_url: sim.authorize_url().parse().expect("address"),
             },
+            sync: SyncConfig::default(),
             log: "warn".into(),
             log_format: jimo_connect::telemetry::LogFormat::Text,
         };

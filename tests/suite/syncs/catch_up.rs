@@ -1,12 +1,10 @@
 //! A catch-up: whatever live had missed.
 
-use std::time::Duration;
-
 use hubspot_sim::{Link, ObjectType, Route};
 use jimo_connect::{clock::Clock, model::Timestamp};
 use serde_json::json;
 
-use super::{PORTAL, calls, lose_webhooks, mappings, silent, sync, users};
+use super::{PORTAL, calls, lose_webhooks, mappings, pass, silent, sync, users};
 use harness::world::World;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,16 +128,7 @@ async fn more_changes_than_a_search_gives_with_one_stamp_are_all_found() {
             .create("contacts", &[("email", &email), ("jobtitle", "Cook")])
             .unwrap();
     }
-    let path = format!("/connections/{connection}/syncs");
-    let started = world.post(&path, json!({"kind": "catch_up"})).await;
-    let path = format!("{path}/{}", started.json["id"].as_str().unwrap());
-    // The account allows so many calls a second.
-    let is_over = async || {
-        world.clock.turn(Duration::from_secs(1));
-        world.get(&path).await.good()["status"] == "completed"
-    };
-    world.until(is_over).await;
-    let run = world.get(&path).await.good();
+    let run = sync(&world, &connection, "catch_up").await;
     assert_eq!(run["counts"]["read"], 10_500, "{run}");
     assert_eq!(world.values(&last).await, json!({"job_title": "Cook"}));
 }
@@ -189,12 +178,8 @@ async fn it_runs_once_a_night_and_after_the_host_was_away() {
         let syncs = world.get(&path).await.good()["syncs"].clone();
         syncs.as_array().unwrap().len()
     };
-    let pass = |world: &World, hours: u64| {
-        world.clock.turn(Duration::from_secs(hours * 3_600));
-        world.sim.turn(Duration::from_secs(hours * 3_600));
-    };
     assert_eq!(runs(&world).await, 0);
-    pass(&world, 17);
+    pass(&world, 17 * 3_600);
     world.until(async || runs(&world).await == 1).await;
     world.settle().await;
     assert_eq!(world.values(&ana).await, json!({"job_title": "Cook"}));
@@ -203,7 +188,7 @@ async fn it_runs_once_a_night_and_after_the_host_was_away() {
     account
         .patch("contacts", contact, &[("jobtitle", "Chef")])
         .unwrap();
-    pass(&world, 1);
+    pass(&world, 3_600);
     world.restart().await;
     world.until(async || runs(&world).await == 2).await;
     world.settle().await;

@@ -22,6 +22,9 @@ CREATE TABLE runs (
     -- first. No stages before it is planned.
     plan TEXT NOT NULL DEFAULT '[]',
     stages TEXT,
+    -- The brake: users of whom it may clear or move values; none where there is
+    -- none, or somebody let it go on.
+    losses_max INTEGER,
     done INTEGER NOT NULL DEFAULT 0,
     total INTEGER,
     problem TEXT
@@ -34,6 +37,24 @@ CREATE TABLE run_counts (
     name TEXT NOT NULL,
     count INTEGER NOT NULL,
     PRIMARY KEY (run, name)
+) WITHOUT ROWID;
+
+-- The users whose values a run cleared or moved, as long as its brake is on.
+CREATE TABLE run_losses (
+    run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    user INTEGER NOT NULL,
+    PRIMARY KEY (run, user)
+) WITHOUT ROWID;
+
+-- What came of comparing a sample of linked records, read again, with what their
+-- users show. `differing`: what was not equal, as JSON.
+CREATE TABLE proofs (
+    connection INTEGER NOT NULL REFERENCES connections (id) ON DELETE CASCADE,
+    at INTEGER NOT NULL,
+    compared INTEGER NOT NULL,
+    equal INTEGER NOT NULL,
+    differing TEXT NOT NULL,
+    PRIMARY KEY (connection, at)
 ) WITHOUT ROWID;
 
 -- `priority`: 0 live, 1 arrival, 2 catch-up, 3 full sync. `run`: whom it is

@@ -6,7 +6,9 @@
 //! read queue ([`super::reads`]), tagged with the run and less urgent than what
 //! is live; the run goes on when most of it is answered.
 
+pub(super) mod brake;
 pub mod plan;
+mod proof;
 mod ranges;
 mod request;
 pub mod schedule;
@@ -22,7 +24,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-pub use request::{cancel, check, request};
+pub use request::{cancel, check, go_on, request};
 pub use start::{Estimate, estimate};
 
 use self::stages::Step;

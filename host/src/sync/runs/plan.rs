@@ -98,6 +98,14 @@ pub fn plan(kind: RunKind, brief: bool, facts: &[Facts]) -> Plan {
         plan.stages.push(reached(&facts.object_type));
     }
     plan.stages.push(Stage::Answers);
+    if kind == RunKind::CatchUp {
+        let proofs = plan.types.iter().map(|planned| Stage::Proof {
+            object_type: planned.object_type.clone(),
+            sample: None,
+        });
+        let proofs: Vec<Stage> = proofs.collect();
+        plan.stages.extend(proofs);
+    }
     plan
 }
 

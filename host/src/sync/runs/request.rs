@@ -45,6 +45,18 @@ pub fn cancel(tx: &Tx<'_>, id: RunId, now: Timestamp) -> Result<(), Error> {
     if !tx.run(id)?.status.is_open() {
         return Err(Error::Conflict("this sync is over".into()));
     }
-    tx.drop_run_reads(id)?;
+    tx.drop_run_reads(id, now)?;
     tx.set_run_status(id, RunStatus::Cancelled, now)
+}
+
+/// Lets a run go on that its brake held.
+///
+/// # Errors
+///
+/// [`Error::Conflict`] where it is not held.
+pub fn go_on(tx: &Tx<'_>, id: RunId, now: Timestamp) -> Result<(), Error> {
+    if tx.run(id)?.status != RunStatus::Braked {
+        return Err(Error::Conflict("this sync is not held".into()));
+    }
+    tx.release_run(id, now)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     super::{grants::missing_scopes, reads::Error},
     Outcome,
+    brake::hold,
     ranges::{PAGES_AT_ONCE, begin, holds, rest},
 };
 use crate::{
@@ -77,7 +78,10 @@ impl Step<'_> {
             }
             work(tx)
         };
-        Ok(self.host.store.transact(checked).await?)
+        match self.host.store.transact(checked).await {
+            Err(error) => Err(hold(self.host, error).await.into()),
+            Ok(done) => Ok(done),
+        }
     }
 
     /// Does what the stage does next; `rest` comes after it.
@@ -98,6 +102,10 @@ impl Step<'_> {
                 after,
             } => self.associations(object_type, to_type, *after, rest).await,
             Stage::Reached { object_type, after } => self.reached(object_type, *after, rest).await,
+            Stage::Proof {
+                object_type,
+                sample,
+            } => self.prove(object_type, sample.as_deref(), rest).await,
             Stage::Answers if self.waiting().await? > 0 => Ok(Outcome::Wait),
             Stage::Answers => self.move_on(None, rest).await,
         }
@@ -119,7 +127,11 @@ impl Step<'_> {
     }
 
     /// Goes on with what is left of the stage, or with the next.
-    async fn move_on(&self, left: Option<Stage>, rest: &[Stage]) -> Result<Outcome, Error> {
+    pub(super) async fn move_on(
+        &self,
+        left: Option<Stage>,
+        rest: &[Stage],
+    ) -> Result<Outcome, Error> {
         let (id, stages) = (self.run.id, stages(left, rest));
         self.transact(move |tx| tx.move_run(id, &stages)).await?;
         Ok(Outcome::More)
@@ -148,7 +160,7 @@ impl Step<'_> {
         Ok(waiting - barred)
     }
 
-    async fn call<T, F>(&self, call: impl Fn(hubspot::Caller) -> F) -> Result<T, Error>
+    pub(super) async fn call<T, F>(&self, call: impl Fn(hubspot::Caller) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, hubspot::Error>>,
     {
@@ -443,7 +455,7 @@ impl Step<'_> {
 }
 
 /// What is left of a run: of the present stage, and after it.
-fn stages(left: Option<Stage>, rest: &[Stage]) -> Vec<Stage> {
+pub(super) fn stages(left: Option<Stage>, rest: &[Stage]) -> Vec<Stage> {
     left.into_iter().chain(rest.iter().cloned()).collect()
 }
 

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     super::{definitions, grants::Grants, reads::Error},
     Outcome,
+    brake::losses_max,
     plan::{Facts, Plan, plan},
     stages::Step,
 };
@@ -83,13 +84,16 @@ impl Step<'_> {
         let id = self.run.id;
         let connection = self.run.connection;
         let now = self.host.clock.now();
+        let share = self.host.config.sync.brake_share;
         self.transact(move |tx| {
             let since = match kind {
                 RunKind::Full => None,
                 RunKind::CatchUp => since(tx, connection)?,
             };
             let sequence = tx.next_sequence()?;
-            tx.start_run(id, sequence, since, &types, &stages, now)
+            let losses_max = losses_max(tx.fed_users_count(connection)?, share);
+            let losses_max = Some(losses_max);
+            tx.start_run(id, sequence, since, &types, &stages, losses_max, now)
         })
         .await?;
         Ok(Outcome::More)

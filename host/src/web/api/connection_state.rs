@@ -11,7 +11,10 @@ use crate::{
         self, AccountKey, ConnectionId, ObjectMapping, ObjectType, Problem, PropertyName, RunKind,
         Status, Timestamp,
     },
-    store::{self, Tx},
+    store::{
+        self, Tx,
+        proofs::{self, Differing},
+    },
 };
 
 /// One account connected to the project.
@@ -44,6 +47,9 @@ pub struct Connection {
     pub last_catch_up_at: Option<Timestamp>,
     /// When all records were last read.
     pub last_full_sync_at: Option<Timestamp>,
+    /// What came of comparing a sample of the users' values with what HubSpot
+    /// says, after the last catch-up; none before it.
+    pub proof: Option<Proof>,
     /// What was done since the connection was made.
     pub counts: Counts,
     /// When it was begun.
@@ -96,6 +102,19 @@ pub struct Budget {
     pub per: &'static str,
 }
 
+/// A sample of users' values, compared with what HubSpot says.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Proof {
+    /// When.
+    pub at: Timestamp,
+    /// Values that were compared.
+    pub compared: u64,
+    /// Values that equal HubSpot's.
+    pub equal: u64,
+    /// Those that do not, and why; the first hundred.
+    pub differing: Vec<Differing>,
+}
+
 /// What was done, counted.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub struct Counts {
@@ -116,6 +135,7 @@ pub struct State {
     last_delivery_at: Option<Timestamp>,
     last_catch_up_at: Option<Timestamp>,
     last_full_sync_at: Option<Timestamp>,
+    proof: Option<proofs::Proof>,
     counts: BTreeMap<String, i64>,
 }
 
@@ -142,6 +162,7 @@ pub fn load(
         last_delivery_at: tx.last_delivery(id)?,
         last_catch_up_at: tx.last_completed_run(id, Some(RunKind::CatchUp))?,
         last_full_sync_at: tx.last_completed_run(id, Some(RunKind::Full))?,
+        proof: tx.last_proof(id)?,
         counts: tx.counts(id)?,
         connection,
     })
@@ -187,6 +208,12 @@ impl State {
             last_delivery_at: self.last_delivery_at,
             last_catch_up_at: self.last_catch_up_at,
             last_full_sync_at: self.last_full_sync_at,
+            proof: self.proof.map(|proof| Proof {
+                at: proof.at,
+                compared: proof.compared,
+                equal: proof.equal,
+                differing: proof.differing,
+            }),
             counts: counts(self.counts),
             created_at: connection.created_at,
         }

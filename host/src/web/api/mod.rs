@@ -81,6 +81,7 @@ pub fn router() -> Router<Arc<Host>> {
         .routes(routes!(syncs::estimate))
         .routes(routes!(syncs::get))
         .routes(routes!(syncs::cancel))
+        .routes(routes!(syncs::go_on))
         .routes(routes!(activity::list))
         .split_for_parts();
     summarize(&mut document);

@@ -302,6 +302,33 @@ pub async fn cancel(
     Ok(StatusCode::ACCEPTED)
 }
 
+/// Lets a sync go on that is held because it would clear or move the values of
+/// many users.
+#[utoipa::path(
+    post, path = "/projects/{project}/connections/{connection}/syncs/{sync}/continue", tag = "syncs", operation_id = "continue_sync",
+    params(("project" = String, Path), ("connection" = String, Path), ("sync" = String, Path)),
+    responses(
+        (status = 202),
+        (status = 409, description = "It is not held.", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn go_on(
+    State(host): State<Arc<Host>>,
+    writer: Writer,
+    Path((_project, connection, id)): Path<(String, ConnectionId, RunId)>,
+) -> Result<StatusCode, Error> {
+    let now = host.clock.now();
+    host.store
+        .transact(move |tx| {
+            of(tx, writer.project, connection, id)?;
+            runs::go_on(tx, id, now)
+        })
+        .await?;
+    host.pipeline.notify_changed();
+    Ok(StatusCode::ACCEPTED)
+}
+
 fn of(
     tx: &Tx<'_>,
     project: ProjectId,

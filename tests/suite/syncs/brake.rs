@@ -1,0 +1,100 @@
+//! The brake: what would take values from many users asks first.
+
+use harness::world::World;
+use serde_json::{Value, json};
+
+use super::{PORTAL, mappings, over, silent, sync, users};
+
+/// A world in which 150 users have a job title, and HubSpot lost the contacts of
+/// 120 of them, told by no webhook.
+async fn bereft() -> (World, String) {
+    let (world, connection) = silent().await;
+    let emails: Vec<_> = (0..150).map(|n| format!("user-{n}@example.com")).collect();
+    users(
+        &world,
+        &emails.iter().map(String::as_str).collect::<Vec<_>>(),
+    )
+    .await;
+    let account = world.account(PORTAL);
+    let contacts: Vec<_> = emails
+        .iter()
+        .map(|email| {
+            let values = [("email", email.as_str()), ("jobtitle", "Cook")];
+            account.create("contacts", &values).unwrap()
+        })
+        .collect();
+    let mapped = json!({"contacts": mappings()["contacts"]});
+    world.map(&connection, mapped).await;
+    sync(&world, &connection, "full").await;
+    assert_eq!(cooks(&world).await, 150);
+    for contact in &contacts[..120] {
+        account.delete("contacts", *contact).unwrap();
+    }
+    (world, connection)
+}
+
+/// How many users have a job title.
+async fn cooks(world: &World) -> usize {
+    let listed = world.get("/users?limit=200").await.good();
+    let has = |user: &&Value| !user["variables"]["job_title"].is_null();
+    listed["users"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(has)
+        .count()
+}
+
+/// A catch-up that its brake holds; the run.
+async fn held(world: &World, connection: &str) -> (String, Value) {
+    let path = format!("/connections/{connection}/syncs");
+    let started = world.post(&path, json!({"kind": "catch_up"})).await.good();
+    let id = started["id"].as_str().unwrap().to_owned();
+    let path = format!("{path}/{id}");
+    // A record is believed to be gone when it stays so for a while.
+    let is_held = async || {
+        super::pass(world, 10);
+        world.get(&path).await.good()["status"] == "braked"
+    };
+    world.until(is_held).await;
+    (id, world.get(&path).await.good())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_that_would_clear_many_users_stops_and_goes_on_when_told() {
+    let (world, connection) = bereft().await;
+    let (id, run) = held(&world, &connection).await;
+    assert_eq!(run["problem"]["code"], "braked", "{run}");
+    assert!(cooks(&world).await >= 50);
+
+    let path = format!("/connections/{connection}/syncs/{id}/continue");
+    assert_eq!(world.post(&path, json!({})).await.status, 202);
+    world
+        .until(async || {
+            super::pass(&world, 10);
+            cooks(&world).await == 30
+        })
+        .await;
+    let run = over(&world, &connection, &id).await;
+    assert_eq!(run["status"], "completed", "{run}");
+    assert_eq!(world.post(&path, json!({})).await.status, 409);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_that_is_held_can_be_cancelled_and_live_goes_on_meanwhile() {
+    let (world, connection) = bereft().await;
+    let (id, _) = held(&world, &connection).await;
+    let left = cooks(&world).await;
+    world.sim.set_webhooks(|knobs| knobs.loss = 0.0);
+    let values = [("email", "user-3@example.com"), ("jobtitle", "Chef")];
+    world.account(PORTAL).create("contacts", &values).unwrap();
+    world.settle().await;
+    let user = world.user_by_email("user-3@example.com").await;
+    assert_eq!(user["variables"]["job_title"]["value"], "Chef");
+
+    let path = format!("/connections/{connection}/syncs/{id}/cancel");
+    assert_eq!(world.post(&path, json!({})).await.status, 202);
+    super::pass(&world, 3_600);
+    world.settle().await;
+    assert!(cooks(&world).await >= left);
+}
