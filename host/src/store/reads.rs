@@ -376,7 +376,7 @@ impl Tx<'_> {
     }
 }
 
-fn priority(number: i64) -> Result<Priority, Error> {
+pub(super) fn priority(number: i64) -> Result<Priority, Error> {
     let found = Priority::ALL.into_iter().find(|one| *one as i64 == number);
     found.ok_or(Error::Undecodable("priority"))
 }

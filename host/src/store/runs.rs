@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     Error, Tx, encode, optional_timestamp,
-    reads::{DueRead, ReadKind},
+    reads::{DueRead, ReadKind, Wanted},
     records::RecordKey,
     timestamp,
 };
@@ -251,7 +251,10 @@ impl Tx<'_> {
     /// How many reads and look-ups a run waits for.
     pub fn waiting_of_run(&self, run: RunId) -> Result<u64, Error> {
         let waiting: i64 = self
-            .statement("SELECT count(*) FROM reads WHERE run = ?1")?
+            .statement(
+                "SELECT (SELECT count(*) FROM reads WHERE run = ?1)
+                      + (SELECT count(*) FROM lookups WHERE run = ?1)",
+            )?
             .query_one([run.0], |row| row.get(0))?;
         Ok(waiting.unsigned_abs())
     }
@@ -271,42 +274,68 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// No read of a kind can be made for long: none of them holds up a run. They
-    /// count as failed.
+    /// No read of a kind can be made for long, nor a look-up that needs the same:
+    /// none of them holds up a run. They count as failed.
     pub fn let_go_of_kind(&self, account: AccountId, kind: &ReadKind) -> Result<(), Error> {
-        let key = params![
-            account.0,
-            self.object_type_id(&kind.object_type)?,
-            self.wanted_id(&kind.wanted)?
-        ];
-        let mut statement = self.statement(
-            "SELECT run, count(*) FROM reads
-             WHERE run IS NOT NULL AND account = ?1 AND object_type = ?2 AND to_type = ?3
-             GROUP BY run",
-        )?;
-        let runs = statement
-            .query_map(key, |row| Ok((RunId(row.get(0)?), row.get(1)?)))?
-            .collect::<Result<Vec<(RunId, i64)>, _>>()?;
+        let object_type = self.object_type_id(&kind.object_type)?;
+        let wanted = self.wanted_id(&kind.wanted)?;
+        let reads = self
+            .statement(
+                "SELECT run, count(*) FROM reads
+                 WHERE run IS NOT NULL AND account = ?1 AND object_type = ?2 AND to_type = ?3
+                 GROUP BY run",
+            )?
+            .query_map(params![account.0, object_type, wanted], run_and_count)?
+            .collect::<Result<Vec<_>, _>>()?;
         self.statement(
             "UPDATE reads SET run = NULL
              WHERE run IS NOT NULL AND account = ?1 AND object_type = ?2 AND to_type = ?3",
         )?
-        .execute(key)?;
-        for (run, count) in runs {
+        .execute(params![account.0, object_type, wanted])?;
+        let lookups = match kind.wanted {
+            Wanted::Record => self.let_go_of_lookups(account, object_type)?,
+            Wanted::Associations(_) => Vec::new(),
+        };
+        for (run, count) in reads.into_iter().chain(lookups) {
             self.advance_run(run, usize::try_from(count).unwrap_or(0))?;
             self.add_run_counts(run, &Counts::from([("failed".to_owned(), count)]))?;
         }
         Ok(())
     }
 
-    /// Drops the reads of a run that nothing else asked for.
+    fn let_go_of_lookups(
+        &self,
+        account: AccountId,
+        object_type: i64,
+    ) -> Result<Vec<(RunId, i64)>, Error> {
+        let runs = self
+            .statement(
+                "SELECT run, count(*) FROM lookups
+                 WHERE run IS NOT NULL AND object_type = ?2
+                   AND connection IN (SELECT id FROM connections WHERE account = ?1)
+                 GROUP BY run",
+            )?
+            .query_map([account.0, object_type], run_and_count)?
+            .collect::<Result<_, _>>()?;
+        self.statement(
+            "UPDATE lookups SET run = NULL
+             WHERE run IS NOT NULL AND object_type = ?2
+               AND connection IN (SELECT id FROM connections WHERE account = ?1)",
+        )?
+        .execute([account.0, object_type])?;
+        Ok(runs)
+    }
+
+    /// Drops the reads and look-ups of a run that nothing else asked for.
     pub fn drop_run_reads(&self, run: RunId) -> Result<(), Error> {
-        super::delete(
-            self,
+        for sql in [
             "DELETE FROM reads WHERE run = ?1 AND refresh AND priority > 1",
-            run.0,
-        )?;
-        super::delete(self, "UPDATE reads SET run = NULL WHERE run = ?1", run.0)?;
+            "UPDATE reads SET run = NULL WHERE run = ?1",
+            "DELETE FROM lookups WHERE run = ?1 AND priority > 1",
+            "UPDATE lookups SET run = NULL WHERE run = ?1",
+        ] {
+            super::delete(self, sql, run.0)?;
+        }
         Ok(())
     }
 
@@ -418,6 +447,10 @@ impl Tx<'_> {
         let connections = self.account_connections(account)?.into_iter();
         Ok(connections.map(|connection| connection.id).collect())
     }
+}
+
+fn run_and_count(row: &rusqlite::Row<'_>) -> rusqlite::Result<(RunId, i64)> {
+    Ok((RunId(row.get(0)?), row.get(1)?))
 }
 
 fn read_run_records(mut rows: rusqlite::Rows<'_>) -> Result<Vec<RunRecord>, Error> {
