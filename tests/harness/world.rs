@@ -341,7 +341,8 @@ impl World {
 /// Waiting.
 impl World {
     /// Waits until everything that happened in HubSpot shows on users: webhooks
-    /// delivered, the log applied, nothing left to read or to convert again.
+    /// delivered, the log applied, nothing left to read, to look up or to convert
+    /// again.
     pub async fn settle(&self) {
         let settled = async {
             let mut changed = self.host().pipeline.changed();
@@ -395,6 +396,7 @@ impl World {
                 let mut done = tx.log_position()? >= tail && !tx.has_conversions()?;
                 for account in accounts {
                     done &= tx.next_read(account)?.is_none();
+                    done &= tx.next_lookup(account)?.is_none();
                 }
                 Ok(done)
             })

@@ -11,7 +11,9 @@ use super::{
     routing::ConnectionRoute,
 };
 use crate::{
-    model::{Cause, Existence, KeyKind, ProjectId, Timestamp, UserId, UserIdentifier, Value, VariableId},
+    model::{
+        Cause, Existence, KeyKind, ProjectId, Timestamp, UserId, UserIdentifier, Value, VariableId,
+    },
     secrets::Keys,
     store::{self, Tx, users::User, variables::Variable},
 };

@@ -285,7 +285,8 @@ impl Tx<'_> {
     /// Makes all look-ups of a connection due: it was paused, and goes on.
     pub fn hasten_lookups(&self, connection: ConnectionId, now: Timestamp) -> Result<(), Error> {
         self.statement(
-            "UPDATE lookups SET not_before = ?2 WHERE connection = ?1 AND not_before > ?2",
+            "UPDATE lookups SET not_before = ?2, attempts = 0
+             WHERE connection = ?1 AND not_before > ?2",
         )?
         .execute([connection.0, now.0])?;
         Ok(())
@@ -309,8 +310,7 @@ impl Tx<'_> {
             )?
             .collect::<Result<Vec<_>, _>>()?;
         let runs = run.into_iter().flatten();
-        runs.map(RunId)
-            .try_for_each(|run| self.advance_run(run, 1))
+        runs.map(RunId).try_for_each(|run| self.advance_run(run, 1))
     }
 
     /// Drops all look-ups by a rule that is not in force any more.

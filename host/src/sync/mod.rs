@@ -11,11 +11,14 @@ pub mod definitions;
 pub mod grants;
 pub mod housekeeping;
 mod joint;
+mod lines;
+pub mod lookups;
 mod put_off;
 pub mod reads;
 mod regions;
 mod revocations;
 mod room;
+mod work;
 
 use std::{
     pin::Pin,
@@ -33,6 +36,7 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub fn tasks(host: &Arc<Host>, stop: &CancellationToken) -> Vec<Task> {
     vec![
         Box::pin(reads::run(host.clone(), stop.clone())),
+        Box::pin(lookups::run(host.clone(), stop.clone())),
         Box::pin(conversions::run(host.clone(), stop.clone())),
         Box::pin(housekeeping::run(host.clone(), stop.clone())),
         Box::pin(revocations::run(host.clone(), stop.clone())),
