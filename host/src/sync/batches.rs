@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, btree_map::Entry};
 
 use super::{
-    lines::Error,
+    failures::Error,
     put_off::{LATER, Reason, Said, Verdict, is_last, put_off, verdict},
     work::{Parsed, Runs, Work, span},
 };

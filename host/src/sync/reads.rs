@@ -10,7 +10,8 @@ use prometheus_client::metrics::{counter::Counter, family::Family};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    lines::{self, CALLS_AT_ONCE, Error, Queue},
+    failures::Error,
+    lines::{self, CALLS_AT_ONCE, Queue},
     put_off::{Reason, put_off},
     work::Work,
 };

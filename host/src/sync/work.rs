@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use prometheus_client::metrics::{counter::Counter, family::Family};
 
-use super::lines::Error;
+use super::failures::Error;
 use crate::{
     host::Host,
     hubspot,
