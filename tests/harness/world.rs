@@ -110,6 +110,11 @@ impl World {
     /// Stops the host and starts it again on the same data, at another port.
     pub async fn restart(&mut self) {
         self.stop().await;
+        self.restart_stopped().await;
+    }
+
+    /// Starts a host that was stopped on the same data, at another port.
+    pub async fn restart_stopped(&mut self) {
         let config = config(&self.sim, self.directory.path());
         let running = RunningHost::start(&self.sim, config, self.clock.clone()).await;
         self.running = Some(running);
