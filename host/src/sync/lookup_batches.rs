@@ -15,7 +15,9 @@ use crate::{
         objects::Missing,
         search::{FOUND_MAX, Filter, FoundRecord},
     },
-    model::{Cause, ConnectionId, KeyKind, MatchingRule, RunId, Timestamp, normalise},
+    model::{
+        Cause, ConnectionId, KeyKind, MatchingRule, RunId, Timestamp, UserIdentifier, normalise,
+    },
     pipeline::{pages::Asked, routing::ConnectionRoute},
     store::{
         self, Tx,
@@ -29,6 +31,15 @@ use crate::{
 /// The most pages of one search. A property that thousands of records share
 /// with a user identifies nobody.
 const PAGES_MAX: usize = 5;
+
+/// The form of a user's identifier that the values of a rule's property have.
+pub(super) fn key_kind(rule: &MatchingRule) -> KeyKind {
+    match (rule.property.property_type.as_str(), rule.identifier) {
+        ("number", _) => KeyKind::Number,
+        (_, UserIdentifier::Email) => KeyKind::Email,
+        (_, UserIdentifier::ExternalId | UserIdentifier::Variable(_)) => KeyKind::Id,
+    }
+}
 
 /// A user who is asked for.
 pub(super) struct AskedUser {
@@ -175,8 +186,11 @@ impl Batch<'_> {
             record: found.record.clone(),
         };
         let wanted: Vec<ReadKey> = records.iter().map(key).collect();
+        let kind = key_kind(self.rule);
         let values = records.iter().filter_map(|found| found.value.as_deref());
-        let found: HashSet<(KeyKind, String)> = values.flat_map(keys_of_value).collect();
+        let found: HashSet<(KeyKind, String)> = values
+            .filter_map(|value| Some((kind, normalise(kind, value)?)))
+            .collect();
         let cause = Cause {
             priority: self.work.priority,
             run: self.run,
@@ -233,12 +247,6 @@ fn keys_of(parsed: &Parsed, connection: ConnectionId) -> HashSet<(KeyKind, Strin
     let keys = records.filter_map(|record| record.keys.as_ref()).flatten();
     keys.filter_map(|key| Some((key.kind, normalise(key.kind, &key.text)?)))
         .collect()
-}
-
-/// What a found value may be compared as.
-fn keys_of_value(value: &str) -> impl Iterator<Item = (KeyKind, String)> {
-    let kinds = [KeyKind::Email, KeyKind::Id, KeyKind::Number].into_iter();
-    kinds.filter_map(move |kind| Some((kind, normalise(kind, value)?)))
 }
 
 /// Ends a look-up. Returns the run that it is counted for.

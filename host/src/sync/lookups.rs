@@ -15,7 +15,7 @@ use super::{
     definitions,
     failures::Error,
     lines::{self, CALLS_AT_ONCE, Queue},
-    lookup_batches::{AskedUser, Batch, batches, not_found, put_off},
+    lookup_batches::{AskedUser, Batch, batches, key_kind, not_found, put_off},
     put_off::{LATER, Reason},
     work::Work,
 };
@@ -25,7 +25,7 @@ use crate::{
         objects::{RECORDS_MAX, are_read_by},
         search::{VALUES_BYTES_MAX, VALUES_MAX},
     },
-    model::{AccountId, KeyKind, MatchingRule, Priority, Status, Timestamp, UserIdentifier},
+    model::{AccountId, MatchingRule, Priority, Status, Timestamp},
     pipeline::routing::AccountRoute,
     store::{
         self, Tx,
@@ -202,16 +202,11 @@ async fn asked(
     Ok(work.host.store.read(asked).await?)
 }
 
-/// The form of a user's identifier that a property's own values have.
+/// What a user is asked for by; none where the user has no such thing.
 fn text(rule: &MatchingRule, is_unique: bool, keys: &UserKeys) -> Option<String> {
-    let property_type = rule.property.property_type.as_str();
-    let wanted = match (property_type, rule.identifier) {
-        ("number", _) => KeyKind::Number,
-        (_, UserIdentifier::Email) => KeyKind::Email,
-        (_, UserIdentifier::ExternalId | UserIdentifier::Variable(_)) => KeyKind::Id,
-    };
+    let wanted = key_kind(rule);
     let (_, text) = keys.iter().find(|(kind, _)| *kind == wanted)?;
-    Some(match property_type {
+    Some(match rule.property.property_type.as_str() {
         // A search wants strings in lower case, and finds them in any.
         "string" if !is_unique => text.to_lowercase(),
         _ => text.clone(),
@@ -221,7 +216,7 @@ fn text(rule: &MatchingRule, is_unique: bool, keys: &UserKeys) -> Option<String>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::PropertyDefinition;
+    use crate::model::{KeyKind, PropertyDefinition, UserIdentifier};
 
     #[test]
     fn users_are_asked_for_by_the_form_that_the_property_has() {

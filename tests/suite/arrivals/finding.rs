@@ -39,11 +39,12 @@ async fn a_user_whose_contact_nobody_has_read_is_filled_with_companies_and_deals
 #[tokio::test(flavor = "multi_thread")]
 async fn a_users_address_that_is_a_contacts_secondary_one_finds_it() {
     let (world, _) = connected_after(by_email(), |account| {
+        // Of a merged contact the other's address is a secondary one.
         let values = [("email", "ana@work.example"), ("jobtitle", "Cook")];
         let ana = account.create("contacts", &values).unwrap();
-        account
-            .recalculate("contacts", ana, "hs_additional_emails", "ana@example.com")
-            .unwrap();
+        let values = [("email", "ana@example.com")];
+        let other = account.create("contacts", &values).unwrap();
+        account.merge("contacts", ana, other).unwrap();
     })
     .await;
     let ana = user(&world, "ana@example.com").await;

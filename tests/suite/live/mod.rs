@@ -41,7 +41,11 @@ async fn connected() -> (World, String) {
 /// A user by e-mail address, looked up when this returns; its id.
 async fn user(world: &World, email: &str) -> String {
     let id = world.put_users(json!([{ "email": email }])).await.remove(0);
-    world.settle().await;
+    let is_looked_up = async || {
+        let waiting = world.host().store.read(|tx| tx.accounts_with_lookups());
+        waiting.await.unwrap().is_empty()
+    };
+    world.until(is_looked_up).await;
     id
 }
 
