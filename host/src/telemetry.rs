@@ -258,6 +258,8 @@ pub struct Metrics {
     batches: Counter,
     /// Reads from the source, by outcome.
     pub reads: Family<CallLabels, Counter>,
+    /// Look-ups of users at the source, by outcome.
+    pub lookups: Family<CallLabels, Counter>,
     /// Entries of the log that wait for the pipeline.
     pub log_waiting: Gauge<i64, AtomicI64>,
     disk_free_bytes: Gauge<u64, AtomicU64>,
@@ -311,6 +313,12 @@ impl Default for Metrics {
             "Calls that read from the source, by outcome",
             reads.clone(),
         );
+        let lookups = Family::default();
+        registry.register(
+            "lookups",
+            "Calls that look for users' records at the source, by outcome",
+            lookups.clone(),
+        );
         let log_waiting = Gauge::default();
         registry.register(
             "log_waiting",
@@ -348,6 +356,7 @@ impl Default for Metrics {
             set_aside,
             batches,
             reads,
+            lookups,
             log_waiting,
             disk_free_bytes,
             disk_reserve_bytes,

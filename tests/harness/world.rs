@@ -112,6 +112,11 @@ impl World {
     /// Stops the host, where it runs, and starts it again on the same data, at another port.
     pub async fn restart(&mut self) {
         self.stop().await;
+        self.restart_stopped().await;
+    }
+
+    /// Starts a host that was stopped on the same data, at another port.
+    pub async fn restart_stopped(&mut self) {
         let config = config(&self.sim, self.directory.path());
         let running = RunningHost::start(&self.sim, config, self.clock.clone()).await;
         self.running = Some(running);
@@ -353,7 +358,8 @@ impl World {
 /// Waiting.
 impl World {
     /// Waits until everything that happened in HubSpot shows on users: webhooks
-    /// delivered, the log applied, nothing left to read or to convert again.
+    /// delivered, the log applied, nothing left to read, to look up or to convert
+    /// again.
     pub async fn settle(&self) {
         let settled = async {
             let mut changed = self.host().pipeline.changed();
@@ -414,6 +420,7 @@ impl World {
                 done &= !tx.open_runs()?.iter().any(at_work);
                 for account in accounts {
                     done &= tx.next_read(account)?.is_none();
+                    done &= tx.next_lookup(account)?.is_none();
                 }
                 Ok(done)
             })

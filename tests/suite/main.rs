@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod arrivals;
 mod commands;
 mod conformance;
 mod connections;

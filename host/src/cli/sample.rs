@@ -236,7 +236,7 @@ async fn is_settled(host: &Arc<Host>) -> Result<bool, Error> {
         .read(|tx| {
             let mut waiting = 0;
             for account in tx.connected_accounts()? {
-                waiting += tx.waiting_reads(account)?;
+                waiting += tx.waiting_reads(account)? + tx.waiting_lookups(account)?;
             }
             Ok(waiting)
         })

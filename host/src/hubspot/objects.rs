@@ -42,6 +42,12 @@ pub struct Refusal {
     pub category: Option<String>,
 }
 
+/// Whether records can be read by this property although its definition need
+/// not say that it is unique: contacts can by their address (objects guide).
+pub fn are_read_by(object_type: &ObjectType, property: &PropertyName) -> bool {
+    object_type.as_str() == "contacts" && property.as_str() == "email"
+}
+
 /// An answer to a batch read.
 #[derive(Clone, Debug)]
 pub struct Records {

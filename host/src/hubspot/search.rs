@@ -3,6 +3,8 @@
 //! The index behind searches lags and misses (see there): what they find are
 //! ids, and the values come from reads.
 
+use std::collections::HashMap;
+
 use http::Method;
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +88,9 @@ pub struct FoundRecord {
     pub record: RecordId,
     /// When it was last modified, as far as the index knows.
     pub modified_at: Option<Timestamp>,
+    /// Which of the values of [`Filter::one_of`] it has, as far as the index
+    /// knows, and as it writes it.
+    pub value: Option<String>,
 }
 
 /// A page of a search.
@@ -115,7 +120,7 @@ pub struct Listed {
 struct SearchWire<'a> {
     filter_groups: Vec<GroupWire<'a>>,
     sorts: [SortWire; 1],
-    properties: [&'static str; 1],
+    properties: Vec<&'a str>,
     limit: usize,
 }
 
@@ -132,18 +137,25 @@ struct SortWire {
 }
 
 #[derive(Deserialize)]
-struct PageWire {
-    results: Vec<RecordWire>,
+struct PageWire<T> {
+    results: Vec<T>,
     #[serde(default)]
     total: u64,
     paging: Option<PagingWire>,
 }
 
 #[derive(Deserialize)]
+struct ListedWire {
+    id: String,
+}
+
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct RecordWire {
+struct FoundWire {
     id: String,
     updated_at: Option<String>,
+    #[serde(default)]
+    properties: HashMap<String, Option<String>>,
 }
 
 #[derive(Deserialize)]
@@ -198,6 +210,8 @@ impl Client {
         direction: &'static str,
     ) -> Result<Found, Error> {
         let name = "search";
+        let one_of = filters.iter().find(|filter| filter.values.is_some());
+        let asked_for = one_of.map(|filter| filter.property_name);
         let body = SearchWire {
             filter_groups: match filters {
                 [] => Vec::new(),
@@ -209,7 +223,7 @@ impl Client {
                 property_name: "hs_object_id",
                 direction,
             }],
-            properties: ["hs_object_id"],
+            properties: std::iter::once("hs_object_id").chain(asked_for).collect(),
             limit: limit.min(FOUND_MAX),
         };
         let call = Call {
@@ -223,9 +237,10 @@ impl Client {
             pool: Pool::Search,
             may_miss_all: false,
         };
-        let page: PageWire = self.call(caller, &call).await?.decode(name)?;
-        let records = page.results.into_iter().map(|record| FoundRecord {
+        let page: PageWire<FoundWire> = self.call(caller, &call).await?.decode(name)?;
+        let records = page.results.into_iter().map(|mut record| FoundRecord {
             modified_at: record.updated_at.as_deref().and_then(parse_moment),
+            value: asked_for.and_then(|name| record.properties.remove(name).flatten()),
             record: record.id.into(),
         });
         Ok(Found {
@@ -277,7 +292,7 @@ impl Client {
             may_miss_all: false,
         };
         let reply = self.call(caller, &call).await?;
-        let page: PageWire = reply.decode(name)?;
+        let page: PageWire<ListedWire> = reply.decode(name)?;
         let records = page.results.into_iter().map(|record| record.id.into());
         Ok(Listed {
             records: records.collect(),

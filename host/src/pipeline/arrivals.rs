@@ -11,7 +11,9 @@ use super::{
     routing::ConnectionRoute,
 };
 use crate::{
-    model::{Cause, KeyKind, ProjectId, Timestamp, UserId, UserIdentifier, Value, VariableId},
+    model::{
+        Cause, Existence, KeyKind, ProjectId, Timestamp, UserId, UserIdentifier, Value, VariableId,
+    },
     secrets::Keys,
     store::{self, Tx, users::User, variables::Variable},
 };
@@ -184,7 +186,8 @@ impl<'t, 'c> Arrivals<'t, 'c> {
     }
 
     /// A user is found by this text from now on. Records that it matches, by
-    /// the match index, are linked, and read.
+    /// the match index, are linked, and read; where none is known, the source is
+    /// asked.
     fn identify(
         &self,
         user: UserId,
@@ -235,8 +238,10 @@ impl<'t, 'c> Arrivals<'t, 'c> {
                 feeder.links_changed(object_type, &state, &id, &[user])?;
             }
         }
+        let mut is_known = false;
         for (record, (id, rank)) in wanted {
             let state = self.tx.ensure_record(route.id, object_type, &id)?;
+            is_known |= matches!(state.existence, Existence::Unknown | Existence::Exists);
             self.tx.link(record, user, rank)?;
             feeder.links_changed(object_type, &state, &id, &[user])?;
             let mut told = RecordReport::default();
@@ -245,6 +250,13 @@ impl<'t, 'c> Arrivals<'t, 'c> {
             feeder
                 .report
                 .record(&ORIGIN, object_type, &id, told, self.now);
+        }
+        if is_known || keys.is_empty() {
+            self.tx.drop_lookup(route.id, object_type, user)?;
+        } else {
+            let cause = Cause::ARRIVAL;
+            self.tx
+                .request_lookup(route.id, object_type, user, cause, self.now)?;
         }
         feeder.finish()?.save(self.tx, route.id, self.now)
     }

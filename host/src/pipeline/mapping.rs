@@ -62,6 +62,8 @@ pub fn save(
         }
         if !same_rule {
             drop_links(tx, &before, old, keep)?;
+            // Nobody may be found by the old rule any more.
+            tx.drop_lookups(connection, &old.object_type)?;
         }
         for field in old.fields.iter().filter(gone) {
             tx.remove_field(field.id)?;

@@ -82,6 +82,14 @@ pub fn key_kind(kind: KeyKind) -> i64 {
     }
 }
 
+/// Reads what [`key_kind`] wrote.
+pub fn read_key_kind(stored: i64) -> Result<KeyKind, Error> {
+    let all = [KeyKind::Email, KeyKind::Id, KeyKind::Number];
+    all.into_iter()
+        .find(|kind| key_kind(*kind) == stored)
+        .ok_or(Error::Undecodable("kind of key"))
+}
+
 /// The number of a user's identifier; stored, so it never changes its meaning.
 pub fn identifier(identifier: UserIdentifier) -> i64 {
     match identifier {

@@ -19,6 +19,7 @@ mod statements;
 pub mod connections;
 pub mod conversions;
 pub mod history;
+pub mod lookups;
 pub mod mappings;
 pub mod projects;
 pub mod proofs;
@@ -61,6 +62,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0003_reads.sql"),
     include_str!("../../migrations/sqlite/store/0004_lanes.sql"),
     include_str!("../../migrations/sqlite/store/0005_runs.sql"),
+    include_str!("../../migrations/sqlite/store/0006_lookups.sql"),
 ];
 
 /// What can go wrong with the store.

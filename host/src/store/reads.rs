@@ -62,17 +62,6 @@ pub struct DueRead {
     pub all_missing: bool,
 }
 
-impl DueRead {
-    /// Its kind.
-    pub fn kind(&self) -> ReadKind {
-        ReadKind {
-            object_type: self.key.object_type.clone(),
-            wanted: self.key.wanted.clone(),
-            priority: self.cause.priority,
-        }
-    }
-}
-
 /// The kinds of which reads wait, with when the first of them is due. There are
 /// few kinds and may be many reads, so each kind's first is looked up.
 const KINDS: &str = "
@@ -376,7 +365,7 @@ impl Tx<'_> {
     }
 }
 
-fn priority(number: i64) -> Result<Priority, Error> {
+pub(super) fn priority(number: i64) -> Result<Priority, Error> {
     let found = Priority::ALL.into_iter().find(|one| *one as i64 == number);
     found.ok_or(Error::Undecodable("priority"))
 }

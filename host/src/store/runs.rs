@@ -231,11 +231,12 @@ impl Tx<'_> {
     pub fn hold_run(&self, run: RunId, problem: &Problem, now: Timestamp) -> Result<(), Error> {
         self.set_run_status(run, RunStatus::Braked, now)?;
         self.set_run_problem(run, problem)?;
-        super::delete(
-            self,
+        for sql in [
             "UPDATE reads SET not_before = 9223372036854775807 WHERE run = ?1 AND priority > 1",
-            run.0,
-        )?;
+            "UPDATE lookups SET not_before = 9223372036854775807 WHERE run = ?1 AND priority > 1",
+        ] {
+            super::delete(self, sql, run.0)?;
+        }
         Ok(())
     }
 
@@ -252,11 +253,14 @@ impl Tx<'_> {
     }
 
     fn free_held_reads(&self, run: RunId, now: Timestamp) -> Result<(), Error> {
-        self.statement(
+        for sql in [
             "UPDATE reads SET not_before = ?2
              WHERE run = ?1 AND not_before = 9223372036854775807",
-        )?
-        .execute(params![run.0, now.0])?;
+            "UPDATE lookups SET not_before = ?2
+             WHERE run = ?1 AND not_before = 9223372036854775807",
+        ] {
+            self.statement(sql)?.execute(params![run.0, now.0])?;
+        }
         Ok(())
     }
 
@@ -326,7 +330,10 @@ impl Tx<'_> {
     /// How many reads and look-ups a run waits for.
     pub fn waiting_of_run(&self, run: RunId) -> Result<u64, Error> {
         let waiting: i64 = self
-            .statement("SELECT count(*) FROM reads WHERE run = ?1")?
+            .statement(
+                "SELECT (SELECT count(*) FROM reads WHERE run = ?1)
+                      + (SELECT count(*) FROM lookups WHERE run = ?1)",
+            )?
             .query_one([run.0], |row| row.get(0))?;
         Ok(waiting.unsigned_abs())
     }
@@ -346,45 +353,58 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// How many of the reads that a run waits for cannot be made for long, for the
-    /// account's grant does not allow them.
+    /// How many of the reads and look-ups that a run waits for cannot be made for
+    /// long, for the account's grant does not allow them.
     pub fn barred_of_run(&self, run: RunId, now: Timestamp) -> Result<u64, Error> {
-        let barred: i64 = self
-            .statement(
-                "SELECT count(*) FROM reads r JOIN barred_reads b
-                    ON b.account = r.account AND b.object_type = r.object_type
-                    AND b.to_type = r.to_type AND b.until > ?2
-                 WHERE r.run = ?1",
-            )?
-            .query_one(params![run.0, now.0], |row| row.get(0))?;
-        Ok(barred.unsigned_abs())
+        let mut barred = 0;
+        for sql in [
+            "SELECT count(*) FROM reads r JOIN barred_reads b
+                ON b.account = r.account AND b.object_type = r.object_type
+                AND b.to_type = r.to_type AND b.until > ?2
+             WHERE r.run = ?1",
+            "SELECT count(*) FROM lookups l JOIN connections c ON c.id = l.connection
+             JOIN barred_reads b ON b.account = c.account AND b.object_type = l.object_type
+                AND b.to_type = 0 AND b.until > ?2
+             WHERE l.run = ?1",
+        ] {
+            let mut statement = self.statement(sql)?;
+            let count: i64 = statement.query_one(params![run.0, now.0], |row| row.get(0))?;
+            barred += count.unsigned_abs();
+        }
+        Ok(barred)
     }
 
-    /// Reads that cannot be made for long do not hold up a run: they count as
-    /// failed.
+    /// What cannot be made for long does not hold up a run: it counts as failed.
     pub fn let_go_of_barred(&self, run: RunId, now: Timestamp) -> Result<(), Error> {
-        let count = self
-            .statement(
-                "UPDATE reads SET run = NULL WHERE run = ?1 AND EXISTS (
-                    SELECT 1 FROM barred_reads b WHERE b.account = reads.account
-                    AND b.object_type = reads.object_type AND b.to_type = reads.to_type
-                    AND b.until > ?2)",
-            )?
-            .execute(params![run.0, now.0])?;
+        let mut count = 0;
+        for sql in [
+            "UPDATE reads SET run = NULL WHERE run = ?1 AND EXISTS (
+                SELECT 1 FROM barred_reads b WHERE b.account = reads.account
+                AND b.object_type = reads.object_type AND b.to_type = reads.to_type
+                AND b.until > ?2)",
+            "UPDATE lookups SET run = NULL WHERE run = ?1 AND EXISTS (
+                SELECT 1 FROM connections c JOIN barred_reads b ON b.account = c.account
+                WHERE c.id = lookups.connection AND b.object_type = lookups.object_type
+                AND b.to_type = 0 AND b.until > ?2)",
+        ] {
+            count += self.statement(sql)?.execute(params![run.0, now.0])?;
+        }
         self.advance_run(run, count)?;
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         self.add_run_counts(run, &Counts::from([("failed".to_owned(), count)]))
     }
 
-    /// Drops the reads of a run that nothing else asked for.
+    /// Drops the reads and look-ups of a run that nothing else asked for.
     pub fn drop_run_reads(&self, run: RunId, now: Timestamp) -> Result<(), Error> {
         self.free_held_reads(run, now)?;
-        super::delete(
-            self,
+        for sql in [
             "DELETE FROM reads WHERE run = ?1 AND refresh AND priority > 1",
-            run.0,
-        )?;
-        super::delete(self, "UPDATE reads SET run = NULL WHERE run = ?1", run.0)?;
+            "UPDATE reads SET run = NULL WHERE run = ?1",
+            "DELETE FROM lookups WHERE run = ?1 AND priority > 1",
+            "UPDATE lookups SET run = NULL WHERE run = ?1",
+        ] {
+            super::delete(self, sql, run.0)?;
+        }
         Ok(())
     }
 

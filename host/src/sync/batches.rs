@@ -1,87 +1,26 @@
 //! One batch of reads: called for, parsed, and applied with the reads that it
 //! answers.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet, btree_map::Entry},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, btree_map::Entry};
 
 use super::{
+    failures::Error,
     put_off::{LATER, Reason, Said, Verdict, is_last, put_off, verdict},
-    reads::Error,
-    runs::brake::hold,
+    work::{Parsed, Runs, Work, span},
 };
 use crate::{
-    host::Host,
-    hubspot::{
-        self,
-        objects::{AssociationInput, Missing},
-    },
-    model::{
-        Association, Cause, ConnectionId, ObjectType, Priority, RecordId, RunId, RunKind, Status,
-    },
+    hubspot::objects::{AssociationInput, Missing},
+    model::{Association, Cause, ObjectType, RecordId, Status},
     pipeline::{
         associations::{apply_associations, prepare_associations},
         feeding::Feeder,
-        pages::{Asked, ReadMoment, RecordsPage, apply_absence, apply_record, prepare_records},
-        report::Origin,
-        routing::{AccountRoute, ConnectionRoute},
+        pages::{Asked, apply_absence},
     },
     store::{self, reads::DueRead},
-    telemetry::{CallLabels, spawn_blocking},
+    telemetry::spawn_blocking,
 };
 
-/// What the batches of one step share.
-pub(super) struct Work {
-    /// The host.
-    pub host: Arc<Host>,
-    /// What the account's connections want.
-    pub route: Arc<AccountRoute>,
-    /// The configuration that says so.
-    pub configuration: i64,
-    /// The number that the reads took when they began.
-    pub sequence: i64,
-    /// How urgent they are.
-    pub priority: Priority,
-}
-
 impl Work {
-    async fn call<T, F>(&self, call: impl Fn(hubspot::Caller) -> F) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, hubspot::Error>>,
-    {
-        let counted = async |caller| self.count(call(caller).await);
-        self.host
-            .grants
-            .call(self.route.id, self.priority, counted)
-            .await
-    }
-
-    /// Applies answers; a run that its brake holds is held then.
-    async fn transact(
-        &self,
-        apply: impl FnOnce(&store::Tx<'_>) -> Result<(), store::Error> + Send + 'static,
-    ) -> Result<(), Error> {
-        match self.host.store.transact(apply).await {
-            Err(error) => Err(hold(&self.host, error).await.into()),
-            Ok(()) => Ok(()),
-        }
-    }
-
-    fn count<T>(&self, answer: Result<T, hubspot::Error>) -> Result<T, hubspot::Error> {
-        let outcome = match &answer {
-            Ok(_) => "ok",
-            Err(hubspot::Error::RateLimited { .. }) => "rate_limited",
-            Err(_) => "failed",
-        };
-        self.host
-            .metrics
-            .reads
-            .get_or_create(&CallLabels { outcome })
-            .inc();
-        answer
-    }
-
     /// Reads a batch of records, and applies the answer.
     pub async fn records(&self, due: Vec<DueRead>) -> Result<(), Error> {
         let Some(object_type) = due.first().map(|read| read.key.object_type.clone()) else {
@@ -97,82 +36,40 @@ impl Work {
                     .await
             })
             .await?;
-        let plugin = self.host.plugins.active();
-        let origin = Origin {
-            word: self.priority.origin(),
-            plugin: Some(plugin.digest().to_owned()),
-        };
-        let (route, body, asked) = (self.route.clone(), answer.body, object_type.clone());
-        let received_at = self.host.clock.now();
-        let page =
-            spawn_blocking(move || prepare_records(&route, &plugin, &asked, &body, received_at))
-                .await
-                .map_err(|_| Error::Ended)??;
-        let moment = ReadMoment {
-            sequence: self.sequence,
-            answered_at: answer.answered_at,
-        };
+        let parsed = self.parse(&object_type, answer.body, answer.answered_at);
         let refused = answer.refused.iter().flat_map(|refusal| &refusal.inputs);
         let answered = Answered {
             refused: refused.copied().collect(),
             missing: answer.missing,
-            page,
-            moment,
+            parsed: parsed.await?,
         };
-        self.apply_records(due, answered, origin).await
+        self.apply_records(due, answered).await
     }
 
-    async fn apply_records(
-        &self,
-        due: Vec<DueRead>,
-        answered: Answered,
-        origin: Origin,
-    ) -> Result<(), Error> {
-        let (keys, configuration, route) = (
-            self.host.keys.clone(),
-            self.configuration,
-            self.route.clone(),
-        );
+    async fn apply_records(&self, due: Vec<DueRead>, answered: Answered) -> Result<(), Error> {
+        let (keys, route) = (self.host.keys.clone(), self.route.clone());
         let now = self.host.clock.now();
-        let apply = move |tx: &store::Tx<'_>| {
-            if tx.configuration()? != configuration {
-                return Err(store::Error::ConfigurationChanged);
-            }
-            let Answered { page, moment, .. } = &answered;
+        self.apply(move |tx| {
             let asked: HashMap<&RecordId, &DueRead> =
                 due.iter().map(|read| (&read.key.record, read)).collect();
-            let runs = Runs::of(tx, &due)?;
-            for (connection, records) in &page.connections {
-                let _in_span = span(connection).entered();
-                tracing::debug!(records = records.len(), "records are applied");
-                let mut feeder = Feeder::new(tx, connection, Cause::default(), now);
-                for record in records {
+            let runs = Runs::of(tx, due.iter().map(|read| read.cause.run))?;
+            let Parsed { page, moment, .. } = &answered.parsed;
+            answered
+                .parsed
+                .apply(tx, &keys, now, |connection, record| {
                     // By its own id, or by one that it had before.
                     let read = std::iter::once(&record.record)
                         .chain(&record.said.merged)
                         .find_map(|id| asked.get(id));
                     let cause = read.map_or(Cause::LIVE, |read| read.cause);
-                    feeder.cause = runs.cause(cause, connection.id);
-                    feeder.report.count_for(feeder.cause.run);
                     let how = Asked {
                         settled: read
                             .filter(|read| is_last(read) && read.key.record == record.record)
                             .map(|read| read.expected_at),
                         refresh: cause.refresh && !runs.fill(cause, connection.id),
                     };
-                    let object_type = &page.object_type;
-                    apply_record(
-                        &mut feeder,
-                        &keys,
-                        object_type,
-                        record,
-                        *moment,
-                        how,
-                        &origin,
-                    )?;
-                }
-                feeder.finish()?.save(tx, connection.id, now)?;
-            }
+                    (runs.cause(cause, connection.id), how)
+                })?;
             for (index, read) in due.iter().enumerate() {
                 match verdict(read, answered.says(index, &read.key.record)) {
                     Verdict::Again(reason) => {
@@ -195,8 +92,8 @@ impl Work {
                 finish(tx, read)?;
             }
             Ok(())
-        };
-        self.transact(apply).await
+        })
+        .await
     }
 
     /// Reads records' associations to a type, page after page, and applies them
@@ -286,14 +183,10 @@ impl Work {
         found: HashMap<RecordId, Vec<Association>>,
         unclear: HashMap<RecordId, Reason>,
     ) -> Result<(), Error> {
-        let (configuration, route, sequence) =
-            (self.configuration, self.route.clone(), self.sequence);
+        let (route, sequence) = (self.route.clone(), self.sequence);
         let now = self.host.clock.now();
-        let apply = move |tx: &store::Tx<'_>| {
-            if tx.configuration()? != configuration {
-                return Err(store::Error::ConfigurationChanged);
-            }
-            let runs = Runs::of(tx, &due)?;
+        self.apply(move |tx| {
+            let runs = Runs::of(tx, due.iter().map(|read| read.cause.run))?;
             for connection in &route.connections {
                 let _in_span = span(connection).entered();
                 let mut feeder = Feeder::new(tx, connection, Cause::default(), now);
@@ -314,18 +207,15 @@ impl Work {
                 }
             }
             Ok(())
-        };
-        self.transact(apply).await
+        })
+        .await
     }
 
     /// Ends reads without a call, but for what a paused connection may want.
     pub async fn finish(&self, due: Vec<DueRead>) -> Result<(), Error> {
-        let (account, configuration) = (self.route.id, self.configuration);
+        let account = self.route.id;
         let later = self.host.clock.now().plus(LATER);
-        let finish = move |tx: &store::Tx<'_>| {
-            if tx.configuration()? != configuration {
-                return Err(store::Error::ConfigurationChanged);
-            }
+        self.apply(move |tx| {
             let connections = tx.account_connections(account)?;
             let paused = connections.iter().any(|one| one.status == Status::Paused);
             due.iter().try_for_each(|read| {
@@ -335,8 +225,8 @@ impl Work {
                     finish(tx, read)
                 }
             })
-        };
-        self.transact(finish).await
+        })
+        .await
     }
 }
 
@@ -348,46 +238,6 @@ fn finish(tx: &store::Tx<'_>, read: &DueRead) -> Result<(), store::Error> {
         tx.advance_run(run, 1)?;
     }
     Ok(())
-}
-
-/// The runs that reads were asked for by.
-pub(super) struct Runs(HashMap<RunId, (ConnectionId, RunKind)>);
-
-impl Runs {
-    fn of(tx: &store::Tx<'_>, due: &[DueRead]) -> Result<Self, store::Error> {
-        let ids: BTreeSet<RunId> = due.iter().filter_map(|read| read.cause.run).collect();
-        let mut runs = HashMap::new();
-        for id in ids {
-            match tx.run(id) {
-                Ok(run) => runs.insert(id, (run.connection, run.kind)),
-                // Let go of with its connection.
-                Err(store::Error::NotFound(_)) => None,
-                Err(error) => return Err(error),
-            };
-        }
-        Ok(Self(runs))
-    }
-
-    /// The cause, in a connection's terms: another connection's run is not
-    /// counted there.
-    fn cause(&self, cause: Cause, connection: ConnectionId) -> Cause {
-        let run = cause.run.filter(|run| {
-            let found = self.0.get(run);
-            found.is_some_and(|(of, _)| *of == connection)
-        });
-        Cause { run, ..cause }
-    }
-
-    /// Whether a run asks that all of a connection's fields are filled.
-    fn fill(&self, cause: Cause, connection: ConnectionId) -> bool {
-        let run = cause.run.and_then(|run| self.0.get(&run));
-        run == Some(&(connection, RunKind::Full))
-    }
-}
-
-/// Within that of the account's reads.
-fn span(connection: &ConnectionRoute) -> tracing::Span {
-    tracing::error_span!("connection", connection = %connection.id)
 }
 
 /// A record's associations, by the other record.
@@ -414,24 +264,23 @@ fn gather(gathered: &mut Gathered, said: Vec<Association>) {
 
 /// An answer about a batch of records.
 struct Answered {
-    page: RecordsPage,
+    parsed: Parsed,
     missing: Missing,
     /// What HubSpot refuses, by index of what was asked for.
     refused: HashSet<usize>,
-    moment: ReadMoment,
 }
 
 impl Answered {
     /// What it says of one that was asked for.
     fn says(&self, index: usize, record: &RecordId) -> Said {
-        if let Some(modified_at) = self.page.answered.get(record) {
+        if let Some(modified_at) = self.parsed.page.answered.get(record) {
             return Said::Record(*modified_at);
         }
         match &self.missing {
             Missing::WholeBatch => Said::AllMissing,
             Missing::Named(named) if named.contains(&index) => Said::Missing,
             Missing::Named(_) if self.refused.contains(&index) => Said::Nothing(Reason::Refused),
-            Missing::Named(_) if self.page.not_understood.contains(record) => {
+            Missing::Named(_) if self.parsed.page.not_understood.contains(record) => {
                 Said::Nothing(Reason::NotUnderstood)
             }
             Missing::Named(_) => Said::Nothing(Reason::Unanswered),

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     host::Host,
     hubspot::{self, Priority, Property},
-    model::{AccountId, ObjectType, PropertyDefinition, Timestamp},
+    model::{AccountId, ObjectType, PropertyDefinition, PropertyName, Timestamp},
     plugin::{Fault, SuitableTypes},
     telemetry::spawn_blocking,
 };
@@ -25,6 +25,10 @@ use crate::{
 /// How long definitions are kept: people who map fields open the list again and
 /// again, and rarely make a property meanwhile.
 const KEPT: Duration = Duration::from_secs(60);
+
+/// How long it is known whether a property is unique: that never changes, but a
+/// property may be made anew under an old name.
+const UNIQUE_KEPT: Duration = Duration::from_secs(3_600);
 
 /// Why definitions cannot be had. All who wait for one read are told the same.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -81,6 +85,13 @@ struct Kept {
     properties: Arc<[Property]>,
 }
 
+/// Whether a property is unique, and when that was looked up.
+#[derive(Clone, Copy)]
+struct Unique {
+    looked_up_at: Timestamp,
+    is_unique: bool,
+}
+
 /// Whose properties.
 type Key = (AccountId, ObjectType);
 
@@ -88,6 +99,7 @@ type Key = (AccountId, ObjectType);
 #[derive(Default)]
 pub struct Definitions {
     kept: Mutex<HashMap<Key, Kept>>,
+    unique: Mutex<HashMap<(Key, PropertyName), Unique>>,
     reads: Joint<Key, Result<Kept, Error>>,
 }
 
@@ -128,6 +140,32 @@ pub async fn of_all(
     futures_util::future::try_join_all(reads)
         .await
         .map(|all| all.into_iter().collect())
+}
+
+/// Whether no two records have the same value of a property, so that records can
+/// be read by it; not one that the account does not list.
+pub async fn is_unique(
+    host: &Arc<Host>,
+    account: AccountId,
+    object_type: &ObjectType,
+    property: &PropertyName,
+) -> Result<bool, Error> {
+    let now = host.clock.now();
+    let of = ((account, object_type.clone()), property.clone());
+    let known = lock(&host.definitions.unique).get(&of).copied();
+    if let Some(known) = known.filter(|known| now.since(known.looked_up_at) < UNIQUE_KEPT) {
+        return Ok(known.is_unique);
+    }
+    let listed = properties(host, of.0.clone(), now.minus(KEPT)).await?;
+    let is_unique = listed.iter().any(|one| one.name == *property && one.unique);
+    let mut all = lock(&host.definitions.unique);
+    all.retain(|_, known| now.since(known.looked_up_at) < UNIQUE_KEPT);
+    let unique = Unique {
+        looked_up_at: now,
+        is_unique,
+    };
+    all.insert(of, unique);
+    Ok(is_unique)
 }
 
 async fn properties(

@@ -8,15 +8,20 @@ mod batches;
 pub mod consents;
 pub mod conversions;
 pub mod definitions;
+pub mod failures;
 pub mod grants;
 pub mod housekeeping;
 mod joint;
+mod lines;
+mod lookup_batches;
+pub mod lookups;
 mod put_off;
 pub mod reads;
 mod regions;
 mod revocations;
 mod room;
 pub mod runs;
+mod work;
 
 use std::{
     pin::Pin,
@@ -34,6 +39,7 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub fn tasks(host: &Arc<Host>, stop: &CancellationToken) -> Vec<Task> {
     vec![
         Box::pin(reads::run(host.clone(), stop.clone())),
+        Box::pin(lookups::run(host.clone(), stop.clone())),
         Box::pin(runs::run(host.clone(), stop.clone())),
         Box::pin(runs::schedule::run(host.clone(), stop.clone())),
         Box::pin(conversions::run(host.clone(), stop.clone())),

@@ -70,7 +70,7 @@ pub(super) enum Reason {
 
 impl Reason {
     /// The word for it.
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Older => "read_older",
             Self::Missing | Self::AllMissing => "read_missing",
@@ -79,6 +79,13 @@ impl Reason {
             Self::NotUnderstood => "read_not_understood",
         }
     }
+}
+
+/// When to ask again what was put off this often; none where it was often
+/// enough.
+pub(super) fn again_at(attempts: u32, now: Timestamp) -> Option<Timestamp> {
+    let wait = AGAIN_AFTER.get(attempts as usize)?;
+    Some(now.plus(*wait))
 }
 
 /// Whether this answer is the last that is waited for.
@@ -113,8 +120,8 @@ pub(super) fn put_off(
     reason: Reason,
     now: Timestamp,
 ) -> Result<(), store::Error> {
-    let wait = AGAIN_AFTER.get(read.attempts as usize).unwrap_or(&LATER);
-    tx.put_off_read(read, now.plus(*wait), reason == Reason::AllMissing)?;
+    let moment = again_at(read.attempts, now).unwrap_or(now.plus(LATER));
+    tx.put_off_read(read, moment, reason == Reason::AllMissing)?;
     if read.attempts as usize != AGAIN_AFTER.len() {
         return Ok(());
     }

@@ -16,7 +16,7 @@ use crate::{
     hubspot::oauth::GrantError,
     pipeline::pages,
     plugin, store,
-    sync::{consents, definitions, grants, reads},
+    sync::{consents, definitions, failures, grants},
 };
 
 /// What each kind of problem is named by begins with this.
@@ -104,14 +104,16 @@ impl From<definitions::Error> for Error {
     }
 }
 
-impl From<reads::Error> for Error {
-    fn from(error: reads::Error) -> Self {
+impl From<failures::Error> for Error {
+    fn from(error: failures::Error) -> Self {
         match error {
-            reads::Error::Store(error) => Self::Store(error),
-            reads::Error::Grant(error) => Self::Grant(error),
-            reads::Error::HubSpot(error) => Self::HubSpot(error),
-            reads::Error::Page(pages::Error::Plugin(fault)) => Self::Plugin(fault),
-            reads::Error::Page(_) | reads::Error::Endless | reads::Error::Ended => Self::Ended,
+            failures::Error::Store(error) => Self::Store(error),
+            failures::Error::Grant(error) => Self::Grant(error),
+            failures::Error::HubSpot(error) => Self::HubSpot(error),
+            failures::Error::Page(pages::Error::Plugin(fault)) => Self::Plugin(fault),
+            failures::Error::Page(_) | failures::Error::Endless | failures::Error::Ended => {
+                Self::Ended
+            }
         }
     }
 }

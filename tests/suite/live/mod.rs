@@ -38,9 +38,15 @@ async fn connected() -> (World, String) {
     (world, connection)
 }
 
-/// A user by e-mail address; its id.
+/// A user by e-mail address, looked up when this returns; its id.
 async fn user(world: &World, email: &str) -> String {
-    world.put_users(json!([{ "email": email }])).await.remove(0)
+    let id = world.put_users(json!([{ "email": email }])).await.remove(0);
+    let is_looked_up = async || {
+        let waiting = world.host().store.read(|tx| tx.accounts_with_lookups());
+        waiting.await.unwrap().is_empty()
+    };
+    world.until(is_looked_up).await;
+    id
 }
 
 /// A contact, known to the host when this returns; its id.
@@ -90,9 +96,12 @@ async fn hours_later(world: &World, is_true: impl AsyncFn() -> bool) {
         let accounts: Vec<_> = routing.accounts().map(|route| route.id).collect();
         let store = &world.host().store;
         let next = store.read(move |tx| {
-            let moments = accounts.into_iter().map(|account| tx.next_read(account));
-            let moments: Vec<_> = moments.collect::<Result<_, _>>()?;
-            Ok(moments.into_iter().flatten().map(|(at, _)| at).min())
+            let mut moments = Vec::new();
+            for account in accounts {
+                moments.extend(tx.next_read(account)?.map(|(at, _)| at));
+                moments.extend(tx.next_lookup(account)?.map(|(at, _)| at));
+            }
+            Ok(moments.into_iter().min())
         });
         let now = world.clock.now();
         next.await

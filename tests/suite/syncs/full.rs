@@ -92,6 +92,39 @@ async fn with_few_records_it_reads_them_all_each_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn with_few_users_it_asks_for_theirs_a_hundred_a_call() {
+    let (world, connection) = silent().await;
+    let emails: Vec<_> = (0..150).map(|n| format!("user-{n}@example.com")).collect();
+    let emails: Vec<_> = emails.iter().map(String::as_str).collect();
+    let ids = users(&world, &emails).await;
+    let account = world.account(PORTAL);
+    for email in emails.iter().take(100) {
+        account
+            .create("contacts", &[("email", email), ("jobtitle", "Cook")])
+            .unwrap();
+    }
+    for stranger in 0..250 {
+        let email = format!("stranger-{stranger}@example.com");
+        account.create("contacts", &[("email", &email)]).unwrap();
+    }
+    let contacts = json!({"contacts": mappings()["contacts"]});
+    world.map(&connection, contacts).await;
+    world.settle().await;
+    world.sim.clear_calls();
+    let run = sync(&world, &connection, "full").await;
+    assert_eq!(run["plan"][0]["way"], "users", "{run}");
+    assert_eq!(run["status"], "completed", "{run}");
+    assert_eq!(run["counts"]["updated"], 100, "{run}");
+    assert_eq!(run["counts"]["skipped"], json!({"no_record": 50}), "{run}");
+    assert_eq!(world.values(&ids[99]).await, json!({"job_title": "Cook"}));
+    assert_eq!(
+        calls(&world, Route::BatchRead, ObjectType::Contacts).len(),
+        2
+    );
+    assert_eq!(calls(&world, Route::List, ObjectType::Contacts).len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_field_that_was_added_is_filled_by_it_and_by_nothing_else() {
     let (world, connection) = silent().await;
     let ana = users(&world, &["ana@example.com"]).await.remove(0);

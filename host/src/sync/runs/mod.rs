@@ -29,9 +29,9 @@ pub use start::{Estimate, estimate};
 
 use self::stages::Step;
 use super::{
+    failures::{Error, Next, next},
     grants::missing_scopes,
     lock,
-    reads::{Error, Next, next},
 };
 use crate::{
     host::Host,

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use super::{
-    super::reads::Error,
+    super::failures::Error,
     Outcome,
     stages::{Step, stages},
 };

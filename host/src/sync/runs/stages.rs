@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    super::{grants::missing_scopes, reads::Error},
+    super::{failures::Error, grants::missing_scopes},
     Outcome,
     brake::hold,
     ranges::{PAGES_AT_ONCE, begin, holds, rest},
@@ -17,7 +17,7 @@ use crate::{
     },
     model::{
         Cause, Existence, ObjectType, Priority, PropertyName, Range, RecordId, Run, RunKind,
-        RunStatus, Stage, Timestamp,
+        RunStatus, Stage, Timestamp, UserId,
     },
     pipeline::{
         feeding::Feeder,
@@ -37,6 +37,9 @@ use crate::{
 /// Reads of a run that wait at once; more are asked for when these are answered,
 /// so that the queue stays short however much is linked.
 const WAITING_MAX: u64 = 2_000;
+
+/// Users that are asked for in one step.
+const USERS_ASKED: usize = 1_000;
 
 /// A run, and what its step needs to know.
 pub(super) struct Step<'a> {
@@ -92,7 +95,7 @@ impl Step<'_> {
                 object_type,
                 ranges,
             } => self.records(object_type, ranges.as_deref(), rest).await,
-            Stage::Users { .. } => self.move_on(None, rest).await,
+            Stage::Users { object_type, after } => self.users(object_type, *after, rest).await,
             Stage::Changes { object_type, after } => {
                 self.changes(object_type, after.as_ref(), rest).await
             }
@@ -360,6 +363,42 @@ impl Step<'_> {
             })
             .await?;
         self.ask(object_type, Wanted::Record, wanted, stages).await
+    }
+
+    /// Asks for the records of the next users.
+    async fn users(
+        &self,
+        object_type: &ObjectType,
+        after: i64,
+        rest: &[Stage],
+    ) -> Result<Outcome, Error> {
+        let mapping = self.connection.mapping(object_type);
+        let Some(rule) = mapping.and_then(|(_, mapping)| mapping.matching.as_ref()) else {
+            return self.move_on(None, rest).await;
+        };
+        if self.waiting().await? >= WAITING_MAX {
+            return Ok(Outcome::Wait);
+        }
+        let (run, connection, cause) = (self.run.id, self.connection.id, self.cause());
+        let (of_type, identifier) = (object_type.clone(), rule.identifier);
+        let rest = rest.to_vec();
+        self.transact(move |tx| {
+            let last = tx.request_lookups_of_users(
+                connection,
+                &of_type,
+                identifier,
+                UserId(after),
+                USERS_ASKED,
+                cause,
+            )?;
+            let left = last.map(|last| Stage::Users {
+                object_type: of_type,
+                after: last.0,
+            });
+            tx.move_run(run, &stages(left, &rest))
+        })
+        .await?;
+        Ok(Outcome::More)
     }
 
     /// Asks for the next linked records' associations.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    super::{definitions, grants::Grants, reads::Error},
+    super::{definitions, failures::Error, grants::Grants},
     Outcome,
     brake::losses_max,
     plan::{Facts, Plan, plan},

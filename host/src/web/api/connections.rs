@@ -263,6 +263,7 @@ pub async fn set_paused(
             if let (false, Some((account, _))) = (paused, connection.account) {
                 // What was wrong shows again where it still is.
                 tx.allow_reads(account)?;
+                tx.hasten_lookups(id, now)?;
             }
             if !paused {
                 // Nothing was taken in meanwhile.

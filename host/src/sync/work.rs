@@ -1,0 +1,201 @@
+//! What batches of reads and of look-ups do alike: they call in an account's
+//! name, have the plugin parse the answer, and apply its records under the
+//! configuration that they were prepared under.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use prometheus_client::metrics::{counter::Counter, family::Family};
+
+use super::{failures::Error, runs::brake::hold};
+use crate::{
+    host::Host,
+    hubspot,
+    model::{Cause, ConnectionId, ObjectType, Priority, RunId, RunKind, Timestamp},
+    pipeline::{
+        feeding::Feeder,
+        pages::{Asked, ReadMoment, ReadRecord, RecordsPage, apply_record, prepare_records},
+        report::Origin,
+        routing::{AccountRoute, ConnectionRoute},
+    },
+    secrets::Keys,
+    store,
+    telemetry::{CallLabels, spawn_blocking},
+};
+
+/// What the batches of one step share.
+pub(super) struct Work {
+    /// The host.
+    pub host: Arc<Host>,
+    /// What the account's connections want.
+    pub route: Arc<AccountRoute>,
+    /// The configuration that says so.
+    pub configuration: i64,
+    /// The number that the calls took when they began.
+    pub sequence: i64,
+    /// How urgent they are.
+    pub priority: Priority,
+    /// Where calls are counted.
+    pub calls: Family<CallLabels, Counter>,
+}
+
+impl Work {
+    /// Calls HubSpot in the account's name.
+    pub async fn call<T, F>(&self, call: impl Fn(hubspot::Caller) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, hubspot::Error>>,
+    {
+        let counted = async |caller| self.count(call(caller).await);
+        self.host
+            .grants
+            .call(self.route.id, self.priority, counted)
+            .await
+    }
+
+    fn count<T>(&self, answer: Result<T, hubspot::Error>) -> Result<T, hubspot::Error> {
+        let outcome = match &answer {
+            Ok(_) => "ok",
+            Err(hubspot::Error::RateLimited { .. }) => "rate_limited",
+            Err(_) => "failed",
+        };
+        self.calls.get_or_create(&CallLabels { outcome }).inc();
+        answer
+    }
+
+    /// Has the plugin parse a page of records.
+    pub async fn parse(
+        &self,
+        object_type: &ObjectType,
+        body: Bytes,
+        answered_at: Timestamp,
+    ) -> Result<Parsed, Error> {
+        let plugin = self.host.plugins.active();
+        let origin = Origin {
+            word: self.priority.origin(),
+            plugin: Some(plugin.digest().to_owned()),
+        };
+        let (route, object_type) = (self.route.clone(), object_type.clone());
+        let received_at = self.host.clock.now();
+        let parse = move || prepare_records(&route, &plugin, &object_type, &body, received_at);
+        let page = spawn_blocking(parse).await.map_err(|_| Error::Ended)??;
+        let moment = ReadMoment {
+            sequence: self.sequence,
+            answered_at,
+        };
+        Ok(Parsed {
+            page,
+            moment,
+            origin,
+        })
+    }
+
+    /// Applies something in one transaction, unless the configuration moved; a
+    /// run whose brake undoes it is held.
+    pub async fn apply(
+        &self,
+        apply: impl FnOnce(&store::Tx<'_>) -> Result<(), store::Error> + Send + 'static,
+    ) -> Result<(), Error> {
+        let configuration = self.configuration;
+        let apply = move |tx: &store::Tx<'_>| {
+            if tx.configuration()? != configuration {
+                return Err(store::Error::ConfigurationChanged);
+            }
+            apply(tx)
+        };
+        match self.host.store.transact(apply).await {
+            Err(error) => Err(hold(&self.host, error).await.into()),
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+/// A page of records that was parsed.
+pub(super) struct Parsed {
+    /// The page.
+    pub page: RecordsPage,
+    /// When it was read.
+    pub moment: ReadMoment,
+    /// What activity says of where it comes from.
+    pub origin: Origin,
+}
+
+impl Parsed {
+    /// Applies the records to each connection; `why` says for what reason each
+    /// was asked for there, and how.
+    pub fn apply(
+        &self,
+        tx: &store::Tx<'_>,
+        keys: &Keys,
+        now: Timestamp,
+        why: impl Fn(&ConnectionRoute, &ReadRecord) -> (Cause, Asked),
+    ) -> Result<(), store::Error> {
+        for (connection, records) in &self.page.connections {
+            let _in_span = span(connection).entered();
+            tracing::debug!(records = records.len(), "records are applied");
+            let mut feeder = Feeder::new(tx, connection, Cause::default(), now);
+            for record in records {
+                let (cause, asked) = why(connection, record);
+                feeder.cause = cause;
+                feeder.report.count_for(cause.run);
+                apply_record(
+                    &mut feeder,
+                    keys,
+                    &self.page.object_type,
+                    record,
+                    self.moment,
+                    asked,
+                    &self.origin,
+                )?;
+            }
+            feeder.finish()?.save(tx, connection.id, now)?;
+        }
+        Ok(())
+    }
+}
+
+/// The runs that something was asked for by.
+pub(super) struct Runs(HashMap<RunId, (ConnectionId, RunKind)>);
+
+impl Runs {
+    /// What is known of them.
+    pub fn of(
+        tx: &store::Tx<'_>,
+        runs: impl Iterator<Item = Option<RunId>>,
+    ) -> Result<Self, store::Error> {
+        let ids: BTreeSet<RunId> = runs.flatten().collect();
+        let mut runs = HashMap::new();
+        for id in ids {
+            match tx.run(id) {
+                Ok(run) => runs.insert(id, (run.connection, run.kind)),
+                // Let go of with its connection.
+                Err(store::Error::NotFound(_)) => None,
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(Self(runs))
+    }
+
+    /// The cause, in a connection's terms: another connection's run is not
+    /// counted there.
+    pub fn cause(&self, cause: Cause, connection: ConnectionId) -> Cause {
+        let run = cause.run.filter(|run| {
+            let found = self.0.get(run);
+            found.is_some_and(|(of, _)| *of == connection)
+        });
+        Cause { run, ..cause }
+    }
+
+    /// Whether a run asks that all of a connection's fields are filled.
+    pub fn fill(&self, cause: Cause, connection: ConnectionId) -> bool {
+        let run = cause.run.and_then(|run| self.0.get(&run));
+        run == Some(&(connection, RunKind::Full))
+    }
+}
+
+/// Within that of the account's calls.
+pub(super) fn span(connection: &ConnectionRoute) -> tracing::Span {
+    tracing::error_span!("connection", connection = %connection.id)
+}
