@@ -61,6 +61,8 @@ pub struct Weather {
     pub seed: u64,
     /// Whether webhooks are held until a step lets them go.
     pub hold: bool,
+    /// The chance that an event never comes.
+    pub loss: f64,
     /// The chance that an event comes twice.
     pub repeats: f64,
     /// The chance that an event comes late.
@@ -69,6 +71,8 @@ pub struct Weather {
     pub batch_max: usize,
     /// How long a new record is not found.
     pub creation_lag_ms: i64,
+    /// How long searches do not know of a change.
+    pub search_lag_ms: i64,
     /// Associations on one page.
     pub associations_page: usize,
     /// Whether a batch of which nothing is found is a 404.
@@ -89,6 +93,12 @@ pub enum Step {
         field: usize,
         text: String,
         at_once: bool,
+    },
+    /// HubSpot calculates a field anew, of a record that is there: no stamp moves.
+    Calculate {
+        record: (ObjectType, usize),
+        field: usize,
+        text: String,
     },
     /// A contact gets another address of its own, and additional ones.
     Readdress {
@@ -131,6 +141,8 @@ pub enum Step {
     Apply,
     /// Everything is delivered and worked on.
     Settle,
+    /// A catch-up begins, unless one is under way.
+    CatchUp,
     /// The host stops and starts again.
     Restart,
 }
@@ -194,10 +206,11 @@ fn weather() -> impl Strategy<Value = Weather> {
     (
         any::<u64>(),
         any::<bool>(),
+        select(&[0.0, 0.0, 0.3, 1.0][..]),
         select(&[0.0, 0.3][..]),
         select(&[0.0, 0.5][..]),
         select(&[100_usize, 3, 1][..]),
-        select(&[0_i64, 1_500][..]),
+        select(&[(0_i64, 0_i64), (1_500, 0), (0, 60_000)][..]),
         select(&[500_usize, 1][..]),
         any::<bool>(),
     )
@@ -205,20 +218,23 @@ fn weather() -> impl Strategy<Value = Weather> {
             |(
                 seed,
                 hold,
+                loss,
                 repeats,
                 disorder,
                 batch_max,
-                creation_lag_ms,
+                (creation_lag_ms, search_lag_ms),
                 associations_page,
                 missing_batch_is_404,
             )| {
                 Weather {
                     seed,
                     hold,
+                    loss,
                     repeats,
                     disorder,
                     batch_max,
                     creation_lag_ms,
+                    search_lag_ms,
                     associations_page,
                     missing_batch_is_404,
                 }
@@ -240,6 +256,10 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (0..USERS, address()).prop_map(|(user, address)| Step::PutUser { user, address }),
         1 => (0..USERS).prop_map(|user| Step::DeleteUser { user }),
         16 => set(),
+        2 => set().prop_map(|step| match step {
+            Step::Set { record, field, text, .. } => Step::Calculate { record, field, text },
+            other => other,
+        }),
         8 => (contact(), prop::option::weighted(0.8, address()), additional())
             .prop_map(|(contact, own, additional)| Step::Readdress { contact, own, additional }),
         10 => (contact(), other(), prop::bool::weighted(0.3))
@@ -255,6 +275,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Step::Deliver),
         4 => Just(Step::Apply),
         3 => Just(Step::Settle),
+        1 => Just(Step::CatchUp),
         1 => Just(Step::Restart),
     ]
 }
@@ -281,7 +302,13 @@ fn set() -> impl Strategy<Value = Step> {
 }
 
 fn failure() -> impl Strategy<Value = Step> {
-    let route = select(&[Route::BatchRead, Route::Associations, Route::Token][..]);
+    let routes = [
+        Route::BatchRead,
+        Route::Associations,
+        Route::Search,
+        Route::Token,
+    ];
+    let route = select(routes.to_vec());
     let trouble = select(
         &[
             Trouble::TooManyRequests,
@@ -338,6 +365,14 @@ impl fmt::Debug for Step {
                     FIELDS[*field].1
                 )
             }
+            Self::Calculate {
+                record,
+                field,
+                text,
+            } => {
+                let (record, property) = (named(record), FIELDS[*field].1);
+                write!(f, "{record}'s {property} is calculated as {text:.9?}")
+            }
             Self::Readdress {
                 contact,
                 own,
@@ -384,6 +419,7 @@ impl fmt::Debug for Step {
             Self::Deliver => write!(f, "webhooks are delivered"),
             Self::Apply => write!(f, "webhooks are delivered and applied"),
             Self::Settle => write!(f, "everything settles"),
+            Self::CatchUp => write!(f, "a catch-up begins"),
             Self::Restart => write!(f, "the host starts again"),
         }
     }

@@ -2,10 +2,10 @@
 //! user ends up with what HubSpot says: random histories on a real host before
 //! a simulated HubSpot, compared with an oracle of the simulator's own truth.
 //!
-//! What has no rule for live traffic alone is left out: lost deliveries and
-//! calculated properties (a catch-up finds them), merges of companies and deals
+//! Where events are lost, or values calculated without a stamp, a catch-up finds
+//! them; else live alone does, and a catch-up changes nothing. Left out are merges of companies and deals
 //! and restored companies and deals (nobody tells of their contacts'
-//! associations), and fields that are mapped after records exist.
+//! associations until the next catch-up), and fields that are mapped after records exist.
 
 mod history;
 mod oracle;

@@ -23,6 +23,9 @@ const TURN: Duration = Duration::from_millis(500);
 /// How long nothing moves before the clocks are turned.
 const QUIET: Duration = Duration::from_millis(4);
 
+/// More than the longest time in which searches do not know of a change.
+const INDEXED: Duration = Duration::from_secs(120);
+
 /// More than a delivery that was not taken waits at first.
 const RETRY: Duration = Duration::from_secs(60);
 
@@ -39,6 +42,18 @@ pub fn to_the_end(history: &History) -> Result<(), String> {
             run.step(step).await;
         }
         run.settle().await;
+        // Live alone does, where nothing was lost and nothing calculated.
+        let needs_no_more = history.weather.loss == 0.0
+            && !history
+                .steps
+                .iter()
+                .any(|step| matches!(step, Step::Calculate { .. }));
+        if needs_no_more {
+            run.check().await?;
+        }
+        run.turn(INDEXED);
+        run.catch_up().await;
+        run.settle().await;
         run.check().await
     })
 }
@@ -46,6 +61,7 @@ pub fn to_the_end(history: &History) -> Result<(), String> {
 struct Run {
     world: World,
     account: Account,
+    connection: String,
     /// Ids by slot.
     records: BTreeMap<(ObjectType, usize), u64>,
     /// The slots and ids of deleted contacts.
@@ -63,6 +79,7 @@ impl Run {
             seed: weather.seed,
             clock: hubspot_sim::Clock::manual(START),
             webhooks: WebhookKnobs {
+                loss: weather.loss,
                 repeats: weather.repeats,
                 disorder: weather.disorder,
                 hold: weather.hold,
@@ -72,6 +89,7 @@ impl Run {
             },
             api: ApiKnobs {
                 creation_lag_ms: weather.creation_lag_ms,
+                search_lag_ms: weather.search_lag_ms,
                 associations_page: weather.associations_page,
                 missing_batch_is_404: weather.missing_batch_is_404,
                 ..ApiKnobs::default()
@@ -97,6 +115,7 @@ impl Run {
         Self {
             world,
             account,
+            connection,
             records: BTreeMap::new(),
             deleted: Vec::new(),
             users: BTreeMap::new(),
@@ -133,6 +152,7 @@ impl Run {
             }
             Step::Apply => self.apply().await,
             Step::Settle => self.settle().await,
+            Step::CatchUp => self.catch_up().await,
             Step::Restart => self.world.restart().await,
             _ => {
                 // Refused where the record is not there or an address is taken:
@@ -143,6 +163,12 @@ impl Run {
             }
         }
         self.same_moment = false;
+    }
+
+    async fn catch_up(&self) {
+        let path = format!("/connections/{}/syncs", self.connection);
+        let asked = self.world.post(&path, json!({"kind": "catch_up"})).await;
+        assert!(matches!(asked.status, 202 | 409), "{:?}", asked.json);
     }
 
     async fn in_jimo(&mut self, step: &Step) {
@@ -182,6 +208,18 @@ impl Run {
                     .entry((object_type, id, property))
                     .or_default()
                     .push(text.clone());
+            }
+            Step::Calculate {
+                record,
+                field,
+                text,
+            } => {
+                let (object_type, property, ..) = FIELDS[*field];
+                if let Some(id) = self.held(*record) {
+                    account.recalculate(object_type.name(), id, property, text)?;
+                    let texts = self.texts.entry((object_type, id, property));
+                    texts.or_default().push(text.clone());
+                }
             }
             Step::Readdress {
                 contact,

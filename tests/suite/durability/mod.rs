@@ -7,7 +7,7 @@ mod damage;
 mod image;
 mod kills;
 mod power;
-mod random;
+pub mod random;
 mod room;
 mod senders;
 mod small_disk;

@@ -3,6 +3,7 @@
 mod brake;
 mod catch_up;
 mod full;
+mod kills;
 mod proof;
 mod steering;
 
