@@ -4,23 +4,16 @@
 //! waits for, another account or another kind does not. What they share is the
 //! account's request budget. Each line has its own pauses, batches and failures.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    fmt::Debug,
-    hash::Hash,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeSet, fmt::Debug, hash::Hash, sync::Arc, time::Duration};
 
 use prometheus_client::metrics::{counter::Counter, family::Family};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
     failures::{Error, Next, next, reason},
     grants::missing_scopes,
-    lock,
+    places::{Place, Working},
     put_off::Reason,
     work::Work,
 };
@@ -117,18 +110,15 @@ pub(super) trait Queue: 'static {
     ) -> Result<(), store::Error>;
 }
 
-/// A kind of an account's work.
-type Line<Q> = (AccountId, <Q as Queue>::Kind);
-
 /// Works a queue off until it is told to stop.
 pub(super) async fn run<Q: Queue>(host: Arc<Host>, stop: CancellationToken) {
     let mut changed = host.pipeline.changed();
-    let working = Arc::new(Working::<Q>::default());
+    let working = Arc::new(Working::<(AccountId, Q::Kind)>::default());
     while !stop.is_cancelled() {
         match due::<Q>(&host).await {
             Ok(due) => {
                 for (route, kind) in due {
-                    if let Some(place) = Place::<Q>::take(&working, (route.id, kind.clone())) {
+                    if let Some(place) = Place::take(&working, (route.id, kind.clone())) {
                         let (host, stop) = (host.clone(), stop.clone());
                         let span =
                             tracing::error_span!("calls", queue = Q::NAME, account = %route.key);
@@ -156,46 +146,6 @@ pub(super) async fn run<Q: Queue>(host: Arc<Host>, stop: CancellationToken) {
         }
     }
     // Calls under way are cut short; the queue still has what they were for.
-}
-
-/// The lines that are in work.
-struct Working<Q: Queue> {
-    lines: Mutex<HashSet<Line<Q>>>,
-    /// Nothing more was due of one; something may have come to be while it was
-    /// still in work.
-    emptied: Notify,
-}
-
-impl<Q: Queue> Default for Working<Q> {
-    fn default() -> Self {
-        Self {
-            lines: Mutex::default(),
-            emptied: Notify::new(),
-        }
-    }
-}
-
-/// A place among the lines that are in work, left however that ends.
-struct Place<Q: Queue> {
-    line: Line<Q>,
-    working: Arc<Working<Q>>,
-}
-
-impl<Q: Queue> Place<Q> {
-    /// The place of a line, unless it is taken.
-    fn take(working: &Arc<Working<Q>>, line: Line<Q>) -> Option<Self> {
-        let is_free = lock(&working.lines).insert(line.clone());
-        is_free.then(|| Self {
-            line,
-            working: working.clone(),
-        })
-    }
-}
-
-impl<Q: Queue> Drop for Place<Q> {
-    fn drop(&mut self) {
-        lock(&self.working.lines).remove(&self.line);
-    }
 }
 
 async fn due<Q: Queue>(host: &Host) -> Result<Vec<(Arc<AccountRoute>, Q::Kind)>, store::Error> {
