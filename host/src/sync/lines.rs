@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fmt::Debug, hash::Hash, sync::Arc, time::Durati
 
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::{
     failures::{Error, Next, next, reason},
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     host::Host,
     hubspot,
-    model::{AccountId, Priority, Problem, Status, Timestamp},
+    model::{AccountId, AccountKey, Priority, Problem, Status, Timestamp},
     pipeline::routing::{AccountRoute, ConnectionRoute},
     store::{self, Tx, reads::ReadKind},
     telemetry::{CallLabels, Metrics},
@@ -53,8 +53,9 @@ pub(super) trait Queue: 'static {
     type Kind: Clone + Debug + Eq + Hash + Send + Sync + 'static;
     /// One thing that is asked for.
     type Item: Clone + Send + Sync + 'static;
-    /// What it is, in logs.
-    const NAME: &'static str;
+
+    /// What log lines of an account's work are in.
+    fn span(account: &AccountKey) -> Span;
 
     /// The accounts that anything waits for.
     fn accounts(tx: &Tx<'_>) -> Result<BTreeSet<AccountId>, store::Error>;
@@ -120,8 +121,7 @@ pub(super) async fn run<Q: Queue>(host: Arc<Host>, stop: CancellationToken) {
                 for (route, kind) in due {
                     if let Some(place) = Place::take(&working, (route.id, kind.clone())) {
                         let (host, stop) = (host.clone(), stop.clone());
-                        let span =
-                            tracing::error_span!("calls", queue = Q::NAME, account = %route.key);
+                        let span = Q::span(&route.key);
                         let working = working.clone();
                         let drained = async move {
                             let is_empty = drain::<Q>(&host, &route, &kind, &stop).await;
@@ -134,9 +134,7 @@ pub(super) async fn run<Q: Queue>(host: Arc<Host>, stop: CancellationToken) {
                     }
                 }
             }
-            Err(error) => {
-                tracing::error!(%error, queue = Q::NAME, "a queue could not be looked at");
-            }
+            Err(error) => tracing::error!(%error, "what waits could not be looked at"),
         }
         tokio::select! {
             _ = changed.changed() => {}

@@ -26,7 +26,7 @@ use crate::{
         objects::{RECORDS_MAX, are_read_by},
         search::{VALUES_BYTES_MAX, VALUES_MAX},
     },
-    model::{AccountId, MatchingRule, Priority, Status, Timestamp},
+    model::{AccountId, AccountKey, MatchingRule, Priority, Status, Timestamp},
     pipeline::routing::AccountRoute,
     store::{
         self, Tx,
@@ -52,7 +52,10 @@ struct Lookups;
 impl Queue for Lookups {
     type Kind = LookupKind;
     type Item = DueLookup;
-    const NAME: &'static str = "lookups";
+
+    fn span(account: &AccountKey) -> tracing::Span {
+        tracing::error_span!("lookups", account = %account)
+    }
 
     fn accounts(tx: &Tx<'_>) -> Result<BTreeSet<AccountId>, store::Error> {
         tx.accounts_with_lookups()
