@@ -4,30 +4,23 @@
 //! waits for, another account or another kind does not. What they share is the
 //! account's request budget. Each line has its own pauses, batches and failures.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    fmt::Debug,
-    hash::Hash,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeSet, fmt::Debug, hash::Hash, sync::Arc, time::Duration};
 
 use prometheus_client::metrics::{counter::Counter, family::Family};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::{
     failures::{Error, Next, next, reason},
     grants::missing_scopes,
-    lock,
+    places::{Place, Working},
     put_off::Reason,
     work::Work,
 };
 use crate::{
     host::Host,
     hubspot,
-    model::{AccountId, Priority, Problem, Status, Timestamp},
+    model::{AccountId, AccountKey, Priority, Problem, Status, Timestamp},
     pipeline::routing::{AccountRoute, ConnectionRoute},
     store::{self, Tx, reads::ReadKind},
     telemetry::{CallLabels, Metrics},
@@ -60,8 +53,9 @@ pub(super) trait Queue: 'static {
     type Kind: Clone + Debug + Eq + Hash + Send + Sync + 'static;
     /// One thing that is asked for.
     type Item: Clone + Send + Sync + 'static;
-    /// What it is, in logs.
-    const NAME: &'static str;
+
+    /// What log lines of an account's work are in.
+    fn span(account: &AccountKey) -> Span;
 
     /// The accounts that anything waits for.
     fn accounts(tx: &Tx<'_>) -> Result<BTreeSet<AccountId>, store::Error>;
@@ -117,21 +111,17 @@ pub(super) trait Queue: 'static {
     ) -> Result<(), store::Error>;
 }
 
-/// A kind of an account's work.
-type Line<Q> = (AccountId, <Q as Queue>::Kind);
-
 /// Works a queue off until it is told to stop.
 pub(super) async fn run<Q: Queue>(host: Arc<Host>, stop: CancellationToken) {
     let mut changed = host.pipeline.changed();
-    let working = Arc::new(Working::<Q>::default());
+    let working = Arc::new(Working::<(AccountId, Q::Kind)>::default());
     while !stop.is_cancelled() {
         match due::<Q>(&host).await {
             Ok(due) => {
                 for (route, kind) in due {
-                    if let Some(place) = Place::<Q>::take(&working, (route.id, kind.clone())) {
+                    if let Some(place) = Place::take(&working, (route.id, kind.clone())) {
                         let (host, stop) = (host.clone(), stop.clone());
-                        let span =
-                            tracing::error_span!("calls", queue = Q::NAME, account = %route.key);
+                        let span = Q::span(&route.key);
                         let working = working.clone();
                         let drained = async move {
                             let is_empty = drain::<Q>(&host, &route, &kind, &stop).await;
@@ -144,9 +134,7 @@ pub(super) async fn run<Q: Queue>(host: Arc<Host>, stop: CancellationToken) {
                     }
                 }
             }
-            Err(error) => {
-                tracing::error!(%error, queue = Q::NAME, "a queue could not be looked at");
-            }
+            Err(error) => tracing::error!(%error, "what waits could not be looked at"),
         }
         tokio::select! {
             _ = changed.changed() => {}
@@ -156,46 +144,6 @@ pub(super) async fn run<Q: Queue>(host: Arc<Host>, stop: CancellationToken) {
         }
     }
     // Calls under way are cut short; the queue still has what they were for.
-}
-
-/// The lines that are in work.
-struct Working<Q: Queue> {
-    lines: Mutex<HashSet<Line<Q>>>,
-    /// Nothing more was due of one; something may have come to be while it was
-    /// still in work.
-    emptied: Notify,
-}
-
-impl<Q: Queue> Default for Working<Q> {
-    fn default() -> Self {
-        Self {
-            lines: Mutex::default(),
-            emptied: Notify::new(),
-        }
-    }
-}
-
-/// A place among the lines that are in work, left however that ends.
-struct Place<Q: Queue> {
-    line: Line<Q>,
-    working: Arc<Working<Q>>,
-}
-
-impl<Q: Queue> Place<Q> {
-    /// The place of a line, unless it is taken.
-    fn take(working: &Arc<Working<Q>>, line: Line<Q>) -> Option<Self> {
-        let is_free = lock(&working.lines).insert(line.clone());
-        is_free.then(|| Self {
-            line,
-            working: working.clone(),
-        })
-    }
-}
-
-impl<Q: Queue> Drop for Place<Q> {
-    fn drop(&mut self) {
-        lock(&self.working.lines).remove(&self.line);
-    }
 }
 
 async fn due<Q: Queue>(host: &Host) -> Result<Vec<(Arc<AccountRoute>, Q::Kind)>, store::Error> {

@@ -128,17 +128,23 @@ impl Batch<'_> {
             })
             .await?;
         let refused = answer.refused.iter().flat_map(|refusal| &refusal.inputs);
-        let refused: HashSet<usize> = refused.copied().collect();
+        let refused = refused.copied().collect();
         let parsed = self
             .work
             .parse(object_type, answer.body, answer.answered_at)
             .await?;
+        let answered = Answered {
+            found: keys_of(&parsed, self.kind.connection),
+            parsed,
+            texts,
+            missing: answer.missing,
+            refused,
+        };
         let (keys, now) = (self.work.host.keys.clone(), self.work.host.clock.now());
         let (connection, run) = (self.kind.connection, self.run);
-        let priority = self.work.priority;
-        let (asked, missing) = (self.asked, answer.missing);
+        let (asked, priority) = (self.asked, self.work.priority);
         let apply = move |tx: &Tx<'_>| {
-            parsed.apply(tx, &keys, now, |route, _| {
+            answered.parsed.apply(tx, &keys, now, |route, _| {
                 let is_own = route.id == connection;
                 let cause = Cause {
                     priority,
@@ -152,25 +158,11 @@ impl Batch<'_> {
                 };
                 (cause, how)
             })?;
-            let found = keys_of(&parsed, connection);
-            for one in &asked {
-                let index = texts.binary_search(&one.text).ok();
-                let is_among = |some: &[usize]| index.is_some_and(|index| some.contains(&index));
-                match &missing {
-                    _ if one.has(&found) => end(tx, &one.lookup)?,
-                    Missing::WholeBatch => not_found(tx, &one.lookup)?,
-                    Missing::Named(named) if is_among(named) => not_found(tx, &one.lookup)?,
-                    Missing::Named(_) => {
-                        let reason = match index {
-                            Some(index) if refused.contains(&index) => Reason::Refused,
-                            _ if !parsed.page.not_understood.is_empty() => Reason::NotUnderstood,
-                            _ => Reason::Unanswered,
-                        };
-                        put_off(tx, &one.lookup, reason, now)?;
-                    }
-                }
-            }
-            Ok(())
+            asked.iter().try_for_each(|one| match answered.says(one) {
+                Said::Found => found(tx, &one.lookup),
+                Said::Nobody => not_found(tx, &one.lookup),
+                Said::Nothing(reason) => put_off(tx, &one.lookup, reason, now),
+            })
         };
         self.work.apply(apply).await
     }
@@ -188,7 +180,7 @@ impl Batch<'_> {
         let wanted: Vec<ReadKey> = records.iter().map(key).collect();
         let kind = key_kind(self.rule);
         let values = records.iter().filter_map(|found| found.value.as_deref());
-        let found: HashSet<(KeyKind, String)> = values
+        let values: HashSet<(KeyKind, String)> = values
             .filter_map(|value| Some((kind, normalise(kind, value)?)))
             .collect();
         let cause = Cause {
@@ -202,8 +194,8 @@ impl Batch<'_> {
             for key in &wanted {
                 tx.request_read(key, cause, Timestamp::default(), now)?;
             }
-            asked.iter().try_for_each(|one| match one.has(&found) {
-                true => end(tx, &one.lookup),
+            asked.iter().try_for_each(|one| match one.has(&values) {
+                true => found(tx, &one.lookup),
                 false => not_found(tx, &one.lookup),
             })
         };
@@ -238,6 +230,48 @@ impl Batch<'_> {
     }
 }
 
+/// An answer to a read by a unique property.
+struct Answered {
+    parsed: Parsed,
+    /// The match keys that its records have for the connection that asked.
+    found: HashSet<(KeyKind, String)>,
+    /// What was asked by, in order.
+    texts: Vec<String>,
+    missing: Missing,
+    /// What HubSpot refuses, by index of what was asked by.
+    refused: HashSet<usize>,
+}
+
+/// What an answer says of one user.
+enum Said {
+    /// There are records.
+    Found,
+    /// There are none.
+    Nobody,
+    /// Nothing of use.
+    Nothing(Reason),
+}
+
+impl Answered {
+    fn says(&self, one: &AskedUser) -> Said {
+        let index = self.texts.binary_search(&one.text).ok();
+        let is_named = |named: &[usize]| index.is_some_and(|index| named.contains(&index));
+        match &self.missing {
+            _ if one.has(&self.found) => Said::Found,
+            // Nothing is deleted by it, so it is believed at once.
+            Missing::WholeBatch => Said::Nobody,
+            Missing::Named(named) if is_named(named) => Said::Nobody,
+            Missing::Named(_) if index.is_some_and(|index| self.refused.contains(&index)) => {
+                Said::Nothing(Reason::Refused)
+            }
+            Missing::Named(_) if !self.parsed.page.not_understood.is_empty() => {
+                Said::Nothing(Reason::NotUnderstood)
+            }
+            Missing::Named(_) => Said::Nothing(Reason::Unanswered),
+        }
+    }
+}
+
 /// The match keys that a page's records have for a connection.
 fn keys_of(parsed: &Parsed, connection: ConnectionId) -> HashSet<(KeyKind, String)> {
     let is_own = |route: &Arc<ConnectionRoute>| route.id == connection;
@@ -249,28 +283,28 @@ fn keys_of(parsed: &Parsed, connection: ConnectionId) -> HashSet<(KeyKind, Strin
         .collect()
 }
 
-/// Ends a look-up. Returns the run that it is counted for.
-fn finish(tx: &Tx<'_>, lookup: &DueLookup) -> Result<Option<RunId>, store::Error> {
+/// Ends a look-up, and counts it for its run. Returns whether it was still the
+/// newest.
+fn end(tx: &Tx<'_>, lookup: &DueLookup, counted: Option<&str>) -> Result<bool, store::Error> {
     if !tx.finish_lookup(lookup)? {
-        return Ok(None);
+        return Ok(false);
     }
     if let Some(run) = lookup.run {
         tx.advance_run(run, 1)?;
+        let counts = counted.map(|name| (name.to_owned(), 1));
+        tx.add_run_counts(run, &Counts::from_iter(counts))?;
     }
-    Ok(lookup.run)
+    Ok(true)
 }
 
-/// A look-up found records.
-fn end(tx: &Tx<'_>, lookup: &DueLookup) -> Result<(), store::Error> {
-    finish(tx, lookup).map(|_| ())
+/// Records were found: they count by themselves.
+fn found(tx: &Tx<'_>, lookup: &DueLookup) -> Result<(), store::Error> {
+    end(tx, lookup, None).map(|_| ())
 }
 
 /// Nobody in HubSpot is this user.
 pub(super) fn not_found(tx: &Tx<'_>, lookup: &DueLookup) -> Result<(), store::Error> {
-    match finish(tx, lookup)? {
-        Some(run) => tx.add_run_counts(run, &Counts::from([("skipped.no_record".to_owned(), 1)])),
-        None => Ok(()),
-    }
+    end(tx, lookup, Some("skipped.no_record")).map(|_| ())
 }
 
 /// Puts a look-up off for moments, a few times; then gives it up, and says so.
@@ -283,8 +317,8 @@ pub(super) fn put_off(
     if let Some(moment) = again_at(lookup.attempts, now) {
         return tx.put_off_lookup(lookup, moment);
     }
-    if let Some(run) = finish(tx, lookup)? {
-        tx.add_run_counts(run, &Counts::from([("failed".to_owned(), 1)]))?;
+    if !end(tx, lookup, Some("failed"))? {
+        return Ok(());
     }
     let outcome = "lookup_given_up";
     let counts = Counts::from([(outcome.to_owned(), 1)]);

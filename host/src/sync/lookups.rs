@@ -22,10 +22,11 @@ use super::{
 use crate::{
     host::Host,
     hubspot::{
+        self,
         objects::{RECORDS_MAX, are_read_by},
         search::{VALUES_BYTES_MAX, VALUES_MAX},
     },
-    model::{AccountId, MatchingRule, Priority, Status, Timestamp},
+    model::{AccountId, AccountKey, MatchingRule, Priority, Status, Timestamp},
     pipeline::routing::AccountRoute,
     store::{
         self, Tx,
@@ -51,7 +52,10 @@ struct Lookups;
 impl Queue for Lookups {
     type Kind = LookupKind;
     type Item = DueLookup;
-    const NAME: &'static str = "lookups";
+
+    fn span(account: &AccountKey) -> tracing::Span {
+        tracing::error_span!("lookups", account = %account)
+    }
 
     fn accounts(tx: &Tx<'_>) -> Result<BTreeSet<AccountId>, store::Error> {
         tx.accounts_with_lookups()
@@ -177,7 +181,12 @@ async fn is_unique(work: &Work, kind: &LookupKind, rule: &MatchingRule) -> Resul
     if are_read_by(object_type, property) {
         return Ok(true);
     }
-    Ok(definitions::is_unique(&work.host, work.route.id, object_type, property).await?)
+    match definitions::is_unique(&work.host, work.route.id, object_type, property).await {
+        // Records may be allowed although definitions are not, and a search
+        // finds them by any property.
+        Err(definitions::Error::HubSpot(hubspot::Error::MissingScopes { .. })) => Ok(false),
+        answer => Ok(answer?),
+    }
 }
 
 /// What each user is asked for by, and those who have no such thing.

@@ -15,6 +15,7 @@ mod joint;
 mod lines;
 mod lookup_batches;
 pub mod lookups;
+mod places;
 mod put_off;
 pub mod reads;
 mod regions;

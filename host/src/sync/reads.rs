@@ -18,7 +18,7 @@ use super::{
 use crate::{
     host::Host,
     hubspot::objects::{ASSOCIATION_INPUTS_MAX, RECORDS_MAX},
-    model::{AccountId, Priority, Timestamp},
+    model::{AccountId, AccountKey, Priority, Timestamp},
     pipeline::routing::{AccountRoute, ConnectionRoute},
     store::{
         self, Tx,
@@ -38,7 +38,10 @@ struct Reads;
 impl Queue for Reads {
     type Kind = ReadKind;
     type Item = DueRead;
-    const NAME: &'static str = "reads";
+
+    fn span(account: &AccountKey) -> tracing::Span {
+        tracing::error_span!("reads", account = %account)
+    }
 
     fn accounts(tx: &Tx<'_>) -> Result<BTreeSet<AccountId>, store::Error> {
         tx.accounts_with_reads()

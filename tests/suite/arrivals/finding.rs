@@ -1,6 +1,8 @@
 //! Whose record is found, and by what.
 
+use harness::world::World;
 use hubspot_sim::{Link, PropertySpec, Route};
+use jimo_connect::store::projects::Role;
 use serde_json::json;
 
 use super::{PORTAL, by, by_email, calls, connected_after, cook, identified, user, waiting};
@@ -203,7 +205,7 @@ async fn a_user_whose_address_changes_is_looked_up_by_the_new_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn users_who_were_there_before_the_mapping_are_not_looked_up() {
-    let world = harness::world::World::start().await;
+    let world = World::start().await;
     let account = world.account(PORTAL);
     let values = [("email", "ana@example.com"), ("jobtitle", "Cook")];
     account.create("contacts", &values).unwrap();
@@ -212,4 +214,53 @@ async fn users_who_were_there_before_the_mapping_are_not_looked_up() {
     world.map(&connection, super::mappings(by_email())).await;
     world.settle().await;
     assert_eq!(world.values(&ana).await, json!({}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_variable_that_users_are_matched_by_is_an_identifier_too() {
+    let spec = PropertySpec::number("customer_number");
+    let world = World::start().await;
+    identified(spec, &["42"])(&world.account(PORTAL));
+    world
+        .post("/variables", json!({"name": "number", "type": "number"}))
+        .await
+        .good();
+    let connection = world.connect(PORTAL).await;
+    let rule = json!({"property": "customer_number", "user": "variable:number"});
+    let mapped = super::mappings(json!({ "matching": rule }));
+    world.map(&connection, mapped).await;
+    let put = async |number: i64| {
+        let user = json!([{"external_id": "u-1", "variables": {"number": number}}]);
+        let id = world.put_users(user).await.remove(0);
+        world.settle().await;
+        world.values(&id).await["job_title"].clone()
+    };
+    assert_eq!(put(7).await, json!(null));
+    assert_eq!(put(42).await, json!("42"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_up_of_one_project_backfills_nothing_in_another() {
+    let (mut world, connection) = cook().await;
+    let account = world.account(PORTAL);
+    let ana = user(&world, "ana@example.com").await;
+    world.settle().await;
+    let mut wider = super::mappings(by_email());
+    let fields = wider["contacts"]["fields"].as_array_mut().unwrap();
+    fields.push(json!({"property": "email", "variable": "address"}));
+    world.map(&connection, wider.clone()).await;
+    let mine = (world.project.clone(), world.token.clone());
+
+    world.project = world.make_project("Southwind").await;
+    world.token = world.make_token(Some(&world.project), Role::Admin).await;
+    let other = world.connect(account.portal()).await;
+    world.map(&other, wider).await;
+    world.sim.clear_calls();
+    let theirs = user(&world, "ana@example.com").await;
+    world.settle().await;
+    assert!(calls(&world, Route::BatchRead) > 0);
+    let filled = json!({"job_title": "Cook", "address": "ana@example.com"});
+    assert_eq!(world.values(&theirs).await, filled);
+    (world.project, world.token) = mine;
+    assert_eq!(world.values(&ana).await, json!({"job_title": "Cook"}));
 }

@@ -19,6 +19,7 @@ fn check(hold: bool, steps: Vec<Step>) {
         disorder: 0.0,
         batch_max: 100,
         creation_lag_ms: 0,
+        search_lag_ms: 0,
         associations_page: 500,
         missing_batch_is_404: false,
     };
