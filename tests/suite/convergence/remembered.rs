@@ -15,6 +15,7 @@ fn check(hold: bool, steps: Vec<Step>) {
     let weather = Weather {
         seed: 1,
         hold,
+        loss: 0.0,
         repeats: 0.0,
         disorder: 0.0,
         batch_max: 100,
