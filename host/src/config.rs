@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use url::Url;
 
 use crate::{
-    hubspot::{ApiUrl, oauth},
+    hubspot::{ApiUrl, budget, oauth},
     secrets::Secret,
     telemetry::LogFormat,
 };
@@ -94,6 +94,19 @@ fn app_id(text: &str) -> Result<u64, String> {
         .map_err(|_| "an app's id is a number, as HubSpot shows it".to_owned())
 }
 
+/// The least share of a request limit: below it what changes in HubSpot would
+/// hardly be read any more.
+const SHARE_MIN: f64 = 0.05;
+
+/// Reads a share of request limits.
+fn brake_share(text: &str) -> Result<f64, String> {
+    let share = filled(text)?
+        .parse()
+        .ok()
+        .filter(|share| (SHARE_MIN..=1.0).contains(share));
+    share.ok_or_else(|| format!("a share is a number from {SHARE_MIN} to 1, such as 0.8"))
+}
+
 /// The data directory and the key to what is sealed in it.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DataConfig {
@@ -115,7 +128,7 @@ pub struct SyncConfig {
     /// The share of a connection's users, from 0 to 1, of whom one sync may clear
     /// or move values; and at least a hundred. One that would of more is held,
     /// and asks.
-    #[arg(long, env = "JIMO_BRAKE_SHARE", default_value_t = BRAKE_SHARE, value_parser = share)]
+    #[arg(long, env = "JIMO_BRAKE_SHARE", default_value_t = BRAKE_SHARE, value_parser = brake_share)]
     pub brake_share: f64,
 }
 
@@ -178,6 +191,16 @@ pub struct HubspotConfig {
         default_value = oauth::AUTHORIZE_URL
     )]
     pub authorize_url: Url,
+
+    /// The share of each of an account's request limits that is used, from 0.05
+    /// to 1; the rest is left to the customer's other integrations.
+    #[arg(
+        long = "hubspot-share",
+        env = "JIMO_HUBSPOT_SHARE",
+        default_value_t = budget::SHARE,
+        value_parser = share
+    )]
+    pub share: f64,
 }
 
 impl HubspotConfig {
@@ -217,6 +240,22 @@ mod tests {
             let refusal = public_url(bad).expect_err(bad);
             assert!(refusal.contains(told), "{bad}: {refusal}");
             assert!(refusal.contains("https://connect.example.com"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn a_share_lies_between_a_twentieth_and_the_whole() {
+        for (text, read) in [("0.05", 0.05), ("0.95", 0.95), ("1", 1.0), (" 0.5\n", 0.5)] {
+            assert_eq!(share(text), Ok(read));
+        }
+        for text in [
+            "", "0", "0.049", "1.001", "-0.5", "NaN", "inf", "95%", "half",
+        ] {
+            let refusal = share(text).expect_err(text);
+            assert!(
+                refusal.contains("0.05") || refusal.contains("empty"),
+                "{refusal}"
+            );
         }
     }
 

@@ -138,6 +138,7 @@ impl Host {
         let hubspot = hubspot::Client::new(
             hubspot::Config {
                 api: config.hubspot.api_url.clone().unwrap_or_default(),
+                share: config.hubspot.share,
                 ..hubspot::Config::default()
             },
             clock.clone(),

@@ -21,8 +21,6 @@ pub(crate) const MERGED_IDS: &str = "hs_merged_object_ids";
 pub(crate) const MERGED_VIDS: &str = "hs_calculated_merged_vids";
 /// The stage of a deal; whether it is closed is said by the stage.
 pub(crate) const DEAL_STAGE: &str = "dealstage";
-/// The pipeline of a deal, which its stage belongs to.
-pub(crate) const PIPELINE: &str = "pipeline";
 /// What HubSpot writes in place of a sensitive value that the app may not see (D/api-reference/legacy/webhooks/guide).
 pub(crate) const REDACTED: &str = "REDACTED";
 /// Separates the items of any value that holds several.

@@ -139,7 +139,8 @@ fn needs_of_selection(object: Object, selection: &Selection) -> Result<Vec<Strin
         if object != Object::Deals {
             return Err(RuleError::UnsupportedSelection);
         }
-        properties.extend(owned(&[hubspot::DEAL_STAGE, hubspot::PIPELINE]));
+        // A stage belongs to one pipeline alone, so the pipeline says no more.
+        properties.push(hubspot::DEAL_STAGE.to_owned());
     }
     Ok(properties)
 }

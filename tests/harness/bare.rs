@@ -56,6 +56,7 @@ pub fn config(directory: &Path) -> Config {
             // Nothing listens there: no test of these calls HubSpot.
             api_url: Some("http://127.0.0.1:9".parse().unwrap()),
             authorize_url: oauth::AUTHORIZE_URL.parse().unwrap(),
+            share: jimo_connect::hubspot::budget::SHARE,
         },
         sync: SyncConfig::default(),
         log: "warn".into(),
@@ -204,6 +205,7 @@ impl BareHost {
                 let new = NewMappings {
                     mappings: vec![contacts],
                     options: Vec::new(),
+                    options_read_at: now,
                 };
                 mapping::save(tx, &keys, (project, connection, id), &new, true, now)?;
                 Ok(id)

@@ -40,6 +40,7 @@ pub fn config(sim: &Simulator, directory: &Path) -> Config {
             app_id: Some(app.id),
             api_url: Some(sim.url().parse().unwrap()),
             authorize_url: sim.authorize_url().parse().unwrap(),
+            share: jimo_connect::hubspot::budget::SHARE,
         },
         sync: SyncConfig::default(),
         log: "warn".into(),

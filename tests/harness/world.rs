@@ -359,7 +359,7 @@ impl World {
 impl World {
     /// Waits until everything that happened in HubSpot shows on users: webhooks
     /// delivered, the log applied, nothing left to read, to look up or to convert
-    /// again.
+    /// again, no labels left to refresh now.
     pub async fn settle(&self) {
         let settled = async {
             let mut changed = self.host().pipeline.changed();
@@ -411,6 +411,7 @@ impl World {
         let connections = callable.iter().flat_map(|route| &route.connections);
         let connections: Vec<_> = connections.map(|route| route.id).collect();
         let accounts: Vec<_> = callable.iter().map(|route| route.id).collect();
+        let now = self.clock.now();
         host.store
             .read(move |tx| {
                 let mut done = tx.log_position()? >= tail && !tx.has_conversions()?;
@@ -418,6 +419,10 @@ impl World {
                     run.status == RunStatus::Running && connections.contains(&run.connection)
                 };
                 done &= !tx.open_runs()?.iter().any(at_work);
+                let labels = tx.waiting_labels()?.into_iter();
+                let mut due =
+                    labels.filter(|(at, due)| *at <= now && accounts.contains(&due.account));
+                done &= due.next().is_none();
                 for account in accounts {
                     done &= tx.next_read(account)?.is_none();
                     done &= tx.next_lookup(account)?.is_none();

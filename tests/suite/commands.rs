@@ -43,6 +43,14 @@ fn settings_that_cannot_be_meant_stop_the_start_and_say_what_to_do() {
         (vec![(id, "c"), (secret, "")], ["client-secret", "empty"]),
         (vec![("HUBSPOT_APP_ID", "")], ["app-id", "empty"]),
         (
+            vec![("JIMO_HUBSPOT_SHARE", "0.04")],
+            ["hubspot-share", "0.05 to 1"],
+        ),
+        (
+            vec![("JIMO_HUBSPOT_SHARE", "1.01")],
+            ["hubspot-share", "0.05 to 1"],
+        ),
+        (
             vec![("JIMO_PUBLIC_URL", "connect.example.com:443")],
             ["public-url", "https://connect.example.com"],
         ),

@@ -82,6 +82,7 @@ async fn a_connection_says_how_it_stands() {
         "crm.objects.companies.read",
         "crm.objects.contacts.read",
         "crm.objects.deals.read",
+        "crm.objects.owners.read",
         "crm.schemas.companies.read",
         "crm.schemas.contacts.read",
         "crm.schemas.deals.read",

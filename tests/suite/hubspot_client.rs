@@ -532,3 +532,20 @@ async fn the_budget_keeps_within_the_accounts_limit() {
     assert_eq!(calls.len(), 61);
     assert!(calls.iter().all(|call| call.status == 200));
 }
+
+#[tokio::test]
+async fn the_share_that_is_set_is_the_share_of_each_limit_that_is_used() {
+    let sim = Simulator::start(Config::default())
+        .await
+        .expect("simulator");
+    for (share, allowed) in [(0.05, 5), (0.5, 50), (1.0, 100)] {
+        let directory = tempfile::tempdir().expect("directory");
+        let mut config = harness::host::config(&sim, directory.path());
+        config.hubspot.share = share;
+        let url = sim.url().parse().expect("address");
+        let host = jimo_connect::host::Host::open(config, url, Clock::system()).await;
+        let budgets = host.expect("host").hubspot.budgets().clone();
+        let (usage, _) = budgets.of(&PORTAL.to_string().into()).usage();
+        assert_eq!(usage.allowed, allowed, "{share}");
+    }
+}

@@ -201,8 +201,8 @@ async fn each_wrong_mapping_is_refused_where_it_is_wrong() {
             "/deals/selection",
         ),
         (
-            json!({"contacts": {}, "deals": {"selection": {"rule": "latest_created", "prefer_open": true}}}),
-            "/deals/selection/prefer_open",
+            json!({"contacts": {}, "companies": {"selection": {"rule": "primary", "prefer_open": true}}}),
+            "/companies/selection",
         ),
         // The shape.
         (json!({"contacts": {"feilds": []}}), "/contacts/feilds"),
@@ -276,6 +276,7 @@ async fn hubspots_properties_are_told_with_the_type_to_make_for_them() {
       "field_type": "number",
       "group": "",
       "label": "Score",
+      "labels": null,
       "name": "custom_score",
       "options": [],
       "sensitive": false,

@@ -13,11 +13,16 @@ use std::{collections::VecDeque, time::Duration};
 
 use jiff::tz::TimeZone;
 
-use super::rates::{Policy, Rates};
+use super::{
+    day::{Day, part},
+    rates::{Policy, Rates},
+};
 use crate::model::{Priority, Timestamp};
 
 /// The share of each limit that we use when nothing else is set; the rest is
-/// for the customer's other apps, and for clocks that differ.
+/// for the customer's other apps, and for clocks that differ. All apps together
+/// are kept within it too, as far as answers tell of theirs, unless more is set:
+/// a smaller share is not to be used up by others.
 pub const SHARE: f64 = 0.95;
 /// The lowest documented limit (a private app in a Free account), used until an
 /// answer tells the true one.
@@ -51,12 +56,13 @@ pub enum Pool {
 }
 
 impl Priority {
-    /// How many times the day's spare share is left to those who come first.
-    fn reserves(self) -> f64 {
+    /// How much of our share of the day may be used by it: the rest is left to
+    /// those who come first.
+    pub(super) fn part(self) -> f64 {
         match self {
             Self::Live | Self::Arrival => 1.0,
-            Self::CatchUp => 2.0,
-            Self::FullSync => 3.0,
+            Self::CatchUp => 0.95,
+            Self::FullSync => 0.9,
         }
     }
 }
@@ -75,9 +81,9 @@ pub enum Verdict {
 /// What is used of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// Calls counted, others' as far as we know of them.
+    /// Calls of ours that are counted.
     pub used: u32,
-    /// Calls that we allow ourselves.
+    /// Calls that we allow ourselves, beside what is known of others'.
     pub allowed: u32,
     /// When nothing of it is used any more.
     pub resets_at: Timestamp,
@@ -149,7 +155,7 @@ impl Ledger {
         let day = self.day(pool);
         // What is over tells nothing of the next day.
         *day = day.filter(|day| now < day.ends_at);
-        if let Some(day) = day.filter(|day| day.left <= day.reserve(share, priority)) {
+        if let Some(day) = day.filter(|day| day.is_spent(share, priority)) {
             return Verdict::DaySpent(day.ends_at);
         }
         self.window(pool).check(share, now)
@@ -160,6 +166,7 @@ impl Ledger {
         self.window(pool).in_flight += 1;
         if let Some(day) = self.day(pool) {
             day.left = day.left.saturating_sub(1);
+            day.ours = day.ours.saturating_add(1);
         }
     }
 
@@ -183,7 +190,15 @@ impl Ledger {
             window.others = Some((others, now.plus(interval)));
         }
         if let Some((max, left)) = rates.day {
-            *self.day(pool) = Some(Day { max, left, ends_at });
+            let day = self.day(pool);
+            let same = day.filter(|day| !day.is_over(left));
+            let ours = same.map_or(1, |day| day.ours);
+            *day = Some(Day {
+                max,
+                left,
+                ours,
+                ends_at,
+            });
         }
     }
 
@@ -211,9 +226,12 @@ impl Ledger {
                 None => self.day_ends_at(now),
             };
             let day = self.day(pool);
-            let max = day.map_or(0, |day| day.max);
-            let left = 0;
-            *day = Some(Day { max, left, ends_at });
+            *day = Some(Day {
+                max: day.map_or(0, |day| day.max),
+                left: 0,
+                ours: day.map_or(0, |day| day.ours),
+                ends_at,
+            });
             return ends_at;
         }
         let window = self.window(pool);
@@ -249,13 +267,13 @@ impl Ledger {
             .back()
             .map_or(now, |end| end.plus(window.interval));
         let general = Usage {
-            used: window.ours() + window.others(now),
-            allowed: window.allowed(share),
+            used: window.ours(),
+            allowed: window.allowed(share, now),
             resets_at: busy.max(window.paused_until).max(now),
         };
         let day = self.day.filter(|day| now < day.ends_at).map(|day| Usage {
-            used: day.max.saturating_sub(day.left),
-            allowed: day.max.saturating_sub(day.reserve(share, Priority::Live)),
+            used: day.ours,
+            allowed: day.allowed(share, Priority::Live),
             resets_at: day.ends_at,
         });
         (general, day)
@@ -285,21 +303,6 @@ struct Window {
     others: Option<(u32, Timestamp)>,
     paused_until: Timestamp,
     strikes: u32,
-}
-
-/// What is left of a day.
-#[derive(Clone, Copy, Debug)]
-struct Day {
-    max: u32,
-    left: u32,
-    ends_at: Timestamp,
-}
-
-impl Day {
-    fn reserve(&self, share: f64, priority: Priority) -> u32 {
-        // Both factors are small and positive; the cast cuts the fraction off.
-        (f64::from(self.max) * (1.0 - share) * priority.reserves()) as u32
-    }
 }
 
 impl Window {
@@ -343,9 +346,13 @@ impl Window {
         }
     }
 
-    fn allowed(&self, share: f64) -> u32 {
-        // At least one, else a small limit would mean none at all.
-        ((f64::from(self.max) * share) as u32).max(1)
+    /// The calls that we allow ourselves: within our own share, and with those
+    /// of others within the common one. At least one beside nobody's, else a
+    /// small limit would mean none at all.
+    fn allowed(&self, share: f64, now: Timestamp) -> u32 {
+        let own = part(self.max, share).max(1);
+        let together = part(self.max, share.max(SHARE)).max(1);
+        own.min(together.saturating_sub(self.others(now)))
     }
 
     fn pause(&mut self, until: Timestamp) {
@@ -358,7 +365,7 @@ impl Window {
             return Verdict::Wait(Some(self.paused_until));
         }
         let others = self.others(now);
-        if self.ours().saturating_add(others) < self.allowed(share) {
+        if self.ours() < self.allowed(share, now) {
             return Verdict::Go;
         }
         let oldest = self.recent.front().map(|end| end.plus(self.interval));

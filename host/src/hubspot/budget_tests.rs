@@ -128,12 +128,89 @@ fn full_syncs_leave_more_of_the_day_than_live_reads() {
         ledger.finish(Pool::General, Some(&rates(left)), NOW);
         ledger.check(Pool::General, priority, NOW) == Verdict::Go
     };
-    assert!(at(151, Priority::FullSync));
-    assert!(!at(150, Priority::FullSync));
-    assert!(at(101, Priority::CatchUp));
-    assert!(!at(100, Priority::CatchUp));
+    assert!(at(146, Priority::FullSync));
+    assert!(!at(145, Priority::FullSync));
+    assert!(at(99, Priority::CatchUp));
+    assert!(!at(98, Priority::CatchUp));
     assert!(at(51, Priority::Live));
     assert!(!at(50, Priority::Live));
+}
+
+#[test]
+fn the_least_share_is_ours_however_busy_others_are() {
+    let mut ledger = Ledger::new(0.05);
+    ledger.start(Pool::General);
+    ledger.finish(Pool::General, Some(&told(100, 20)), NOW);
+    // 80 are counted, one of them ours; 5 are ours, and 95 all together.
+    assert_eq!(burst(&mut ledger, Pool::General, after(1)), 4);
+    let (usage, _) = ledger.usage(after(1));
+    assert_eq!((usage.used, usage.allowed), (5, 5));
+    // But no more than all may have.
+    let mut ledger = Ledger::new(0.05);
+    ledger.start(Pool::General);
+    ledger.finish(Pool::General, Some(&told(100, 7)), NOW);
+    assert_eq!(burst(&mut ledger, Pool::General, after(1)), 95 - 93);
+    // A limit of a few calls leaves one.
+    assert_eq!(burst(&mut ledger, Pool::Search, NOW), 1);
+}
+
+#[test]
+fn the_whole_share_is_the_whole_limit() {
+    let mut ledger = Ledger::new(1.0);
+    assert_eq!(burst(&mut ledger, Pool::General, NOW), 100);
+    assert_eq!(burst(&mut ledger, Pool::Search, NOW), 5);
+    let mut ledger = Ledger::new(1.0);
+    let mut at = |left, priority| {
+        let day = Some((1_000, left));
+        let rates = Rates { window: None, day };
+        ledger.start(Pool::General);
+        ledger.finish(Pool::General, Some(&rates), NOW);
+        ledger.check(Pool::General, priority, NOW) == Verdict::Go
+    };
+    // Those who come first are left something all the same.
+    assert!(!at(100, Priority::FullSync));
+    assert!(!at(50, Priority::CatchUp));
+    assert!(at(1, Priority::Live));
+    assert!(!at(0, Priority::Live));
+}
+
+#[test]
+fn a_small_share_of_the_day_is_all_priorities_to_use_and_counts_our_own_calls() {
+    let mut ledger = Ledger::new(0.05);
+    let call = |ledger: &mut Ledger, left, priority| {
+        let verdict = ledger.check(Pool::General, priority, NOW);
+        if verdict == Verdict::Go {
+            let day = Some((1_000, left));
+            ledger.start(Pool::General);
+            ledger.finish(Pool::General, Some(&Rates { window: None, day }), NOW);
+        }
+        verdict == Verdict::Go
+    };
+    // Others have used half of it.
+    let mut left = 500;
+    let mut made = [0, 0, 0];
+    for (index, priority) in [Priority::FullSync, Priority::CatchUp, Priority::Live]
+        .into_iter()
+        .enumerate()
+    {
+        // One interval would not let so many.
+        while call(&mut ledger, left, priority) {
+            left -= 1;
+            made[index] += 1;
+            ledger.general.recent.clear();
+        }
+    }
+    assert_eq!(made, [45, 2, 3]);
+    let (_, day) = ledger.usage(NOW);
+    assert_eq!(day.map(|day| day.left()), Some(0.0));
+    // The next day they are counted anew.
+    let day = Some((1_000, 999));
+    ledger.start(Pool::General);
+    ledger.finish(Pool::General, Some(&Rates { window: None, day }), NOW);
+    assert_eq!(
+        ledger.check(Pool::General, Priority::FullSync, NOW),
+        Verdict::Go
+    );
 }
 
 #[test]

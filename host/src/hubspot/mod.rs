@@ -8,11 +8,15 @@
 
 mod account;
 pub mod budget;
+mod choices;
+mod day;
 mod error;
 pub mod gate;
 pub mod oauth;
 pub mod objects;
+mod owners;
 mod page;
+mod pipelines;
 mod properties;
 pub mod rates;
 mod region;
@@ -26,8 +30,11 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 pub use crate::model::Priority;
 pub use account::Details;
 pub use budget::Pool;
+pub use choices::ChoicesAt;
 pub use error::{Error, Fault};
 pub use gate::Budgets;
+pub use owners::{OWNERS_SCOPE, Owner};
+pub use pipelines::{Pipeline, Stage};
 pub use properties::{Property, PropertyOption};
 pub use region::{ApiUrl, BadApiUrl, NoRegion, Region};
 

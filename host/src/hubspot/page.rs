@@ -36,7 +36,7 @@ pub(super) struct FromWire {
 impl FromWire {
     /// Whose associations go on, and where.
     pub(super) fn more(self) -> Option<(RecordId, String)> {
-        let after = self.paging?.next?.after.text();
+        let after = self.paging?.after()?;
         Some((self.from.id.text().into(), after))
     }
 }
@@ -46,9 +46,17 @@ struct IdWire {
     id: TextOrNumber,
 }
 
+/// Where a page goes on.
 #[derive(Deserialize)]
-struct PagingWire {
+pub(super) struct PagingWire {
     next: Option<NextWire>,
+}
+
+impl PagingWire {
+    /// What to name to get the next page; none at the end.
+    pub(super) fn after(self) -> Option<String> {
+        self.next.map(|next| next.after.text())
+    }
 }
 
 #[derive(Deserialize)]

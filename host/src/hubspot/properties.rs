@@ -34,6 +34,9 @@ pub struct Property {
     /// Whether its choices are kept elsewhere, such as owners.
     #[serde(default)]
     pub external_options: bool,
+    /// HubSpot's word for what its values name, such as `OWNER`.
+    #[serde(default)]
+    pub referenced_object_type: Option<String>,
     /// Whether HubSpot computes it: it changes without a stamp.
     #[serde(default)]
     pub calculated: bool,

@@ -94,7 +94,7 @@ own_id!(
     "map"
 );
 own_id!(
-    /// A field mapping, or a property that a selection rule ranks by.
+    /// A field mapping, or a property that a selection depends on.
     FieldId,
     "fld"
 );

@@ -97,7 +97,7 @@ pub enum Shown {
     Label,
 }
 
-/// A property that feeds a variable, or that a selection ranks by.
+/// A property that feeds a variable, or that a selection depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldMapping {
     /// Its id; registers belong to it.
@@ -140,6 +140,29 @@ pub struct ObjectMapping {
     pub bookkeeping_properties: Vec<PropertyName>,
 }
 
+impl ObjectMapping {
+    /// The field that the selection ranks by.
+    pub fn ranking(&self) -> Option<&FieldMapping> {
+        let by = self.selection.as_ref()?.property.as_ref()?;
+        self.of_selection().find(|field| field.property.name == *by)
+    }
+
+    /// The fields whose choices say whether a record is closed; none where the
+    /// selection does not ask for that.
+    pub fn closing(&self) -> impl Iterator<Item = &FieldMapping> {
+        let selection = self.selection.as_ref();
+        let selection = selection.filter(|selection| selection.prefer_open);
+        selection.into_iter().flat_map(|selection| {
+            self.of_selection()
+                .filter(|field| Some(&field.property.name) != selection.property.as_ref())
+        })
+    }
+
+    fn of_selection(&self) -> impl Iterator<Item = &FieldMapping> {
+        self.fields.iter().filter(|field| field.variable.is_none())
+    }
+}
+
 /// One choice of a property.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
@@ -156,4 +179,14 @@ pub struct Choice {
 pub struct OptionTable {
     /// Each value once.
     pub choices: Vec<Choice>,
+}
+
+impl OptionTable {
+    /// The values that mean that a record is closed.
+    pub fn closed(&self) -> impl Iterator<Item = &str> {
+        let closed = self.choices.iter();
+        closed
+            .filter(|choice| choice.closed == Some(true))
+            .map(|choice| choice.value.as_str())
+    }
 }

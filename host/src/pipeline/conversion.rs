@@ -3,12 +3,11 @@
 
 use super::{
     feeding::Feeder,
-    merge::{Said, merge},
     report::{Origin, RecordReport},
     routing::FieldPlace,
 };
 use crate::{
-    model::{Register, Unreadable},
+    model::{Readable, Register, Unreadable},
     plugin::Outcome,
     store::{self, conversions::HeldRegister},
 };
@@ -25,23 +24,34 @@ pub fn texts(register: &Register) -> impl Iterator<Item = &str> {
         .chain(std::iter::once(register.text.as_str()))
 }
 
-/// What a register holds once its [`texts`] become these.
+/// What a register holds once its [`texts`] become these. What cannot be read
+/// any more keeps the value that it had.
 pub fn converted(held: &Register, outcomes: impl IntoIterator<Item = Outcome>) -> Register {
     let mut outcomes = outcomes.into_iter();
     let mut next = || outcomes.next().unwrap_or(Err(Unreadable::Malformed));
-    let apart = held.unreadable.as_ref().and(held.readable.as_ref());
-    let older = apart.map(|readable| Said {
-        text: readable.text.clone(),
-        version: readable.version,
-        outcome: next(),
-    });
-    let newest = Said {
-        text: held.text.clone(),
-        version: held.version,
-        outcome: next(),
+    let apart = held.unreadable.is_some();
+    let mut readable = held.readable.clone();
+    if let Some(older) = readable.as_mut().filter(|_| apart)
+        && let Ok(value) = next()
+    {
+        older.value = value;
+    }
+    let unreadable = match next() {
+        Ok(value) => {
+            readable = Some(Readable {
+                text: held.text.clone(),
+                version: held.version,
+                value,
+            });
+            None
+        }
+        Err(unreadable) => Some(unreadable.as_str().to_owned()),
     };
-    let older = older.map(|older| merge(None, &older).register);
-    merge(older, &newest).register
+    Register {
+        unreadable,
+        readable,
+        ..held.clone()
+    }
 }
 
 /// Writes a register that was converted again, and shows what changed by it.
@@ -58,15 +68,18 @@ pub fn apply(
     if now.as_ref() != Some(&held.register) {
         return Ok(false);
     }
-    if *converted == held.register {
-        return Ok(true);
+    let changed = *converted != held.register;
+    if changed {
+        tx.save_register(held.key, field.id, converted)?;
     }
-    tx.save_register(held.key, field.id, converted)?;
     let Some(variable) = field.variable else {
-        // The selection ranks by it.
+        // The selection depends on it, and on which of its choices are closed.
         feeder.touch_reached(place.mapping, held.key)?;
         return Ok(true);
     };
+    if !changed {
+        return Ok(true);
+    }
     let mut told = RecordReport::default();
     for user in tx.fed_users(held.key)? {
         let said = converted.readable.as_ref();
@@ -92,7 +105,7 @@ pub fn apply(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Readable, Timestamp, Value, Version};
+    use crate::model::{Timestamp, Value, Version};
 
     fn version(stamp: i64) -> Version {
         Version {
@@ -142,13 +155,29 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_any_more_says_why() {
+    fn what_cannot_be_read_any_more_keeps_its_value_and_says_why() {
         let held = converted(&unreadable(), [text("OLD"), text("NEW")]);
-        let again = converted(&held, [Err(Unreadable::Malformed)]);
-        assert_eq!(again.readable, None);
-        assert_eq!(
-            again.unreadable.as_deref(),
-            Some(Unreadable::Malformed.as_str())
-        );
+        let gone = || Err(Unreadable::UnknownChoice);
+        let mut again = held.clone();
+        // However often it is tried.
+        for _ in 0..3 {
+            let outcomes: Vec<_> = texts(&again).map(|_| gone()).collect();
+            again = converted(&again, outcomes);
+            assert_eq!(again.readable, Some(readable("new", 20, "NEW")));
+            assert_eq!(
+                again.unreadable.as_deref(),
+                Some(Unreadable::UnknownChoice.as_str())
+            );
+        }
+        let back = converted(&again, [text("New"), text("New")]);
+        assert_eq!(back.readable, Some(readable("new", 20, "New")));
+        assert_eq!(back.unreadable, None);
+    }
+
+    #[test]
+    fn an_older_value_stays_where_its_text_cannot_be_read_any_more() {
+        let held = unreadable();
+        let gone = || Err(Unreadable::UnknownChoice);
+        assert_eq!(converted(&held, [gone(), gone()]), held);
     }
 }

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     model::{
-        Cause, FieldId, ObjectType, Readable, RecordId, SelectionRule, Timestamp, UserId,
-        VariableId,
+        Cause, FieldId, ObjectType, Readable, RecordId, SelectionRule, Timestamp, Unreadable,
+        UserId, VariableId,
     },
     store::{
         self, Tx,
@@ -43,6 +43,8 @@ pub struct Feeder<'t, 'c> {
     just_read: BTreeSet<RecordKey>,
     /// Whether a record that fed somebody may feed them no more.
     lost: bool,
+    /// Whether a choice was said that is not known: it may be new.
+    unknown_choice: bool,
     /// Whom the record that was said something of last feeds.
     fed: Option<(RecordKey, Vec<UserId>)>,
 }
@@ -59,6 +61,7 @@ impl<'t, 'c> Feeder<'t, 'c> {
             touched: BTreeSet::new(),
             just_read: BTreeSet::new(),
             lost: false,
+            unknown_choice: false,
             fed: None,
         }
     }
@@ -131,6 +134,7 @@ impl<'t, 'c> Feeder<'t, 'c> {
             }
             if let Err(unreadable) = &said.outcome {
                 told.reason(unreadable.as_str());
+                self.unknown_choice |= *unreadable == Unreadable::UnknownChoice;
             }
             let merged = merge(held, said);
             conflict |= merged.conflict;
@@ -144,7 +148,8 @@ impl<'t, 'c> Feeder<'t, 'c> {
                 continue;
             }
             let Some(variable) = field.variable else {
-                // The selection ranks by it.
+                // The selection depends on it.
+                self.unknown_choice |= self.is_unknown(*place, &said.text);
                 self.touch_reached(place.mapping, state.key)?;
                 continue;
             };
@@ -165,6 +170,15 @@ impl<'t, 'c> Feeder<'t, 'c> {
             }
         }
         Ok(conflict)
+    }
+
+    /// Whether a field says whether records are closed, and a choice of it is
+    /// not known to mean either.
+    fn is_unknown(&self, place: FieldPlace, choice: &str) -> bool {
+        let id = self.route.field(place).id;
+        let mut closing = self.route.selection_fields[place.mapping].closing.iter();
+        let field = closing.find(|closing| closing.field == id);
+        !choice.is_empty() && field.is_some_and(|field| !field.choices.contains_key(choice))
     }
 
     /// The users that a record feeds. Nobody else's record is selected for them
@@ -328,9 +342,18 @@ impl<'t, 'c> Feeder<'t, 'c> {
         Ok(())
     }
 
+    /// For how many users, mapping by mapping, records may be selected anew.
+    pub fn touched(&self) -> usize {
+        self.touched.len()
+    }
+
     /// Selects anew for every user that was touched, and shows what the
-    /// selected records say.
+    /// selected records say. Asks for the account's choices to be read anew
+    /// where one was not known.
     pub fn finish(mut self) -> Result<Report, store::Error> {
+        if self.unknown_choice {
+            self.tx.request_labels(self.route.account)?;
+        }
         for (mapping, user) in std::mem::take(&mut self.touched) {
             self.select(mapping, user)?;
         }
@@ -339,10 +362,8 @@ impl<'t, 'c> Feeder<'t, 'c> {
 
     fn select(&mut self, mapping: usize, user: UserId) -> Result<(), store::Error> {
         let mapped = &self.route.mappings[mapping];
-        let ranking = mapped.fields.iter().find(|field| field.variable.is_none());
-        let candidates =
-            self.tx
-                .candidates(self.route.id, mapped, ranking.map(|field| field.id), user)?;
+        let fields = &self.route.selection_fields[mapping];
+        let candidates = self.tx.candidates(self.route.id, mapped, fields, user)?;
         let chosen = select(&candidates, mapped.selection.as_ref());
         let before = self.tx.feed(mapped.id, user)?;
         let just_read = chosen.is_some_and(|key| self.just_read.contains(&key));

@@ -20,8 +20,11 @@ use crate::{
 pub struct NewMappings {
     /// The object mappings.
     pub mappings: Vec<ObjectMapping>,
-    /// The choices of properties whose labels are shown.
+    /// The choices of properties whose labels are shown, or that a selection
+    /// depends on.
     pub options: Vec<(ObjectType, PropertyName, OptionTable)>,
+    /// When the choices began to be read.
+    pub options_read_at: Timestamp,
 }
 
 /// What a mapping's field is told apart by: the same again is the same field.
@@ -39,7 +42,7 @@ pub fn save(
 ) -> Result<(), store::Error> {
     let before = ConnectionRoute::load(tx, connection, project, account)?;
     for (object_type, property, table) in &new.options {
-        tx.save_options(account, object_type, property, table, now)?;
+        tx.save_options(account, object_type, property, table, new.options_read_at)?;
     }
     for old in &before.mappings {
         let wanted = new

@@ -8,11 +8,15 @@ use std::{
 
 use crate::{
     model::{
-        AccountId, AccountKey, ConnectionId, FieldMapping, ObjectMapping, ObjectType, ProjectId,
-        PropertyName, Shown, VariableId,
+        AccountId, AccountKey, ConnectionId, FieldMapping, ObjectMapping, ObjectType, OptionTable,
+        ProjectId, PropertyName, Shown, VariableId,
     },
     plugin::{Conversion, ConversionField, Interest},
-    store::{self, Tx, reads::Wanted},
+    store::{
+        self, Tx,
+        reach::{ClosingField, SelectionFields},
+        reads::Wanted,
+    },
 };
 
 /// Everything that is connected, as it was under one configuration.
@@ -57,6 +61,8 @@ pub struct ConnectionRoute {
     pub fields: Vec<FieldPlace>,
     /// The fields of the conversion that a property feeds, by index.
     pub fields_by_property: HashMap<(ObjectType, PropertyName), Vec<usize>>,
+    /// By object mapping, what its selection depends on.
+    pub selection_fields: Vec<SelectionFields>,
     /// The names of its variables.
     pub variable_names: HashMap<VariableId, String>,
 }
@@ -163,7 +169,9 @@ impl ConnectionRoute {
         let mut conversion = Conversion::default();
         let mut fields = Vec::new();
         let mut fields_by_property: HashMap<_, Vec<usize>> = HashMap::new();
+        let mut selections = Vec::new();
         for (mapping_index, mapping) in mappings.iter().enumerate() {
+            selections.push(selection_fields(tx, account, mapping)?);
             for (field_index, field) in mapping.fields.iter().enumerate() {
                 let options = options(tx, account, mapping, field)?.map(|table| {
                     conversion.tables.push(table);
@@ -205,6 +213,7 @@ impl ConnectionRoute {
             conversion,
             fields,
             fields_by_property,
+            selection_fields: selections,
             variable_names,
         })
     }
@@ -250,11 +259,35 @@ fn options(
     account: AccountId,
     mapping: &ObjectMapping,
     field: &FieldMapping,
-) -> Result<Option<crate::model::OptionTable>, store::Error> {
+) -> Result<Option<OptionTable>, store::Error> {
     match field.show {
         Shown::InternalValue => Ok(None),
         Shown::Label => tx.options(account, &mapping.object_type, &field.property.name),
     }
+}
+
+/// What a mapping's selection depends on, and which choices mean that a record
+/// is closed.
+fn selection_fields(
+    tx: &Tx<'_>,
+    account: AccountId,
+    mapping: &ObjectMapping,
+) -> Result<SelectionFields, store::Error> {
+    let mut closing = Vec::new();
+    for field in mapping.closing() {
+        let table = tx.options(account, &mapping.object_type, &field.property.name)?;
+        let choices = table.into_iter().flat_map(|table| table.choices);
+        closing.push(ClosingField {
+            field: field.id,
+            choices: choices
+                .map(|choice| (choice.value, choice.closed == Some(true)))
+                .collect(),
+        });
+    }
+    Ok(SelectionFields {
+        ranking: mapping.ranking().map(|field| field.id),
+        closing,
+    })
 }
 
 /// What a mapping wants to hear of.

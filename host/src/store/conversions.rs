@@ -4,8 +4,8 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{Error, Tx, encode, records::RecordKey, registers::read_register};
 use crate::model::{
-    AccountId, ConnectionId, FieldId, FieldMapping, MappingId, ObjectType, ProjectId, PropertyName,
-    RecordId, Register, Shown,
+    AccountId, ConnectionId, FieldId, FieldMapping, MappingId, ObjectType, ProjectId, RecordId,
+    Register,
 };
 
 /// A field whose conversion changed, and the connection that it is of.
@@ -54,30 +54,6 @@ impl Tx<'_> {
             [id.0],
         )?;
         self.configuration_changed()
-    }
-
-    /// The labels of a property's choices changed: what all connections of the
-    /// account show by them has to be converted again from the start.
-    pub(super) fn labels_changed(
-        &self,
-        account: AccountId,
-        object_type: &ObjectType,
-        property: &PropertyName,
-    ) -> Result<(), Error> {
-        self.connection.execute(
-            "INSERT OR REPLACE INTO conversions (field)
-             SELECT f.id FROM connections c
-             JOIN object_mappings m ON m.connection = c.id
-             JOIN fields f ON f.mapping = m.id
-             WHERE c.account = ?1 AND m.object_type = ?2 AND f.property = ?3 AND f.show = ?4",
-            params![
-                account.0,
-                self.object_type_id(object_type)?,
-                property.as_str(),
-                encode::word(&Shown::Label)
-            ],
-        )?;
-        Ok(())
     }
 
     /// A field of which something is to be converted again, if there is any.

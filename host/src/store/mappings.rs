@@ -1,11 +1,11 @@
-//! Object mappings, their fields, and the choices of properties.
+//! Object mappings and their fields.
 
 use rusqlite::{OptionalExtension, params};
 
 use super::{Error, Tx, encode};
 use crate::model::{
-    AccountId, ConnectionId, FieldId, FieldMapping, MappingId, ObjectMapping, ObjectType,
-    OptionTable, PropertyDefinition, PropertyName, Timestamp, VariableId,
+    ConnectionId, FieldId, FieldMapping, MappingId, ObjectMapping, ObjectType, PropertyDefinition,
+    Timestamp, VariableId,
 };
 
 impl Tx<'_> {
@@ -195,58 +195,5 @@ impl Tx<'_> {
         Ok(self
             .connection
             .execute(sql, params![mapping.0, variable.0, field.0])?)
-    }
-
-    /// Keeps the choices of a property. What shows labels that changed is
-    /// converted again.
-    pub fn save_options(
-        &self,
-        account: AccountId,
-        object_type: &ObjectType,
-        property: &PropertyName,
-        table: &OptionTable,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        let object_type_id = self.object_type_id(object_type)?;
-        let changed = self.connection.execute(
-            "INSERT INTO option_tables (account, object_type, property, choices, read_at)
-             VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (account, object_type, property) DO UPDATE SET
-                choices = excluded.choices, read_at = excluded.read_at
-             WHERE choices IS NOT excluded.choices",
-            params![
-                account.0,
-                object_type_id,
-                property.as_str(),
-                encode::json(table)?,
-                now.0
-            ],
-        )?;
-        if changed > 0 {
-            self.labels_changed(account, object_type, property)?;
-            self.configuration_changed()
-        } else {
-            Ok(())
-        }
-    }
-
-    /// The choices of a property, where they are known.
-    pub fn options(
-        &self,
-        account: AccountId,
-        object_type: &ObjectType,
-        property: &PropertyName,
-    ) -> Result<Option<OptionTable>, Error> {
-        let stored: Option<String> = self
-            .statement(
-                "SELECT o.choices FROM option_tables o JOIN object_types t ON t.id = o.object_type
-                 WHERE o.account = ?1 AND t.name = ?2 AND o.property = ?3",
-            )?
-            .query_row(
-                params![account.0, object_type.as_str(), property.as_str()],
-                |row| row.get(0),
-            )
-            .optional()?;
-        stored.map(|stored| encode::read_json(&stored)).transpose()
     }
 }

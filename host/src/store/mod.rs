@@ -16,6 +16,7 @@
 mod encode;
 mod statements;
 
+pub mod choices;
 pub mod connections;
 pub mod conversions;
 pub mod history;
@@ -63,6 +64,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0004_lanes.sql"),
     include_str!("../../migrations/sqlite/store/0005_runs.sql"),
     include_str!("../../migrations/sqlite/store/0006_lookups.sql"),
+    include_str!("../../migrations/sqlite/store/0008_labels.sql"),
 ];
 
 /// What can go wrong with the store.

@@ -1,11 +1,14 @@
 //! Whom records reach and feed: associations, candidates, and the record that
 //! was selected for each user.
 
+use std::collections::HashMap;
+
 use rusqlite::{OptionalExtension, params};
 
 use super::{Error, Tx, encode, optional_timestamp, records::RecordKey};
 use crate::model::{
     ConnectionId, FieldId, MappingId, ObjectMapping, ObjectType, RecordId, Timestamp, UserId,
+    VariableType,
 };
 
 /// A record that could feed a user.
@@ -26,6 +29,27 @@ pub struct Candidate {
     pub modified_at: Option<Timestamp>,
     /// Its ranking property, where the selection has one.
     pub ranking: Option<f64>,
+    /// Whether it is closed, where the selection asks for that; what is not
+    /// known to be closed is open.
+    pub closed: bool,
+}
+
+/// What a selection depends on beside what is kept of every record.
+#[derive(Clone, Debug, Default)]
+pub struct SelectionFields {
+    /// The field that it ranks by.
+    pub ranking: Option<FieldId>,
+    /// The fields of which some choices mean that a record is closed.
+    pub closing: Vec<ClosingField>,
+}
+
+/// A field of which some choices mean that a record is closed.
+#[derive(Clone, Debug)]
+pub struct ClosingField {
+    /// The field.
+    pub field: FieldId,
+    /// The choices that are known, and whether they mean it.
+    pub choices: HashMap<String, bool>,
 }
 
 /// An association as it is kept.
@@ -213,7 +237,7 @@ impl Tx<'_> {
         &self,
         connection: ConnectionId,
         mapping: &ObjectMapping,
-        ranking: Option<FieldId>,
+        fields: &SelectionFields,
         user: UserId,
     ) -> Result<Vec<Candidate>, Error> {
         let object_type = self.object_type_id(&mapping.object_type)?;
@@ -249,22 +273,36 @@ impl Tx<'_> {
             user.0,
             connection.0,
             object_type,
-            ranking.map(|field| field.0),
+            fields.ranking.map(|field| field.0),
             through
         ])?;
         let mut candidates = Vec::new();
         while let Some(row) = rows.next()? {
+            let key = RecordKey(row.get(0)?);
             candidates.push(Candidate {
-                key: RecordKey(row.get(0)?),
+                key,
                 record: encode::read_record_id(row.get_ref(1)?)?,
                 rank: row.get(2)?,
                 primary: row.get(3)?,
                 created_at: optional_timestamp(row, 4)?,
                 modified_at: optional_timestamp(row, 5)?,
                 ranking: row.get_ref(6)?.as_f64().ok(),
+                closed: self.is_closed(key, &fields.closing)?,
             });
         }
         Ok(candidates)
+    }
+
+    fn is_closed(&self, record: RecordKey, closing: &[ClosingField]) -> Result<bool, Error> {
+        for one in closing {
+            let register = self.register(record, one.field, VariableType::Text)?;
+            let readable = register.and_then(|register| register.readable);
+            let closed = readable.and_then(|readable| one.choices.get(&readable.text).copied());
+            if closed == Some(true) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The record that feeds a user by a mapping.

@@ -18,7 +18,7 @@ use crate::{
     host::Host,
     hubspot::{
         Caller, Priority, Region,
-        oauth::{self, Grant, GrantError, SCOPES, Verifier},
+        oauth::{self, Grant, GrantError, OPTIONAL_SCOPES, SCOPES, Verifier},
     },
     model::{AccountKey, ConnectionId, Problem, ProjectId, Status, Timestamp},
     secrets::{Secret, hash_token, random_token},
@@ -170,7 +170,7 @@ pub async fn begin(
             state: &state,
             redirect_uri: &host.url(CALLBACK),
             scopes: &SCOPES,
-            optional_scopes: &[],
+            optional_scopes: &OPTIONAL_SCOPES,
             account: account.as_ref(),
             verifier: &verifier,
         },

@@ -30,6 +30,10 @@ use crate::{
 /// Registers that are converted and written at once.
 const PAGE: usize = 500;
 
+/// Users for whom a transaction selects anew, unless one record alone reaches
+/// more. The others come with the next page.
+const USERS_MAX: usize = 1_000;
+
 /// How often it looks when nothing in this process says that mappings were
 /// saved, and how long it waits after a failure.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -194,6 +198,9 @@ impl Page {
                 }
             }
             up_to = Some(&held.record);
+            if feeder.touched() >= USERS_MAX {
+                break;
+            }
         }
         match up_to {
             Some(record) => tx.converted(self.pending.field, Some(record)),

@@ -1,30 +1,29 @@
-//! What an account's properties are, as HubSpot defines them.
+//! What an account's properties are, as HubSpot defines them, with its pipelines
+//! and owners, whom properties name.
 //!
 //! They are kept for a while and read once for all who wait, so that nobody who
 //! only looks can spend the account's request limit.
 
 use std::{
     collections::HashMap,
+    future::Future,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use super::{
     grants,
-    joint::{Ended, Joint},
+    joint::Ended,
+    kept::{KEPT, Kept},
     lock,
 };
 use crate::{
     host::Host,
-    hubspot::{self, Priority, Property},
+    hubspot::{self, Caller, Owner, Pipeline, Priority, Property},
     model::{AccountId, ObjectType, PropertyDefinition, PropertyName, Timestamp},
     plugin::{Fault, SuitableTypes},
     telemetry::spawn_blocking,
 };
-
-/// How long definitions are kept: people who map fields open the list again and
-/// again, and rarely make a property meanwhile.
-const KEPT: Duration = Duration::from_secs(60);
 
 /// How long it is known whether a property is unique: that never changes, but a
 /// property may be made anew under an old name.
@@ -77,12 +76,17 @@ fn definition(property: &Property) -> PropertyDefinition {
     }
 }
 
-/// What was read, and is kept for a while.
-#[derive(Clone)]
-struct Kept {
-    begun_at: Timestamp,
+/// Whose properties, or whose pipelines.
+type Key = (AccountId, ObjectType);
+
+/// The definitions that are kept for a while.
+#[derive(Default)]
+pub struct Definitions {
     /// By name.
-    properties: Arc<[Property]>,
+    properties: Kept<Key, Vec<Property>, Error>,
+    pipelines: Kept<Key, Vec<Pipeline>, Error>,
+    owners: Kept<AccountId, Vec<Owner>, Error>,
+    unique: Mutex<HashMap<(Key, PropertyName), Unique>>,
 }
 
 /// Whether a property is unique, and when that was looked up.
@@ -92,16 +96,8 @@ struct Unique {
     is_unique: bool,
 }
 
-/// Whose properties.
-type Key = (AccountId, ObjectType);
-
-/// The definitions that are kept for a while.
-#[derive(Default)]
-pub struct Definitions {
-    kept: Mutex<HashMap<Key, Kept>>,
-    unique: Mutex<HashMap<(Key, PropertyName), Unique>>,
-    reads: Joint<Key, Result<Kept, Error>>,
-}
+/// How what is asked for may be read: not before a moment, and how urgently.
+pub(super) type Asked = (Timestamp, Priority);
 
 /// The properties of an object type, by name, as they were read at `since` or
 /// later; within the last minute, where that is not said.
@@ -111,11 +107,11 @@ pub async fn of(
     object_type: &ObjectType,
     since: Option<Timestamp>,
 ) -> Result<Vec<Definition>, Error> {
-    let since = since.unwrap_or(host.clock.now().minus(KEPT));
-    let properties = properties(host, (account, object_type.clone()), since).await?;
+    let asked = (since.unwrap_or(lately(host)), Priority::Live);
+    let properties = properties(host, (account, object_type.clone()), asked).await?;
     let plugin = host.plugins.active();
-    let asked: Vec<PropertyDefinition> = properties.iter().map(definition).collect();
-    let suitable = spawn_blocking(move || plugin.suitable(&asked))
+    let names: Vec<PropertyDefinition> = properties.iter().map(definition).collect();
+    let suitable = spawn_blocking(move || plugin.suitable(&names))
         .await
         .map_err(|_| Error::Ended)??;
     Ok(properties
@@ -156,7 +152,8 @@ pub async fn is_unique(
     if let Some(known) = known.filter(|known| now.since(known.looked_up_at) < UNIQUE_KEPT) {
         return Ok(known.is_unique);
     }
-    let listed = properties(host, of.0.clone(), now.minus(KEPT)).await?;
+    let asked = (lately(host), Priority::Live);
+    let listed = properties(host, of.0.clone(), asked).await?;
     let is_unique = listed.iter().any(|one| one.name == *property && one.unique);
     let mut all = lock(&host.definitions.unique);
     all.retain(|_, known| now.since(known.looked_up_at) < UNIQUE_KEPT);
@@ -168,50 +165,73 @@ pub async fn is_unique(
     Ok(is_unique)
 }
 
-async fn properties(
+/// The moment from which on what was read is kept.
+pub(super) fn lately(host: &Host) -> Timestamp {
+    host.clock.now().minus(KEPT)
+}
+
+/// The properties of an object type that are not archived, by name.
+pub(super) async fn properties(
     host: &Arc<Host>,
     key: Key,
-    since: Timestamp,
-) -> Result<Arc<[Property]>, Error> {
-    loop {
-        let kept = lock(&host.definitions.kept).get(&key).cloned();
-        let kept = match kept.filter(|kept| kept.begun_at >= since) {
-            Some(kept) => kept,
-            None => {
-                let read = read(host.clone(), key.clone());
-                host.definitions
-                    .reads
-                    .begin(key.clone(), read)
-                    .wait()
-                    .await??
-            }
-        };
-        // What was under way may have begun too early.
-        if kept.begun_at >= since {
-            return Ok(kept.properties);
+    asked: Asked,
+) -> Result<Arc<Vec<Property>>, Error> {
+    let read = || {
+        let (host, (account, object_type)) = (host.clone(), key.clone());
+        async move {
+            let read = async |caller: Caller| host.hubspot.properties(&caller, &object_type).await;
+            let mut properties = call(&host, account, asked, read).await?;
+            properties.retain(|property| !property.archived);
+            properties.sort_by(|one, other| one.name.cmp(&other.name));
+            Ok(properties)
         }
-    }
-}
-
-async fn read(host: Arc<Host>, key: Key) -> Result<Kept, Error> {
-    let begun_at = host.clock.now();
-    let mut properties = call(&host, &key).await?;
-    properties.retain(|property| !property.archived);
-    properties.sort_by(|one, other| one.name.cmp(&other.name));
-    let kept = Kept {
-        begun_at,
-        properties: properties.into(),
     };
-    let mut all = lock(&host.definitions.kept);
-    all.retain(|_, kept| begun_at.since(kept.begun_at) < KEPT);
-    all.insert(key, kept.clone());
-    Ok(kept)
+    let kept = &host.definitions.properties;
+    kept.get(&host.clock, key.clone(), asked, read).await
 }
 
-async fn call(host: &Arc<Host>, (account, object_type): &Key) -> Result<Vec<Property>, Error> {
-    host.grants
-        .call(*account, Priority::Live, async |caller| {
-            host.hubspot.properties(&caller, object_type).await
-        })
-        .await
+/// The pipelines of an object type.
+pub(super) async fn pipelines(
+    host: &Arc<Host>,
+    key: Key,
+    asked: Asked,
+) -> Result<Arc<Vec<Pipeline>>, Error> {
+    let read = || {
+        let (host, (account, object_type)) = (host.clone(), key.clone());
+        async move {
+            let read = async |caller: Caller| host.hubspot.pipelines(&caller, &object_type).await;
+            call(&host, account, asked, read).await
+        }
+    };
+    let kept = &host.definitions.pipelines;
+    kept.get(&host.clock, key.clone(), asked, read).await
+}
+
+/// The owners of an account.
+pub(super) async fn owners(
+    host: &Arc<Host>,
+    account: AccountId,
+    asked: Asked,
+) -> Result<Arc<Vec<Owner>>, Error> {
+    let read = || {
+        let host = host.clone();
+        async move {
+            let read = async |caller: Caller| host.hubspot.owners(&caller).await;
+            call(&host, account, asked, read).await
+        }
+    };
+    let kept = &host.definitions.owners;
+    kept.get(&host.clock, account, asked, read).await
+}
+
+async fn call<T, F>(
+    host: &Arc<Host>,
+    account: AccountId,
+    (_, priority): Asked,
+    read: impl Fn(Caller) -> F,
+) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, hubspot::Error>>,
+{
+    host.grants.call(account, priority, read).await
 }

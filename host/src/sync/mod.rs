@@ -1,10 +1,12 @@
 //! Work that goes on by itself: grants kept fresh, what has to be read read,
-//! what is converted in another way converted again, and what is over let go.
+//! labels that changed shown, what is converted in another way converted again,
+//! and what is over let go.
 //!
 //! Architecture invariant: everything here can be killed at any instant and
 //! goes on from what the store holds.
 
 mod batches;
+pub mod choices;
 pub mod consents;
 pub mod conversions;
 pub mod definitions;
@@ -12,6 +14,8 @@ pub mod failures;
 pub mod grants;
 pub mod housekeeping;
 mod joint;
+mod kept;
+pub mod labels;
 mod lines;
 mod lookup_batches;
 pub mod lookups;
@@ -44,6 +48,7 @@ pub fn tasks(host: &Arc<Host>, stop: &CancellationToken) -> Vec<Task> {
         Box::pin(runs::run(host.clone(), stop.clone())),
         Box::pin(runs::schedule::run(host.clone(), stop.clone())),
         Box::pin(conversions::run(host.clone(), stop.clone())),
+        Box::pin(labels::run(host.clone(), stop.clone())),
         Box::pin(housekeeping::run(host.clone(), stop.clone())),
         Box::pin(revocations::run(host.clone(), stop.clone())),
         Box::pin(regions::run(host.clone(), stop.clone())),

@@ -152,6 +152,7 @@ fn connect(
     let new = NewMappings {
         mappings,
         options: Vec::new(),
+        options_read_at: at,
     };
     mapping::save(tx, keys, (project, connection, account), &new, true, at)?;
     let mut company = None;

@@ -1,21 +1,17 @@
-//! What an account is: its details, its pipelines, and uninstalling the app from it.
+//! What an account is: its details, and uninstalling the app from it.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Json, Path, State};
+use axum::extract::{Json, State};
 use axum::response::IntoResponse;
 use axum::routing::{delete, get};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::answer::{Answer, listed, nothing};
-use crate::crm::ObjectType;
-use crate::defaults::STAGES;
-use crate::fault::Fault;
-use crate::request::{Caller, Sim, TypePath};
+use crate::answer::{Answer, nothing};
+use crate::request::{Caller, Sim};
 use crate::state::Shared;
 
 /// Routes below `/account-info/{version}`.
@@ -26,13 +22,6 @@ pub(crate) fn details() -> Router<Arc<Shared>> {
 /// Routes below `/appinstalls/{version}`.
 pub(crate) fn installs() -> Router<Arc<Shared>> {
     Router::new().route("/external-install", delete(uninstall))
-}
-
-/// Routes below `/crm/pipelines/{version}`.
-pub(crate) fn pipelines() -> Router<Arc<Shared>> {
-    Router::new()
-        .route("/{object_type}", get(list_pipelines))
-        .route("/{object_type}/{pipeline}", get(read_pipeline))
 }
 
 async fn read_details(State(shared): Sim, caller: Caller) -> Answer {
@@ -66,60 +55,4 @@ async fn read_details(State(shared): Sim, caller: Caller) -> Answer {
 async fn uninstall(State(shared): Sim, caller: Caller) -> Answer {
     shared.uninstall(caller.portal);
     nothing()
-}
-
-/// The one pipeline of an object type; only deals have one here.
-fn sales() -> Value {
-    let stages: Vec<Value> = STAGES
-        .iter()
-        .enumerate()
-        .map(|(at, (id, label, closed, probability))| {
-            json!({
-                "id": id,
-                "label": label,
-                "displayOrder": at,
-                "archived": false,
-                "metadata": {
-                    "isClosed": closed.to_string(),
-                    "probability": probability,
-                },
-                "createdAt": "1970-01-01T00:00:00Z",
-                "updatedAt": "1970-01-01T00:00:00Z",
-                "writePermissions": "CRM_PERMISSIONS_ENFORCEMENT",
-            })
-        })
-        .collect();
-    json!({
-        "id": "default",
-        "label": "Sales Pipeline",
-        "displayOrder": 0,
-        "archived": false,
-        "stages": stages,
-        "createdAt": "1970-01-01T00:00:00Z",
-        "updatedAt": "1970-01-01T00:00:00Z",
-    })
-}
-
-async fn list_pipelines(caller: Caller, Path(path): Path<TypePath>) -> Answer {
-    let of = caller.reads(&path.object_type)?;
-    let results = if of == ObjectType::Deals {
-        vec![sales()]
-    } else {
-        Vec::new()
-    };
-    listed(results)
-}
-
-#[derive(Deserialize)]
-struct PipelinePath {
-    object_type: String,
-    pipeline: String,
-}
-
-async fn read_pipeline(caller: Caller, Path(path): Path<PipelinePath>) -> Answer {
-    let of = caller.reads(&path.object_type)?;
-    if of == ObjectType::Deals && path.pipeline == "default" {
-        return Ok(Json(sales()).into_response());
-    }
-    Err(Fault::not_found())
 }

@@ -1,7 +1,6 @@
 //! Properties that HubSpot computes: their changes fire no webhook and move no stamp.
 
 use crate::crm::{Account, ObjectType};
-use crate::defaults::STAGES;
 use crate::links::{Key, Links};
 use crate::record::{Record, Source};
 
@@ -41,20 +40,12 @@ impl Account {
             }
             ObjectType::Deals => {
                 let stage = record.stored("dealstage").to_owned();
-                let found = STAGES.iter().find(|row| row.0 == stage);
-                if let Some(&(_, _, closed, probability)) = found {
-                    let won = closed && stage == "closedwon";
-                    set(
-                        record,
-                        "hs_is_closed",
-                        if closed { "true" } else { "false" },
-                    );
-                    set(
-                        record,
-                        "hs_is_closed_won",
-                        if won { "true" } else { "false" },
-                    );
-                    set(record, "hs_deal_stage_probability", probability);
+                if let Some(stage) = self.stage(&stage) {
+                    let won = stage.closed && stage.probability == "1.0";
+                    let word = |is: bool| if is { "true" } else { "false" };
+                    set(record, "hs_is_closed", word(stage.closed));
+                    set(record, "hs_is_closed_won", word(won));
+                    set(record, "hs_deal_stage_probability", &stage.probability);
                 }
             }
             ObjectType::Companies => {}

@@ -247,26 +247,6 @@ impl Account {
         account.archive_property(of, name, now)
     }
 
-    /// Gives an option of a property another label; its value stays.
-    ///
-    /// # Errors
-    /// When there is no such property or option.
-    pub fn relabel(&self, object_type: &str, name: &str, value: &str, label: &str) -> Done {
-        let of = type_of(object_type)?;
-        let now = self.shared.clock.now_ms();
-        let mut state = self.shared.lock();
-        let account = state.world.account(self.portal)?;
-        let property = account.definition_mut(of, name)?;
-        let option = property
-            .options
-            .iter_mut()
-            .find(|option| option.value == value)
-            .ok_or_else(|| Error::Refused(format!("{name} has no option {value}")))?;
-        label.clone_into(&mut option.label);
-        property.updated_at = now;
-        Ok(())
-    }
-
     /// Defines a label for associations, with its name from the other side.
     ///
     /// # Errors

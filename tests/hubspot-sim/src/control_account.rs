@@ -34,6 +34,11 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
             "/properties/{object_type}/{name}",
             routing::delete(archive_property),
         )
+        .route("/pipelines", post(define_pipeline))
+        .route("/pipelines/{id}", routing::patch(change_pipeline))
+        .route("/stages/{id}", routing::patch(change_stage))
+        .route("/owners", post(add_owner))
+        .route("/owners/{id}", routing::patch(change_owner))
         .route("/associations", post(associate).delete(dissociate))
         .route("/objects/{object_type}", post(create))
         .route("/objects/{object_type}/merge", post(merge))
@@ -129,6 +134,107 @@ async fn define(
 
 async fn archive_property(account: Account, Path(path): Path<PropertyPath>) -> Answer {
     account.archive_property(&path.object_type, &path.name)?;
+    done()
+}
+
+#[derive(Deserialize)]
+struct NewPipeline {
+    id: String,
+    label: String,
+    stages: Vec<NewStage>,
+}
+
+#[derive(Deserialize)]
+struct NewStage {
+    id: String,
+    label: String,
+    #[serde(default)]
+    closed: bool,
+}
+
+async fn define_pipeline(account: Account, Json(body): Json<NewPipeline>) -> Answer {
+    let stages = body.stages.iter();
+    let stages: Vec<_> = stages
+        .map(|stage| (stage.id.as_str(), stage.label.as_str(), stage.closed))
+        .collect();
+    account.define_pipeline(&body.id, &body.label, &stages)?;
+    done()
+}
+
+#[derive(Deserialize)]
+struct IdPath {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Relabelled {
+    label: String,
+}
+
+async fn change_pipeline(
+    account: Account,
+    Path(path): Path<IdPath>,
+    Json(body): Json<Relabelled>,
+) -> Answer {
+    account.rename_pipeline(&path.id, &body.label)?;
+    done()
+}
+
+#[derive(Deserialize)]
+struct ChangedStage {
+    label: Option<String>,
+    closed: Option<bool>,
+}
+
+async fn change_stage(
+    account: Account,
+    Path(path): Path<IdPath>,
+    Json(body): Json<ChangedStage>,
+) -> Answer {
+    if let Some(label) = body.label {
+        account.rename_stage(&path.id, &label)?;
+    }
+    if let Some(closed) = body.closed {
+        account.set_stage_closed(&path.id, closed)?;
+    }
+    done()
+}
+
+#[derive(Deserialize)]
+struct NewOwner {
+    email: String,
+    first_name: String,
+    last_name: String,
+}
+
+async fn add_owner(account: Account, Json(body): Json<NewOwner>) -> Answer {
+    let id = account.add_owner(&body.email, &body.first_name, &body.last_name)?;
+    Ok(Json(json!({"id": id})))
+}
+
+#[derive(Deserialize)]
+struct OwnerPath {
+    id: u64,
+}
+
+#[derive(Deserialize)]
+struct ChangedOwner {
+    name: Option<(String, String)>,
+    #[serde(default)]
+    archived: bool,
+}
+
+async fn change_owner(
+    account: Account,
+    Path(path): Path<OwnerPath>,
+    Json(body): Json<ChangedOwner>,
+) -> Answer {
+    if let Some((first, last)) = body.name {
+        account.rename_owner(path.id, &first, &last)?;
+    }
+    if body.archived {
+        account.archive_owner(path.id)?;
+    }
     done()
 }
 

@@ -14,6 +14,8 @@ use crate::config::AccountSpec;
 use crate::defaults;
 use crate::definitions::Property;
 use crate::links::Links;
+use crate::owners::Owner;
+use crate::pipelines::Pipeline;
 use crate::record::Record;
 use crate::search_index::Index;
 use crate::values::Refusal;
@@ -245,6 +247,10 @@ pub(crate) struct Account {
     pub links: Links,
     /// Whether calls with its tokens are told to go to another region.
     pub misrouted: bool,
+    /// The pipelines of deals, in order.
+    pub pipelines: Vec<Pipeline>,
+    /// The owners, by id.
+    pub owners: BTreeMap<u64, Owner>,
     stores: [Store; 3],
 }
 
@@ -254,6 +260,8 @@ impl Account {
             spec,
             links: Links::default(),
             misrouted: false,
+            pipelines: vec![Pipeline::sales(now)],
+            owners: BTreeMap::new(),
             stores: ObjectType::ALL.map(|object_type| Store::new(object_type, now)),
         }
     }

@@ -23,11 +23,15 @@ pub enum Route {
     Associations,
     /// Property definitions.
     Properties,
+    /// Pipelines and their stages.
+    Pipelines,
+    /// Owners.
+    Owners,
     /// Anything that writes records.
     Write,
     /// The webhooks journal.
     Journal,
-    /// Account details, pipelines, webhook settings and whatever else.
+    /// Account details, webhook settings and whatever else.
     Other,
 }
 

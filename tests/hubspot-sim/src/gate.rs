@@ -101,6 +101,10 @@ fn classify(method: &str, path: &str) -> (Route, Budget) {
         )
     } else if path.contains("/properties") {
         (Route::Properties, Budget::General)
+    } else if path.contains("/pipelines") {
+        (Route::Pipelines, Budget::General)
+    } else if path.contains("/owners") {
+        (Route::Owners, Budget::General)
     } else if !path.contains("/objects") {
         (Route::Other, Budget::General)
     } else if path.ends_with("/search") {

@@ -20,7 +20,8 @@ use crate::gate::gate;
 use crate::state::Shared;
 use crate::trouble::is_dropped;
 use crate::{
-    account, associations, control_http, journal_http, oauth, objects, properties, subscriptions,
+    account, associations, control_http, journal_http, oauth, objects, owners, pipelines,
+    properties, subscriptions,
 };
 
 /// All routes. Dated paths and the legacy ones of the same calls lead to the same handlers.
@@ -32,8 +33,10 @@ fn routes(shared: &Arc<Shared>) -> Router {
         .nest("/crm/properties/{version}", properties::routes())
         .nest("/crm/v3/properties", properties::routes())
         .nest("/crm/properties/v3", properties::routes())
-        .nest("/crm/pipelines/{version}", account::pipelines())
-        .nest("/crm/v3/pipelines", account::pipelines())
+        .nest("/crm/pipelines/{version}", pipelines::routes())
+        .nest("/crm/v3/pipelines", pipelines::routes())
+        .nest("/crm/owners/{version}", owners::routes())
+        .nest("/crm/v3/owners", owners::routes())
         .nest("/crm/v4/objects", associations::of_records())
         .nest("/crm/associations/{version}", associations::routes())
         .nest("/crm/v4/associations", associations::routes())

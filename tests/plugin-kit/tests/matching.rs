@@ -110,7 +110,7 @@ fn companies_and_deals_need_their_own_name_of_the_last_modification() {
         "deals",
         None,
         largest,
-        &format!(" | amount, dealstage, pipeline | {bookkeeping}"),
+        &format!(" | amount, dealstage | {bookkeeping}"),
     );
     let latest = selection(SelectionRule::LatestModified, None, false);
     check_needs("deals", None, latest, &format!(" |  | {bookkeeping}"));

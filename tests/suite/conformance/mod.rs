@@ -1,4 +1,5 @@
 //! What every engine of log and store must do; each case once an engine.
 
+mod choices;
 mod log;
 mod store;

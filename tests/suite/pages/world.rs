@@ -132,6 +132,7 @@ impl World {
                 app_id: None,
                 api_url: Some(sim.url().parse().expect("address")),
                 authorize_url: sim.authorize_url().parse().expect("address"),
+                share: jimo_connect::hubspot::budget::SHARE,
             },
             sync: SyncConfig::default(),
             log: "warn".into(),
@@ -448,6 +449,7 @@ async fn set_up(host: &Arc<Host>, account: &Account) -> (ProjectId, UserId) {
         let new = NewMappings {
             mappings,
             options: Vec::new(),
+            options_read_at: now,
         };
         mapping::save(tx, &keys, (project, connection, account), &new, true, now)?;
         Ok((project, ana.id))

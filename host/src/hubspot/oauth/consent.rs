@@ -6,6 +6,7 @@ use url::Url;
 
 use super::App;
 use crate::{
+    hubspot::OWNERS_SCOPE,
     model::AccountKey,
     secrets::{Secret, random_token},
 };
@@ -22,6 +23,10 @@ pub const SCOPES: [&str; 7] = [
     "crm.schemas.companies.read",
     "crm.schemas.deals.read",
 ];
+
+/// What the app may be granted too, where the admin's plan and rights allow:
+/// without it owners are shown by their ids alone.
+pub const OPTIONAL_SCOPES: [&str; 1] = [OWNERS_SCOPE];
 
 /// The proof that who brings the code is who asked for it (PKCE, RFC 7636).
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use url::Url;
 
-pub use consent::{AUTHORIZE_URL, Consent, SCOPES, Verifier, authorize_url};
+pub use consent::{AUTHORIZE_URL, Consent, OPTIONAL_SCOPES, SCOPES, Verifier, authorize_url};
 pub use fault::GrantError;
 use fault::understand;
 

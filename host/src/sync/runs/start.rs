@@ -82,10 +82,14 @@ impl Step<'_> {
             "a run begins"
         );
         let id = self.run.id;
-        let connection = self.run.connection;
+        let (connection, account) = (self.run.connection, self.account.id);
         let now = self.host.clock.now();
         let share = self.host.config.sync.brake_share;
         self.transact(move |tx| {
+            if !brief {
+                // What choices are called moves no record's stamp.
+                tx.request_labels(account)?;
+            }
             let since = match kind {
                 RunKind::Full => None,
                 RunKind::CatchUp => since(tx, connection)?,

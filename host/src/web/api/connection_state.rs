@@ -92,9 +92,9 @@ pub struct Freshness {
 /// What is used of a request limit.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Budget {
-    /// Calls in the present window.
+    /// Our calls in the present window.
     pub used: u32,
-    /// Calls that we allow ourselves in it.
+    /// Calls that we allow ourselves in it, beside those of other apps.
     pub allowed: u32,
     /// When nothing of it is used any more.
     pub resets_at: Timestamp,

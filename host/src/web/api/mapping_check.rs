@@ -6,17 +6,18 @@ use std::collections::HashMap;
 use super::{
     mapping_document::{
         Document, EMAIL, EXTERNAL_ID, FieldDocument, MatchingDocument, ObjectDocument, OwnMatching,
-        RuleDocument, SelectionDocument, ThroughMatching, VARIABLE,
+        ThroughMatching, VARIABLE,
     },
     variables::check_name,
 };
 use crate::{
+    hubspot::ChoicesAt,
     model::{
-        Choice, FieldId, FieldMapping, MappingId, MatchingRule, ObjectMapping, ObjectType,
-        OptionTable, PropertyDefinition, PropertyName, Selection, SelectionRule, Shown, Timestamp,
-        UserIdentifier, VariableId, VariableType,
+        FieldId, FieldMapping, MappingId, MatchingRule, ObjectMapping, ObjectType,
+        PropertyDefinition, PropertyName, Shown, Timestamp, UserIdentifier, VariableId,
+        VariableType,
     },
-    plugin::{ObjectTypeDescription, RuleError, Version},
+    plugin::{ObjectTypeDescription, Version},
     sync::definitions::Definition,
     web::problem::{InputError, step},
 };
@@ -33,8 +34,9 @@ pub struct Draft {
     pub matched_variable: Option<String>,
     /// Its fields.
     pub fields: Vec<DraftField>,
-    /// The choices of properties whose labels are shown.
-    pub options: Vec<(PropertyName, OptionTable)>,
+    /// Properties whose choices it depends on, and where in the document each
+    /// is asked for.
+    pub choices: Vec<(PropertyName, String)>,
 }
 
 /// A field whose variable is still to be found.
@@ -89,12 +91,13 @@ pub fn check(
     }
 }
 
-struct Context<'a> {
+/// One object type of a document, and what is known of it.
+pub(super) struct Context<'a> {
     document: &'a Document,
-    plugin: &'a Version,
-    described: &'a ObjectTypeDescription,
+    pub(super) plugin: &'a Version,
+    pub(super) described: &'a ObjectTypeDescription,
     definitions: &'a [Definition],
-    pointer: String,
+    pub(super) pointer: String,
 }
 
 impl Context<'_> {
@@ -103,10 +106,10 @@ impl Context<'_> {
         let matching = self.matching(object, errors);
         let selection = self.selection(object, errors);
         let mut fields = Vec::new();
-        let mut options = Vec::new();
+        let mut choices = Vec::new();
         for (index, field) in object.fields.iter().enumerate() {
             let pointer = format!("{}/fields/{index}", self.pointer);
-            fields.extend(self.field(field, pointer, &mut options, errors));
+            fields.extend(self.field(field, pointer, &mut choices, errors));
         }
         if errors.len() > known {
             return None;
@@ -131,16 +134,17 @@ impl Context<'_> {
             mapping.fields.extend(self.ranking_field(property, errors));
         }
         self.needs(&mut mapping, errors);
+        self.closing_fields(&mut mapping, &mut choices, errors);
         (errors.len() == known).then(|| Draft {
             pointer: self.pointer.clone(),
             mapping,
             matched_variable,
             fields,
-            options,
+            choices,
         })
     }
 
-    fn definition(&self, name: &PropertyName) -> Option<&Definition> {
+    pub(super) fn definition(&self, name: &PropertyName) -> Option<&Definition> {
         self.definitions
             .iter()
             .find(|definition| definition.property.name == *name)
@@ -231,100 +235,11 @@ impl Context<'_> {
         }
     }
 
-    fn selection(
-        &self,
-        object: &ObjectDocument,
-        errors: &mut Vec<InputError>,
-    ) -> Option<Selection> {
-        let pointer = format!("{}/selection", self.pointer);
-        let default = self.described.selections.first().copied();
-        let (rule, property, prefer_open) = match object.selection.clone() {
-            None => (default?, None, false),
-            Some(SelectionDocument::Name(rule)) => (rule, None, false),
-            Some(SelectionDocument::Rule(RuleDocument {
-                rule,
-                property,
-                prefer_open,
-            })) => (rule, property, prefer_open),
-        };
-        if !self.described.selections.contains(&rule) {
-            errors.push(InputError::new(
-                pointer,
-                format!("{} cannot be selected in this way.", self.described.label),
-            ));
-            return None;
-        }
-        if prefer_open {
-            errors.push(InputError::new(
-                format!("{pointer}/prefer_open"),
-                "Open records cannot be preferred yet: leave it out.",
-            ));
-        }
-        if (rule == SelectionRule::Largest) != property.is_some() {
-            errors.push(InputError::new(
-                format!("{pointer}/property"),
-                "`largest` names the number property that it ranks by; no other rule does.",
-            ));
-        }
-        Some(Selection {
-            rule,
-            property,
-            prefer_open,
-        })
-    }
-
-    fn ranking_field(
-        &self,
-        property: &PropertyName,
-        errors: &mut Vec<InputError>,
-    ) -> Option<FieldMapping> {
-        let pointer = format!("{}/selection/property", self.pointer);
-        let Some(definition) = self.definition(property) else {
-            errors.push(no_property(&pointer, property));
-            return None;
-        };
-        if !definition.suitable.possible.contains(&VariableType::Number) {
-            errors.push(InputError::new(
-                pointer,
-                format!("{property} is no number."),
-            ));
-            return None;
-        }
-        Some(field(
-            definition.definition(),
-            VariableType::Number,
-            Shown::InternalValue,
-        ))
-    }
-
-    fn needs(&self, mapping: &mut ObjectMapping, errors: &mut Vec<InputError>) {
-        let (rule, selection) = (mapping.matching.as_ref(), mapping.selection.as_ref());
-        let (place, detail) = match self.plugin.needs(&mapping.object_type, rule, selection) {
-            Ok(Ok(needs)) => {
-                mapping.matching_properties = needs.matching;
-                mapping.selection_properties = needs.selection;
-                mapping.bookkeeping_properties = needs.bookkeeping;
-                return;
-            }
-            Ok(Err(error @ RuleError::UnsuitableProperty)) => ("/matching", error.to_string()),
-            Ok(Err(error @ RuleError::UnsupportedSelection)) => ("/selection", error.to_string()),
-            Ok(Err(error @ RuleError::UnknownObjectType)) => ("", error.to_string()),
-            Err(fault) => {
-                tracing::error!(%fault, "the plugin could not say what a rule needs");
-                (
-                    "",
-                    "The plugin could not check this; the host's log says why.".into(),
-                )
-            }
-        };
-        errors.push(InputError::new(format!("{}{place}", self.pointer), detail));
-    }
-
     fn field(
         &self,
         asked: &FieldDocument,
         pointer: String,
-        options: &mut Vec<(PropertyName, OptionTable)>,
+        choices: &mut Vec<(PropertyName, String)>,
         errors: &mut Vec<InputError>,
     ) -> Option<DraftField> {
         let Some(definition) = self.definition(&asked.property) else {
@@ -346,14 +261,15 @@ impl Context<'_> {
             return None;
         }
         if asked.show == Shown::Label {
-            if definition.property.options.is_empty() {
+            let pointer = format!("{pointer}/show");
+            if ChoicesAt::of(&self.described.name, &definition.property).is_none() {
                 errors.push(InputError::new(
-                    format!("{pointer}/show"),
+                    pointer,
                     format!("{} has no choices, so no labels.", asked.property),
                 ));
                 return None;
             }
-            options.push((asked.property.clone(), choices(definition)));
+            choices.push((asked.property.clone(), pointer));
         }
         Some(DraftField {
             mapping: field(definition.definition(), suggested, asked.show),
@@ -366,7 +282,11 @@ impl Context<'_> {
     }
 }
 
-fn field(property: PropertyDefinition, target: VariableType, show: Shown) -> FieldMapping {
+pub(super) fn field(
+    property: PropertyDefinition,
+    target: VariableType,
+    show: Shown,
+) -> FieldMapping {
     FieldMapping {
         id: FieldId(0),
         property,
@@ -377,23 +297,7 @@ fn field(property: PropertyDefinition, target: VariableType, show: Shown) -> Fie
     }
 }
 
-fn choices(definition: &Definition) -> OptionTable {
-    let mut choices: Vec<Choice> = definition
-        .property
-        .options
-        .iter()
-        .map(|option| Choice {
-            value: option.value.clone(),
-            label: option.label.clone(),
-            closed: None,
-        })
-        .collect();
-    choices.sort_by(|one, other| one.value.cmp(&other.value));
-    choices.dedup_by(|one, other| one.value == other.value);
-    OptionTable { choices }
-}
-
-fn no_property(pointer: &str, property: &PropertyName) -> InputError {
+pub(super) fn no_property(pointer: &str, property: &PropertyName) -> InputError {
     InputError::new(
         pointer,
         format!(

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::mapping_check::{Draft, DraftField};
 use crate::{
     model::{
-        ConnectionId, FieldMapping, ProjectId, Timestamp, UserIdentifier, VariableId, VariableType,
+        ConnectionId, FieldMapping, ObjectMapping, ProjectId, Timestamp, UserIdentifier,
+        VariableId, VariableType,
     },
-    pipeline::mapping::NewMappings,
     store::{self, Tx},
     web::problem::InputError,
 };
@@ -20,7 +20,7 @@ pub fn resolve(
     connection: ConnectionId,
     drafts: Vec<Draft>,
     now: Timestamp,
-) -> Result<Result<NewMappings, Vec<InputError>>, store::Error> {
+) -> Result<Result<Vec<ObjectMapping>, Vec<InputError>>, store::Error> {
     let mut errors = Vec::new();
     let mut names = BTreeSet::new();
     let matched = matched_elsewhere(tx, project, connection)?;
@@ -39,12 +39,8 @@ pub fn resolve(
     if !errors.is_empty() {
         return Ok(Err(errors));
     }
-    let mut new = NewMappings {
-        mappings: Vec::new(),
-        options: Vec::new(),
-    };
+    let mut mappings = Vec::new();
     for mut draft in drafts {
-        let object_type = draft.mapping.object_type.clone();
         for field in draft.fields {
             let variable = match tx.variable(project, &field.name)? {
                 Some(variable) => (variable.id, variable.variable_type),
@@ -67,12 +63,9 @@ pub fn resolve(
         {
             rule.identifier = UserIdentifier::Variable(variable.id);
         }
-        let options = draft.options.into_iter();
-        new.options
-            .extend(options.map(|(name, table)| (object_type.clone(), name, table)));
-        new.mappings.push(draft.mapping);
+        mappings.push(draft.mapping);
     }
-    Ok(Ok(new))
+    Ok(Ok(mappings))
 }
 
 fn check_field(

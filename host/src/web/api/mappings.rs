@@ -13,14 +13,14 @@ use utoipa::IntoParams;
 use super::{
     connections::{Values, note},
     extract::{Json, Path, Query, Reader, Writer},
-    mapping_check,
+    mapping_check, mapping_choices,
     mapping_document::{self, Document},
     mapping_variables, properties,
 };
 use crate::{
     host::Host,
     model::{ConnectionId, ObjectType, ProjectId},
-    pipeline,
+    pipeline::{self, mapping::NewMappings},
     sync::definitions,
     telemetry::spawn_blocking,
     web::{
@@ -165,6 +165,7 @@ pub async fn save(
         .await
         .map_err(|_| Error::Ended)?
         .map_err(Error::Invalid)?;
+    let choices = mapping_choices::read(host, account, &drafts, asked_at).await?;
     let (keys, now) = (host.keys.clone(), host.clock.now());
     let saved = host
         .store
@@ -175,7 +176,11 @@ pub async fn save(
                 return Ok(Saved::Outdated);
             }
             let new = match mapping_variables::resolve(tx, project, id, drafts, now)? {
-                Ok(new) => new,
+                Ok(mappings) => NewMappings {
+                    mappings,
+                    options: choices,
+                    options_read_at: asked_at,
+                },
                 Err(errors) => return Ok(Saved::Invalid(errors)),
             };
             pipeline::mapping::save(tx, &keys, (project, id, account), &new, keep, now)?;

@@ -7,15 +7,22 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::extract::{Path, Query, Reader};
+use super::{
+    extract::{Path, Query, Reader},
+    mapping_choices,
+};
 use crate::{
     host::Host,
+    hubspot::{ChoicesAt, OWNERS_SCOPE},
     model::{
         AccountId, ConnectionId, ObjectType, ProjectId, PropertyName, SelectionRule, VariableType,
     },
     plugin::ObjectTypeDescription,
     store,
-    sync::definitions::{self, Definition},
+    sync::{
+        choices::Untold,
+        definitions::{self, Definition},
+    },
     web::{error::Error, problem::Problem},
 };
 
@@ -69,8 +76,10 @@ pub struct Property {
     property_type: String,
     /// HubSpot's word for how it is entered.
     field_type: String,
-    /// Its choices.
+    /// Its choices; none are listed of one whose values are owners.
     options: Vec<Choice>,
+    /// Whether the labels of its choices can be shown; none where it has none.
+    labels: Option<Labels>,
     /// The group it is shown in.
     group: String,
     /// Whether HubSpot computes it: it changes without a word.
@@ -83,6 +92,16 @@ pub struct Property {
     suggested_variable_type: Option<VariableType>,
     /// All types of variable that it can be converted to.
     variable_types: Vec<VariableType>,
+}
+
+/// Whether labels can be shown in place of internal values.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Labels {
+    /// Whether a mapping may say `"show": "label"`.
+    available: bool,
+    /// Why not, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
 }
 
 /// A choice of a property.
@@ -111,6 +130,7 @@ impl From<Definition> for Property {
                     label: option.label,
                 })
                 .collect(),
+            labels: None,
             group: property.group,
             calculated: property.calculated,
             unique: property.unique,
@@ -182,8 +202,33 @@ pub async fn list(
         return Err(Error::NotFound("object type"));
     }
     let definitions = definitions::of(&host, account, &query.object_type, None).await?;
-    let properties = definitions.into_iter().map(Property::from).collect();
-    Ok(axum::Json(properties))
+    let grant = host.store.read(move |tx| tx.grant(account)).await?;
+    let scopes = grant.map_or_else(Vec::new, |grant| grant.scopes);
+    let labels: Vec<_> = definitions
+        .iter()
+        .map(|definition| labels(&query.object_type, definition, &scopes))
+        .collect();
+    let properties = definitions.into_iter().zip(labels);
+    let properties = properties.map(|(definition, labels)| Property {
+        labels,
+        ..Property::from(definition)
+    });
+    Ok(axum::Json(properties.collect()))
+}
+
+/// Whether a property's labels can be shown, by what the account granted.
+fn labels(object_type: &ObjectType, definition: &Definition, scopes: &[String]) -> Option<Labels> {
+    let property = &definition.property;
+    let at = ChoicesAt::of(object_type, property)?;
+    let lacks = at == ChoicesAt::Owners && !scopes.iter().any(|scope| scope == OWNERS_SCOPE);
+    let why = lacks.then(|| {
+        let missing = Untold::MissingScopes(vec![OWNERS_SCOPE.to_owned()]);
+        mapping_choices::detail(&property.name, &missing)
+    });
+    Some(Labels {
+        available: !lacks,
+        why,
+    })
 }
 
 /// The account of a connection, once an admin has consented.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod associations;
+mod choices;
 mod control;
 mod faults;
 mod journal;
