@@ -10,6 +10,7 @@ mod account;
 pub mod budget;
 mod error;
 pub mod gate;
+pub mod journal;
 pub mod oauth;
 pub mod objects;
 mod page;

@@ -1,5 +1,7 @@
 //! How an object type of a connection is matched, selected and mapped.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{FieldId, MappingId, ObjectType, PropertyName, Timestamp, VariableId, VariableType};
@@ -138,6 +140,19 @@ pub struct ObjectMapping {
     pub selection_properties: Vec<PropertyName>,
     /// Properties that the plugin reads moments and merges from.
     pub bookkeeping_properties: Vec<PropertyName>,
+}
+
+impl ObjectMapping {
+    /// The properties whose changes it has to hear of, each once: those that it
+    /// maps, matches on and selects by.
+    pub fn told_properties(&self) -> BTreeSet<PropertyName> {
+        let mapped = self.fields.iter().map(|field| &field.property.name);
+        mapped
+            .chain(&self.matching_properties)
+            .chain(&self.selection_properties)
+            .cloned()
+            .collect()
+    }
 }
 
 /// One choice of a property.
