@@ -222,9 +222,12 @@ impl Client {
             Ok(response) => self.read(response).await,
             Err(error) => Err(transport(error)),
         };
-        let answer = answer.and_then(|raw| match raw.status.is_success() {
-            true => Ok(raw),
-            false => Err(self.classify(&raw)),
+        let answer = answer.and_then(|raw| {
+            if raw.status.is_success() {
+                Ok(raw)
+            } else {
+                Err(self.classify(&raw))
+            }
         });
         let outcome = answer.as_ref().map_or_else(outcome, |_| "ok");
         self.inner.metrics.called(name, outcome, begun.elapsed());

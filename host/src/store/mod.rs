@@ -19,6 +19,7 @@ mod statements;
 pub mod connections;
 pub mod conversions;
 pub mod history;
+pub mod journal;
 pub mod mappings;
 pub mod projects;
 pub mod reach;
@@ -58,6 +59,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0002_conversions.sql"),
     include_str!("../../migrations/sqlite/store/0003_reads.sql"),
     include_str!("../../migrations/sqlite/store/0004_lanes.sql"),
+    include_str!("../../migrations/sqlite/store/0007_journal.sql"),
 ];
 
 /// What can go wrong with the store.

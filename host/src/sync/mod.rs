@@ -11,6 +11,7 @@ pub mod definitions;
 pub mod grants;
 pub mod housekeeping;
 mod joint;
+pub mod journal;
 mod put_off;
 pub mod reads;
 mod regions;
@@ -37,6 +38,7 @@ pub fn tasks(host: &Arc<Host>, stop: &CancellationToken) -> Vec<Task> {
         Box::pin(housekeeping::run(host.clone(), stop.clone())),
         Box::pin(revocations::run(host.clone(), stop.clone())),
         Box::pin(regions::run(host.clone(), stop.clone())),
+        Box::pin(journal::run(host.clone(), stop.clone())),
         Box::pin(room::run(host.clone(), stop.clone())),
     ]
 }

@@ -10,9 +10,8 @@ pub(super) const UNINSTALLED: &str = "4-1916193";
 /// The same, as the action of an event.
 const UNINSTALL: &str = "APP_UNINSTALL";
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
 struct Event {
     #[serde(alias = "eventTypeId")]
     object_type_id: serde_json::Value,
