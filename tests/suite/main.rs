@@ -15,6 +15,7 @@ mod fairness;
 mod grants;
 mod hubspot_client;
 mod intake;
+mod journal;
 mod live;
 mod logs;
 mod mapping_refusals;

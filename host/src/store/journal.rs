@@ -134,7 +134,8 @@ impl Tx<'_> {
 
     /// Replaces what the app's file has pushed.
     pub fn save_pushed(&self, pushed: &[Pushed]) -> Result<(), Error> {
-        self.connection.execute("DELETE FROM pushed_properties", [])?;
+        self.connection
+            .execute("DELETE FROM pushed_properties", [])?;
         let mut insert = self.statement(
             "INSERT INTO pushed_properties (object_type, property, active) VALUES (?1, ?2, ?3)",
         )?;

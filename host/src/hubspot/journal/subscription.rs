@@ -127,9 +127,7 @@ impl Wanted {
     pub fn is_met_by(&self, held: &Self) -> bool {
         self.slot() == held.slot()
             && match self.kind {
-                Kind::Object => {
-                    self.actions == held.actions && self.properties == held.properties
-                }
+                Kind::Object => self.actions == held.actions && self.properties == held.properties,
                 Kind::Association => {
                     self.actions == held.actions
                         && self.associated_type_ids == held.associated_type_ids
@@ -301,7 +299,9 @@ mod tests {
         assert!(wanted(&["email", "city"]).is_met_by(&held.wanted));
         assert!(!wanted(&["email"]).is_met_by(&held.wanted));
         assert!(!wanted(&["email", "city", "phone"]).is_met_by(&held.wanted));
-        let of_life = read(r#"{"id":8,"subscriptionType":"APP_LIFECYCLE_EVENT","objectTypeId":"4-1916193","actions":["APP_UNINSTALL"]}"#);
+        let of_life = read(
+            r#"{"id":8,"subscriptionType":"APP_LIFECYCLE_EVENT","objectTypeId":"4-1916193","actions":["APP_UNINSTALL"]}"#,
+        );
         assert!(Wanted::uninstalls().is_met_by(&of_life.expect("one of ours").wanted));
     }
 

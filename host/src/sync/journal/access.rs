@@ -35,10 +35,7 @@ impl Access {
 
     /// Calls with the app's token; once more, with a fresh one, where HubSpot does
     /// not take the one that there was.
-    pub(super) async fn call<T, F>(
-        &self,
-        call: impl Fn(Client, Secret) -> F,
-    ) -> Result<T, Error>
+    pub(super) async fn call<T, F>(&self, call: impl Fn(Client, Secret) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, hubspot::Error>>,
     {

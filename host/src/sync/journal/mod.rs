@@ -82,9 +82,7 @@ impl Error {
             Self::HubSpot(hubspot::Error::Unauthorized) => {
                 "HubSpot does not take the app's token".to_owned()
             }
-            Self::HubSpot(hubspot::Error::NotFound(_)) => {
-                "HubSpot has none for the app".to_owned()
-            }
+            Self::HubSpot(hubspot::Error::NotFound(_)) => "HubSpot has none for the app".to_owned(),
             Self::HubSpot(hubspot::Error::Refused(fault)) if fault.status == 403 => {
                 format!("HubSpot refuses it ({fault})")
             }
@@ -231,9 +229,13 @@ impl Journal {
     /// Keeps what went wrong, and says it once.
     async fn failed(&self, subject: Subject, error: &Error, now: Timestamp) {
         match self.found(subject.clone(), error.state(), now).await {
-            Ok(true) => tracing::warn!(%error, ?subject, "the journal cannot be used; it is tried again"),
+            Ok(true) => {
+                tracing::warn!(%error, ?subject, "the journal cannot be used; it is tried again")
+            }
             Ok(false) => tracing::debug!(%error, ?subject, "the journal still cannot be used"),
-            Err(store) => tracing::warn!(%error, %store, "the journal cannot be used, nor can that be kept"),
+            Err(store) => {
+                tracing::warn!(%error, %store, "the journal cannot be used, nor can that be kept")
+            }
         }
     }
 
@@ -261,7 +263,8 @@ impl Journal {
             })
             .await?;
         let mut findings = lock(&self.findings);
-        gone.iter().for_each(|subject| drop(findings.remove(subject)));
+        gone.iter()
+            .for_each(|subject| drop(findings.remove(subject)));
         Ok(())
     }
 }

@@ -205,7 +205,10 @@ impl Reader<'_> {
              keeps it: changes that it alone told of before are missing until the next catch-up"
         );
         tracing::error!(reason, "HubSpot's journal was not read in time");
-        let found = self.host.journal.found(Subject::Gap, State::Failing(reason), now);
+        let found = self
+            .host
+            .journal
+            .found(Subject::Gap, State::Failing(reason), now);
         found.await?;
         self.offset = None;
         Ok(())

@@ -49,7 +49,7 @@ pub(super) async fn run(host: &Arc<Host>, access: &Access, stop: &CancellationTo
     while !stop.is_cancelled() {
         match host.pipeline.routing().await {
             Ok(routing) => {
-                let wanted: BTreeSet<_> = routing.accounts().flat_map(|route| wanted(route)).collect();
+                let wanted = all_wanted(&routing);
                 let left_alone = left_alone(&routing);
                 let now = host.clock.now();
                 let is_due = done.as_ref().is_none_or(|done| {
@@ -85,6 +85,15 @@ pub(super) async fn run(host: &Arc<Host>, access: &Access, stop: &CancellationTo
     }
 }
 
+/// What all connections need to be told.
+fn all_wanted(routing: &Routing) -> BTreeSet<Wanted> {
+    let mut all: BTreeSet<Wanted> = routing.accounts().flat_map(|one| wanted(one)).collect();
+    if routing.accounts().next().is_some() {
+        all.insert(Wanted::uninstalls());
+    }
+    all
+}
+
 /// What an account's connections need to be told.
 fn wanted(route: &AccountRoute) -> Vec<Wanted> {
     if !route.may_call || route.interests.is_empty() {
@@ -100,13 +109,15 @@ fn wanted(route: &AccountRoute) -> Vec<Wanted> {
     let mut through: BTreeMap<&ObjectType, BTreeSet<&ObjectType>> = BTreeMap::new();
     for mapping in route.connections.iter().flat_map(|one| &one.mappings) {
         if let Some(from) = &mapping.through {
-            through.entry(from).or_default().insert(&mapping.object_type);
+            through
+                .entry(from)
+                .or_default()
+                .insert(&mapping.object_type);
         }
     }
     for (from, to) in through {
         wanted.extend(Wanted::associations(account, from, to));
     }
-    wanted.push(Wanted::uninstalls());
     wanted
 }
 
@@ -142,8 +153,14 @@ fn plan(
 ) -> Plan {
     let mut plan = Plan::default();
     let is_ours = |one: &&Subscription| {
-        let of_other_app = one.app_id.is_some_and(|app| app_id.is_some_and(|ours| ours != app));
-        let alone = one.wanted.account.as_ref().is_some_and(|key| left_alone.contains(key));
+        let of_other_app = one
+            .app_id
+            .is_some_and(|app| app_id.is_some_and(|ours| ours != app));
+        let alone = one
+            .wanted
+            .account
+            .as_ref()
+            .is_some_and(|key| left_alone.contains(key));
         let of_life = one.wanted.kind == Kind::AppLifecycleEvent;
         !of_other_app && !alone && (!of_life || one.wanted.slot() == Wanted::uninstalls().slot())
     };
@@ -173,8 +190,7 @@ async fn keep(
     routing: &Routing,
     left_alone: &BTreeSet<AccountKey>,
 ) -> bool {
-    let wanted = routing.accounts().flat_map(|route| wanted(route)).collect();
-    let outcome = change(access, &wanted, left_alone).await;
+    let outcome = change(access, &all_wanted(routing), left_alone).await;
     let now = host.clock.now();
     let journal = &host.journal;
     let kept = match outcome {
