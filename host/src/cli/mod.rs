@@ -3,6 +3,7 @@
 
 mod admin;
 mod demo;
+mod hubspot;
 mod log;
 mod sample;
 mod serve;
@@ -58,6 +59,9 @@ enum Command {
     /// API tokens.
     #[command(subcommand)]
     Token(admin::TokenCommand),
+    /// The HubSpot app: its files, and what is missing.
+    #[command(subcommand)]
+    Hubspot(hubspot::HubspotCommand),
     /// The event log, after a failure.
     #[command(subcommand)]
     Log(log::LogCommand),
@@ -73,6 +77,7 @@ impl Cli {
             Command::Demo(demo) => runtime()?.block_on(demo.run()),
             Command::Project(command) => runtime()?.block_on(command.run()),
             Command::Token(command) => runtime()?.block_on(command.run()),
+            Command::Hubspot(command) => runtime()?.block_on(command.run()),
             Command::Log(command) => runtime()?.block_on(command.run()),
             Command::SignIn(command) => runtime()?.block_on(command.run()),
         }

@@ -14,6 +14,7 @@ pub mod journal;
 pub mod oauth;
 pub mod objects;
 mod page;
+pub mod project;
 mod properties;
 pub mod rates;
 mod region;

@@ -172,3 +172,14 @@ pub struct OptionTable {
     /// Each value once.
     pub choices: Vec<Choice>,
 }
+
+/// A property whose changes the app asks the source to push.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PushedProperty {
+    /// The type of its records.
+    pub object_type: ObjectType,
+    /// Its name.
+    pub property: PropertyName,
+    /// Whether it is pushed; what is not is named all the same.
+    pub active: bool,
+}

@@ -4,7 +4,7 @@
 use rusqlite::params;
 
 use super::{Error, Tx, timestamp};
-use crate::model::{AccountKey, ObjectType, PropertyName, Timestamp};
+use crate::model::{AccountKey, PushedProperty, Timestamp};
 
 /// What a finding is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,17 +81,6 @@ pub struct Finding {
     pub since: Timestamp,
 }
 
-/// A property that the app's file asks HubSpot to push.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Pushed {
-    /// The type of its records.
-    pub object_type: ObjectType,
-    /// Its name.
-    pub property: PropertyName,
-    /// Whether it is pushed; what is not stands in the file all the same.
-    pub active: bool,
-}
-
 impl Tx<'_> {
     /// Keeps a finding in place of the last about the same.
     pub fn save_journal_finding(&self, finding: &Finding) -> Result<(), Error> {
@@ -133,7 +122,7 @@ impl Tx<'_> {
     }
 
     /// Replaces what the app's file has pushed.
-    pub fn save_pushed(&self, pushed: &[Pushed]) -> Result<(), Error> {
+    pub fn save_pushed(&self, pushed: &[PushedProperty]) -> Result<(), Error> {
         self.connection
             .execute("DELETE FROM pushed_properties", [])?;
         let mut insert = self.statement(
@@ -150,13 +139,13 @@ impl Tx<'_> {
     }
 
     /// What the app's file has pushed; nothing where none was written.
-    pub fn pushed(&self) -> Result<Vec<Pushed>, Error> {
+    pub fn pushed(&self) -> Result<Vec<PushedProperty>, Error> {
         let mut statement = self.statement(
             "SELECT object_type, property, active FROM pushed_properties
              ORDER BY object_type, property",
         )?;
         let rows = statement.query_map([], |row| {
-            Ok(Pushed {
+            Ok(PushedProperty {
                 object_type: row.get::<_, String>(0)?.into(),
                 property: row.get::<_, String>(1)?.into(),
                 active: row.get(2)?,
