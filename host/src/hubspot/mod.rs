@@ -165,4 +165,6 @@ impl Client {
 }
 
 #[cfg(test)]
+mod journal_tests;
+#[cfg(test)]
 mod tests;

@@ -287,9 +287,10 @@ impl Grants {
         }
     }
 
-    /// Takes note that our app was uninstalled from an account: its connections
-    /// make no call any more, and say why. A grant that HubSpot renewed or gave
-    /// since then is of a later installation, and goes on.
+    /// Takes note that our app was uninstalled from an account, with which HubSpot
+    /// ends its grant: it is forgotten, so that no call is made with it any more,
+    /// and the connections say why. A grant that HubSpot renewed or gave since then
+    /// is of a later installation, and goes on.
     pub async fn uninstalled(&self, account: AccountId, at: Timestamp) -> Result<(), Error> {
         let open = match self.open(account).await {
             Err(Error::NoGrant) => return Ok(()),
@@ -304,6 +305,7 @@ impl Grants {
             .transact(move |tx| {
                 let held = is_held(tx, account, &ended)?;
                 if held {
+                    tx.save_grant(account, None)?;
                     needs_attention(tx, account, &app_uninstalled())?;
                 }
                 Ok(held)

@@ -212,16 +212,19 @@ impl Journal {
             state,
             since: now,
         };
-        let is_known = lock(&self.findings)
+        let known = lock(&self.findings)
             .get(&subject)
-            .is_some_and(|known| known.state == finding.state);
-        if is_known {
+            .map(|known| known.state.clone());
+        if known.as_ref() == Some(&finding.state) {
             return Ok(false);
         }
         let kept = finding.clone();
         self.store
             .transact(move |tx| tx.save_journal_finding(&kept))
             .await?;
+        if known.is_some() && finding.state == State::Works {
+            tracing::info!(?subject, "the journal can be used again");
+        }
         lock(&self.findings).insert(subject, finding);
         Ok(true)
     }

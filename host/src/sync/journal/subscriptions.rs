@@ -276,3 +276,76 @@ async fn record(
     journal.keep_accounts(&kept).await?;
     Ok(failures.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::PropertyName;
+
+    const APP: u64 = 54_321;
+
+    fn records(account: &str, properties: &[&str]) -> Wanted {
+        let properties = properties.iter().map(|name| PropertyName::from(*name));
+        Wanted::records(&account.into(), &"contacts".into(), properties).expect("a type")
+    }
+
+    fn held(id: u64, wanted: Wanted) -> Subscription {
+        Subscription {
+            id,
+            app_id: Some(APP),
+            wanted,
+        }
+    }
+
+    fn planned(held: &[Subscription], wanted: &[Wanted], alone: &[&str]) -> Plan {
+        let wanted = wanted.iter().cloned().collect();
+        let alone = alone.iter().map(|key| AccountKey::from(*key)).collect();
+        plan(held, &wanted, &alone, Some(APP))
+    }
+
+    #[test]
+    fn what_is_as_it_should_be_is_left() {
+        let wanted = [records("1", &["email"]), Wanted::uninstalls()];
+        let all = [held(7, wanted[0].clone()), held(8, wanted[1].clone())];
+        assert_eq!(planned(&all, &wanted, &[]), Plan::default());
+    }
+
+    #[test]
+    fn what_is_missing_or_different_is_asked_for_and_what_is_over_ended() {
+        let all = [
+            held(7, records("1", &["email"])),
+            held(8, records("2", &["email"])),
+        ];
+        let wanted = [records("1", &["city", "email"]), records("3", &[])];
+        let plan = planned(&all, &wanted, &[]);
+        let begin = [(wanted[0].clone(), vec![7]), (wanted[1].clone(), vec![])];
+        assert_eq!(plan.begin, begin);
+        assert_eq!(plan.end, [8]);
+    }
+
+    #[test]
+    fn of_two_for_the_same_the_one_that_is_right_stays() {
+        let wanted = [records("1", &["email"])];
+        let all = [
+            held(7, records("1", &["city"])),
+            held(8, wanted[0].clone()),
+            held(9, wanted[0].clone()),
+        ];
+        let plan = planned(&all, &wanted, &[]);
+        assert_eq!((plan.begin, plan.end), (vec![], vec![7, 9]));
+    }
+
+    #[test]
+    fn another_apps_and_those_of_accounts_that_cannot_be_called_stay() {
+        let mut anothers = held(7, records("1", &["email"]));
+        anothers.app_id = Some(APP + 1);
+        let mut of_installs = Wanted::uninstalls();
+        of_installs.type_id = "4-1909196".to_owned();
+        let all = [
+            anothers,
+            held(8, records("2", &["email"])),
+            held(9, of_installs),
+        ];
+        assert_eq!(planned(&all, &[], &["2"]), Plan::default());
+    }
+}
