@@ -4,7 +4,11 @@ use std::{path::Path, process::Command, time::Duration};
 
 use harness::{program, world::World};
 use hubspot_sim::{FaultRule, Link, ObjectType, PropertySpec, Route, Trouble};
-use jimo_connect::{model::AccountKey, sync::journal::journal_refused};
+use jimo_connect::{
+    hubspot::Priority,
+    model::AccountKey,
+    sync::{grants, journal::journal_refused},
+};
 use serde_json::{Value, json};
 
 const PORTAL: u64 = 1_001;
@@ -126,8 +130,9 @@ async fn activity(world: &World, connection: &str, record: u64) -> Vec<(String, 
         .await;
     let lines = lines.good();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let record = record.to_string();
     let own = lines.as_array().unwrap().iter();
-    own.filter(|line| line["record_id"] == record.to_string())
+    own.filter(|line| line["record_id"] == record.as_str())
         .map(|line| (text(&line["origin"]), text(&line["outcome"])))
         .collect()
 }
@@ -445,14 +450,13 @@ async fn an_uninstallation_ends_the_accounts_calls_at_once_and_says_so() {
             .starts_with("Reconnect")
     );
     assert_eq!(held["live"], json!([]));
-    // HubSpot was asked for no token and no record to find that out.
-    let of_account = |call: &&hubspot_sim::Call| call.portal == Some(PORTAL);
-    world.sim.clear_calls();
-    world
-        .get(&format!("{path}/properties?object_type=contacts"))
-        .await
-        .problem(409);
-    assert_eq!(world.sim.calls().iter().filter(of_account).count(), 0);
+    // No call can be made in its name any more.
+    let host = world.host();
+    let routing = host.pipeline.routing().await.unwrap();
+    let route = routing.account(&PORTAL.to_string().into()).unwrap();
+    assert!(!route.may_call);
+    let caller = host.grants.caller(route.id, Priority::Live).await;
+    assert!(matches!(caller, Err(grants::Error::NoGrant)), "{caller:?}");
     assert_eq!(world.values(&user).await["dish"], "Soup");
 
     // Whoever reconnects goes on, and the same event does not end that.
