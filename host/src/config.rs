@@ -184,6 +184,16 @@ pub struct HubspotConfig {
     #[arg(long = "hubspot-api-url", env = "HUBSPOT_API_URL")]
     pub api_url: Option<ApiUrl>,
 
+    /// Whether HubSpot's webhooks journal is read. Of several hosts that share one
+    /// app, one alone may: each takes the subscriptions of the others away.
+    #[arg(
+        long = "hubspot-journal",
+        env = "HUBSPOT_JOURNAL",
+        value_enum,
+        default_value_t
+    )]
+    pub journal: JournalUse,
+
     /// Where the admin's browser is sent to consent.
     #[arg(
         long = "hubspot-authorize-url",
@@ -201,6 +211,16 @@ pub struct HubspotConfig {
         value_parser = share
     )]
     pub share: f64,
+}
+
+/// Whether HubSpot's webhooks journal is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum JournalUse {
+    /// It is, where an app is set.
+    #[default]
+    On,
+    /// It is not; recent changes are looked for every few minutes instead.
+    Off,
 }
 
 impl HubspotConfig {

@@ -17,7 +17,7 @@ use crate::{
     plugin::{self, EMBEDDED, Engine, Limits, Versions},
     secrets::{self, Keys},
     store::{self, Store},
-    sync::{self, definitions::Definitions, grants::Grants},
+    sync::{self, definitions::Definitions, grants::Grants, journal::Journal},
     telemetry::Metrics,
     web,
 };
@@ -91,6 +91,8 @@ pub struct Host {
     pub app: Option<oauth::App>,
     /// The accounts' grants.
     pub grants: Arc<Grants>,
+    /// HubSpot's webhooks journal.
+    pub journal: Journal,
     /// The definitions of the accounts' properties that are kept for a while.
     pub definitions: Definitions,
 }
@@ -152,6 +154,7 @@ impl Host {
             hubspot.clone(),
             app.clone(),
         ));
+        let journal = Journal::open(&config.hubspot, hubspot.clone(), store.clone()).await?;
         Ok(Self {
             config,
             public_url,
@@ -166,6 +169,7 @@ impl Host {
             hubspot,
             app,
             grants,
+            journal,
             definitions: Definitions::default(),
         })
     }

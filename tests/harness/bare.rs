@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 
 use jimo_connect::{
     clock::Clock,
-    config::{AddressConfig, Config, DataConfig, HubspotConfig, SyncConfig},
+    config::{AddressConfig, Config, DataConfig, HubspotConfig, JournalUse, SyncConfig},
     host::{self, Host},
     hubspot::oauth,
     log::Position,
@@ -55,6 +55,7 @@ pub fn config(directory: &Path) -> Config {
             app_id: Some(APP_ID),
             // Nothing listens there: no test of these calls HubSpot.
             api_url: Some("http://127.0.0.1:9".parse().unwrap()),
+            journal: JournalUse::Off,
             authorize_url: oauth::AUTHORIZE_URL.parse().unwrap(),
             share: jimo_connect::hubspot::budget::SHARE,
         },

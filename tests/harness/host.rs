@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use hubspot_sim::Simulator;
 use jimo_connect::{
     clock::Clock,
-    config::{AddressConfig, Config, DataConfig, HubspotConfig, SyncConfig},
+    config::{AddressConfig, Config, DataConfig, HubspotConfig, JournalUse, SyncConfig},
     host::{self, Host},
     intake,
     secrets::Secret,
@@ -39,6 +39,8 @@ pub fn config(sim: &Simulator, directory: &Path) -> Config {
             client_secret: Some(Secret::from(app.client_secret)),
             app_id: Some(app.id),
             api_url: Some(sim.url().parse().unwrap()),
+            // By push alone everything arrives once, in an order that tests decide.
+            journal: JournalUse::Off,
             authorize_url: sim.authorize_url().parse().unwrap(),
             share: jimo_connect::hubspot::budget::SHARE,
         },

@@ -24,6 +24,7 @@ use std::{sync::Arc, time::Duration};
 use hubspot_sim::{Account, Simulator};
 use jimo_connect::{
     clock::Clock,
+    config::JournalUse,
     host::Host,
     model::{ProjectId, Run, RunStatus},
     secrets::{hash_token, random_token},
@@ -59,6 +60,7 @@ pub struct World {
     pub operator: String,
     /// The data directory.
     pub directory: TempDir,
+    journal: JournalUse,
     running: Option<RunningHost>,
     browser: Client,
 }
@@ -71,10 +73,22 @@ impl World {
 
     /// [`World::start`], with other settings of HubSpot and another clock.
     pub async fn start_with(hubspot: hubspot_sim::Config, clock: Clock) -> Self {
+        Self::start_from(hubspot, clock, JournalUse::Off).await
+    }
+
+    /// [`World::start`], with a host that reads HubSpot's journal too.
+    pub async fn start_with_journal() -> Self {
+        let hubspot = hubspot_sim::Config::default();
+        Self::start_from(hubspot, Clock::system(), JournalUse::On).await
+    }
+
+    async fn start_from(hubspot: hubspot_sim::Config, clock: Clock, journal: JournalUse) -> Self {
         let sim = Simulator::start(hubspot).await.unwrap();
         sim.subscribe_defaults();
         let directory = TempDir::new().unwrap();
-        let running = RunningHost::start(&sim, config(&sim, directory.path()), clock.clone()).await;
+        let mut config = config(&sim, directory.path());
+        config.hubspot.journal = journal;
+        let running = RunningHost::start(&sim, config, clock.clone()).await;
         let browser = Client::builder()
             .no_proxy()
             .redirect(Policy::none())
@@ -87,6 +101,7 @@ impl World {
             token: String::new(),
             operator: String::new(),
             directory,
+            journal,
             running: Some(running),
             browser,
         };
@@ -112,12 +127,13 @@ impl World {
     /// Stops the host, where it runs, and starts it again on the same data, at another port.
     pub async fn restart(&mut self) {
         self.stop().await;
-        self.restart_stopped().await;
+        self.go_on().await;
     }
 
-    /// Starts a host that was stopped on the same data, at another port.
-    pub async fn restart_stopped(&mut self) {
-        let config = config(&self.sim, self.directory.path());
+    /// Starts a host again, after [`World::stop`].
+    pub async fn go_on(&mut self) {
+        let mut config = config(&self.sim, self.directory.path());
+        config.hubspot.journal = self.journal;
         let running = RunningHost::start(&self.sim, config, self.clock.clone()).await;
         self.running = Some(running);
     }

@@ -76,6 +76,16 @@ async fn a_connection_says_how_it_stands() {
           ],
           "way": "webhooks",
           "why": "HubSpot pushes the changes of those properties that the app subscribes to."
+        },
+        {
+          "object_type": "contacts",
+          "properties": [
+            "email",
+            "hs_additional_emails",
+            "jobtitle"
+          ],
+          "way": "catch_up",
+          "why": "HubSpot's journal is not read, for it is turned off on this host (HUBSPOT_JOURNAL). Recent changes are looked for every few minutes instead."
         }
       ],
       "scopes": [

@@ -16,6 +16,7 @@ mod fairness;
 mod grants;
 mod hubspot_client;
 mod intake;
+mod journal;
 mod labels;
 mod live;
 mod logs;

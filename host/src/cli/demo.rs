@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    config::{AddressConfig, Config, DataConfig, HubspotConfig, SyncConfig},
+    config::{AddressConfig, Config, DataConfig, HubspotConfig, JournalUse, SyncConfig},
     host::{self, Host},
     hubspot::{ApiUrl, budget},
     model::{ConnectionId, ProjectId},
@@ -124,6 +124,7 @@ impl Demo {
                 client_secret: Some(Secret::from(app.client_secret)),
                 app_id: Some(app.id),
                 api_url: Some(api_url),
+                journal: JournalUse::On,
                 authorize_url,
                 share: budget::SHARE,
             },

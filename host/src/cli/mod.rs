@@ -3,6 +3,7 @@
 
 mod admin;
 mod demo;
+mod hubspot;
 mod log;
 mod sample;
 mod serve;
@@ -62,6 +63,9 @@ enum Command {
     /// Full syncs and catch-ups.
     #[command(subcommand)]
     Sync(sync::SyncCommand),
+    /// The HubSpot app: its files, and what is missing.
+    #[command(subcommand)]
+    Hubspot(hubspot::HubspotCommand),
     /// The event log, after a failure.
     #[command(subcommand)]
     Log(log::LogCommand),
@@ -78,6 +82,7 @@ impl Cli {
             Command::Project(command) => runtime()?.block_on(command.run()),
             Command::Token(command) => runtime()?.block_on(command.run()),
             Command::Sync(command) => runtime()?.block_on(command.run()),
+            Command::Hubspot(command) => runtime()?.block_on(command.run()),
             Command::Log(command) => runtime()?.block_on(command.run()),
             Command::SignIn(command) => runtime()?.block_on(command.run()),
         }

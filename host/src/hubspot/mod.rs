@@ -12,11 +12,13 @@ mod choices;
 mod day;
 mod error;
 pub mod gate;
+pub mod journal;
 pub mod oauth;
 pub mod objects;
 mod owners;
 mod page;
 mod pipelines;
+pub mod project;
 mod properties;
 pub mod rates;
 mod region;
@@ -171,5 +173,7 @@ impl Client {
     }
 }
 
+#[cfg(test)]
+mod journal_tests;
 #[cfg(test)]
 mod tests;

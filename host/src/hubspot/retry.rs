@@ -17,6 +17,9 @@ pub const WAIT_MAX: Duration = Duration::from_secs(5);
 /// and some.
 const LIMIT_WAIT_MAX: Duration = Duration::from_secs(15);
 
+/// The wait after a rate limit that tells none, where no budget knows better.
+const LIMIT_WAIT_MIN: Duration = Duration::from_secs(1);
+
 /// How long to wait before the next attempt; none when the error goes up.
 ///
 /// `attempt` is the number of calls made, `random` lies in 0.0 to 1.0. After a
@@ -46,6 +49,15 @@ pub fn backoff(attempt: u32, error: &Error, now: Timestamp, random: f64) -> Opti
             (wait <= WAIT_MAX).then_some(wait)
         }
     }
+}
+
+/// [`backoff`], for calls that no budget holds back after a rate limit.
+pub fn backoff_alone(attempt: u32, error: &Error, now: Timestamp, random: f64) -> Option<Duration> {
+    let wait = backoff(attempt, error, now, random)?;
+    Some(match error {
+        Error::RateLimited { retry_at, .. } => wait + retry_at.since(now).max(LIMIT_WAIT_MIN),
+        _ => wait,
+    })
 }
 
 #[cfg(test)]

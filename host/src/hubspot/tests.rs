@@ -17,22 +17,22 @@ use crate::model::{PropertyName, RecordId, Timestamp};
 
 /// What was asked: method, address, token, body.
 #[derive(Clone, Debug)]
-struct Asked {
-    line: String,
-    token: String,
-    body: serde_json::Value,
+pub(super) struct Asked {
+    pub(super) line: String,
+    pub(super) token: String,
+    pub(super) body: serde_json::Value,
 }
 
 /// A server that gives its answers in turn, and a client for it.
-struct Stage {
-    client: Client,
+pub(super) struct Stage {
+    pub(super) client: Client,
     clock: Clock,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    pub(super) asked: Arc<Mutex<Vec<Asked>>>,
     answers: Arc<Mutex<VecDeque<Response>>>,
 }
 
 impl Stage {
-    async fn new(answers: impl IntoIterator<Item = Response>) -> Self {
+    pub(super) async fn new(answers: impl IntoIterator<Item = Response>) -> Self {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let answers = Arc::new(Mutex::new(answers.into_iter().collect::<VecDeque<_>>()));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
@@ -73,7 +73,7 @@ impl Stage {
         }
     }
 
-    fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<String> {
         let asked = self.asked.lock().expect("asked");
         asked.iter().map(|asked| asked.line.clone()).collect()
     }
@@ -103,7 +103,7 @@ fn caller() -> Caller {
     }
 }
 
-fn answer(status: u16, body: &str) -> Response {
+pub(super) fn answer(status: u16, body: &str) -> Response {
     let builder = Response::builder().status(status);
     builder.body(Body::from(body.to_owned())).expect("answer")
 }

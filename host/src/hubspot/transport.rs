@@ -7,15 +7,17 @@ use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE, DATE},
 };
+use reqwest::RequestBuilder;
+use url::Url;
 
 use super::{
     Caller, Client, Error, Pool, Region,
     error::{self, Body, classify, parse_http_date},
     gate::{Budget, Permit},
     rates::{Policy, Rates},
-    retry::backoff,
+    retry::{backoff, backoff_alone},
 };
-use crate::model::Timestamp;
+use crate::{model::Timestamp, secrets::Secret};
 
 /// The header of a request with its access token.
 const BEARER: &str = "Bearer ";
@@ -31,6 +33,17 @@ pub(super) struct Call {
     pub(super) pool: Pool,
     /// Whether a 404 may say that none of the things asked for exists.
     pub(super) may_miss_all: bool,
+}
+
+/// A call that the app makes in its own name; all of ours may be repeated without
+/// harm.
+pub(super) struct AppCall {
+    /// Its name in logs, errors and metrics.
+    pub(super) name: &'static str,
+    pub(super) method: Method,
+    /// From the first slash on, encoded.
+    pub(super) path: String,
+    pub(super) json: Option<Bytes>,
 }
 
 /// An answer that is a success, or the 404 that was asked for.
@@ -105,16 +118,7 @@ impl Client {
     ) -> Result<Reply, Error> {
         let inner = &*self.inner;
         let begun_at = inner.clock.now();
-        let url = inner.config.api.of(region, &call.path);
-        let mut request = inner
-            .http
-            .request(call.method.clone(), url)
-            .header(AUTHORIZATION, bearer(caller)?);
-        if let Some(json) = &call.json {
-            request = request
-                .header(CONTENT_TYPE, "application/json")
-                .body(json.clone());
-        }
+        let request = self.request(region, &call.method, &call.path, &call.json, &caller.token)?;
         // The permit counts on when there is no answer: HubSpot may have counted.
         let response = request.send().await.map_err(transport)?;
         let now = inner.clock.now();
@@ -159,6 +163,94 @@ impl Client {
             budget.pause(retry_at);
         }
         Err(error)
+    }
+
+    /// A request to HubSpot's API with a token.
+    fn request(
+        &self,
+        region: Option<&Region>,
+        method: &Method,
+        path: &str,
+        json: &Option<Bytes>,
+        token: &Secret,
+    ) -> Result<RequestBuilder, Error> {
+        let url = self.inner.config.api.of(region, path);
+        let request = self.inner.http.request(method.clone(), url);
+        let request = request.header(AUTHORIZATION, bearer(token)?);
+        Ok(match json {
+            Some(json) => request
+                .header(CONTENT_TYPE, "application/json")
+                .body(json.clone()),
+            None => request,
+        })
+    }
+
+    /// Makes a call as the app itself, which no account's budget counts, and
+    /// again where that may help.
+    pub(super) async fn call_as_app(&self, token: &Secret, call: &AppCall) -> Result<Raw, Error> {
+        let mut region = None;
+        let mut attempt = 1;
+        loop {
+            let request =
+                self.request(region.as_ref(), &call.method, &call.path, &call.json, token)?;
+            let error = match self.ask(call.name, request).await {
+                Ok(raw) => return Ok(raw),
+                Err(Error::WrongRegion(right)) if region.is_none() => {
+                    region = Some(right);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let now = self.inner.clock.now();
+            let Some(wait) = backoff_alone(attempt, &error, now, rand::random()) else {
+                return Err(error);
+            };
+            tracing::debug!(call = call.name, attempt, %error, "a call to HubSpot is made again");
+            self.inner.clock.sleep(wait).await;
+            attempt += 1;
+        }
+    }
+
+    /// Sends a request that no budget counts, once.
+    pub(super) async fn ask(
+        &self,
+        name: &'static str,
+        request: RequestBuilder,
+    ) -> Result<Raw, Error> {
+        let begun = Instant::now();
+        let answer = match request.send().await {
+            Ok(response) => self.read(response).await,
+            Err(error) => Err(transport(error)),
+        };
+        let answer = answer.and_then(|raw| {
+            if raw.status.is_success() {
+                Ok(raw)
+            } else {
+                Err(self.classify(&raw))
+            }
+        });
+        let outcome = answer.as_ref().map_or_else(outcome, |_| "ok");
+        self.inner.metrics.called(name, outcome, begun.elapsed());
+        answer
+    }
+
+    /// A request to an address outside the API, without any token. Over TLS, unless
+    /// the API is not.
+    pub(super) fn request_elsewhere(&self, address: &str) -> Result<RequestBuilder, Error> {
+        let unsafe_address = Error::Unsendable("it leads to no address that is safe to ask");
+        let Ok(url) = Url::parse(address) else {
+            return Err(unsafe_address);
+        };
+        let is_safe = match url.scheme() {
+            "https" => true,
+            "http" => self.inner.config.api.is_plain(),
+            _ => false,
+        };
+        if is_safe {
+            Ok(self.inner.http.get(url))
+        } else {
+            Err(unsafe_address)
+        }
     }
 
     /// Reads an answer to its end, or to the most that is read.
@@ -231,8 +323,8 @@ fn is_all_missing(raw: &Raw) -> bool {
         && body.category() == Some("OBJECT_NOT_FOUND")
 }
 
-fn bearer(caller: &Caller) -> Result<HeaderValue, Error> {
-    let text = zeroize::Zeroizing::new(format!("{BEARER}{}", caller.token.expose()));
+fn bearer(token: &Secret) -> Result<HeaderValue, Error> {
+    let text = zeroize::Zeroizing::new(format!("{BEARER}{}", token.expose()));
     let mut value = HeaderValue::from_str(&text).map_err(|_| Error::Unauthorized)?;
     value.set_sensitive(true);
     Ok(value)

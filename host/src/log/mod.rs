@@ -7,6 +7,9 @@
 //! - [`EventLog::read`] gives entries in the order of their positions, without
 //!   gaps among those that were kept.
 //! - A log has an identity, made with it, by which the store knows it again.
+//! - [`EventLog::append_all`] appends all of its entries and moves its cursor, or
+//!   does neither: whoever takes entries from another log goes on behind those
+//!   that are in this one.
 //!
 //! It never looks into a body, and never knows who reads it.
 
@@ -48,6 +51,15 @@ pub struct Entry {
     pub received_at: Timestamp,
     /// Its bytes.
     pub body: bytes::Bytes,
+}
+
+/// How far entries were taken from another log, such as the source's journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Whose place it is.
+    pub name: String,
+    /// The place, in that log's own words.
+    pub place: String,
 }
 
 /// An entry that is in the log, without its bytes.

@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::watch;
 
-use super::{Entry, EntryKind, Error, Lane, Listed, Logged, Position};
+use super::{Cursor, Entry, EntryKind, Error, Lane, Listed, Logged, Position};
 use crate::{
     model::Timestamp,
     sqlite::{Database, Options},
@@ -31,6 +31,7 @@ const TRIM_ENTRIES: i64 = 500;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/log/0001_log.sql"),
     include_str!("../../migrations/sqlite/log/0002_lanes.sql"),
+    include_str!("../../migrations/sqlite/log/0003_cursors.sql"),
 ];
 
 /// The event log. See the module's documentation for what it promises.
@@ -94,26 +95,60 @@ impl EventLog {
     pub async fn append(&self, entry: Entry) -> Result<Position, Error> {
         let position = self
             .database
-            .try_write_once(move |connection| {
+            .try_write_once(move |connection| insert(connection, &entry))
+            .await?;
+        self.announce(position);
+        Ok(position)
+    }
+
+    /// Appends entries, in their order, and moves a cursor, all or nothing.
+    /// Returns once it is synced to disk. Waits where more waits than the log
+    /// can take.
+    pub async fn append_all(&self, entries: Vec<Entry>, cursor: Cursor) -> Result<(), Error> {
+        let last = self
+            .database
+            .write(move |connection| {
+                let mut last = None;
+                for entry in &entries {
+                    last = Some(insert(connection, entry)?);
+                }
                 connection
                     .prepare_cached(
-                        "INSERT INTO entries (kind, lane, received_at, body) VALUES (?1, ?2, ?3, ?4)",
+                        "INSERT INTO cursors (name, place) VALUES (?1, ?2)
+                         ON CONFLICT (name) DO UPDATE SET place = excluded.place",
                     )?
-                    .execute(params![
-                        entry.kind as i64,
-                        entry.lane.0,
-                        entry.received_at.0,
-                        &entry.body[..]
-                    ])?;
-                Ok::<_, Error>(Position(connection.last_insert_rowid()))
+                    .execute([&cursor.name, &cursor.place])?;
+                Ok::<_, Error>(last)
             })
             .await?;
+        if let Some(position) = last {
+            self.announce(position);
+        }
+        Ok(())
+    }
+
+    /// The place of a cursor; none where it was never moved.
+    pub async fn cursor(&self, name: &str) -> Result<Option<String>, Error> {
+        let name = name.to_owned();
+        self.database
+            .read(move |connection| {
+                let found = connection
+                    .query_row("SELECT place FROM cursors WHERE name = ?1", [name], |row| {
+                        row.get(0)
+                    })
+                    .optional()?;
+                Ok(found)
+            })
+            .await
+    }
+
+    /// Says that something was appended there.
+    fn announce(&self, position: Position) {
         self.tail.send_if_modified(|tail| {
             let moved = position > *tail;
             *tail = position.max(*tail);
             moved
         });
-        Ok(position)
     }
 
     /// The entries after a position, in order: at most `entries_max`, and no
@@ -230,6 +265,20 @@ impl EventLog {
             })
             .await
     }
+}
+
+fn insert(connection: &Connection, entry: &Entry) -> Result<Position, Error> {
+    connection
+        .prepare_cached(
+            "INSERT INTO entries (kind, lane, received_at, body) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![
+            entry.kind as i64,
+            entry.lane.0,
+            entry.received_at.0,
+            &entry.body[..]
+        ])?;
+    Ok(Position(connection.last_insert_rowid()))
 }
 
 fn kept_from(connection: &Connection, tail: Position) -> Result<Position, Error> {

@@ -41,9 +41,12 @@ impl Problem {
     /// The code of a grant that is good for nothing any more.
     pub const ACCESS_REVOKED: &'static str = "access_revoked";
 
+    /// The code of an account that our app was uninstalled from.
+    pub const APP_UNINSTALLED: &'static str = "app_uninstalled";
+
     /// Whether no call can be made in the account's name.
     pub fn stops_calls(&self) -> bool {
-        self.code == Self::ACCESS_REVOKED
+        [Self::ACCESS_REVOKED, Self::APP_UNINSTALLED].contains(&&*self.code)
     }
 }
 

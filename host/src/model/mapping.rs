@@ -1,5 +1,7 @@
 //! How an object type of a connection is matched, selected and mapped.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{FieldId, MappingId, ObjectType, PropertyName, Timestamp, VariableId, VariableType};
@@ -161,6 +163,17 @@ impl ObjectMapping {
     fn of_selection(&self) -> impl Iterator<Item = &FieldMapping> {
         self.fields.iter().filter(|field| field.variable.is_none())
     }
+
+    /// The properties whose changes it has to hear of, each once: those that it
+    /// maps, matches on and selects by.
+    pub fn told_properties(&self) -> BTreeSet<PropertyName> {
+        let mapped = self.fields.iter().map(|field| &field.property.name);
+        mapped
+            .chain(&self.matching_properties)
+            .chain(&self.selection_properties)
+            .cloned()
+            .collect()
+    }
 }
 
 /// One choice of a property.
@@ -189,4 +202,15 @@ impl OptionTable {
             .filter(|choice| choice.closed == Some(true))
             .map(|choice| choice.value.as_str())
     }
+}
+
+/// A property whose changes the app asks the source to push.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PushedProperty {
+    /// The type of its records.
+    pub object_type: ObjectType,
+    /// Its name.
+    pub property: PropertyName,
+    /// Whether it is pushed; what is not is named all the same.
+    pub active: bool,
 }

@@ -28,7 +28,7 @@ pub use id::{
 pub use key::normalise;
 pub use mapping::{
     Choice, FieldMapping, KeyKind, MatchKey, MatchingRule, ObjectMapping, OptionTable,
-    PropertyDefinition, Selection, SelectionRule, Shown, UserIdentifier,
+    PropertyDefinition, PushedProperty, Selection, SelectionRule, Shown, UserIdentifier,
 };
 pub use register::{Existence, Readable, Register, Version};
 pub use run::{Planned, Range, Run, RunKind, RunStatus, Stage, Way};

@@ -40,6 +40,8 @@ pub struct ToldConnection {
     pub account: AccountKey,
     /// The connection.
     pub route: Arc<ConnectionRoute>,
+    /// What the changes came in.
+    pub kind: EntryKind,
     /// The changes, in the order they came.
     pub changes: Vec<Told>,
     /// When the newest of its deliveries was received.
@@ -262,6 +264,7 @@ fn try_run(
         prepared.connections.push(ToldConnection {
             account: route.key.clone(),
             route: connection.clone(),
+            kind,
             changes,
             received_at,
         });

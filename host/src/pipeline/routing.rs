@@ -2,7 +2,7 @@
 //! snapshot of the configuration, in the form the pipeline works with.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -140,7 +140,8 @@ impl AccountRoute {
             .iter()
             .filter_map(|connection| connection.mapping(object_type))
             .flat_map(|(_, mapping)| {
-                wanted_properties(mapping).chain(mapping.bookkeeping_properties.iter().cloned())
+                let told = mapping.told_properties().into_iter();
+                told.chain(mapping.bookkeeping_properties.iter().cloned())
             })
             .collect();
         properties.sort();
@@ -290,18 +291,8 @@ fn selection_fields(
     })
 }
 
-/// What a mapping wants to hear of.
-fn wanted_properties(mapping: &ObjectMapping) -> impl Iterator<Item = PropertyName> {
-    mapping
-        .fields
-        .iter()
-        .map(|field| field.property.name.clone())
-        .chain(mapping.matching_properties.iter().cloned())
-        .chain(mapping.selection_properties.iter().cloned())
-}
-
 fn interests(connections: &[Arc<ConnectionRoute>]) -> Vec<Interest> {
-    let mut wanted: BTreeMap<ObjectType, Vec<PropertyName>> = BTreeMap::new();
+    let mut wanted: BTreeMap<ObjectType, BTreeSet<PropertyName>> = BTreeMap::new();
     for mapping in connections
         .iter()
         .flat_map(|connection| &connection.mappings)
@@ -309,7 +300,7 @@ fn interests(connections: &[Arc<ConnectionRoute>]) -> Vec<Interest> {
         wanted
             .entry(mapping.object_type.clone())
             .or_default()
-            .extend(wanted_properties(mapping));
+            .extend(mapping.told_properties());
         // What is reached through a type is told by that type's associations.
         if let Some(through) = &mapping.through {
             wanted.entry(through.clone()).or_default();
@@ -317,13 +308,9 @@ fn interests(connections: &[Arc<ConnectionRoute>]) -> Vec<Interest> {
     }
     wanted
         .into_iter()
-        .map(|(object_type, mut properties)| {
-            properties.sort();
-            properties.dedup();
-            Interest {
-                object_type,
-                properties,
-            }
+        .map(|(object_type, properties)| Interest {
+            object_type,
+            properties: properties.into_iter().collect(),
         })
         .collect()
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    log::{self, EventLog, Logged, Position, Step},
+    log::{self, EntryKind, EventLog, Logged, Position, Step},
     model::Timestamp,
     plugin::{Fault, Version, Versions},
     store::{self, Store},
@@ -55,7 +55,8 @@ pub enum Error {
 /// Entries of the log, ready to be applied.
 struct Batch {
     prepared: Prepared,
-    origin: Origin,
+    /// The plugin version that prepared it, by digest.
+    plugin: String,
     /// The configuration that it was prepared under.
     configuration: i64,
     /// What it is made of.
@@ -272,13 +273,9 @@ impl Pipeline {
         let entries = self.log.read_at(positions).await?;
         let routing = self.routing().await?;
         let plugin = self.plugins.active();
-        let origin = Origin {
-            word: "webhook",
-            plugin: Some(plugin.digest().to_owned()),
-        };
         Ok(Some(Batch {
+            plugin: plugin.digest().to_owned(),
             prepared: self.prepare(routing.clone(), plugin, entries).await?,
-            origin,
             configuration: routing.configuration,
             turn,
         }))
@@ -289,7 +286,7 @@ impl Pipeline {
         let (store, now) = (self.store.clone(), self.clock.now());
         let Batch {
             prepared,
-            origin,
+            plugin,
             configuration,
             turn,
         } = batch;
@@ -299,7 +296,7 @@ impl Pipeline {
                 if tx.configuration()? != configuration {
                     return Err(store::Error::ConfigurationChanged);
                 }
-                apply(tx, &prepared, &origin, &step, now)?;
+                apply(tx, &prepared, &plugin, &step, now)?;
                 Ok(prepared)
             };
             store.transact(apply).await
@@ -324,7 +321,7 @@ impl Pipeline {
 fn apply(
     tx: &store::Tx<'_>,
     prepared: &Prepared,
-    origin: &Origin,
+    plugin: &str,
     step: &Step,
     now: Timestamp,
 ) -> Result<(), store::Error> {
@@ -332,7 +329,14 @@ fn apply(
         let (account, connection) = (&told.account, told.route.id);
         let _in_span = tracing::error_span!("connection", %account, %connection).entered();
         tracing::debug!(changes = told.changes.len(), "changes are applied");
-        apply_changes(tx, told, origin, now)?;
+        let origin = Origin {
+            word: match told.kind {
+                EntryKind::Delivery => "webhook",
+                EntryKind::JournalFile => "journal",
+            },
+            plugin: Some(plugin.to_owned()),
+        };
+        apply_changes(tx, told, &origin, now)?;
     }
     for what in &prepared.set_aside {
         tx.set_aside(what, now)?;

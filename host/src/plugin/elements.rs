@@ -120,6 +120,18 @@ pub fn join<'a>(elements: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     array
 }
 
+/// Puts elements where a body of that description has them: [`split`] finds them
+/// there again.
+pub fn enclose<'a>(at: &BodyDescription, elements: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut body = Vec::new();
+    for name in &at.elements {
+        body.extend_from_slice(format!("{{{}:", serde_json::Value::from(&**name)).as_bytes());
+    }
+    body.extend(join(elements));
+    body.extend(at.elements.iter().map(|_| b'}'));
+    body
+}
+
 /// The ids that were found, in the order of paths, each once.
 fn record_ids(found: &[Option<&str>]) -> Vec<RecordId> {
     let mut ids: Vec<RecordId> = Vec::new();

@@ -20,6 +20,7 @@ pub mod choices;
 pub mod connections;
 pub mod conversions;
 pub mod history;
+pub mod journal;
 pub mod lookups;
 pub mod mappings;
 pub mod projects;
@@ -64,6 +65,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0004_lanes.sql"),
     include_str!("../../migrations/sqlite/store/0005_runs.sql"),
     include_str!("../../migrations/sqlite/store/0006_lookups.sql"),
+    include_str!("../../migrations/sqlite/store/0007_journal.sql"),
     include_str!("../../migrations/sqlite/store/0008_labels.sql"),
 ];
 

@@ -287,6 +287,36 @@ impl Grants {
         }
     }
 
+    /// Takes note that our app was uninstalled from an account, with which HubSpot
+    /// ends its grant: it is forgotten, so that no call is made with it any more,
+    /// and the connections say why. A grant that HubSpot renewed or gave since then
+    /// is of a later installation, and goes on.
+    pub async fn uninstalled(&self, account: AccountId, at: Timestamp) -> Result<(), Error> {
+        let open = match self.open(account).await {
+            Err(Error::NoGrant) => return Ok(()),
+            open => open?,
+        };
+        if open.issued_at > at {
+            return Ok(());
+        }
+        let ended = open.sealed;
+        let is_ended = self
+            .store
+            .transact(move |tx| {
+                let held = is_held(tx, account, &ended)?;
+                if held {
+                    tx.save_grant(account, None)?;
+                    needs_attention(tx, account, &app_uninstalled())?;
+                }
+                Ok(held)
+            })
+            .await?;
+        if is_ended {
+            tracing::warn!(%account, "the app was uninstalled from an account");
+        }
+        Ok(())
+    }
+
     async fn open(&self, account: AccountId) -> Result<Open, Error> {
         let (known, grant) = self
             .store
@@ -382,6 +412,18 @@ fn revoked() -> Problem {
         code: Problem::ACCESS_REVOKED.into(),
         detail: "HubSpot no longer accepts our access to this account: the app was uninstalled, \
                  or the access was withdrawn."
+            .into(),
+        remedy: "Reconnect as a HubSpot super admin of the same account. Nothing that was synced \
+                 is lost."
+            .into(),
+    }
+}
+
+fn app_uninstalled() -> Problem {
+    Problem {
+        code: Problem::APP_UNINSTALLED.into(),
+        detail: "The app was uninstalled in HubSpot, so nothing is taken from this account any \
+                 more."
             .into(),
         remedy: "Reconnect as a HubSpot super admin of the same account. Nothing that was synced \
                  is lost."

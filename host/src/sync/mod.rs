@@ -14,6 +14,7 @@ pub mod failures;
 pub mod grants;
 pub mod housekeeping;
 mod joint;
+pub mod journal;
 mod kept;
 pub mod labels;
 mod lines;
@@ -52,6 +53,7 @@ pub fn tasks(host: &Arc<Host>, stop: &CancellationToken) -> Vec<Task> {
         Box::pin(housekeeping::run(host.clone(), stop.clone())),
         Box::pin(revocations::run(host.clone(), stop.clone())),
         Box::pin(regions::run(host.clone(), stop.clone())),
+        Box::pin(journal::run(host.clone(), stop.clone())),
         Box::pin(room::run(host.clone(), stop.clone())),
     ]
 }

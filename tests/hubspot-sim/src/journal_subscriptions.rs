@@ -31,7 +31,8 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/portals/{portal}", delete(remove_portal))
 }
 
-fn subscription_json(held: &JournalSubscription, app: u64) -> Value {
+/// A subscription, as HubSpot tells it.
+pub(crate) fn subscription_json(held: &JournalSubscription, app: u64) -> Value {
     let wanted = &held.wanted;
     json!({
         "id": held.id,

@@ -13,6 +13,7 @@ use crate::control::Account;
 use crate::crm::{self, Error, ObjectType};
 use crate::delivery::{Attempt, Settled};
 use crate::faults::FaultRule;
+use crate::journal_subscriptions::subscription_json;
 use crate::state::{Call, Shared};
 use crate::truth::Truth;
 use crate::webhooks::Subscription;
@@ -183,6 +184,20 @@ impl Simulator {
     pub fn subscriptions(&self) -> Vec<Subscription> {
         let state = self.shared.lock();
         state.subscriptions.all.values().cloned().collect()
+    }
+
+    /// The app's subscriptions to the journal, as HubSpot tells them.
+    #[must_use]
+    pub fn journal_subscriptions(&self) -> Vec<serde_json::Value> {
+        let state = self.shared.lock();
+        let held = state.journal.subscriptions.values();
+        held.map(|one| subscription_json(one, state.app.id))
+            .collect()
+    }
+
+    /// Ends all subscriptions of the app to the journal.
+    pub fn drop_journal_subscriptions(&self) {
+        self.shared.lock().journal.subscriptions.clear();
     }
 
     /// Ends all subscriptions of the app.

@@ -23,7 +23,7 @@ async fn a_look_up_survives_the_end_of_the_host() {
     world.stop().await;
     assert_eq!(waiting(&world), 1);
     world.sim.clear_faults();
-    world.restart_stopped().await;
+    world.go_on().await;
     world.settle().await;
     assert_eq!(world.values(&ana).await, json!({"job_title": "Cook"}));
     assert_eq!(waiting(&world), 0);

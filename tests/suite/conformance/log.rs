@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use jimo_connect::{
-    log::{Entry, EntryKind, EventLog, Lane, Listed, Position},
+    log::{Cursor, Entry, EntryKind, EventLog, Lane, Listed, Position},
     model::Timestamp,
 };
 use tempfile::TempDir;
@@ -122,4 +122,60 @@ async fn many_appends_at_once_all_get_a_place_of_their_own() {
     places.sort_unstable();
     assert_eq!(places, (1..=500).collect::<Vec<_>>());
     assert_eq!(positions(&log).await, places);
+}
+
+fn cursor(place: &str) -> Cursor {
+    Cursor {
+        name: "another log".to_owned(),
+        place: place.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn what_is_taken_from_another_log_is_there_with_the_place_behind_it() {
+    let directory = TempDir::new().unwrap();
+    let log = EventLog::open(directory.path()).await.unwrap();
+    let mut tail = log.tail();
+    assert_eq!(log.cursor("another log").await.unwrap(), None);
+    let entries = vec![entry("[1]", 5), entry("[2]", 6)];
+    log.append_all(entries, cursor("a")).await.unwrap();
+    assert_eq!(*tail.borrow_and_update(), Position(2));
+    // There may be nothing but the place.
+    log.append_all(Vec::new(), cursor("b")).await.unwrap();
+    assert!(!tail.has_changed().unwrap());
+    drop(log);
+    let log = EventLog::open(directory.path()).await.unwrap();
+    assert_eq!(positions(&log).await, [1, 2]);
+    let place = log.cursor("another log").await.unwrap();
+    assert_eq!(place.as_deref(), Some("b"));
+    assert_eq!(log.cursor("a third").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_place_that_cannot_be_kept_leaves_none_of_its_entries() {
+    let directory = TempDir::new().unwrap();
+    let log = EventLog::open(directory.path()).await.unwrap();
+    log.append_all(vec![entry("[1]", 5)], cursor("a"))
+        .await
+        .unwrap();
+    let tail = log.tail();
+    let other = rusqlite::Connection::open(directory.path().join("log.sqlite")).unwrap();
+    for (table, what) in [("cursors", "UPDATE"), ("entries", "INSERT")] {
+        let refuse = format!(
+            "CREATE TRIGGER refuse BEFORE {what} ON {table}
+             BEGIN SELECT raise(ABORT, 'a test'); END"
+        );
+        other.execute_batch(&refuse).unwrap();
+        let entries = vec![entry("[2]", 6), entry("[3]", 7)];
+        log.append_all(entries, cursor("b")).await.unwrap_err();
+        other.execute_batch("DROP TRIGGER refuse").unwrap();
+        assert_eq!(positions(&log).await, [1], "{table}");
+        let place = log.cursor("another log").await.unwrap();
+        assert_eq!(place.as_deref(), Some("a"), "{table}");
+        assert_eq!(*tail.borrow(), Position(1));
+    }
+    log.append_all(vec![entry("[2]", 6)], cursor("b"))
+        .await
+        .unwrap();
+    assert_eq!(log.read(Position(0), 9, 99).await.unwrap().len(), 2);
 }

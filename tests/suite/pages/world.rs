@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use hubspot_sim::{Account, Link, PropertySpec, Simulator};
 use jimo_connect::{
     clock::Clock,
-    config::{AddressConfig, Config, DataConfig, HubspotConfig, SyncConfig},
+    config::{AddressConfig, Config, DataConfig, HubspotConfig, JournalUse, SyncConfig},
     host::{self, Host},
     hubspot::oauth::{Grant, SCOPES},
     model::{
@@ -131,6 +131,7 @@ impl World {
                 client_secret: Some(Secret::from(app.client_secret)),
                 app_id: None,
                 api_url: Some(sim.url().parse().expect("address")),
+                journal: JournalUse::Off,
                 authorize_url: sim.authorize_url().parse().expect("address"),
                 share: jimo_connect::hubspot::budget::SHARE,
             },

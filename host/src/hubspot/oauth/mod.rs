@@ -4,6 +4,7 @@
 //! Architecture invariant: our own misconfiguration is never told as the
 //! customer's revocation.
 
+mod app_token;
 mod consent;
 mod fault;
 
@@ -12,11 +13,14 @@ use std::time::Duration;
 use serde::Deserialize;
 use url::Url;
 
+pub use app_token::AppToken;
 pub use consent::{AUTHORIZE_URL, Consent, OPTIONAL_SCOPES, SCOPES, Verifier, authorize_url};
 pub use fault::GrantError;
 use fault::understand;
 
-use super::{API_VERSION, Client, Error, account::undecodable, retry::backoff, transport::Raw};
+use super::{
+    API_VERSION, Client, Error, account::undecodable, retry::backoff_alone, transport::Raw,
+};
 use crate::{
     model::{AccountKey, Timestamp},
     secrets::Secret,
@@ -30,8 +34,6 @@ const RENEW_AHEAD: Duration = Duration::from_secs(300);
 const USELESS_BEFORE_END: Duration = Duration::from_secs(30);
 /// A token's life when the answer does not say (HubSpot: 30 minutes).
 const LIFE: u64 = 1_800;
-/// The wait after a 429 that tells none.
-const LIMIT_WAIT_MIN: Duration = Duration::from_secs(1);
 
 /// Our app, as it is registered at HubSpot.
 #[derive(Clone, Debug)]
@@ -279,18 +281,11 @@ impl Client {
                 Repeat::AfterAnswer => unsent || answered,
                 Repeat::Always => true,
             };
-            let wait = backoff(attempt, cause, self.clock().now(), rand::random());
+            let wait = backoff_alone(attempt, cause, self.clock().now(), rand::random());
             let Some(wait) = wait.filter(|_| may) else {
                 return Err(error);
             };
-            // No budget holds these calls back after a 429.
-            let held = match cause {
-                Error::RateLimited { retry_at, .. } => {
-                    retry_at.since(self.clock().now()).max(LIMIT_WAIT_MIN)
-                }
-                _ => Duration::ZERO,
-            };
-            self.clock().sleep(wait + held).await;
+            self.clock().sleep(wait).await;
             attempt += 1;
         }
     }

@@ -1,6 +1,9 @@
 //! How a connection stands.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -15,7 +18,12 @@ use crate::{
         self, Tx,
         proofs::{self, Differing},
     },
+    sync::journal::Service,
 };
+
+/// How long it is said that the journal was not read in time: a day's catch-up
+/// brings what it had.
+const GAP_TOLD: Duration = Duration::from_secs(24 * 3_600);
 
 /// One account connected to the project.
 #[derive(Debug, Serialize, ToSchema)]
@@ -76,7 +84,7 @@ pub struct Live {
     /// The properties whose changes come by it.
     pub properties: Vec<PropertyName>,
     /// Why this way.
-    pub why: &'static str,
+    pub why: String,
 }
 
 /// How long changes took, from HubSpot's stamp to our write; none where nothing
@@ -171,6 +179,7 @@ pub fn load(
 impl State {
     /// What is shown of it.
     pub fn shown(self, host: &Host) -> Connection {
+        let now = host.clock.now();
         let State { connection, .. } = self;
         let budget = connection
             .account
@@ -181,7 +190,9 @@ impl State {
             .as_ref()
             .is_some_and(|problem| problem.stops_calls());
         let live = if connection.status.takes_changes() && !stopped {
-            self.mappings.iter().map(live).collect()
+            let key = connection.account.as_ref().map(|(_, key)| key);
+            let ways = |mapping| ways(host, key, mapping, now);
+            self.mappings.iter().flat_map(ways).collect()
         } else {
             Vec::new()
         };
@@ -220,22 +231,59 @@ impl State {
     }
 }
 
-fn live(mapping: &ObjectMapping) -> Live {
-    let mut properties: Vec<PropertyName> = mapping
-        .fields
-        .iter()
-        .map(|field| field.property.name.clone())
-        .chain(mapping.matching_properties.iter().cloned())
-        .chain(mapping.selection_properties.iter().cloned())
-        .collect();
-    properties.sort();
-    properties.dedup();
-    Live {
-        way: "webhooks",
-        object_type: mapping.object_type.clone(),
-        properties,
-        why: "HubSpot pushes the changes of those properties that the app subscribes to.",
+/// The ways by which changes of an object type come: HubSpot's push, and its
+/// journal or what takes its place.
+fn ways(
+    host: &Host,
+    account: Option<&AccountKey>,
+    mapping: &ObjectMapping,
+    now: Timestamp,
+) -> Vec<Live> {
+    let of = &mapping.object_type;
+    let live = |way, properties: BTreeSet<PropertyName>, why: String| Live {
+        way,
+        object_type: of.clone(),
+        properties: properties.into_iter().collect(),
+        why,
+    };
+    let mapped = mapping.told_properties();
+    let pushed = "HubSpot pushes the changes of those properties that the app subscribes to.";
+    let mut ways = vec![live("webhooks", mapped.clone(), pushed.to_owned())];
+    let Some(account) = account else {
+        return ways;
+    };
+    let told = host.journal.told(account, of);
+    match (host.journal.service(account), told) {
+        (Service::Refused(reason), _) => {
+            let why = format!(
+                "HubSpot's journal is not read, for {reason}. Recent changes are looked for every \
+                 few minutes instead."
+            );
+            ways.push(live("catch_up", mapped, why));
+        }
+        (service, Some(told)) => {
+            let mut why =
+                "HubSpot's journal tells all changes of these properties within seconds, also \
+                 those of the account's own properties."
+                    .to_owned();
+            if let Service::Failing(reason) = service {
+                why = format!(
+                    "HubSpot's journal tells the changes of these properties. It cannot be read \
+                     now, and is tried again: {reason}."
+                );
+            }
+            if let Some((found_at, reason)) = host.journal.gap()
+                && now.since(found_at) < GAP_TOLD
+            {
+                why = format!("{why} But {reason}.");
+            }
+            let properties = told.intersection(&mapped).cloned().collect();
+            ways.push(live("journal", properties, why));
+        }
+        // It is said once it is known.
+        (_, None) => {}
     }
+    ways
 }
 
 fn budget(host: &Host, account: &AccountKey) -> Budget {

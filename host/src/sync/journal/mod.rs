@@ -1,0 +1,291 @@
+//! HubSpot's webhooks journal: the second way by which changes come, and the one
+//! that knows the properties that one customer alone has.
+//!
+//! [`subscriptions`] keeps what HubSpot writes to it equal to what the
+//! connections need; [`reader`] brings its files into the event log. Both say
+//! here how it goes. Where HubSpot refuses it, catch-up has to take its place.
+
+mod access;
+mod reader;
+mod subscriptions;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use access::Access;
+
+use super::lock;
+use crate::{
+    config::{HubspotConfig, JournalUse},
+    host::Host,
+    hubspot::{self, oauth::GrantError},
+    log,
+    model::{AccountKey, ObjectType, PropertyName, Timestamp},
+    pipeline::routing::AccountRoute,
+    plugin::Interest,
+    store::{
+        self, Store,
+        journal::{Finding, State, Subject},
+    },
+};
+
+/// What is said where the operator turned it off.
+const TURNED_OFF: &str = "it is turned off on this host (HUBSPOT_JOURNAL)";
+/// What is said where there is no app to read it as.
+const NO_APP: &str = "no HubSpot app is set up on this host";
+
+/// Why the journal could not be used. It is tried again, whatever it is.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error(transparent)]
+    Log(#[from] log::Error),
+    #[error(transparent)]
+    Token(#[from] GrantError),
+    #[error(transparent)]
+    HubSpot(#[from] hubspot::Error),
+    #[error("a file of the journal could not be fetched: {0}")]
+    File(#[source] hubspot::Error),
+    #[error(transparent)]
+    Grant(#[from] super::grants::Error),
+    #[error("the plugin does not say how a file of the journal is read")]
+    NotDescribed,
+    #[error("the work ended abruptly")]
+    Ended,
+}
+
+impl Error {
+    /// What is found where this comes of it: whether somebody has to act.
+    fn state(&self) -> State {
+        let refused = match self {
+            Self::Token(GrantError::Misconfigured { code }) => {
+                format!("HubSpot gives the app no token for it ({code})")
+            }
+            Self::Token(GrantError::Refused {
+                status: 401 | 403 | 404,
+                code,
+            }) => format!("HubSpot gives the app no token for it ({code})"),
+            Self::Token(GrantError::AccessDenied | GrantError::OtherApp) => {
+                "HubSpot gives the app no token for it".to_owned()
+            }
+            Self::HubSpot(hubspot::Error::MissingScopes { scopes }) if scopes.is_empty() => {
+                "HubSpot does not allow it to the app".to_owned()
+            }
+            Self::HubSpot(hubspot::Error::MissingScopes { scopes }) => {
+                format!("the app lacks permissions: {}", scopes.join(", "))
+            }
+            Self::HubSpot(hubspot::Error::Unauthorized) => {
+                "HubSpot does not take the app's token".to_owned()
+            }
+            Self::HubSpot(hubspot::Error::NotFound(_)) => "HubSpot has none for the app".to_owned(),
+            Self::HubSpot(hubspot::Error::Refused(fault)) if fault.status == 403 => {
+                format!("HubSpot refuses it ({fault})")
+            }
+            other => return State::Failing(other.to_string()),
+        };
+        State::Refused(refused)
+    }
+
+    /// When to try again, where that is known.
+    fn retry_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::HubSpot(error) | Self::File(error) => error.retry_at(),
+            Self::Token(error) => error.retry_at(),
+            _ => None,
+        }
+    }
+}
+
+/// How the journal serves an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// It is not known yet.
+    Unknown,
+    /// It tells of what [`Journal::told`] names.
+    Works,
+    /// It does not now, for this reason, and is tried again.
+    Failing(String),
+    /// It does not, for this reason, until somebody acts.
+    Refused(String),
+}
+
+/// How the journal goes, and the way to it.
+pub struct Journal {
+    store: Arc<Store>,
+    /// The way to it, or why there is none.
+    access: Result<Access, &'static str>,
+    findings: Mutex<BTreeMap<Subject, Finding>>,
+    /// What accounts are subscribed to, as far as this process has seen to it.
+    told: Mutex<HashMap<AccountKey, Vec<Interest>>>,
+}
+
+impl Journal {
+    /// What the last process found, and the way to the journal as an app.
+    pub async fn open(
+        settings: &HubspotConfig,
+        client: hubspot::Client,
+        store: Arc<Store>,
+    ) -> Result<Self, store::Error> {
+        let access = match (settings.journal, settings.app()) {
+            (JournalUse::Off, _) => Err(TURNED_OFF),
+            (JournalUse::On, None) => Err(NO_APP),
+            (JournalUse::On, Some(app)) => Ok(Access::new(client, app)),
+        };
+        let findings = store.read(|tx| tx.journal_findings()).await?.into_iter();
+        let by_subject = findings.map(|finding| (finding.subject.clone(), finding));
+        Ok(Self {
+            access,
+            findings: Mutex::new(by_subject.collect()),
+            told: Mutex::default(),
+            store,
+        })
+    }
+
+    /// How it serves an account.
+    pub fn service(&self, account: &AccountKey) -> Service {
+        if let Err(reason) = &self.access {
+            return Service::Refused((*reason).to_owned());
+        }
+        let findings = lock(&self.findings);
+        let subjects = [
+            Subject::Reading,
+            Subject::Subscriptions,
+            Subject::Account(account.clone()),
+        ];
+        let states = subjects.map(|subject| findings.get(&subject).map(|found| &found.state));
+        let reason = |refused: bool| {
+            states.iter().flatten().find_map(|state| match state {
+                State::Refused(reason) if refused => Some(reason.clone()),
+                State::Failing(reason) if !refused => Some(reason.clone()),
+                _ => None,
+            })
+        };
+        match (reason(true), reason(false)) {
+            (Some(reason), _) => Service::Refused(reason),
+            (None, Some(reason)) => Service::Failing(reason),
+            (None, None) if states.contains(&None) => Service::Unknown,
+            (None, None) => Service::Works,
+        }
+    }
+
+    /// The properties of an object type whose changes it tells of, in an account;
+    /// none where it tells of nothing that happens to such records.
+    pub fn told(
+        &self,
+        account: &AccountKey,
+        object_type: &ObjectType,
+    ) -> Option<BTreeSet<PropertyName>> {
+        let told = lock(&self.told);
+        let mut interests = told.get(account)?.iter();
+        let interest = interests.find(|interest| interest.object_type == *object_type)?;
+        Some(interest.properties.iter().cloned().collect())
+    }
+
+    /// What it had and was not read in time, where that was lately: why, and when
+    /// it was found out. Only a catch-up brings it.
+    pub fn gap(&self) -> Option<(Timestamp, String)> {
+        let findings = lock(&self.findings);
+        match findings.get(&Subject::Gap) {
+            Some(Finding {
+                state: State::Failing(reason),
+                since,
+                ..
+            }) => Some((*since, reason.clone())),
+            _ => None,
+        }
+    }
+
+    /// Keeps what was found. Returns whether it is new.
+    async fn found(
+        &self,
+        subject: Subject,
+        state: State,
+        now: Timestamp,
+    ) -> Result<bool, store::Error> {
+        let finding = Finding {
+            subject: subject.clone(),
+            state,
+            since: now,
+        };
+        let known = lock(&self.findings)
+            .get(&subject)
+            .map(|known| known.state.clone());
+        if known.as_ref() == Some(&finding.state) {
+            return Ok(false);
+        }
+        let kept = finding.clone();
+        self.store
+            .transact(move |tx| tx.save_journal_finding(&kept))
+            .await?;
+        if known.is_some() && finding.state == State::Works {
+            tracing::info!(?subject, "the journal can be used again");
+        }
+        lock(&self.findings).insert(subject, finding);
+        Ok(true)
+    }
+
+    /// Keeps what went wrong, and says it once.
+    async fn failed(&self, subject: Subject, error: &Error, now: Timestamp) {
+        match self.found(subject.clone(), error.state(), now).await {
+            Ok(true) => {
+                tracing::warn!(%error, ?subject, "the journal cannot be used; it is tried again")
+            }
+            Ok(false) => tracing::debug!(%error, ?subject, "the journal still cannot be used"),
+            Err(store) => {
+                tracing::warn!(%error, %store, "the journal cannot be used, nor can that be kept")
+            }
+        }
+    }
+
+    /// An account's subscriptions are as they should be.
+    fn tells(&self, route: &AccountRoute) {
+        lock(&self.told).insert(route.key.clone(), route.interests.clone());
+    }
+
+    /// Forgets all accounts but these.
+    async fn keep_accounts(&self, kept: &BTreeSet<AccountKey>) -> Result<(), store::Error> {
+        lock(&self.told).retain(|account, _| kept.contains(account));
+        let gone: Vec<Subject> = lock(&self.findings)
+            .keys()
+            .filter(|subject| matches!(subject, Subject::Account(key) if !kept.contains(key)))
+            .cloned()
+            .collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let forgotten = gone.clone();
+        self.store
+            .transact(move |tx| {
+                let mut gone = forgotten.iter();
+                gone.try_for_each(|subject| tx.forget_journal_finding(subject))
+            })
+            .await?;
+        let mut findings = lock(&self.findings);
+        gone.iter()
+            .for_each(|subject| drop(findings.remove(subject)));
+        Ok(())
+    }
+}
+
+/// Whether the journal tells nothing of an account until somebody acts: it is
+/// refused, or not used. Catch-up then has to run every few minutes.
+pub fn journal_refused(host: &Host, account: &AccountKey) -> bool {
+    matches!(host.journal.service(account), Service::Refused(_))
+}
+
+/// Reads the journal and keeps its subscriptions, where it is used, until it is
+/// told to stop.
+pub async fn run(host: Arc<Host>, stop: CancellationToken) {
+    let Ok(access) = &host.journal.access else {
+        return;
+    };
+    tokio::join!(
+        reader::run(&host, access, &stop),
+        subscriptions::run(&host, access, &stop),
+    );
+}

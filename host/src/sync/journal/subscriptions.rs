@@ -1,0 +1,351 @@
+//! Keeps what HubSpot writes to the journal equal to what the connections need:
+//! when the configuration changes, and from time to time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Access, Error};
+use crate::{
+    host::Host,
+    hubspot::journal::{Kind, Subscription, Wanted},
+    model::{AccountKey, ObjectType, Timestamp},
+    pipeline::routing::{AccountRoute, Routing},
+    store::{
+        self,
+        journal::{State, Subject},
+    },
+};
+
+/// How often the configuration is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often the subscriptions are looked at when nothing here has changed:
+/// somebody may have changed them at HubSpot.
+const CHECK_EVERY: Duration = Duration::from_secs(3_600);
+
+/// How long to wait after a failure, and twice as long after each further.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// The longest wait after failures: how soon a scope that was missing is noticed.
+const PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// What was last seen to.
+struct Done {
+    wanted: BTreeSet<Wanted>,
+    left_alone: BTreeSet<AccountKey>,
+    /// When to see to it again, although nothing here has changed.
+    again_at: Timestamp,
+}
+
+/// Keeps them until it is told to stop.
+pub(super) async fn run(host: &Arc<Host>, access: &Access, stop: &CancellationToken) {
+    let mut done: Option<Done> = None;
+    let mut pause = PAUSE;
+    while !stop.is_cancelled() {
+        match host.pipeline.routing().await {
+            Ok(routing) => {
+                let wanted = all_wanted(&routing);
+                let left_alone = left_alone(&routing);
+                let now = host.clock.now();
+                let is_due = done.as_ref().is_none_or(|done| {
+                    done.wanted != wanted || done.left_alone != left_alone || done.again_at <= now
+                });
+                if is_due {
+                    let keeping = keep(host, access, &routing, &left_alone);
+                    let is_good = tokio::select! {
+                        is_good = keeping => is_good,
+                        () = stop.cancelled() => return,
+                    };
+                    let wait = if is_good {
+                        pause = PAUSE;
+                        CHECK_EVERY
+                    } else {
+                        let present = pause;
+                        pause = (present * 2).min(PAUSE_MAX);
+                        present
+                    };
+                    done = Some(Done {
+                        wanted,
+                        left_alone,
+                        again_at: host.clock.now().plus(wait),
+                    });
+                }
+            }
+            Err(error) => tracing::warn!(%error, "what the journal is wanted for is not known"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// What all connections need to be told.
+fn all_wanted(routing: &Routing) -> BTreeSet<Wanted> {
+    let mut all: BTreeSet<Wanted> = routing.accounts().flat_map(|one| wanted(one)).collect();
+    if routing.accounts().next().is_some() {
+        all.insert(Wanted::uninstalls());
+    }
+    all
+}
+
+/// What an account's connections need to be told.
+fn wanted(route: &AccountRoute) -> Vec<Wanted> {
+    if !route.may_call || route.interests.is_empty() {
+        return Vec::new();
+    }
+    let account = &route.key;
+    let mut wanted = Vec::new();
+    for interest in &route.interests {
+        let (of, properties) = (&interest.object_type, interest.properties.iter().cloned());
+        wanted.extend(Wanted::records(account, of, properties));
+        wanted.extend(Wanted::privacy_deletions(account, of));
+    }
+    let mut through: BTreeMap<&ObjectType, BTreeSet<&ObjectType>> = BTreeMap::new();
+    for mapping in route.connections.iter().flat_map(|one| &one.mappings) {
+        if let Some(from) = &mapping.through {
+            through
+                .entry(from)
+                .or_default()
+                .insert(&mapping.object_type);
+        }
+    }
+    for (from, to) in through {
+        wanted.extend(Wanted::associations(account, from, to));
+    }
+    wanted
+}
+
+/// The accounts in whose name no call can be made now: nothing can be asked for
+/// there, and what there is serves when they are connected again.
+fn left_alone(routing: &Routing) -> BTreeSet<AccountKey> {
+    let mut alone = BTreeSet::new();
+    for route in routing.accounts() {
+        if !route.may_call && !route.connections.is_empty() {
+            alone.insert(route.key.clone());
+        }
+    }
+    alone
+}
+
+/// What has to be done.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Plan {
+    /// What is asked for, and the subscriptions that it takes the place of.
+    begin: Vec<(Wanted, Vec<u64>)>,
+    /// What nobody needs.
+    end: Vec<u64>,
+}
+
+/// What has to be done so that there is what is wanted, and no more. What is of
+/// another app, of an account that is left alone, or of another event of the
+/// app's life, stays.
+fn plan(
+    held: &[Subscription],
+    wanted: &BTreeSet<Wanted>,
+    left_alone: &BTreeSet<AccountKey>,
+    app_id: Option<u64>,
+) -> Plan {
+    let mut plan = Plan::default();
+    let is_ours = |one: &&Subscription| {
+        let of_other_app = one
+            .app_id
+            .is_some_and(|app| app_id.is_some_and(|ours| ours != app));
+        let alone = one
+            .wanted
+            .account
+            .as_ref()
+            .is_some_and(|key| left_alone.contains(key));
+        let of_life = one.wanted.kind == Kind::AppLifecycleEvent;
+        !of_other_app && !alone && (!of_life || one.wanted.slot() == Wanted::uninstalls().slot())
+    };
+    let ours: Vec<&Subscription> = held.iter().filter(is_ours).collect();
+    for want in wanted {
+        let same = ours.iter().filter(|one| one.wanted.slot() == want.slot());
+        let met = same.clone().find(|one| want.is_met_by(&one.wanted));
+        let others = same.filter(|one| met.is_none_or(|met| met.id != one.id));
+        let others = others.map(|one| one.id);
+        if met.is_some() {
+            plan.end.extend(others);
+        } else {
+            plan.begin.push((want.clone(), others.collect()));
+        }
+    }
+    let unwanted = ours
+        .iter()
+        .filter(|one| !wanted.iter().any(|want| want.slot() == one.wanted.slot()));
+    plan.end.extend(unwanted.map(|one| one.id));
+    plan
+}
+
+/// Sees to it, and keeps how it went. Returns whether all is as it should be.
+async fn keep(
+    host: &Arc<Host>,
+    access: &Access,
+    routing: &Routing,
+    left_alone: &BTreeSet<AccountKey>,
+) -> bool {
+    let outcome = change(access, &all_wanted(routing), left_alone).await;
+    let now = host.clock.now();
+    let journal = &host.journal;
+    let kept = match outcome {
+        Err(error) => {
+            journal.failed(Subject::Subscriptions, &error, now).await;
+            return false;
+        }
+        Ok(failures) => record(host, routing, left_alone, failures, now).await,
+    };
+    kept.unwrap_or_else(|error| {
+        tracing::warn!(%error, "what was found of the journal could not be kept");
+        false
+    })
+}
+
+/// Why an account could not be subscribed to something.
+type Failures = BTreeMap<AccountKey, Error>;
+
+/// Makes the changes. What one account refuses holds up no other.
+async fn change(
+    access: &Access,
+    wanted: &BTreeSet<Wanted>,
+    left_alone: &BTreeSet<AccountKey>,
+) -> Result<Failures, Error> {
+    let held = access
+        .call(|client, token| async move { client.journal_subscriptions(&token).await })
+        .await?;
+    let plan = plan(&held, wanted, left_alone, access.app().app_id);
+    let mut failures = Failures::new();
+    // Those that are asked for first, so that there is no moment without.
+    for (want, replaced) in plan.begin {
+        let begun = access
+            .call(|client, token| {
+                let want = want.clone();
+                async move { client.journal_subscribe(&token, &want).await }
+            })
+            .await;
+        match (begun, want.account) {
+            (Ok(id), _) => {
+                for other in replaced.into_iter().filter(|other| *other != id) {
+                    end(access, other).await?;
+                }
+            }
+            (Err(error), Some(account)) => drop(failures.insert(account, error)),
+            (Err(error), None) => return Err(error),
+        }
+    }
+    for id in plan.end {
+        end(access, id).await?;
+    }
+    Ok(failures)
+}
+
+async fn end(access: &Access, id: u64) -> Result<(), Error> {
+    access
+        .call(|client, token| async move { client.journal_unsubscribe(&token, id).await })
+        .await
+}
+
+/// Keeps how it went. Returns whether nothing failed.
+async fn record(
+    host: &Host,
+    routing: &Routing,
+    left_alone: &BTreeSet<AccountKey>,
+    failures: Failures,
+    now: Timestamp,
+) -> Result<bool, store::Error> {
+    let journal = &host.journal;
+    let subject = Subject::Subscriptions;
+    journal.found(subject, State::Works, now).await?;
+    let mut kept = left_alone.clone();
+    for route in routing.accounts().filter(|route| !wanted(route).is_empty()) {
+        kept.insert(route.key.clone());
+        let subject = Subject::Account(route.key.clone());
+        match failures.get(&route.key) {
+            Some(error) => journal.failed(subject, error, now).await,
+            None => {
+                journal.found(subject, State::Works, now).await?;
+                journal.tells(route);
+            }
+        }
+    }
+    journal.keep_accounts(&kept).await?;
+    Ok(failures.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::PropertyName;
+
+    const APP: u64 = 54_321;
+
+    fn records(account: &str, properties: &[&str]) -> Wanted {
+        let properties = properties.iter().map(|name| PropertyName::from(*name));
+        Wanted::records(&account.into(), &"contacts".into(), properties).expect("a type")
+    }
+
+    fn held(id: u64, wanted: Wanted) -> Subscription {
+        Subscription {
+            id,
+            app_id: Some(APP),
+            wanted,
+        }
+    }
+
+    fn planned(held: &[Subscription], wanted: &[Wanted], alone: &[&str]) -> Plan {
+        let wanted = wanted.iter().cloned().collect();
+        let alone = alone.iter().map(|key| AccountKey::from(*key)).collect();
+        plan(held, &wanted, &alone, Some(APP))
+    }
+
+    #[test]
+    fn what_is_as_it_should_be_is_left() {
+        let wanted = [records("1", &["email"]), Wanted::uninstalls()];
+        let all = [held(7, wanted[0].clone()), held(8, wanted[1].clone())];
+        assert_eq!(planned(&all, &wanted, &[]), Plan::default());
+    }
+
+    #[test]
+    fn what_is_missing_or_different_is_asked_for_and_what_is_over_ended() {
+        let all = [
+            held(7, records("1", &["email"])),
+            held(8, records("2", &["email"])),
+        ];
+        let wanted = [records("1", &["city", "email"]), records("3", &[])];
+        let plan = planned(&all, &wanted, &[]);
+        let begin = [(wanted[0].clone(), vec![7]), (wanted[1].clone(), vec![])];
+        assert_eq!(plan.begin, begin);
+        assert_eq!(plan.end, [8]);
+    }
+
+    #[test]
+    fn of_two_for_the_same_the_one_that_is_right_stays() {
+        let wanted = [records("1", &["email"])];
+        let all = [
+            held(7, records("1", &["city"])),
+            held(8, wanted[0].clone()),
+            held(9, wanted[0].clone()),
+        ];
+        let plan = planned(&all, &wanted, &[]);
+        assert_eq!((plan.begin, plan.end), (vec![], vec![7, 9]));
+    }
+
+    #[test]
+    fn another_apps_and_those_of_accounts_that_cannot_be_called_stay() {
+        let mut anothers = held(7, records("1", &["email"]));
+        anothers.app_id = Some(APP + 1);
+        let mut of_installs = Wanted::uninstalls();
+        of_installs.type_id = "4-1909196".to_owned();
+        let all = [
+            anothers,
+            held(8, records("2", &["email"])),
+            held(9, of_installs),
+        ];
+        assert_eq!(planned(&all, &[], &["2"]), Plan::default());
+    }
+}
