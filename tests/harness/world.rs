@@ -361,8 +361,15 @@ impl World {
     }
 }
 
-/// What nobody may do.
+/// What nobody else may do.
 impl World {
+    /// A number that the store has.
+    pub fn count(&self, sql: &str) -> i64 {
+        let path = self.directory.path().join("store.sqlite");
+        let store = rusqlite::Connection::open(path).unwrap();
+        store.query_one(sql, [], |row| row.get(0)).unwrap()
+    }
+
     /// Changes the store behind the host's back.
     pub async fn tamper(&self, sql: &'static str) {
         let path = self.directory.path().join("store.sqlite");

@@ -12,6 +12,7 @@ async fn what_no_webhook_told_is_found_and_counted_as_missed() {
     let (world, connection) = silent().await;
     world.map(&connection, mappings()).await;
     let ids = users(&world, &["ana@example.com", "ben@example.com"]).await;
+    world.settle().await;
     let account = world.account(PORTAL);
     let ana = account
         .create(

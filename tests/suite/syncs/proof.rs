@@ -55,9 +55,9 @@ async fn a_value_that_is_not_hubspots_is_named() {
     world.map(&connection, mappings()).await;
     sync(&world, &connection, "full").await;
     // Behind the pipeline's back.
-    world
-        .tamper("UPDATE user_values SET value = 'Pirate'")
-        .await;
+    let stuck = "UPDATE user_values SET value = 'Pirate';
+        CREATE TRIGGER stuck BEFORE UPDATE ON user_values BEGIN SELECT RAISE(IGNORE); END;";
+    world.tamper(stuck).await;
     sync(&world, &connection, "catch_up").await;
     let path = format!("/connections/{connection}");
     let proof = world.get(&path).await.good()["proof"].clone();
