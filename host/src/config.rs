@@ -130,15 +130,24 @@ pub struct SyncConfig {
     /// and asks.
     #[arg(long, env = "JIMO_BRAKE_SHARE", default_value_t = BRAKE_SHARE, value_parser = brake_share)]
     pub brake_share: f64,
+
+    /// How often connections look for changes, in minutes, where HubSpot's
+    /// journal does not serve them; 0 is never but at night.
+    #[arg(long, env = "JIMO_LOOK_EVERY_MINUTES", default_value_t = LOOK_EVERY_MINUTES)]
+    pub look_every_minutes: u64,
 }
 
 impl Default for SyncConfig {
     fn default() -> Self {
         Self {
             brake_share: BRAKE_SHARE,
+            look_every_minutes: LOOK_EVERY_MINUTES,
         }
     }
 }
+
+/// A search a type, and what it finds: some three hundred calls a day.
+const LOOK_EVERY_MINUTES: u64 = 5;
 
 /// A day's ordinary deletions and moves are far below; a lost list is above.
 const BRAKE_SHARE: f64 = 0.2;

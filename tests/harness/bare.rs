@@ -59,7 +59,11 @@ pub fn config(directory: &Path) -> Config {
             authorize_url: oauth::AUTHORIZE_URL.parse().unwrap(),
             share: jimo_connect::hubspot::budget::SHARE,
         },
-        sync: SyncConfig::default(),
+        // Tests say themselves when to look.
+        sync: SyncConfig {
+            look_every_minutes: 0,
+            ..SyncConfig::default()
+        },
         log: "warn".into(),
         log_format: LogFormat::Text,
     }

@@ -44,7 +44,11 @@ pub fn config(sim: &Simulator, directory: &Path) -> Config {
             authorize_url: sim.authorize_url().parse().unwrap(),
             share: jimo_connect::hubspot::budget::SHARE,
         },
-        sync: SyncConfig::default(),
+        // Tests say themselves when to look.
+        sync: SyncConfig {
+            look_every_minutes: 0,
+            ..SyncConfig::default()
+        },
         log: "warn".into(),
         log_format: LogFormat::Text,
     }

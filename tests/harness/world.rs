@@ -61,6 +61,8 @@ pub struct World {
     /// The data directory.
     pub directory: TempDir,
     journal: JournalUse,
+    /// How often the next host looks for changes that the journal does not tell.
+    pub look_every_minutes: u64,
     running: Option<RunningHost>,
     browser: Client,
 }
@@ -102,6 +104,7 @@ impl World {
             operator: String::new(),
             directory,
             journal,
+            look_every_minutes: 0,
             running: Some(running),
             browser,
         };
@@ -134,6 +137,7 @@ impl World {
     pub async fn go_on(&mut self) {
         let mut config = config(&self.sim, self.directory.path());
         config.hubspot.journal = self.journal;
+        config.sync.look_every_minutes = self.look_every_minutes;
         let running = RunningHost::start(&self.sim, config, self.clock.clone()).await;
         self.running = Some(running);
     }

@@ -106,6 +106,13 @@ pub enum Stage {
         /// The last user that was asked for.
         after: i64,
     },
+    /// In a dry run: the records that have one of the users' identifiers.
+    Keys {
+        /// The type.
+        object_type: ObjectType,
+        /// The last identifier that was asked for.
+        after: Option<String>,
+    },
     /// The records that changed.
     Changes {
         /// The type.

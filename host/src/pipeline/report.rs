@@ -133,6 +133,11 @@ impl Report {
         self.run = run;
     }
 
+    /// What was counted for a run.
+    pub fn counted_for(mut self, run: RunId) -> Counts {
+        self.runs.remove(&run).unwrap_or_default()
+    }
+
     /// Adds to a count of the run that is counted for.
     pub(super) fn count_in_run(&mut self, name: &str, by: i64) {
         if let Some(run) = self.run {

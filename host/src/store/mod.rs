@@ -258,6 +258,23 @@ impl Store {
             .await
     }
 
+    /// Runs `work` in a transaction, and undoes all that it wrote.
+    pub async fn rehearse<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let rehearsed = self.database.write(|connection| {
+            let done = work(&Tx::new(connection));
+            Err::<(), _>(done.map_or_else(Rehearsed::Failed, Rehearsed::Done))
+        });
+        match rehearsed.await {
+            Err(Rehearsed::Done(done)) => Ok(done),
+            Err(Rehearsed::Failed(error)) => Err(error),
+            // It always fails, so that it is undone.
+            Ok(()) => Err(Error::NotFound("rehearsal")),
+        }
+    }
+
     /// Runs `work` on a snapshot; it must not write.
     pub async fn read<T: Send + 'static>(
         &self,
@@ -266,6 +283,18 @@ impl Store {
         self.database
             .read(|connection| work(&Tx::new(connection)))
             .await
+    }
+}
+
+/// How a rehearsal ends: it fails either way, so that it is undone.
+enum Rehearsed<T> {
+    Done(T),
+    Failed(Error),
+}
+
+impl<T> From<crate::sqlite::Error> for Rehearsed<T> {
+    fn from(error: crate::sqlite::Error) -> Self {
+        Self::Failed(error.into())
     }
 }
 

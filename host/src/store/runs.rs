@@ -6,8 +6,8 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{Error, Tx, encode, optional_timestamp, reads::DueRead, records::RecordKey, timestamp};
 use crate::model::{
-    ConnectionId, ObjectType, Planned, Problem, RecordId, Run, RunId, RunKind, RunStatus, Stage,
-    Timestamp, UserId,
+    ConnectionId, KeyKind, ObjectType, Planned, Problem, ProjectId, RecordId, Run, RunId, RunKind,
+    RunStatus, Stage, Timestamp, UserId, UserIdentifier,
 };
 
 /// Runs kept for each connection, beside those that are not over.
@@ -484,8 +484,8 @@ impl Tx<'_> {
     /// How many users of a connection's project have an identifier.
     pub fn identified_users(
         &self,
-        project: crate::model::ProjectId,
-        identifier: crate::model::UserIdentifier,
+        project: ProjectId,
+        identifier: UserIdentifier,
     ) -> Result<u64, Error> {
         let count: i64 = self
             .statement(
@@ -495,6 +495,43 @@ impl Tx<'_> {
                 row.get(0)
             })?;
         Ok(count.unsigned_abs())
+    }
+
+    /// The users' identifiers of one kind, each once, in their order: those after
+    /// `after`, at most `limit`.
+    pub fn user_keys_after(
+        &self,
+        project: ProjectId,
+        (identifier, kind): (UserIdentifier, KeyKind),
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<String>, Error> {
+        let mut statement = self.statement(
+            "SELECT DISTINCT key FROM user_keys
+             WHERE project = ?1 AND identifier = ?2 AND kind = ?3 AND key > ?4
+             ORDER BY key LIMIT ?5",
+        )?;
+        let rows = statement.query_map(
+            params![
+                project.0,
+                encode::identifier(identifier),
+                encode::key_kind(kind),
+                after,
+                i64::try_from(limit).unwrap_or(i64::MAX)
+            ],
+            |row| row.get(0),
+        )?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// When a catch-up was last asked for, a brief one too.
+    pub fn last_look(&self, connection: ConnectionId) -> Result<Option<Timestamp>, Error> {
+        let at: Option<i64> = self
+            .statement(
+                "SELECT max(requested_at) FROM runs WHERE connection = ?1 AND kind = 'catch_up'",
+            )?
+            .query_one([connection.0], |row| row.get(0))?;
+        Ok(at.map(Timestamp))
     }
 
     /// The moment from which on a connection's mappings may miss changes: when

@@ -96,26 +96,41 @@ impl Work {
         .await
     }
 
-    /// Reads records' associations to a type, page after page, and applies them
-    /// whole.
+    /// Reads records' associations to a type, and applies them whole.
     pub async fn associations(&self, due: Vec<DueRead>, to: ObjectType) -> Result<(), Error> {
         let Some(from) = due.first().map(|read| read.key.object_type.clone()) else {
             return Ok(());
         };
+        let missing_before = due.iter().filter(|read| read.all_missing);
+        let missing_before = missing_before.map(|read| read.key.record.clone()).collect();
+        let records: Vec<_> = due.iter().map(|read| read.key.record.clone()).collect();
+        let (found, unclear) = self.gather(&from, &to, &records, &missing_before).await?;
+        self.apply_associations(due, from, to, found, unclear).await
+    }
+
+    /// Reads records' associations to a type, page after page: those of each, or
+    /// why they are not known. A whole batch that is missing is believed of the
+    /// records that were so before.
+    pub async fn gather(
+        &self,
+        from: &ObjectType,
+        to: &ObjectType,
+        records: &[RecordId],
+        all_missing_before: &HashSet<RecordId>,
+    ) -> Result<
+        (
+            HashMap<RecordId, Vec<Association>>,
+            HashMap<RecordId, Reason>,
+        ),
+        Error,
+    > {
         let plugin = self.host.plugins.active();
         let client = &self.host.hubspot;
-        let all_missing_before: HashSet<RecordId> = due
-            .iter()
-            .filter(|read| read.all_missing)
-            .map(|read| read.key.record.clone())
-            .collect();
         let mut found: HashMap<RecordId, Gathered> = HashMap::new();
         let mut unclear: HashMap<RecordId, Reason> = HashMap::new();
         let mut pages: HashSet<(RecordId, String)> = HashSet::new();
-        let mut next: Vec<(RecordId, Option<String>)> = due
-            .iter()
-            .map(|read| (read.key.record.clone(), None))
-            .collect();
+        let first = records.iter().map(|record| (record.clone(), None));
+        let mut next: Vec<(RecordId, Option<String>)> = first.collect();
         while !next.is_empty() {
             let inputs: Vec<_> = next
                 .iter()
@@ -125,7 +140,7 @@ impl Work {
                 })
                 .collect();
             let answer = self
-                .call(async |caller| client.read_associations(&caller, &from, &to, &inputs).await)
+                .call(async |caller| client.read_associations(&caller, from, to, &inputs).await)
                 .await?;
             for (record, _) in &next {
                 found.entry(record.clone()).or_default();
@@ -146,9 +161,9 @@ impl Work {
             }
             let (body, plugin, received_at) =
                 (answer.body.clone(), plugin.clone(), self.host.clock.now());
-            let (from, to) = (from.clone(), to.clone());
+            let (of, other) = (from.clone(), to.clone());
             let page = spawn_blocking(move || {
-                prepare_associations(&plugin, &from, &to, &body, received_at)
+                prepare_associations(&plugin, &of, &other, &body, received_at)
             })
             .await
             .map_err(|_| Error::Ended)??;
@@ -172,7 +187,7 @@ impl Work {
             .filter(|(record, _)| !unclear.contains_key(record))
             .map(|(record, gathered)| (record, gathered.into_values().collect()))
             .collect();
-        self.apply_associations(due, from, to, found, unclear).await
+        Ok((found, unclear))
     }
 
     async fn apply_associations(

@@ -13,8 +13,11 @@ use prometheus_client::metrics::{counter::Counter, family::Family};
 use super::{failures::Error, runs::brake::hold};
 use crate::{
     host::Host,
-    hubspot,
-    model::{Cause, ConnectionId, ObjectType, Priority, RunId, RunKind, Timestamp},
+    hubspot::{self, objects::RECORDS_MAX},
+    model::{
+        Cause, ConnectionId, ObjectType, Priority, PropertyName, RecordId, RunId, RunKind,
+        Timestamp,
+    },
     pipeline::{
         feeding::Feeder,
         pages::{Asked, ReadMoment, ReadRecord, RecordsPage, apply_record, prepare_records},
@@ -63,6 +66,40 @@ impl Work {
         };
         self.calls.get_or_create(&CallLabels { outcome }).inc();
         answer
+    }
+
+    /// Reads at most a hundred records by id, or by a property that is unique.
+    pub async fn read(
+        &self,
+        object_type: &ObjectType,
+        inputs: &[&str],
+        id_property: Option<&PropertyName>,
+    ) -> Result<Parsed, Error> {
+        let properties = self.route.read_properties(object_type);
+        let client = &self.host.hubspot;
+        let answer = self
+            .call(async |caller| {
+                client
+                    .read_records(&caller, object_type, inputs, &properties, id_property)
+                    .await
+            })
+            .await?;
+        self.parse(object_type, answer.body, answer.answered_at)
+            .await
+    }
+
+    /// Reads any number of records by id.
+    pub async fn read_all(
+        &self,
+        object_type: &ObjectType,
+        ids: &[RecordId],
+    ) -> Result<Vec<Parsed>, Error> {
+        let mut parsed = Vec::new();
+        for some in ids.chunks(RECORDS_MAX) {
+            let inputs: Vec<&str> = some.iter().map(RecordId::as_str).collect();
+            parsed.push(self.read(object_type, &inputs, None).await?);
+        }
+        Ok(parsed)
     }
 
     /// Has the plugin parse a page of records.
@@ -123,6 +160,13 @@ pub(super) struct Parsed {
 }
 
 impl Parsed {
+    /// The records, in a connection's terms.
+    pub fn of(&self, connection: ConnectionId) -> impl Iterator<Item = &ReadRecord> {
+        let connections = self.page.connections.iter();
+        let ours = connections.filter(move |(route, _)| route.id == connection);
+        ours.flat_map(|(_, records)| records)
+    }
+
     /// Applies the records to each connection; `why` says for what reason each
     /// was asked for there, and how.
     pub fn apply(

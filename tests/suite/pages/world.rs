@@ -135,7 +135,11 @@ impl World {
                 authorize_url: sim.authorize_url().parse().expect("address"),
                 share: jimo_connect::hubspot::budget::SHARE,
             },
-            sync: SyncConfig::default(),
+            // Tests say themselves when to look.
+            sync: SyncConfig {
+                look_every_minutes: 0,
+                ..SyncConfig::default()
+            },
             log: "warn".into(),
             log_format: jimo_connect::telemetry::LogFormat::Text,
         };

@@ -1,9 +1,10 @@
 //! A full sync: history, for users who are there.
 
+use harness::world::World;
 use hubspot_sim::{Link, ObjectType, Route};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{PORTAL, calls, mappings, silent, sync, users};
+use super::{PORTAL, calls, mappings, over, silent, sync, users};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn history_reaches_the_users_with_their_companies_and_deals() {
@@ -181,4 +182,60 @@ async fn a_contact_with_more_properties_than_an_address_holds_is_read_in_two_ste
     let run = sync(&world, &connection, "full").await;
     assert_eq!(run["status"], "completed", "{run}");
     assert_eq!(world.values(&ana).await, json!({"v7": "Seven"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_counts_what_it_would_do_and_writes_nothing() {
+    for others in [0, 500] {
+        // With few records it would read them all, with many those of the users.
+        let (world, connection) = silent().await;
+        let ids = users(&world, &["ana@example.com", "ben@example.com"]).await;
+        let account = world.account(PORTAL);
+        let mut contacts = Vec::new();
+        for (email, title) in [("ana@example.com", "Cook"), ("ben@example.com", "Baker")] {
+            let values = [("email", email), ("jobtitle", title)];
+            contacts.push(account.create("contacts", &values).unwrap());
+        }
+        for other in 0..others {
+            let email = format!("stranger-{other}@example.com");
+            account.create("contacts", &[("email", &email)]).unwrap();
+        }
+        let acme = account.create("companies", &[("name", "Acme")]).unwrap();
+        for contact in &contacts {
+            account
+                .associate(("contacts", *contact), ("companies", acme), Link::Primary)
+                .unwrap();
+        }
+        world.map(&connection, mappings()).await;
+        let run = rehearse(&world, &connection).await;
+        assert_eq!(run["status"], "completed", "{run}");
+        assert_eq!(run["counts"]["values"], json!({"set": 4}), "{run}");
+        assert_eq!(world.count("SELECT count(*) FROM user_values"), 0);
+        assert_eq!(world.count("SELECT count(*) FROM records"), 0);
+
+        // What is there already is compared with.
+        sync(&world, &connection, "full").await;
+        let cooked = json!({"job_title": "Cook", "company": "Acme"});
+        assert_eq!(world.values(&ids[0]).await, cooked);
+        account
+            .patch("contacts", contacts[0], &[("jobtitle", "Chef")])
+            .unwrap();
+        account
+            .patch("contacts", contacts[1], &[("jobtitle", "")])
+            .unwrap();
+        let run = rehearse(&world, &connection).await;
+        let would = json!({"changed": 1, "cleared": 1});
+        assert_eq!(run["counts"]["values"], would, "{run}");
+        assert_eq!(world.values(&ids[0]).await, cooked);
+    }
+}
+
+/// A dry run to its end; what the API says of it then.
+async fn rehearse(world: &World, connection: &str) -> Value {
+    let path = format!("/connections/{connection}/syncs");
+    let started = world
+        .post(&path, json!({"kind": "full", "dry_run": true}))
+        .await;
+    let id = started.json["id"].as_str().unwrap().to_owned();
+    over(world, connection, &id).await
 }

@@ -1,9 +1,11 @@
 //! Syncs started, watched, ended; and what holds them up.
 
+use harness::world::World;
 use hubspot_sim::{FaultRule, Route, Trouble};
+use jimo_connect::clock::Clock;
 use serde_json::json;
 
-use super::{PORTAL, mappings, over, silent, sync, users};
+use super::{PORTAL, lose_webhooks, mappings, over, pass, silent, sync, users};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_says_beforehand_what_it_will_cost() {
@@ -72,4 +74,35 @@ async fn a_type_without_its_scope_fails_alone_and_is_told() {
     // Not all of it could be done, so the next one looks as far back.
     assert_eq!(run["status"], "failed", "{run}");
     assert_eq!(run["problem"]["code"], "missing_scopes", "{run}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_journal_does_not_serve_changes_are_looked_for_every_few_minutes() {
+    let start = Clock::system().now();
+    let hubspot = hubspot_sim::Config {
+        clock: hubspot_sim::Clock::manual(start.0),
+        ..hubspot_sim::Config::default()
+    };
+    let mut world = World::start_with(hubspot, Clock::manual(start)).await;
+    world.look_every_minutes = 5;
+    world.restart().await;
+    let connection = world.connect(PORTAL).await;
+    lose_webhooks(&world);
+    world.map(&connection, mappings()).await;
+    let ana = users(&world, &["ana@example.com"]).await.remove(0);
+    world.settle().await;
+    let account = world.account(PORTAL);
+    let values = [("email", "ana@example.com"), ("jobtitle", "Cook")];
+    let contact = account.create("contacts", &values).unwrap();
+    pass(&world, 301);
+    let title = async |title: &str| world.values(&ana).await["job_title"] == *title;
+    world.until(async || title("Cook").await).await;
+    account
+        .patch("contacts", contact, &[("jobtitle", "Chef")])
+        .unwrap();
+    pass(&world, 301);
+    world.until(async || title("Chef").await).await;
+    let path = format!("/connections/{connection}/syncs");
+    let runs = world.get(&path).await.good();
+    assert_eq!(runs["syncs"][0]["origin"], "schedule", "{runs}");
 }

@@ -10,6 +10,7 @@ pub(super) mod brake;
 pub mod plan;
 mod proof;
 mod ranges;
+mod rehearsal;
 mod request;
 pub mod schedule;
 mod stages;

@@ -112,6 +112,25 @@ pub fn plan(kind: RunKind, brief: bool, facts: &[Facts]) -> Plan {
     plan
 }
 
+/// The plan of a dry run: what follows from records is read with them, and what
+/// reaches users already is counted by itself.
+pub fn rehearsal(facts: &[Facts]) -> Plan {
+    let Plan { types, .. } = plan(RunKind::Full, false, facts);
+    let own = || facts.iter().filter(|facts| facts.through.is_none());
+    let firsts = own().map(|facts| match first(RunKind::Full, facts).1 {
+        Stage::Users { object_type, .. } => Stage::Keys {
+            object_type,
+            after: None,
+        },
+        other => other,
+    });
+    let reached = own().map(|facts| reached(&facts.object_type));
+    Plan {
+        stages: firsts.chain(reached).collect(),
+        types,
+    }
+}
+
 /// How the records of a type that is matched itself are found.
 fn first(kind: RunKind, facts: &Facts) -> (Planned, Stage) {
     let object_type = facts.object_type.clone();

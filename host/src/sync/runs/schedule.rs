@@ -1,11 +1,13 @@
 //! When catch-ups are due: once a day for each connection, at a time of its own,
-//! and after the host was away.
+//! after the host was away, and every few minutes where the journal tells
+//! nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use jiff::{ToSpan, tz::TimeZone};
 use tokio_util::sync::CancellationToken;
 
+use super::super::journal::journal_refused;
 use crate::{
     host::Host,
     model::{ConnectionId, RunKind, RunStatus, Status, Timestamp},
@@ -68,16 +70,32 @@ async fn after_absence(host: &Host) -> Result<(), store::Error> {
 
 async fn look(host: &Host) -> Result<(), store::Error> {
     let now = host.clock.now();
+    let minutes = host.config.sync.look_every_minutes;
+    let every = (minutes > 0).then(|| Duration::from_secs(minutes * 60));
+    let routing = host.pipeline.routing().await?;
+    let unserved = routing
+        .accounts()
+        .filter(|account| journal_refused(host, &account.key));
+    let unserved = unserved.flat_map(|account| &account.connections);
+    let unserved: HashSet<ConnectionId> = unserved.map(|connection| connection.id).collect();
     let any = host
         .store
         .transact(move |tx| {
             let mut any = false;
             for (connection, zone) in syncing(tx)? {
                 let last = tx.last_requested_run(connection, RunKind::CatchUp)?;
-                let mapped_at = tx.first_mapped_at(connection)?;
-                if mapped_at.is_some_and(|at| is_due(last, at, slot(connection, &zone, now), now)) {
+                let Some(mapped_at) = tx.first_mapped_at(connection)? else {
+                    continue;
+                };
+                if is_due(last, mapped_at, slot(connection, &zone, now), now) {
                     request(tx, connection, now)?;
                     any = true;
+                } else if let Some(every) = every.filter(|_| unserved.contains(&connection)) {
+                    let last = tx.last_look(connection)?.unwrap_or(mapped_at);
+                    if now.since(last) >= every {
+                        ask(tx, connection, true, now)?;
+                        any = true;
+                    }
                 }
             }
             tx.set_alive(now)?;
@@ -97,14 +115,23 @@ async fn look(host: &Host) -> Result<(), store::Error> {
 ///
 /// Only the store's own.
 pub fn request(tx: &Tx<'_>, connection: ConnectionId, now: Timestamp) -> Result<(), store::Error> {
-    if tx.first_mapped_at(connection)?.is_none() {
-        return Ok(());
+    match tx.first_mapped_at(connection)? {
+        Some(_) => ask(tx, connection, false, now),
+        None => Ok(()),
     }
+}
+
+fn ask(
+    tx: &Tx<'_>,
+    connection: ConnectionId,
+    brief: bool,
+    now: Timestamp,
+) -> Result<(), store::Error> {
     let new = NewRun {
         connection,
         kind: RunKind::CatchUp,
         dry_run: false,
-        brief: false,
+        brief,
         origin: "schedule",
     };
     match tx.request_run(new, now) {

@@ -60,7 +60,7 @@ impl Step<'_> {
         }
     }
 
-    fn cause(&self) -> Cause {
+    pub(super) fn cause(&self) -> Cause {
         Cause {
             priority: self.priority(),
             run: Some(self.run.id),
@@ -95,6 +95,10 @@ impl Step<'_> {
                 object_type,
                 ranges,
             } => self.records(object_type, ranges.as_deref(), rest).await,
+            Stage::Keys { object_type, after } => {
+                self.rehearse_keys(object_type, after.as_deref(), rest)
+                    .await
+            }
             Stage::Users { object_type, after } => self.users(object_type, *after, rest).await,
             Stage::Changes { object_type, after } => {
                 self.changes(object_type, after.as_ref(), rest).await
@@ -104,6 +108,9 @@ impl Step<'_> {
                 to_type,
                 after,
             } => self.associations(object_type, to_type, *after, rest).await,
+            Stage::Reached { object_type, after } if self.run.dry_run => {
+                self.rehearse_reached(object_type, *after, rest).await
+            }
             Stage::Reached { object_type, after } => self.reached(object_type, *after, rest).await,
             Stage::Proof {
                 object_type,
@@ -230,18 +237,19 @@ impl Step<'_> {
             ranges: Some(left),
         });
         let stages = stages(left, after);
-        if are_whole {
-            self.apply_pages(object_type, listed, sequence, stages)
-                .await
-        } else {
-            let records = listed.into_iter().flat_map(|(range, page)| {
-                let records = page.records.into_iter();
-                records.filter(move |record| holds(&range, record))
-            });
-            let wanted = records.map(|record| (record, Timestamp::default()));
-            self.ask(object_type, Wanted::Record, wanted.collect(), stages)
-                .await
+        if self.run.dry_run {
+            return self
+                .rehearse_pages(object_type, listed, are_whole, stages)
+                .await;
         }
+        if are_whole {
+            return self
+                .apply_pages(object_type, listed, sequence, stages)
+                .await;
+        }
+        let wanted = of_ranges(listed).map(|record| (record, Timestamp::default()));
+        self.ask(object_type, Wanted::Record, wanted.collect(), stages)
+            .await
     }
 
     async fn list(
@@ -507,6 +515,14 @@ impl Step<'_> {
         .await?;
         Ok(Outcome::More)
     }
+}
+
+/// The records of pages that belong to their ranges.
+pub(super) fn of_ranges(listed: Vec<(Range, Listed)>) -> impl Iterator<Item = RecordId> {
+    listed.into_iter().flat_map(|(range, page)| {
+        let records = page.records.into_iter();
+        records.filter(move |record| holds(&range, record))
+    })
 }
 
 /// What is left of a run: of the present stage, and after it.

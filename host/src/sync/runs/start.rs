@@ -6,7 +6,7 @@ use super::{
     super::{definitions, failures::Error, grants::Grants},
     Outcome,
     brake::losses_max,
-    plan::{Facts, Plan, plan},
+    plan::{Facts, Plan, plan, rehearsal},
     stages::Step,
 };
 use crate::{
@@ -74,7 +74,10 @@ impl Step<'_> {
         let (kind, brief) = (self.run.kind, self.run.brief);
         let priority = self.priority();
         let facts = facts(self.host, self.account, self.connection, kind, priority).await?;
-        let Plan { types, stages } = plan(kind, brief, &facts);
+        let Plan { types, stages } = match self.run.dry_run {
+            true => rehearsal(&facts),
+            false => plan(kind, brief, &facts),
+        };
         tracing::info!(
             calls = types.iter().map(|planned| planned.calls).sum::<u64>(),
             ?kind,
