@@ -90,8 +90,6 @@ pub struct Planned {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "stage")]
 pub enum Stage {
-    /// The choices whose labels are shown are read again.
-    Labels,
     /// All records of a type.
     Records {
         /// The type.

@@ -1,6 +1,6 @@
 //! Why a batch of calls failed, and what that means for the next one.
 
-use super::{definitions, grants, labels, put_off::Reason};
+use super::{definitions, grants, put_off::Reason};
 use crate::{
     hubspot::{self, oauth::GrantError, objects::RECORDS_MAX},
     pipeline::pages,
@@ -37,15 +37,6 @@ impl From<definitions::Error> for Error {
             definitions::Error::HubSpot(error) => Self::HubSpot(error),
             definitions::Error::Plugin(fault) => Self::Page(fault.into()),
             definitions::Error::Ended => Self::Ended,
-        }
-    }
-}
-
-impl From<labels::Error> for Error {
-    fn from(error: labels::Error) -> Self {
-        match error {
-            labels::Error::Read(error) => error.into(),
-            labels::Error::Store(error) => store::Error::Conflict(error.to_string()).into(),
         }
     }
 }

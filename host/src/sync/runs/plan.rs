@@ -53,9 +53,6 @@ pub fn plan(kind: RunKind, brief: bool, facts: &[Facts]) -> Plan {
         let through = facts.iter().filter_map(|f| Some((f, f.through.as_ref()?)));
         through.filter(|(_, through)| own().any(|facts| facts.object_type == **through))
     };
-    if !brief {
-        plan.stages.push(Stage::Labels);
-    }
     for facts in own() {
         let (planned, stage) = first(kind, facts);
         plan.types.push(planned);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    super::{failures::Error, grants::missing_scopes, labels},
+    super::{failures::Error, grants::missing_scopes},
     Outcome,
     brake::hold,
     ranges::{PAGES_AT_ONCE, begin, holds, rest},
@@ -90,7 +90,6 @@ impl Step<'_> {
     /// Does what the stage does next; `rest` comes after it.
     pub(super) async fn take(&self, stage: &Stage, rest: &[Stage]) -> Result<Outcome, Error> {
         match stage {
-            Stage::Labels => self.labels(rest).await,
             Stage::Records {
                 object_type,
                 ranges,
@@ -178,22 +177,6 @@ impl Step<'_> {
             .grants
             .call(self.account.id, self.priority(), call)
             .await
-    }
-
-    /// Reads the choices again whose labels are shown. What is read from here on
-    /// is shown by them.
-    async fn labels(&self, rest: &[Stage]) -> Result<Outcome, Error> {
-        labels::refresh(self.host, self.account, self.priority()).await?;
-        let (id, stages) = (self.run.id, stages(None, rest));
-        // The refresh moves the configuration where it finds anything new.
-        let host = self.host;
-        host.store
-            .transact(move |tx| match tx.run(id)?.status {
-                RunStatus::Running => tx.move_run(id, &stages),
-                _ => Ok(()),
-            })
-            .await?;
-        Ok(Outcome::More)
     }
 
     /// Reads the next pages of all records.
