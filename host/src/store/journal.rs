@@ -29,13 +29,13 @@ impl Subject {
         }
     }
 
-    fn read(word: &str) -> Result<Self, Error> {
+    fn read(word: &str) -> Option<Self> {
         match (word, word.strip_prefix("account/")) {
-            (_, Some(key)) => Ok(Self::Account(key.into())),
-            ("reading", _) => Ok(Self::Reading),
-            ("subscriptions", _) => Ok(Self::Subscriptions),
-            ("gap", _) => Ok(Self::Gap),
-            _ => Err(Error::Undecodable("finding of the journal")),
+            (_, Some(key)) => Some(Self::Account(key.into())),
+            ("reading", _) => Some(Self::Reading),
+            ("subscriptions", _) => Some(Self::Subscriptions),
+            ("gap", _) => Some(Self::Gap),
+            _ => None,
         }
     }
 }
@@ -60,12 +60,12 @@ impl State {
         }
     }
 
-    fn read(word: &str, reason: Option<String>) -> Result<Self, Error> {
+    fn read(word: &str, reason: Option<String>) -> Option<Self> {
         match (word, reason) {
-            ("works", _) => Ok(Self::Works),
-            ("failing", Some(reason)) => Ok(Self::Failing(reason)),
-            ("refused", Some(reason)) => Ok(Self::Refused(reason)),
-            _ => Err(Error::Undecodable("finding of the journal")),
+            ("works", _) => Some(Self::Works),
+            ("failing", Some(reason)) => Some(Self::Failing(reason)),
+            ("refused", Some(reason)) => Some(Self::Refused(reason)),
+            _ => None,
         }
     }
 }
@@ -104,7 +104,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// All findings, in the order of their subjects' words.
+    /// All findings, in the order of their subjects' words. Those that a newer
+    /// release made of a kind of its own are left out: they are made again.
     pub fn journal_findings(&self) -> Result<Vec<Finding>, Error> {
         let mut statement = self.statement(
             "SELECT subject, state, reason, found_at FROM journal_findings ORDER BY subject",
@@ -112,11 +113,14 @@ impl Tx<'_> {
         let mut rows = statement.query([])?;
         let mut findings = Vec::new();
         while let Some(row) = rows.next()? {
-            findings.push(Finding {
-                subject: Subject::read(&row.get::<_, String>(0)?)?,
-                state: State::read(&row.get::<_, String>(1)?, row.get(2)?)?,
-                since: timestamp(row, 3)?,
-            });
+            let subject = Subject::read(&row.get::<_, String>(0)?);
+            let state = State::read(&row.get::<_, String>(1)?, row.get(2)?);
+            let since = timestamp(row, 3)?;
+            findings.extend(subject.zip(state).map(|(subject, state)| Finding {
+                subject,
+                state,
+                since,
+            }));
         }
         Ok(findings)
     }

@@ -280,8 +280,15 @@ fn ways(
             let properties = told.intersection(&mapped).cloned().collect();
             ways.push(live("journal", properties, why));
         }
+        (Service::Failing(reason), None) => {
+            let why = format!(
+                "HubSpot's journal tells nothing yet. It cannot be used now, and is tried again: \
+                 {reason}."
+            );
+            ways.push(live("journal", BTreeSet::new(), why));
+        }
         // It is said once it is known.
-        (_, None) => {}
+        (Service::Unknown | Service::Works, None) => {}
     }
     ways
 }
