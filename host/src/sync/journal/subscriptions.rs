@@ -34,10 +34,37 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// The longest wait after failures: how soon a scope that was missing is noticed.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 
+/// What the connections need.
+#[derive(Debug, PartialEq, Eq)]
+struct Needs {
+    /// What they have to be told.
+    wanted: BTreeSet<Wanted>,
+    /// The accounts in whose name no call can be made now: nothing can be asked for
+    /// there, and what there is serves when they are connected again.
+    left_alone: BTreeSet<AccountKey>,
+}
+
+impl Needs {
+    fn of(routing: &Routing) -> Self {
+        let mut wanted: BTreeSet<_> = routing.accounts().flat_map(|one| wanted(one)).collect();
+        if routing.accounts().next().is_some() {
+            wanted.insert(Wanted::uninstalls());
+        }
+        let alone = routing
+            .accounts()
+            .filter(|route| !route.may_call && !route.connections.is_empty());
+        Self {
+            wanted,
+            left_alone: alone.map(|route| route.key.clone()).collect(),
+        }
+    }
+}
+
 /// What was last seen to.
 struct Done {
-    wanted: BTreeSet<Wanted>,
-    left_alone: BTreeSet<AccountKey>,
+    /// The configuration that it was last looked up in.
+    configuration: i64,
+    needs: Needs,
     /// When to see to it again, although nothing here has changed.
     again_at: Timestamp,
 }
@@ -49,32 +76,11 @@ pub(super) async fn run(host: &Arc<Host>, access: &Access, stop: &CancellationTo
     while !stop.is_cancelled() {
         match host.pipeline.routing().await {
             Ok(routing) => {
-                let wanted = all_wanted(&routing);
-                let left_alone = left_alone(&routing);
-                let now = host.clock.now();
-                let is_due = done.as_ref().is_none_or(|done| {
-                    done.wanted != wanted || done.left_alone != left_alone || done.again_at <= now
-                });
-                if is_due {
-                    let keeping = keep(host, access, &routing, &left_alone);
-                    let is_good = tokio::select! {
-                        is_good = keeping => is_good,
-                        () = stop.cancelled() => return,
-                    };
-                    let wait = if is_good {
-                        pause = PAUSE;
-                        CHECK_EVERY
-                    } else {
-                        let present = pause;
-                        pause = (present * 2).min(PAUSE_MAX);
-                        present
-                    };
-                    done = Some(Done {
-                        wanted,
-                        left_alone,
-                        again_at: host.clock.now().plus(wait),
-                    });
-                }
+                let looked = tokio::select! {
+                    looked = look(host, access, &routing, done, &mut pause) => looked,
+                    () = stop.cancelled() => return,
+                };
+                done = Some(looked);
             }
             Err(error) => tracing::warn!(%error, "what the journal is wanted for is not known"),
         }
@@ -85,13 +91,45 @@ pub(super) async fn run(host: &Arc<Host>, access: &Access, stop: &CancellationTo
     }
 }
 
-/// What all connections need to be told.
-fn all_wanted(routing: &Routing) -> BTreeSet<Wanted> {
-    let mut all: BTreeSet<Wanted> = routing.accounts().flat_map(|one| wanted(one)).collect();
-    if routing.accounts().next().is_some() {
-        all.insert(Wanted::uninstalls());
+/// Sees to it where anything has changed, or it is time.
+async fn look(
+    host: &Arc<Host>,
+    access: &Access,
+    routing: &Routing,
+    done: Option<Done>,
+    pause: &mut Duration,
+) -> Done {
+    let now = host.clock.now();
+    let configuration = routing.configuration;
+    let done = done.filter(|done| done.again_at > now);
+    let needs = match done {
+        // Most looks find nothing new.
+        Some(done) if done.configuration == configuration => return done,
+        Some(done) => {
+            let needs = Needs::of(routing);
+            if done.needs == needs {
+                return Done {
+                    configuration,
+                    ..done
+                };
+            }
+            needs
+        }
+        None => Needs::of(routing),
+    };
+    let wait = if keep(host, access, routing, &needs).await {
+        *pause = PAUSE;
+        CHECK_EVERY
+    } else {
+        let present = *pause;
+        *pause = (present * 2).min(PAUSE_MAX);
+        present
+    };
+    Done {
+        configuration,
+        needs,
+        again_at: host.clock.now().plus(wait),
     }
-    all
 }
 
 /// What an account's connections need to be told.
@@ -121,18 +159,6 @@ fn wanted(route: &AccountRoute) -> Vec<Wanted> {
     wanted
 }
 
-/// The accounts in whose name no call can be made now: nothing can be asked for
-/// there, and what there is serves when they are connected again.
-fn left_alone(routing: &Routing) -> BTreeSet<AccountKey> {
-    let mut alone = BTreeSet::new();
-    for route in routing.accounts() {
-        if !route.may_call && !route.connections.is_empty() {
-            alone.insert(route.key.clone());
-        }
-    }
-    alone
-}
-
 /// What has to be done.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Plan {
@@ -145,12 +171,8 @@ struct Plan {
 /// What has to be done so that there is what is wanted, and no more. What is of
 /// another app, of an account that is left alone, or of another event of the
 /// app's life, stays.
-fn plan(
-    held: &[Subscription],
-    wanted: &BTreeSet<Wanted>,
-    left_alone: &BTreeSet<AccountKey>,
-    app_id: Option<u64>,
-) -> Plan {
+fn plan(held: &[Subscription], needs: &Needs, app_id: Option<u64>) -> Plan {
+    let Needs { wanted, left_alone } = needs;
     let mut plan = Plan::default();
     let is_ours = |one: &&Subscription| {
         let of_other_app = one
@@ -184,13 +206,8 @@ fn plan(
 }
 
 /// Sees to it, and keeps how it went. Returns whether all is as it should be.
-async fn keep(
-    host: &Arc<Host>,
-    access: &Access,
-    routing: &Routing,
-    left_alone: &BTreeSet<AccountKey>,
-) -> bool {
-    let outcome = change(access, &all_wanted(routing), left_alone).await;
+async fn keep(host: &Arc<Host>, access: &Access, routing: &Routing, needs: &Needs) -> bool {
+    let outcome = change(access, needs).await;
     let now = host.clock.now();
     let journal = &host.journal;
     let kept = match outcome {
@@ -198,7 +215,7 @@ async fn keep(
             journal.failed(Subject::Subscriptions, &error, now).await;
             return false;
         }
-        Ok(failures) => record(host, routing, left_alone, failures, now).await,
+        Ok(failures) => record(host, routing, needs, failures, now).await,
     };
     kept.unwrap_or_else(|error| {
         tracing::warn!(%error, "what was found of the journal could not be kept");
@@ -210,15 +227,11 @@ async fn keep(
 type Failures = BTreeMap<AccountKey, Error>;
 
 /// Makes the changes. What one account refuses holds up no other.
-async fn change(
-    access: &Access,
-    wanted: &BTreeSet<Wanted>,
-    left_alone: &BTreeSet<AccountKey>,
-) -> Result<Failures, Error> {
+async fn change(access: &Access, needs: &Needs) -> Result<Failures, Error> {
     let held = access
         .call(|client, token| async move { client.journal_subscriptions(&token).await })
         .await?;
-    let plan = plan(&held, wanted, left_alone, access.app().app_id);
+    let plan = plan(&held, needs, access.app().app_id);
     let mut failures = Failures::new();
     // Those that are asked for first, so that there is no moment without.
     for (want, replaced) in plan.begin {
@@ -254,14 +267,14 @@ async fn end(access: &Access, id: u64) -> Result<(), Error> {
 async fn record(
     host: &Host,
     routing: &Routing,
-    left_alone: &BTreeSet<AccountKey>,
+    needs: &Needs,
     failures: Failures,
     now: Timestamp,
 ) -> Result<bool, store::Error> {
     let journal = &host.journal;
     let subject = Subject::Subscriptions;
     journal.found(subject, State::Works, now).await?;
-    let mut kept = left_alone.clone();
+    let mut kept = needs.left_alone.clone();
     for route in routing.accounts().filter(|route| !wanted(route).is_empty()) {
         kept.insert(route.key.clone());
         let subject = Subject::Account(route.key.clone());
@@ -298,9 +311,12 @@ mod tests {
     }
 
     fn planned(held: &[Subscription], wanted: &[Wanted], alone: &[&str]) -> Plan {
-        let wanted = wanted.iter().cloned().collect();
-        let alone = alone.iter().map(|key| AccountKey::from(*key)).collect();
-        plan(held, &wanted, &alone, Some(APP))
+        let alone = alone.iter().map(|key| AccountKey::from(*key));
+        let needs = Needs {
+            wanted: wanted.iter().cloned().collect(),
+            left_alone: alone.collect(),
+        };
+        plan(held, &needs, Some(APP))
     }
 
     #[test]
