@@ -63,7 +63,9 @@ pub(super) fn next(error: &Error, batch_max: usize) -> Next {
     match error {
         Error::Store(store::Error::ConfigurationChanged) => Next::Again,
         Error::HubSpot(hubspot::Error::MissingScopes { .. }) => Next::Bar,
-        Error::Grant(grants::Error::Grant(GrantError::Revoked)) => Next::Stop,
+        Error::Grant(grants::Error::NoGrant | grants::Error::Grant(GrantError::Revoked)) => {
+            Next::Stop
+        }
         error if !is_about_the_batch(error) => Next::Wait,
         _ if batch_max > 1 => Next::Smaller(batch_max.min(RECORDS_MAX) / 2),
         _ => Next::PutOff,

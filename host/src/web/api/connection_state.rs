@@ -21,9 +21,9 @@ use crate::{
     sync::journal::Service,
 };
 
-/// How long it is said that the journal was not read in time: a day's catch-up
-/// brings what it had.
-const GAP_TOLD: Duration = Duration::from_secs(24 * 3_600);
+/// What the journal keeps no longer is days old: a scan that began this long before
+/// that was found has seen it.
+const GAP_SEEN: Duration = Duration::from_secs(24 * 3_600);
 
 /// One account connected to the project.
 #[derive(Debug, Serialize, ToSchema)]
@@ -179,7 +179,6 @@ pub fn load(
 impl State {
     /// What is shown of it.
     pub fn shown(self, host: &Host) -> Connection {
-        let now = host.clock.now();
         let State { connection, .. } = self;
         let budget = connection
             .account
@@ -191,7 +190,8 @@ impl State {
             .is_some_and(|problem| problem.stops_calls());
         let live = if connection.status.takes_changes() && !stopped {
             let key = connection.account.as_ref().map(|(_, key)| key);
-            let ways = |mapping| ways(host, key, mapping, now);
+            let scanned_at = self.last_catch_up_at.max(self.last_full_sync_at);
+            let ways = |mapping| ways(host, key, mapping, scanned_at);
             self.mappings.iter().flat_map(ways).collect()
         } else {
             Vec::new()
@@ -232,12 +232,13 @@ impl State {
 }
 
 /// The ways by which changes of an object type come: HubSpot's push, and its
-/// journal or what takes its place.
+/// journal or what takes its place. `scanned_at` is when a scan of what had changed
+/// began last.
 fn ways(
     host: &Host,
     account: Option<&AccountKey>,
     mapping: &ObjectMapping,
-    now: Timestamp,
+    scanned_at: Option<Timestamp>,
 ) -> Vec<Live> {
     let of = &mapping.object_type;
     let live = |way, properties: BTreeSet<PropertyName>, why: String| Live {
@@ -273,7 +274,7 @@ fn ways(
                 );
             }
             if let Some((found_at, reason)) = host.journal.gap()
-                && now.since(found_at) < GAP_TOLD
+                && scanned_at < Some(found_at.minus(GAP_SEEN))
             {
                 why = format!("{why} But {reason}.");
             }
