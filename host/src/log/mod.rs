@@ -7,6 +7,8 @@
 //! - [`EventLog::read`] gives entries in the order of their positions, without
 //!   gaps among those that were kept.
 //! - A log has an identity, made with it, by which the store knows it again.
+//! - [`EventLog::rewrite`] gives entries fewer bytes, where something may not be
+//!   kept any more. Their positions, order and moments stay.
 //!
 //! It never looks into a body, and never knows who reads it.
 

@@ -46,6 +46,13 @@ pub fn apply_changes(
     for ((object_type, record), changes) in records {
         // One by one: what happened to a record before may concern this one.
         let mut held = tx.find_record(route.id, object_type, record)?;
+        if held
+            .as_ref()
+            .is_some_and(|held| held.existence == Existence::Erased)
+        {
+            feeder.report.passed_over_erased();
+            continue;
+        }
         let mut report = RecordReport::default();
         for change in changes {
             apply_change(&mut feeder, change, &mut held, &mut report)?;
@@ -156,8 +163,7 @@ pub fn said(text: &str, version: Version, outcome: &Outcome) -> Said {
 }
 
 /// Keeps that a record is gone, or became another: whoever it fed is fed by the
-/// next, or by nothing. What was erased stays erased, and what was merged away
-/// is only erased after that.
+/// next, or by nothing. What was erased or merged away stays so.
 pub fn mark(
     feeder: &mut Feeder<'_, '_>,
     object_type: &ObjectType,
@@ -167,12 +173,7 @@ pub fn mark(
 ) -> Result<RecordState, store::Error> {
     let route = feeder.route;
     let mut state = feeder.tx.ensure_record(route.id, object_type, record)?;
-    let is_final = match state.existence {
-        Existence::Erased => true,
-        Existence::Merged(_) => existence != Existence::Erased,
-        Existence::Unknown | Existence::Exists | Existence::Deleted => false,
-    };
-    if is_final {
+    if matches!(state.existence, Existence::Erased | Existence::Merged(_)) {
         return Ok(state);
     }
     let users = feeder.tx.users_reached(state.key)?;
@@ -187,43 +188,6 @@ pub fn mark(
     }
     state.existence = existence;
     state.existence_at = at;
-    if state.existence == Existence::Erased {
-        erase(feeder, object_type, record, &mut state)?;
-    }
     feeder.tx.save_record(&state)?;
     Ok(state)
-}
-
-fn erase(
-    feeder: &mut Feeder<'_, '_>,
-    object_type: &ObjectType,
-    record: &RecordId,
-    state: &mut RecordState,
-) -> Result<(), store::Error> {
-    let route = feeder.route;
-    let mut associated = Vec::new();
-    for (_, through) in route.mappings_through(object_type) {
-        for (key, other) in feeder
-            .tx
-            .associated_records(state.key, &through.object_type)?
-        {
-            associated.push((&through.object_type, key, other));
-        }
-    }
-    feeder.tx.forget_record(state.key)?;
-    feeder.tx.forget_activity(route.id, object_type, record)?;
-    feeder
-        .tx
-        .drop_reads_of(route.account, object_type, record)?;
-    *state = RecordState {
-        reached: false,
-        filled: false,
-        created_at: None,
-        modified_at: None,
-        ..state.clone()
-    };
-    for (associated_type, key, other) in associated {
-        feeder.reach(associated_type, key, &other)?;
-    }
-    Ok(())
 }

@@ -43,6 +43,8 @@ pub struct Feeder<'t, 'c> {
     just_read: BTreeSet<RecordKey>,
     /// Whether a record that fed somebody may feed them no more.
     lost: bool,
+    /// Records that were erased: nothing names them.
+    erased: BTreeSet<RecordKey>,
     /// Whom the record that was said something of last feeds.
     fed: Option<(RecordKey, Vec<UserId>)>,
 }
@@ -59,6 +61,7 @@ impl<'t, 'c> Feeder<'t, 'c> {
             touched: BTreeSet::new(),
             just_read: BTreeSet::new(),
             lost: false,
+            erased: BTreeSet::new(),
             fed: None,
         }
     }
@@ -259,6 +262,12 @@ impl<'t, 'c> Feeder<'t, 'c> {
         self.lost = true;
     }
 
+    /// A record was erased.
+    pub fn was_erased(&mut self, record: RecordKey) {
+        self.lost = true;
+        self.erased.insert(record);
+    }
+
     /// A user's record may be selected anew.
     pub fn touch(&mut self, mapping: usize, user: UserId) {
         self.touched.insert((mapping, user));
@@ -387,7 +396,8 @@ impl<'t, 'c> Feeder<'t, 'c> {
         if variables.is_empty() {
             return Ok(());
         }
-        if let Some(key) = chosen.or(before)
+        let fed_by = chosen.or(before);
+        if let Some(key) = fed_by.filter(|key| !self.erased.contains(key))
             && let Some(record) = self.tx.record_id(key)?
         {
             let object_type = &mapped.object_type;

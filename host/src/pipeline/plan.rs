@@ -68,7 +68,6 @@ pub fn plan(
     }
     match (held.map(|held| &held.existence), kind) {
         (Some(Existence::Erased), _) => return Step::Skip(Skip::Erased),
-        (_, ChangeKind::Erased) => return Step::Mark(Existence::Erased),
         (_, ChangeKind::Merged(merge)) => return Step::Merge(merge.clone()),
         (Some(Existence::Merged(Some(survivor))), _) => {
             return Step::ReadInstead(survivor.clone());

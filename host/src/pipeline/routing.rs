@@ -12,14 +12,16 @@ use crate::{
         PropertyName, Shown, VariableId,
     },
     plugin::{Conversion, ConversionField, Interest},
-    store::{self, Tx, reads::Wanted},
+    store::{self, Tx, erasures::ErasedRecords, reads::Wanted},
 };
 
 /// Everything that is connected, as it was under one configuration.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Routing {
     /// The number of the configuration.
     pub configuration: i64,
+    /// The records that were erased lately.
+    pub erased: Arc<ErasedRecords>,
     accounts: HashMap<AccountKey, Arc<AccountRoute>>,
 }
 
@@ -80,8 +82,25 @@ impl Routing {
         }
         Ok(Self {
             configuration: tx.configuration()?,
+            erased: Arc::new(tx.erased_records()?),
             accounts,
         })
+    }
+
+    /// What is connected now, where that is another configuration than this, or
+    /// where records were erased since.
+    pub fn renewed(&self, tx: &Tx<'_>) -> Result<Option<Self>, store::Error> {
+        // Zero is the configuration of a store that has none.
+        if tx.configuration()? != self.configuration {
+            return Self::load(tx).map(Some);
+        }
+        if tx.newest_erasure()? == self.erased.newest {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            erased: Arc::new(tx.erased_records()?),
+            ..self.clone()
+        }))
     }
 
     /// What an account's connections want; none where nothing is connected to

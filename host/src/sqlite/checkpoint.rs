@@ -7,18 +7,23 @@
 //! after its next commit. Readers keep it from beginning anew while any looks at
 //! what it held before: once it is several times too long, the writer waits for
 //! those that do.
+//!
+//! The log keeps what it held until it is written over. Whoever has to know that
+//! something is nowhere any more has it emptied.
 
 use std::{
     path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc::sync_channel,
+        mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use rusqlite::{Connection, hooks::Wal, wal::CheckpointMode};
+use tokio::sync::oneshot;
 
 use super::{BUSY_TIMEOUT, Error, stem};
 
@@ -29,13 +34,42 @@ const REST: i32 = 16;
 /// readers, and does so again for each time that it is longer.
 const OVERLONG: i32 = 3;
 
+/// How long emptying the log may wait for readers: the writer waits with it.
+const EMPTYING_MAX: Duration = Duration::from_millis(50);
+
+/// What the thread is asked for.
+enum Task {
+    /// Move what was committed.
+    Move,
+    /// Move all of it, empty the log, and say whether that went.
+    Empty(oneshot::Sender<Result<bool, Error>>),
+}
+
+/// Asks the thread that moves a log for more than it does by itself.
+pub(super) struct Asking(SyncSender<Task>);
+
+impl Asking {
+    /// Has all that was committed moved, and the log emptied. Returns whether it
+    /// could be: not while a reader looks at it, or while something else is
+    /// asked for.
+    pub(super) async fn empty(&self) -> Result<bool, Error> {
+        let (answer, asked) = oneshot::channel();
+        match self.0.try_send(Task::Empty(answer)) {
+            Ok(()) => asked.await.map_err(|_| Error::Closed)?,
+            Err(TrySendError::Full(_)) => Ok(false),
+            Err(TrySendError::Disconnected(_)) => Err(Error::Closed),
+        }
+    }
+}
+
 /// Has the log moved by another thread whenever commits of `writer` have added
-/// this many pages to it. The thread ends with `writer`'s connection.
+/// this many pages to it. The thread ends with `writer`'s connection and with
+/// who may ask for more.
 pub(super) fn start(
     writer: &mut Connection,
     path: &Path,
     pages_max: i32,
-) -> Result<JoinHandle<()>, Error> {
+) -> Result<(JoinHandle<()>, Asking), Error> {
     let own = Connection::open(path)?;
     own.busy_timeout(BUSY_TIMEOUT)?;
     let (due, asked) = sync_channel(1);
@@ -45,12 +79,16 @@ pub(super) fn start(
         .spawn({
             let nearly_moved = nearly_moved.clone();
             move || {
-                while asked.recv().is_ok() {
-                    match move_most(&own, pages_max) {
-                        Ok(most) => nearly_moved.store(most, Ordering::Relaxed),
-                        Err(error) => {
-                            tracing::warn!(%error, "a checkpoint failed; the next commits try again");
-                        }
+                while let Ok(task) = asked.recv() {
+                    match task {
+                        Task::Move => match move_most(&own, pages_max) {
+                            Ok(most) => nearly_moved.store(most, Ordering::Relaxed),
+                            Err(error) => {
+                                tracing::warn!(%error, "a checkpoint failed; the next commits try again");
+                            }
+                        },
+                        // Whoever asked may have gone away.
+                        Task::Empty(answer) => drop(answer.send(empty(&own, pages_max))),
                     }
                 }
             }
@@ -59,6 +97,7 @@ pub(super) fn start(
             path: path.to_path_buf(),
             source,
         })?;
+    let asking = Asking(due.clone());
     let mut asked_at: i32 = 0;
     writer.wal_hook(Some(move |wal: &mut Wal, pages| {
         if pages < asked_at {
@@ -80,11 +119,23 @@ pub(super) fn start(
         if is_due {
             asked_at = pages;
             // Where it cannot be sent, it was asked for already.
-            let _ = due.try_send(());
+            let _ = due.try_send(Task::Move);
         }
         Ok(())
     }))?;
-    Ok(thread)
+    Ok((thread, asking))
+}
+
+/// Moves all that was committed, beside the writer as far as may be, and empties
+/// the log. Returns whether it could.
+fn empty(connection: &Connection, pages_max: i32) -> Result<bool, Error> {
+    move_most(connection, pages_max)?;
+    connection.busy_timeout(EMPTYING_MAX)?;
+    let emptied = connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+        row.get::<_, bool>(0).map(|was_kept_from_it| !was_kept_from_it)
+    });
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(emptied?)
 }
 
 /// Moves all but the rest that the writer moves by itself, or what it can before

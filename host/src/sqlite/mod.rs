@@ -54,6 +54,7 @@ pub struct Options {
 pub struct Database {
     jobs: Option<mpsc::Sender<Job>>,
     writer: Option<JoinHandle<()>>,
+    checkpoints: Option<checkpoint::Asking>,
     readers: Arc<Readers>,
 }
 
@@ -61,7 +62,7 @@ impl Database {
     /// Opens or creates the file, brings its schema up to date, and starts its
     /// writer thread.
     pub fn open(options: &Options) -> Result<Self, Error> {
-        let (connection, checkpoints) = start(options).map_err(|source| match source {
+        let (connection, moving, checkpoints) = start(options).map_err(|source| match source {
             Error::NewerSchema { .. } | Error::Path { .. } => source,
             source => Error::File {
                 path: options.path.clone(),
@@ -75,7 +76,7 @@ impl Database {
                 write_loop(&connection, waiting);
                 drop(connection);
                 // A panic was reported.
-                let _ = checkpoints.join();
+                let _ = moving.join();
             })
             .map_err(|source| Error::Path {
                 path: options.path.clone(),
@@ -84,6 +85,7 @@ impl Database {
         Ok(Self {
             jobs: Some(jobs),
             writer: Some(writer),
+            checkpoints: Some(checkpoints),
             readers: Arc::new(Readers::new(&options.path)),
         })
     }
@@ -126,6 +128,14 @@ impl Database {
         answer.await.unwrap_or(Err(E::from(Error::Closed)))
     }
 
+    /// Moves all that was committed into the file, and empties the write-ahead
+    /// log: what was overwritten before is in neither then. Returns whether it
+    /// could be; a reader may be in the way for a moment.
+    pub async fn empty_write_ahead_log(&self) -> Result<bool, Error> {
+        let checkpoints = self.checkpoints.as_ref().ok_or(Error::Closed)?;
+        checkpoints.empty().await
+    }
+
     /// Runs `work` on a reader, which sees what was committed when it begins.
     ///
     /// Waits while as many read as may.
@@ -158,6 +168,7 @@ impl Drop for Database {
         // which readers may not.
         self.readers.close();
         self.jobs = None;
+        self.checkpoints = None;
         if let Some(writer) = self.writer.take() {
             // What was sent before is still written; a panic was reported.
             let _ = writer.join();
@@ -178,11 +189,12 @@ fn execute(connection: &Connection, sql: &str) -> Result<(), Error> {
 
 /// The writer's connection to a file that is up to date, and the thread that
 /// makes its checkpoints.
-fn start(options: &Options) -> Result<(Connection, JoinHandle<()>), Error> {
+fn start(options: &Options) -> Result<(Connection, JoinHandle<()>, checkpoint::Asking), Error> {
     let mut connection = open_writer(options)?;
     migrate(&connection, options)?;
-    let checkpoints = checkpoint::start(&mut connection, &options.path, options.checkpoint_pages)?;
-    Ok((connection, checkpoints))
+    let (moving, checkpoints) =
+        checkpoint::start(&mut connection, &options.path, options.checkpoint_pages)?;
+    Ok((connection, moving, checkpoints))
 }
 
 fn open_writer(options: &Options) -> Result<Connection, Error> {

@@ -18,6 +18,7 @@ mod statements;
 
 pub mod connections;
 pub mod conversions;
+pub mod erasures;
 pub mod history;
 pub mod lookups;
 pub mod mappings;
@@ -63,6 +64,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0004_lanes.sql"),
     include_str!("../../migrations/sqlite/store/0005_runs.sql"),
     include_str!("../../migrations/sqlite/store/0006_lookups.sql"),
+    include_str!("../../migrations/sqlite/store/0009_erasures.sql"),
 ];
 
 /// What can go wrong with the store.
@@ -252,6 +254,12 @@ impl Store {
         self.database
             .write(|connection| work(&Tx::new(connection)))
             .await
+    }
+
+    /// Moves all that was committed into the file, and empties the write-ahead
+    /// log. Returns whether it could: a reader may be in the way for a moment.
+    pub async fn empty_write_ahead_log(&self) -> Result<bool, Error> {
+        Ok(self.database.empty_write_ahead_log().await?)
     }
 
     /// Runs `work` on a snapshot; it must not write.

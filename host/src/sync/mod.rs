@@ -1,5 +1,6 @@
 //! Work that goes on by itself: grants kept fresh, what has to be read read,
-//! what is converted in another way converted again, and what is over let go.
+//! what is converted in another way converted again, what was deleted for privacy
+//! erased, and what is over let go.
 //!
 //! Architecture invariant: everything here can be killed at any instant and
 //! goes on from what the store holds.
@@ -9,6 +10,7 @@ pub mod consents;
 pub mod conversions;
 pub mod definitions;
 pub mod failures;
+pub mod erasures;
 pub mod grants;
 pub mod housekeeping;
 mod joint;
@@ -44,6 +46,7 @@ pub fn tasks(host: &Arc<Host>, stop: &CancellationToken) -> Vec<Task> {
         Box::pin(runs::run(host.clone(), stop.clone())),
         Box::pin(runs::schedule::run(host.clone(), stop.clone())),
         Box::pin(conversions::run(host.clone(), stop.clone())),
+        Box::pin(erasures::run(host.clone(), stop.clone())),
         Box::pin(housekeeping::run(host.clone(), stop.clone())),
         Box::pin(revocations::run(host.clone(), stop.clone())),
         Box::pin(regions::run(host.clone(), stop.clone())),
