@@ -358,8 +358,8 @@ impl World {
 /// Waiting.
 impl World {
     /// Waits until everything that happened in HubSpot shows on users: webhooks
-    /// delivered, the log applied, nothing left to read, to look up or to convert
-    /// again.
+    /// delivered, the log applied, nothing left to read, to look up, to convert
+    /// again or to erase.
     pub async fn settle(&self) {
         let settled = async {
             let mut changed = self.host().pipeline.changed();
@@ -418,6 +418,8 @@ impl World {
                     run.status == RunStatus::Running && connections.contains(&run.connection)
                 };
                 done &= !tx.open_runs()?.iter().any(at_work);
+                done &= tx.next_search()?.is_none() && !tx.has_searched()?;
+                done &= tx.next_late_entries(1)?.is_empty();
                 for account in accounts {
                     done &= tx.next_read(account)?.is_none();
                     done &= tx.next_lookup(account)?.is_none();

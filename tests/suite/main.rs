@@ -25,6 +25,7 @@ mod oauth;
 mod overload;
 mod pages;
 mod plugin;
+mod privacy;
 mod set_aside;
 mod syncs;
 mod users;

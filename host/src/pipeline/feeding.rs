@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     model::{
-        Cause, FieldId, ObjectType, Readable, RecordId, SelectionRule, Timestamp, UserId,
+        Cause, Existence, FieldId, ObjectType, Readable, RecordId, SelectionRule, Timestamp, UserId,
         VariableId,
     },
     store::{
@@ -320,7 +320,7 @@ impl<'t, 'c> Feeder<'t, 'c> {
     }
 
     /// Finds out whether a record reaches anybody now; if so, and nothing of it
-    /// is held, it is read.
+    /// is held or it was deleted, it is read.
     pub fn reach(
         &mut self,
         object_type: &ObjectType,
@@ -331,7 +331,7 @@ impl<'t, 'c> Feeder<'t, 'c> {
             return Ok(());
         }
         let state = self.tx.ensure_record(self.route.id, object_type, record)?;
-        if !state.filled {
+        if !state.filled || state.existence == Existence::Deleted {
             self.read_record(object_type, record, Timestamp::default())?;
         }
         Ok(())

@@ -446,15 +446,10 @@ fn tell_association(route: &ConnectionRoute, told: Told) -> Option<Told> {
     let ChangeKind::AssociationChanged(change) = &told.kind else {
         return None;
     };
-    let follows = |from: &ObjectType, to: &ObjectType| {
-        route
-            .mapping(to)
-            .is_some_and(|(_, mapping)| mapping.through.as_ref() == Some(from))
-    };
-    if follows(&told.object_type, &change.to_type) {
+    if route.follows(&change.to_type, &told.object_type) {
         return Some(told);
     }
-    if !follows(&change.to_type, &told.object_type) {
+    if !route.follows(&told.object_type, &change.to_type) {
         return None;
     }
     let turned = crate::model::AssociationChange {

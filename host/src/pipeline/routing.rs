@@ -240,10 +240,16 @@ impl ConnectionRoute {
     pub fn reads(&self, object_type: &ObjectType, wanted: &Wanted) -> bool {
         match wanted {
             Wanted::Record => self.mapping(object_type).is_some(),
-            Wanted::Associations(to_type) => self
-                .mapping(to_type)
-                .is_some_and(|(_, mapping)| mapping.through.as_ref() == Some(object_type)),
+            Wanted::Associations(to_type) => {
+                self.follows(to_type, object_type) || self.follows(object_type, to_type)
+            }
         }
+    }
+
+    /// Whether records of a type reach users through those of another.
+    pub fn follows(&self, object_type: &ObjectType, through: &ObjectType) -> bool {
+        let mapping = self.mapping(object_type);
+        mapping.is_some_and(|(_, mapping)| mapping.through.as_ref() == Some(through))
     }
 
     /// The mappings whose records reach users through this object type.

@@ -11,6 +11,7 @@ mod error;
 mod readers;
 mod writer;
 
+pub use directory::make as make_directory;
 pub use error::Error;
 
 use std::{

@@ -230,6 +230,13 @@ impl Tx<'_> {
         }
     }
 
+    /// Forgets the choices of an account's properties: no connection uses it any
+    /// more.
+    pub fn drop_options(&self, account: AccountId) -> Result<(), Error> {
+        let sql = "DELETE FROM option_tables WHERE account = ?1";
+        super::delete(self, sql, account.0).map(|_| ())
+    }
+
     /// The choices of a property, where they are known.
     pub fn options(
         &self,
