@@ -16,6 +16,7 @@ mod fairness;
 mod grants;
 mod hubspot_client;
 mod intake;
+mod leaving;
 mod live;
 mod logs;
 mod mapping_refusals;

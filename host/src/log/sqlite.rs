@@ -213,8 +213,8 @@ impl EventLog {
     pub async fn rewrite(&self, bodies: Vec<(Position, Vec<u8>)>) -> Result<(), Error> {
         self.database
             .write(move |connection| {
-                let mut statement =
-                    connection.prepare_cached("UPDATE entries SET body = ?2 WHERE position = ?1")?;
+                let mut statement = connection
+                    .prepare_cached("UPDATE entries SET body = ?2 WHERE position = ?1")?;
                 for (position, body) in bodies {
                     statement.execute(params![position.0, body])?;
                 }

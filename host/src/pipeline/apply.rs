@@ -90,7 +90,13 @@ fn apply_change(
         _ => Timestamp::default(),
     };
     let is_through = through.is_some();
-    match plan(held.as_ref(), kind, *occurred_at, change.matching, is_through) {
+    match plan(
+        held.as_ref(),
+        kind,
+        *occurred_at,
+        change.matching,
+        is_through,
+    ) {
         Step::Skip(skip) => report.reason(skip.as_str()),
         Step::Read => {
             report.read();

@@ -122,9 +122,7 @@ fn through_merges(
     record: &RecordId,
 ) -> Result<(RecordKey, RecordId), store::Error> {
     let mut id = record.clone();
-    let mut state = feeder
-        .tx
-        .ensure_record(feeder.route.id, object_type, &id)?;
+    let mut state = feeder.tx.ensure_record(feeder.route.id, object_type, &id)?;
     for _ in 0..MERGES_MAX {
         let Existence::Merged(Some(survivor)) = state.existence else {
             break;

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     model::{
-        Cause, Existence, FieldId, ObjectType, Readable, RecordId, SelectionRule, Timestamp, UserId,
-        VariableId,
+        Cause, Existence, FieldId, ObjectType, Readable, RecordId, SelectionRule, Timestamp,
+        UserId, VariableId,
     },
     store::{
         self, Tx,

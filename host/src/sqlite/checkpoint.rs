@@ -132,7 +132,8 @@ fn empty(connection: &Connection, pages_max: i32) -> Result<bool, Error> {
     move_most(connection, pages_max)?;
     connection.busy_timeout(EMPTYING_MAX)?;
     let emptied = connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
-        row.get::<_, bool>(0).map(|was_kept_from_it| !was_kept_from_it)
+        row.get::<_, bool>(0)
+            .map(|was_kept_from_it| !was_kept_from_it)
     });
     connection.busy_timeout(BUSY_TIMEOUT)?;
     Ok(emptied?)

@@ -124,7 +124,11 @@ pub async fn step(host: &Host) -> Result<Step, Error> {
         finish(host).await
     } else {
         let before = host.clock.now().minus(KEPT);
-        if host.store.read(move |tx| tx.has_old_erasures(before)).await? {
+        if host
+            .store
+            .read(move |tx| tx.has_old_erasures(before))
+            .await?
+        {
             host.store
                 .transact(move |tx| tx.trim_erasures(before))
                 .await?;

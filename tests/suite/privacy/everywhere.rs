@@ -94,7 +94,8 @@ async fn a_deletion_that_comes_with_it_changes_nothing_in_whatever_order() {
         world.sim.unsubscribe_all();
         world.account(PORTAL).erase("contacts", contact).unwrap();
         let now = world.clock.now().0;
-        let told = |what: &str| json!({"objectId": contact, "subscriptionType": what, "occurredAt": now});
+        let told =
+            |what: &str| json!({"objectId": contact, "subscriptionType": what, "occurredAt": now});
         let mut both = ["contact.privacyDeletion", "contact.deletion"];
         if both[0] != first {
             both.reverse();

@@ -56,7 +56,11 @@ async fn bodies_are_looked_at_for_three_days() {
     world.settle().await;
     let erased = async || {
         let store = &world.host().store;
-        !store.read(|tx| tx.erased_records()).await.unwrap().is_empty()
+        !store
+            .read(|tx| tx.erased_records())
+            .await
+            .unwrap()
+            .is_empty()
     };
     world.clock.turn(Duration::from_secs(71 * 3_600));
     append(&world, says(contact, "jobtitle", LATE)).await;

@@ -96,7 +96,10 @@ fn files_with(directory: &Path, text: &str) -> Vec<String> {
         }
         // One that was there a moment ago may be gone.
         let bytes = std::fs::read(&path).unwrap_or_default();
-        if bytes.windows(text.len()).any(|part| part == text.as_bytes()) {
+        if bytes
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+        {
             found.push(path.display().to_string());
         }
     }

@@ -136,7 +136,10 @@ async fn it_goes_on_after_whatever_step_it_ended_at() {
         }
     }
     // It took several, of each kind.
-    assert!(done.iter().filter(|one| **one == Step::Searched).count() > 2, "{done:?}");
+    assert!(
+        done.iter().filter(|one| **one == Step::Searched).count() > 2,
+        "{done:?}"
+    );
     assert!(done.contains(&Step::RewroteLate), "{done:?}");
     assert!(done.contains(&Step::Ended(1)), "{done:?}");
 }
