@@ -9,7 +9,8 @@
 //! those that do.
 //!
 //! The log keeps what it held until it is written over. Whoever has to know that
-//! something is nowhere any more has it emptied.
+//! something is nowhere any more has it moved, and the writer empties it between
+//! two transactions.
 
 use std::{
     path::Path,
@@ -19,7 +20,6 @@ use std::{
         mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
-    time::Duration,
 };
 
 use rusqlite::{Connection, hooks::Wal, wal::CheckpointMode};
@@ -34,29 +34,25 @@ const REST: i32 = 16;
 /// readers, and does so again for each time that it is longer.
 const OVERLONG: i32 = 3;
 
-/// How long emptying the log may wait for readers: the writer waits with it.
-const EMPTYING_MAX: Duration = Duration::from_millis(50);
-
 /// What the thread is asked for.
 enum Task {
     /// Move what was committed.
     Move,
-    /// Move all of it, empty the log, and say whether that went.
-    Empty(oneshot::Sender<Result<bool, Error>>),
+    /// Move it now, and say when that is done.
+    MoveNow(oneshot::Sender<()>),
 }
 
-/// Asks the thread that moves a log for more than it does by itself.
+/// Asks the thread that moves a log.
 pub(super) struct Asking(SyncSender<Task>);
 
 impl Asking {
-    /// Has all that was committed moved, and the log emptied. Returns whether it
-    /// could be: not while a reader looks at it, or while something else is
-    /// asked for.
-    pub(super) async fn empty(&self) -> Result<bool, Error> {
-        let (answer, asked) = oneshot::channel();
-        match self.0.try_send(Task::Empty(answer)) {
-            Ok(()) => asked.await.map_err(|_| Error::Closed)?,
-            Err(TrySendError::Full(_)) => Ok(false),
+    /// Has what was committed moved, but for the rest that the writer moves by
+    /// itself. Returns when that is done, or is being done for another.
+    pub(super) async fn move_most(&self) -> Result<(), Error> {
+        let (answer, moved) = oneshot::channel();
+        match self.0.try_send(Task::MoveNow(answer)) {
+            Ok(()) => moved.await.map_err(|_| Error::Closed),
+            Err(TrySendError::Full(_)) => Ok(()),
             Err(TrySendError::Disconnected(_)) => Err(Error::Closed),
         }
     }
@@ -80,15 +76,15 @@ pub(super) fn start(
             let nearly_moved = nearly_moved.clone();
             move || {
                 while let Ok(task) = asked.recv() {
-                    match task {
-                        Task::Move => match move_most(&own, pages_max) {
-                            Ok(most) => nearly_moved.store(most, Ordering::Relaxed),
-                            Err(error) => {
-                                tracing::warn!(%error, "a checkpoint failed; the next commits try again");
-                            }
-                        },
+                    match move_most(&own, pages_max) {
+                        Ok(most) => nearly_moved.store(most, Ordering::Relaxed),
+                        Err(error) => {
+                            tracing::warn!(%error, "a checkpoint failed; the next commits try again");
+                        }
+                    }
+                    if let Task::MoveNow(answer) = task {
                         // Whoever asked may have gone away.
-                        Task::Empty(answer) => drop(answer.send(empty(&own, pages_max))),
+                        let _ = answer.send(());
                     }
                 }
             }
@@ -124,19 +120,6 @@ pub(super) fn start(
         Ok(())
     }))?;
     Ok((thread, asking))
-}
-
-/// Moves all that was committed, beside the writer as far as may be, and empties
-/// the log. Returns whether it could.
-fn empty(connection: &Connection, pages_max: i32) -> Result<bool, Error> {
-    move_most(connection, pages_max)?;
-    connection.busy_timeout(EMPTYING_MAX)?;
-    let emptied = connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
-        row.get::<_, bool>(0)
-            .map(|was_kept_from_it| !was_kept_from_it)
-    });
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    Ok(emptied?)
 }
 
 /// Moves all but the rest that the writer moves by itself, or what it can before

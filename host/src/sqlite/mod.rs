@@ -23,11 +23,11 @@ use std::{
 };
 
 use rusqlite::{Connection, MAIN_DB, config::DbConfig};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tracing::Span;
 
 use readers::Readers;
-use writer::{Extent, Job, job, write_loop};
+use writer::{Extent, Task, job, write_loop};
 
 /// Jobs that may wait for the writer thread before callers are told to come
 /// back later. Each holds at most one delivery, or one batch of the pipeline.
@@ -53,7 +53,7 @@ pub struct Options {
 
 /// One file: a writer thread and readers.
 pub struct Database {
-    jobs: Option<mpsc::Sender<Job>>,
+    tasks: Option<mpsc::Sender<Task>>,
     writer: Option<JoinHandle<()>>,
     checkpoints: Option<checkpoint::Asking>,
     readers: Arc<Readers>,
@@ -70,7 +70,7 @@ impl Database {
                 source: Box::new(source),
             },
         })?;
-        let (jobs, waiting) = mpsc::channel(WAITING_JOBS_MAX);
+        let (tasks, waiting) = mpsc::channel(WAITING_JOBS_MAX);
         let writer = std::thread::Builder::new()
             .name(format!("{}-writer", stem(&options.path)))
             .spawn(move || {
@@ -84,7 +84,7 @@ impl Database {
                 source,
             })?;
         Ok(Self {
-            jobs: Some(jobs),
+            tasks: Some(tasks),
             writer: Some(writer),
             checkpoints: Some(checkpoints),
             readers: Arc::new(Readers::new(&options.path)),
@@ -104,8 +104,9 @@ impl Database {
         E: From<Error> + Send + 'static,
     {
         let (job, answer) = job(Extent::Any, work);
-        let jobs = self.jobs.as_ref().ok_or(Error::Closed)?;
-        jobs.send(job).await.map_err(|_| Error::Closed)?;
+        let tasks = self.tasks.as_ref().ok_or(Error::Closed)?;
+        let sending = tasks.send(Task::Write(job)).await;
+        sending.map_err(|_| Error::Closed)?;
         answer.await.unwrap_or(Err(E::from(Error::Closed)))
     }
 
@@ -121,8 +122,8 @@ impl Database {
         E: From<Error> + Send + 'static,
     {
         let (job, answer) = job(Extent::OneStatement, work);
-        let jobs = self.jobs.as_ref().ok_or(Error::Closed)?;
-        jobs.try_send(job).map_err(|error| match error {
+        let tasks = self.tasks.as_ref().ok_or(Error::Closed)?;
+        tasks.try_send(Task::Write(job)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Overloaded,
             mpsc::error::TrySendError::Closed(_) => Error::Closed,
         })?;
@@ -134,7 +135,12 @@ impl Database {
     /// could be; a reader may be in the way for a moment.
     pub async fn empty_write_ahead_log(&self) -> Result<bool, Error> {
         let checkpoints = self.checkpoints.as_ref().ok_or(Error::Closed)?;
-        checkpoints.empty().await
+        checkpoints.move_most().await?;
+        let (answer, emptied) = oneshot::channel();
+        let tasks = self.tasks.as_ref().ok_or(Error::Closed)?;
+        let emptying = tasks.send(Task::EmptyLog(answer)).await;
+        emptying.map_err(|_| Error::Closed)?;
+        emptied.await.unwrap_or(Err(Error::Closed))
     }
 
     /// Runs `work` on a reader, which sees what was committed when it begins.
@@ -168,7 +174,7 @@ impl Drop for Database {
         // The last connection to close moves the write-ahead log into the file,
         // which readers may not.
         self.readers.close();
-        self.jobs = None;
+        self.tasks = None;
         self.checkpoints = None;
         if let Some(writer) = self.writer.take() {
             // What was sent before is still written; a panic was reported.
