@@ -166,6 +166,7 @@ fn forget(
     }
     feeder.tx.forget_record(state.key)?;
     feeder.tx.forget_activity(route.id, object_type, record)?;
+    feeder.tx.forget_in_proofs(route.id, object_type, record)?;
     feeder
         .tx
         .drop_reads_of(route.account, object_type, record)?;

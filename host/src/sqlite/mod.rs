@@ -123,10 +123,12 @@ impl Database {
     {
         let (job, answer) = job(Extent::OneStatement, work);
         let tasks = self.tasks.as_ref().ok_or(Error::Closed)?;
-        tasks.try_send(Task::Write(job)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Error::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => Error::Closed,
-        })?;
+        tasks
+            .try_send(Task::Write(job))
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => Error::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => Error::Closed,
+            })?;
         answer.await.unwrap_or(Err(E::from(Error::Closed)))
     }
 

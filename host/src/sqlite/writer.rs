@@ -130,7 +130,8 @@ fn empty_log(connection: &Connection) -> Result<bool, Error> {
     // https://sqlite.org/pragma.html#pragma_wal_checkpoint: first of all, whether
     // it was kept from it.
     let emptied = connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
-        row.get::<_, bool>(0).map(|was_kept_from_it| !was_kept_from_it)
+        row.get::<_, bool>(0)
+            .map(|was_kept_from_it| !was_kept_from_it)
     });
     connection.busy_timeout(BUSY_TIMEOUT)?;
     Ok(emptied?)
