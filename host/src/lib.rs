@@ -10,6 +10,7 @@ pub mod disk;
 pub mod host;
 pub mod hubspot;
 pub mod intake;
+pub mod lock;
 pub mod log;
 pub mod model;
 pub mod pipeline;

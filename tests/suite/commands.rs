@@ -122,3 +122,26 @@ async fn signatures_that_do_not_match_are_warned_of_once_and_not_each_time() {
     assert_eq!(warnings, 1, "{logged}");
     assert!(logged.contains(&webhooks), "{logged}");
 }
+
+#[test]
+fn one_host_at_a_time_works_on_a_data_directory_and_commands_go_on_beside_it() {
+    let directory = TempDir::new().unwrap();
+    let directory = directory.path();
+    let host = Program::start(directory, &program::alone());
+    let listen = [("JIMO_LISTEN", "127.0.0.1:0")];
+    for refused in [&["serve"][..], &["log", "accept"]] {
+        let output = run(directory, refused, &listen);
+        assert!(!output.status.success(), "{refused:?}");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains("a host is running"), "{told}");
+        assert!(output.stdout.is_empty());
+    }
+    let created = printed(run(directory, &["project", "create", "Acme"], &[]));
+    let project = created.rsplit(' ').next().unwrap();
+    let token = ["token", "create", "--project", project, "--role", "admin"];
+    printed(run(directory, &token, &[]));
+    // However it ends, the directory is free then.
+    host.kill();
+    printed(run(directory, &["log", "accept"], &[]));
+    Program::start(directory, &program::alone()).kill();
+}

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use super::Error;
-use crate::{config::DataConfig, host, log::EventLog, store::Store};
+use crate::{config::DataConfig, host, lock::DirectoryLock, log::EventLog, store::Store};
 
 /// The event log.
 #[derive(Debug, Subcommand)]
@@ -21,6 +21,7 @@ impl LogCommand {
     /// Does it.
     pub async fn run(self) -> Result<(), Error> {
         let Self::Accept { data } = self;
+        let _alone = DirectoryLock::take(&data.directory)?;
         let store = Store::open(&data.directory)?;
         let log = EventLog::open(&data.directory)
             .await

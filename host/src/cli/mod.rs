@@ -12,7 +12,7 @@ mod sync;
 
 use clap::{Parser, Subcommand};
 
-use crate::{config::Config, host, model::ProjectId, secrets, store, telemetry};
+use crate::{config::Config, host, lock, model::ProjectId, secrets, store, telemetry};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,9 @@ pub enum Error {
     /// The secret key.
     #[error(transparent)]
     Secrets(#[from] secrets::Error),
+    /// Another host is running.
+    #[error(transparent)]
+    Lock(#[from] lock::Error),
     /// The logs' levels.
     #[error(transparent)]
     Levels(#[from] telemetry::BadLevels),

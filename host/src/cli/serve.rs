@@ -9,6 +9,7 @@ use crate::{
     clock::Clock,
     config::Config,
     host::{self, Host},
+    lock::DirectoryLock,
 };
 
 /// Run the host.
@@ -22,6 +23,7 @@ impl Serve {
     /// Runs until it is told to stop.
     pub async fn run(self) -> Result<(), Error> {
         super::init_logs(&self.config)?;
+        let _alone = DirectoryLock::take(&self.config.data.directory)?;
         let listener = host::listen(self.config.address.listen).await?;
         let listening = host::listening_url(&listener)?;
         let public_url = self

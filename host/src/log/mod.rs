@@ -10,6 +10,8 @@
 //! - [`EventLog::append_all`] appends all of its entries and moves its cursor, or
 //!   does neither: whoever takes entries from another log goes on behind those
 //!   that are in this one.
+//! - [`EventLog::rewrite`] gives entries fewer bytes, where something may not be
+//!   kept any more. Their positions, order and moments stay.
 //!
 //! It never looks into a body, and never knows who reads it.
 

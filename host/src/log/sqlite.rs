@@ -242,6 +242,28 @@ impl EventLog {
             .await
     }
 
+    /// Gives entries other bytes, fewer than they had. What was trimmed meanwhile
+    /// is left out. Returns once it is synced to disk; the bytes they had may
+    /// still be in the write-ahead log ([`Self::empty_write_ahead_log`]).
+    pub async fn rewrite(&self, bodies: Vec<(Position, Vec<u8>)>) -> Result<(), Error> {
+        self.database
+            .write(move |connection| {
+                let mut statement = connection
+                    .prepare_cached("UPDATE entries SET body = ?2 WHERE position = ?1")?;
+                for (position, body) in bodies {
+                    statement.execute(params![position.0, body])?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Moves all that was committed into the file, and empties the write-ahead
+    /// log. Returns whether it could: a reader may be in the way for a moment.
+    pub async fn empty_write_ahead_log(&self) -> Result<bool, Error> {
+        Ok(self.database.empty_write_ahead_log().await?)
+    }
+
     /// The bytes of the file that trimming has left free: what is appended
     /// fills them before the file grows.
     pub async fn reusable_bytes(&self) -> Result<u64, Error> {

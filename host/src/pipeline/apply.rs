@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::{
     feeding::Feeder,
     merge::Said,
-    plan::{Step, plan},
+    plan::{Skip, Step, plan},
     prepare::{Told, ToldConnection},
     report::{Origin, RecordReport},
 };
@@ -46,6 +46,13 @@ pub fn apply_changes(
     for ((object_type, record), changes) in records {
         // One by one: what happened to a record before may concern this one.
         let mut held = tx.find_record(route.id, object_type, record)?;
+        if held
+            .as_ref()
+            .is_some_and(|held| held.existence == Existence::Erased)
+        {
+            feeder.report.passed_over_erased();
+            continue;
+        }
         let mut report = RecordReport::default();
         for change in changes {
             apply_change(&mut feeder, change, &mut held, &mut report)?;
@@ -74,7 +81,7 @@ fn apply_change(
     let through = feeder
         .route
         .mapping(object_type)
-        .is_some_and(|(_, m)| m.through.is_some());
+        .and_then(|(_, mapping)| mapping.through.as_ref());
     // Only these move the record's last-modified stamp, by which an answer is
     // known to be too old; one that does not know of a deletion is too old
     // until it is the last.
@@ -82,15 +89,24 @@ fn apply_change(
         ChangeKind::Created | ChangeKind::PropertyChanged(_) | ChangeKind::Deleted => *occurred_at,
         _ => Timestamp::default(),
     };
-    match plan(held.as_ref(), kind, *occurred_at, change.matching, through) {
+    let is_through = through.is_some();
+    match plan(
+        held.as_ref(),
+        kind,
+        *occurred_at,
+        change.matching,
+        is_through,
+    ) {
         Step::Skip(skip) => report.reason(skip.as_str()),
         Step::Read => {
             report.read();
             feeder.read_record(object_type, record, expected_at)?;
         }
         Step::ReadInstead(survivor) => {
-            report.read();
-            feeder.read_record(object_type, &survivor, expected_at)?;
+            if *kind == ChangeKind::Restored {
+                find_again(feeder, object_type, &survivor)?;
+            }
+            read_survivor(feeder, object_type, &survivor, expected_at, report)?;
         }
         Step::Write => write(feeder, change, held, report)?,
         Step::Mark(existence) => {
@@ -98,14 +114,24 @@ fn apply_change(
         }
         Step::Merge(Merge { survivor, merged }) => {
             for id in merged.iter().filter(|id| **id != survivor) {
+                if is_through && !is_held(feeder, object_type, id)? {
+                    // No linked record has it.
+                    continue;
+                }
                 let existence = Existence::Merged(Some(survivor.clone()));
                 let state = mark(feeder, object_type, id, existence, *occurred_at)?;
                 if id == record {
                     *held = Some(state);
                 }
             }
+            read_survivor(feeder, object_type, &survivor, expected_at, report)?;
+        }
+        Step::FindAgain => {
             report.read();
-            feeder.read_record(object_type, &survivor, expected_at)?;
+            if held.as_ref().is_some_and(|held| held.reached) {
+                feeder.read_record(object_type, record, expected_at)?;
+            }
+            find_again(feeder, object_type, record)?;
         }
         Step::ReadAssociations => {
             if let ChangeKind::AssociationChanged(association) = kind {
@@ -115,6 +141,52 @@ fn apply_change(
         }
     }
     Ok(())
+}
+
+/// Reads what records became; but where it is reached through others alone, only
+/// if it is.
+fn read_survivor(
+    feeder: &Feeder<'_, '_>,
+    object_type: &ObjectType,
+    survivor: &RecordId,
+    expected_at: Timestamp,
+    report: &mut RecordReport,
+) -> Result<(), store::Error> {
+    let route = feeder.route;
+    let mapping = route.mapping(object_type);
+    if mapping.is_some_and(|(_, mapping)| mapping.through.is_some()) {
+        let held = feeder.tx.find_record(route.id, object_type, survivor)?;
+        if !held.is_some_and(|held| held.reached) {
+            report.reason(Skip::NoMatch.as_str());
+            return Ok(());
+        }
+    }
+    report.read();
+    feeder.read_record(object_type, survivor, expected_at)
+}
+
+/// Asks for whoever has a record that is reached through others, where it is.
+pub fn find_again(
+    feeder: &Feeder<'_, '_>,
+    object_type: &ObjectType,
+    record: &RecordId,
+) -> Result<(), store::Error> {
+    let mapping = feeder.route.mapping(object_type);
+    match mapping.and_then(|(_, mapping)| mapping.through.as_ref()) {
+        Some(through) => feeder.read_associations(object_type, record, through),
+        None => Ok(()),
+    }
+}
+
+fn is_held(
+    feeder: &Feeder<'_, '_>,
+    object_type: &ObjectType,
+    record: &RecordId,
+) -> Result<bool, store::Error> {
+    let held = feeder
+        .tx
+        .find_record(feeder.route.id, object_type, record)?;
+    Ok(held.is_some())
 }
 
 fn write(
@@ -156,8 +228,8 @@ pub fn said(text: &str, version: Version, outcome: &Outcome) -> Said {
 }
 
 /// Keeps that a record is gone, or became another: whoever it fed is fed by the
-/// next, or by nothing. What was erased stays erased, and what was merged away
-/// is only erased after that.
+/// next, or by nothing. What was erased or merged away stays so. Those who had
+/// what became another have that, and are asked how.
 pub fn mark(
     feeder: &mut Feeder<'_, '_>,
     object_type: &ObjectType,
@@ -167,12 +239,7 @@ pub fn mark(
 ) -> Result<RecordState, store::Error> {
     let route = feeder.route;
     let mut state = feeder.tx.ensure_record(route.id, object_type, record)?;
-    let is_final = match state.existence {
-        Existence::Erased => true,
-        Existence::Merged(_) => existence != Existence::Erased,
-        Existence::Unknown | Existence::Exists | Existence::Deleted => false,
-    };
-    if is_final {
+    if matches!(state.existence, Existence::Erased | Existence::Merged(_)) {
         return Ok(state);
     }
     let users = feeder.tx.users_reached(state.key)?;
@@ -185,45 +252,16 @@ pub fn mark(
             }
         }
     }
-    state.existence = existence;
-    state.existence_at = at;
-    if state.existence == Existence::Erased {
-        erase(feeder, object_type, record, &mut state)?;
-    }
-    feeder.tx.save_record(&state)?;
-    Ok(state)
-}
-
-fn erase(
-    feeder: &mut Feeder<'_, '_>,
-    object_type: &ObjectType,
-    record: &RecordId,
-    state: &mut RecordState,
-) -> Result<(), store::Error> {
-    let route = feeder.route;
-    let mut associated = Vec::new();
-    for (_, through) in route.mappings_through(object_type) {
-        for (key, other) in feeder
-            .tx
-            .associated_records(state.key, &through.object_type)?
-        {
-            associated.push((&through.object_type, key, other));
+    if matches!(existence, Existence::Merged(_))
+        && let Some((_, mapping)) = route.mapping(object_type)
+        && let Some(through) = &mapping.through
+    {
+        for (_, other) in feeder.tx.associated_from(state.key, through)? {
+            feeder.read_associations(through, &other, object_type)?;
         }
     }
-    feeder.tx.forget_record(state.key)?;
-    feeder.tx.forget_activity(route.id, object_type, record)?;
-    feeder
-        .tx
-        .drop_reads_of(route.account, object_type, record)?;
-    *state = RecordState {
-        reached: false,
-        filled: false,
-        created_at: None,
-        modified_at: None,
-        ..state.clone()
-    };
-    for (associated_type, key, other) in associated {
-        feeder.reach(associated_type, key, &other)?;
-    }
-    Ok(())
+    state.existence = existence;
+    state.existence_at = at;
+    feeder.tx.save_record(&state)?;
+    Ok(state)
 }

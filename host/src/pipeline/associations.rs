@@ -1,19 +1,19 @@
 //! Pages of associations that a read answered, applied: whom a record's
 //! associated records reach.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{
     feeding::Feeder,
     pages::{Error, not_understood},
 };
 use crate::{
-    model::{Association, ObjectType, RecordId, Timestamp},
+    model::{Association, Existence, ObjectType, RecordId, Timestamp},
     plugin::{
         BodyKind, Pass, Version as Plugin,
         elements::{join, split},
     },
-    store::{self, reach::KeptAssociation},
+    store::{self, reach::KeptAssociation, records::RecordKey},
 };
 
 /// A page of associations of records to one type.
@@ -59,7 +59,11 @@ pub fn prepare_associations(
     })
 }
 
-/// Applies all associations of a record to one type, to one connection.
+/// A record takes part in no more merges than this (HubSpot's own bound).
+const MERGES_MAX: usize = 250;
+
+/// Applies all associations of a record to one type, to one connection. Asked of
+/// one that reaches users through others, they say who of these is to be asked.
 pub fn apply_associations(
     feeder: &mut Feeder<'_, '_>,
     from: &ObjectType,
@@ -69,26 +73,30 @@ pub fn apply_associations(
     sequence: i64,
 ) -> Result<(), store::Error> {
     let route = feeder.route;
-    let follows = route
-        .mapping(to)
-        .is_some_and(|(_, mapping)| mapping.through.as_ref() == Some(from));
+    if route.follows(from, to) {
+        return ask_back(feeder, from, to, associations);
+    }
     let held = feeder.tx.find_record(route.id, from, record)?;
-    let Some(state) = held.filter(|state| follows && state.reached) else {
+    let is_asked = route.follows(to, from);
+    let Some(state) = held.filter(|state| is_asked && state.reached) else {
         return Ok(());
     };
-    let mut kept = Vec::new();
+    let mut kept: BTreeMap<RecordKey, KeptAssociation> = BTreeMap::new();
     let mut ids = HashMap::new();
     for association in associations {
-        let other = feeder
-            .tx
-            .ensure_record(route.id, to, &association.to_record)?;
-        ids.insert(other.key, association.to_record.clone());
-        kept.push(KeptAssociation {
-            to_record: other.key,
-            primary: association.primary,
-            labels: association.labels.clone(),
+        let (key, id) = through_merges(feeder, to, &association.to_record)?;
+        ids.insert(key, id);
+        let one = kept.entry(key).or_insert_with(|| KeptAssociation {
+            to_record: key,
+            primary: false,
+            labels: Vec::new(),
         });
+        one.primary |= association.primary;
+        one.labels.extend_from_slice(&association.labels);
+        one.labels.sort();
+        one.labels.dedup();
     }
+    let kept: Vec<KeptAssociation> = kept.into_values().collect();
     for (key, id) in feeder.tx.associated_records(state.key, to)? {
         ids.entry(key).or_insert(id);
     }
@@ -102,6 +110,44 @@ pub fn apply_associations(
     }
     if let Some((mapping, _)) = route.mapping(to) {
         feeder.touch_reached(mapping, state.key)?;
+    }
+    Ok(())
+}
+
+/// The record that an id leads to: an answer from before a merge still names
+/// what became another.
+fn through_merges(
+    feeder: &Feeder<'_, '_>,
+    object_type: &ObjectType,
+    record: &RecordId,
+) -> Result<(RecordKey, RecordId), store::Error> {
+    let mut id = record.clone();
+    let mut state = feeder.tx.ensure_record(feeder.route.id, object_type, &id)?;
+    for _ in 0..MERGES_MAX {
+        let Existence::Merged(Some(survivor)) = state.existence else {
+            break;
+        };
+        state = feeder
+            .tx
+            .ensure_record(feeder.route.id, object_type, &survivor)?;
+        id = survivor;
+    }
+    Ok((state.key, id))
+}
+
+/// Asks the linked records that have one which came back what they have.
+fn ask_back(
+    feeder: &Feeder<'_, '_>,
+    asked: &ObjectType,
+    through: &ObjectType,
+    associations: &[Association],
+) -> Result<(), store::Error> {
+    for association in associations {
+        let other = &association.to_record;
+        let held = feeder.tx.find_record(feeder.route.id, through, other)?;
+        if held.is_some_and(|held| held.reached) {
+            feeder.read_associations(through, other, asked)?;
+        }
     }
     Ok(())
 }

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     model::{
-        Cause, FieldId, ObjectType, Readable, RecordId, SelectionRule, Timestamp, Unreadable,
-        UserId, VariableId,
+        Cause, Existence, FieldId, ObjectType, Readable, RecordId, SelectionRule, Timestamp,
+        Unreadable, UserId, VariableId,
     },
     store::{
         self, Tx,
@@ -45,6 +45,8 @@ pub struct Feeder<'t, 'c> {
     lost: bool,
     /// Whether a choice was said that is not known: it may be new.
     unknown_choice: bool,
+    /// Records that were erased: nothing names them.
+    erased: BTreeSet<RecordKey>,
     /// Whom the record that was said something of last feeds.
     fed: Option<(RecordKey, Vec<UserId>)>,
 }
@@ -62,6 +64,7 @@ impl<'t, 'c> Feeder<'t, 'c> {
             just_read: BTreeSet::new(),
             lost: false,
             unknown_choice: false,
+            erased: BTreeSet::new(),
             fed: None,
         }
     }
@@ -273,6 +276,12 @@ impl<'t, 'c> Feeder<'t, 'c> {
         self.lost = true;
     }
 
+    /// A record was erased.
+    pub fn was_erased(&mut self, record: RecordKey) {
+        self.lost = true;
+        self.erased.insert(record);
+    }
+
     /// A user's record may be selected anew.
     pub fn touch(&mut self, mapping: usize, user: UserId) {
         self.touched.insert((mapping, user));
@@ -325,7 +334,7 @@ impl<'t, 'c> Feeder<'t, 'c> {
     }
 
     /// Finds out whether a record reaches anybody now; if so, and nothing of it
-    /// is held, it is read.
+    /// is held or it was deleted, it is read.
     pub fn reach(
         &mut self,
         object_type: &ObjectType,
@@ -336,7 +345,7 @@ impl<'t, 'c> Feeder<'t, 'c> {
             return Ok(());
         }
         let state = self.tx.ensure_record(self.route.id, object_type, record)?;
-        if !state.filled {
+        if !state.filled || state.existence == Existence::Deleted {
             self.read_record(object_type, record, Timestamp::default())?;
         }
         Ok(())
@@ -408,7 +417,8 @@ impl<'t, 'c> Feeder<'t, 'c> {
         if variables.is_empty() {
             return Ok(());
         }
-        if let Some(key) = chosen.or(before)
+        let fed_by = chosen.or(before);
+        if let Some(key) = fed_by.filter(|key| !self.erased.contains(key))
             && let Some(record) = self.tx.record_id(key)?
         {
             let object_type = &mapped.object_type;

@@ -236,6 +236,7 @@ pub fn delete_connection(
         tx.drop_set_aside(&tx.account(account)?.key)?;
         tx.revoke_grant(account, now)?;
         tx.drop_reads(account)?;
+        tx.drop_options(account)?;
     }
     Ok(())
 }

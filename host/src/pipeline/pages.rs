@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    apply::{mark, said},
+    apply::{find_again, mark, said},
     feeding::Feeder,
     report::{Origin, RecordReport},
     routing::{AccountRoute, ConnectionRoute, FieldPlace},
@@ -284,6 +284,9 @@ pub fn apply_record(
         told.reason(super::plan::Skip::NoMatch.as_str());
     }
     feeder.tx.save_record(&state)?;
+    if is_restored {
+        find_again(feeder, object_type, &read.record)?;
+    }
     if is_restored && state.reached {
         // While it was deleted it read as if it were associated with nothing.
         for (_, through) in route.mappings_through(object_type) {

@@ -50,6 +50,9 @@ pub enum Step {
     Merge(Merge),
     /// Read the associations of a record that is linked.
     ReadAssociations,
+    /// Find out who has a record that came back: while it was deleted nobody was
+    /// told to have it.
+    FindAgain,
 }
 
 /// What a change asks for, given what is held of its record. `matching` says
@@ -64,11 +67,15 @@ pub fn plan(
     through: bool,
 ) -> Step {
     if through && held.is_none() {
-        return Step::Skip(Skip::NoMatch);
+        return match kind {
+            ChangeKind::Restored => Step::FindAgain,
+            // Those that became one may be held.
+            ChangeKind::Merged(merge) => Step::Merge(merge.clone()),
+            _ => Step::Skip(Skip::NoMatch),
+        };
     }
     match (held.map(|held| &held.existence), kind) {
         (Some(Existence::Erased), _) => return Step::Skip(Skip::Erased),
-        (_, ChangeKind::Erased) => return Step::Mark(Existence::Erased),
         (_, ChangeKind::Merged(merge)) => return Step::Merge(merge.clone()),
         (Some(Existence::Merged(Some(survivor))), _) => {
             return Step::ReadInstead(survivor.clone());
@@ -83,6 +90,9 @@ pub fn plan(
     };
     if held.existence == Existence::Deleted && occurred_at <= held.existence_at {
         return Step::Skip(Skip::Deleted);
+    }
+    if through && *kind == ChangeKind::Restored {
+        return Step::FindAgain;
     }
     if through && !held.reached && !matches!(kind, ChangeKind::Deleted) {
         return Step::Skip(Skip::NoMatch);

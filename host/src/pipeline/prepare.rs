@@ -4,14 +4,19 @@
 //! A plugin's fault fails one pass alone: it is tried again body by body, and
 //! the body that faults again is set aside, with its bytes and the reason.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
-use super::routing::{AccountRoute, ConnectionRoute, FieldPlace, Routing};
+use super::{
+    erasures::{AccountErasures, Erasure},
+    redact::tells_of,
+    routing::{AccountRoute, ConnectionRoute, FieldPlace, Routing},
+};
 use crate::{
     log::{EntryKind, Logged, Position},
     model::{AccountKey, Change, ChangeKind, ObjectType, RecordId, Timestamp},
     plugin::{
-        BodyKind, Converted, Element, Fault, Outcome, Pass, PassOutput, Version, join, split,
+        BodyKind, Converted, Description, Element, Fault, Interest, Outcome, Pass, PassOutput,
+        Version, join, split,
     },
     store::history::SetAside,
 };
@@ -53,6 +58,12 @@ pub struct ToldConnection {
 pub struct Prepared {
     /// What each connection is told.
     pub connections: Vec<ToldConnection>,
+    /// The records to be erased, account by account.
+    pub erasures: Vec<AccountErasures>,
+    /// The number of the newest erasure that was known.
+    pub newest_erasure: i64,
+    /// Entries that tell of records that were erased before.
+    pub late: Vec<Position>,
     /// What could not be worked on.
     pub set_aside: Vec<SetAside>,
     /// How many events were of accounts that nothing is connected to.
@@ -69,11 +80,14 @@ struct Part<'a> {
 
 /// Prepares entries of the log. Fails only where the host cannot run plugins.
 pub fn prepare(routing: &Routing, plugin: &Version, entries: &[Logged]) -> Result<Prepared, Fault> {
-    let mut prepared = Prepared::default();
+    let mut prepared = Prepared {
+        newest_erasure: routing.erased.newest,
+        ..Prepared::default()
+    };
     for kind in [EntryKind::Delivery, EntryKind::JournalFile] {
         let mut accounts: BTreeMap<AccountKey, Vec<Part<'_>>> = BTreeMap::new();
         for entry in entries.iter().filter(|entry| entry.kind == kind) {
-            split_entry(plugin, entry, &mut accounts, &mut prepared);
+            split_entry(routing, plugin, entry, &mut accounts, &mut prepared);
         }
         for (account, parts) in accounts {
             let Some(route) = routing.account(&account) else {
@@ -83,10 +97,6 @@ pub fn prepare(routing: &Routing, plugin: &Version, entries: &[Logged]) -> Resul
                     .sum::<u64>();
                 continue;
             };
-            if route.connections.is_empty() {
-                // Paused, all of them: an admin wants nothing of it now.
-                continue;
-            }
             let _in_span = tracing::error_span!("passes", %account).entered();
             for pass in passes(parts, plugin.elements_bytes_max()) {
                 run(route, plugin, kind, pass, &mut prepared)?;
@@ -97,6 +107,7 @@ pub fn prepare(routing: &Routing, plugin: &Version, entries: &[Logged]) -> Resul
 }
 
 fn split_entry<'a>(
+    routing: &Routing,
     plugin: &Version,
     entry: &'a Logged,
     accounts: &mut BTreeMap<AccountKey, Vec<Part<'a>>>,
@@ -110,6 +121,10 @@ fn split_entry<'a>(
     let elements = match at.map(|at| split(&entry.body, at)) {
         Some(Ok(elements)) => elements,
         Some(Err(error)) => {
+            if !routing.erased.is_empty() {
+                // It may name one in whatever form.
+                prepared.late.push(entry.position);
+            }
             return prepared.set_aside.push(set_aside(
                 entry,
                 None,
@@ -130,6 +145,10 @@ fn split_entry<'a>(
         }
     };
     prepared.events += elements.len() as u64;
+    let is_late = |element| tells_of(element, &routing.erased);
+    if !routing.erased.is_empty() && elements.iter().any(is_late) {
+        prepared.late.push(entry.position);
+    }
     let mut own: BTreeMap<AccountKey, Vec<Element<'a>>> = BTreeMap::new();
     let mut nobodys = Vec::new();
     for element in elements {
@@ -200,6 +219,7 @@ fn run(
         match try_run(route, plugin, kind, part, prepared) {
             Ok(()) => {}
             Err(fault) if fault.is_retryable() => return Err(fault),
+            Err(_) if route.connections.is_empty() => {}
             Err(fault) => {
                 let Part { entry, elements } = &part[0];
                 let body = join(elements.iter().map(|element| element.bytes));
@@ -238,10 +258,15 @@ fn try_run(
         elements: &bytes,
         element_count: elements.len(),
         received_at,
-        interests: &route.interests,
+        interests: &interests(route, plugin.description()),
         conversions: &route.conversions,
         rules: &[],
     })?;
+    erasures(route, kind, &elements, &output.changes, prepared);
+    if route.connections.is_empty() {
+        // Paused, all of them: an admin wants nothing else of it now.
+        return Ok(());
+    }
     for refusal in &output.refusals {
         if let Some((entry, element)) = elements.get(refusal.element) {
             prepared.set_aside.push(set_aside(
@@ -270,6 +295,65 @@ fn try_run(
         });
     }
     Ok(())
+}
+
+/// What is asked of a body: what the account's connections want, and of every
+/// other type what happens to its records, for one may be deleted for privacy.
+fn interests<'a>(route: &'a AccountRoute, description: &Description) -> Cow<'a, [Interest]> {
+    let is_asked = |object_type: &&ObjectType| {
+        let mut asked = route.interests.iter();
+        asked.any(|interest| interest.object_type == **object_type)
+    };
+    let described = description.object_types.iter().map(|one| &one.name);
+    let others = described.filter(|object_type| !is_asked(object_type));
+    let others: Vec<_> = others
+        .map(|object_type| Interest {
+            object_type: object_type.clone(),
+            properties: Vec::new(),
+        })
+        .collect();
+    if others.is_empty() {
+        Cow::Borrowed(&route.interests)
+    } else {
+        Cow::Owned([&route.interests[..], &others[..]].concat())
+    }
+}
+
+/// Gathers what is told of records to be erased.
+fn erasures(
+    route: &AccountRoute,
+    kind: EntryKind,
+    elements: &[(&Logged, &Element<'_>)],
+    changes: &[Change],
+    prepared: &mut Prepared,
+) {
+    let told = changes.iter().filter_map(|change| {
+        let (records, with) = match &change.kind {
+            ChangeKind::Erased => {
+                let (_, element) = elements.get(change.element)?;
+                (vec![element.records.first()?.clone()], None)
+            }
+            // The survivor's erasure may have come first.
+            ChangeKind::Merged(merge) => (merge.merged.clone(), Some(merge.survivor.clone())),
+            _ => return None,
+        };
+        Some(Erasure {
+            object_type: change.object_type.clone(),
+            records,
+            with,
+            occurred_at: change.occurred_at,
+        })
+    });
+    let mut erasures: Vec<Erasure> = told.collect();
+    if !erasures.is_empty() {
+        erasures.sort_by_key(|erasure| erasure.with.is_some());
+        prepared.erasures.push(AccountErasures {
+            account: route.id,
+            key: route.key.clone(),
+            kind,
+            erasures,
+        });
+    }
 }
 
 /// Says the changes in a connection's terms, leaving out what it does not map.
@@ -326,6 +410,8 @@ fn tell(
                     continue;
                 }
             }
+            // It is told of the account as a whole.
+            ChangeKind::Erased => continue,
             _ if route.mapping(&change.object_type).is_none() => continue,
             _ => {}
         }
@@ -365,15 +451,10 @@ fn tell_association(route: &ConnectionRoute, told: Told) -> Option<Told> {
     let ChangeKind::AssociationChanged(change) = &told.kind else {
         return None;
     };
-    let follows = |from: &ObjectType, to: &ObjectType| {
-        route
-            .mapping(to)
-            .is_some_and(|(_, mapping)| mapping.through.as_ref() == Some(from))
-    };
-    if follows(&told.object_type, &change.to_type) {
+    if route.follows(&change.to_type, &told.object_type) {
         return Some(told);
     }
-    if !follows(&change.to_type, &told.object_type) {
+    if !route.follows(&told.object_type, &change.to_type) {
         return None;
     }
     let turned = crate::model::AssociationChange {

@@ -24,6 +24,9 @@ const UNCHANGED: &str = "unchanged";
 /// The outcome of a record that did nothing, for a reason.
 const SKIPPED: &str = "skipped";
 
+/// The outcome of a record that was deleted for privacy.
+const ERASED: &str = "erased";
+
 /// Where a line comes from that nothing but a mapping caused.
 const MAPPING: &str = "mapping";
 
@@ -208,6 +211,30 @@ impl Report {
             variables: told.variables.into_iter().collect(),
             plugin: origin.plugin.clone(),
         });
+    }
+
+    /// Something was said of a record that was erased: nothing names it.
+    pub fn passed_over_erased(&mut self) {
+        self.count(SKIPPED, 1);
+        self.count("skipped.erased", 1);
+    }
+
+    /// A record was erased: that is told, and not which one.
+    pub fn erased(&mut self, origin: &Origin, object_type: &ObjectType, now: Timestamp) {
+        self.count(ERASED, 1);
+        if self.lines.len() < ACTIVITY_LINES_MAX {
+            self.lines.push(Activity {
+                at: now,
+                origin: origin.word.to_owned(),
+                object_type: Some(object_type.clone()),
+                record: None,
+                outcome: ERASED.to_owned(),
+                reason: None,
+                user: None,
+                variables: Vec::new(),
+                plugin: origin.plugin.clone(),
+            });
+        }
     }
 
     /// A user's values changed because another record feeds them now, or none:

@@ -14,16 +14,19 @@ use crate::{
     plugin::{Conversion, ConversionField, Interest},
     store::{
         self, Tx,
+        erasures::ErasedRecords,
         reach::{ClosingField, SelectionFields},
         reads::Wanted,
     },
 };
 
 /// Everything that is connected, as it was under one configuration.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Routing {
     /// The number of the configuration.
     pub configuration: i64,
+    /// The records that were erased lately.
+    pub erased: Arc<ErasedRecords>,
     accounts: HashMap<AccountKey, Arc<AccountRoute>>,
 }
 
@@ -86,8 +89,25 @@ impl Routing {
         }
         Ok(Self {
             configuration: tx.configuration()?,
+            erased: Arc::new(tx.erased_records()?),
             accounts,
         })
+    }
+
+    /// What is connected now, where that is another configuration than this, or
+    /// where records were erased since.
+    pub fn renewed(&self, tx: &Tx<'_>) -> Result<Option<Self>, store::Error> {
+        // Zero is the configuration of a store that has none.
+        if tx.configuration()? != self.configuration {
+            return Self::load(tx).map(Some);
+        }
+        if tx.newest_erasure()? == self.erased.newest {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            erased: Arc::new(tx.erased_records()?),
+            ..self.clone()
+        }))
     }
 
     /// What an account's connections want; none where nothing is connected to
@@ -231,10 +251,16 @@ impl ConnectionRoute {
     pub fn reads(&self, object_type: &ObjectType, wanted: &Wanted) -> bool {
         match wanted {
             Wanted::Record => self.mapping(object_type).is_some(),
-            Wanted::Associations(to_type) => self
-                .mapping(to_type)
-                .is_some_and(|(_, mapping)| mapping.through.as_ref() == Some(object_type)),
+            Wanted::Associations(to_type) => {
+                self.follows(to_type, object_type) || self.follows(object_type, to_type)
+            }
         }
+    }
+
+    /// Whether records of a type reach users through those of another.
+    pub fn follows(&self, object_type: &ObjectType, through: &ObjectType) -> bool {
+        let mapping = self.mapping(object_type);
+        mapping.is_some_and(|(_, mapping)| mapping.through.as_ref() == Some(through))
     }
 
     /// The mappings whose records reach users through this object type.

@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use super::{
     apply::apply_changes,
+    erasures::apply_erasures,
     prepare::{Prepared, prepare},
     report::Origin,
     routing::Routing,
@@ -132,18 +133,8 @@ impl Pipeline {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        let known = held.configuration;
-        let fresh = self
-            .store
-            .read(move |tx| {
-                // Zero is the configuration of a store that has none.
-                if tx.configuration()? == known {
-                    Ok(None)
-                } else {
-                    Routing::load(tx).map(Some)
-                }
-            })
-            .await?;
+        let known = held.clone();
+        let fresh = self.store.read(move |tx| known.renewed(tx)).await?;
         let Some(fresh) = fresh.map(Arc::new) else {
             return Ok(held);
         };
@@ -325,18 +316,33 @@ fn apply(
     step: &Step,
     now: Timestamp,
 ) -> Result<(), store::Error> {
+    let origin = |kind: EntryKind| Origin {
+        word: match kind {
+            EntryKind::Delivery => "webhook",
+            EntryKind::JournalFile => "journal",
+        },
+        plugin: Some(plugin.to_owned()),
+    };
+    let reached = step.lanes.iter().map(|(_, position)| *position).max();
+    let reached = reached.unwrap_or_default().max(step.up_to);
+    if !prepared.erasures.is_empty() {
+        // What others applied out of turn did not know of them either.
+        let last = tx.log_place()?.last().max(reached);
+        for told in &prepared.erasures {
+            apply_erasures(tx, told, last, &origin(told.kind), now)?;
+        }
+    }
+    if tx.newest_erasure()? != prepared.newest_erasure {
+        tx.extend_erasures(prepared.newest_erasure, reached)?;
+    }
+    for position in &prepared.late {
+        tx.add_late_entry(*position)?;
+    }
     for told in &prepared.connections {
         let (account, connection) = (&told.account, told.route.id);
         let _in_span = tracing::error_span!("connection", %account, %connection).entered();
         tracing::debug!(changes = told.changes.len(), "changes are applied");
-        let origin = Origin {
-            word: match told.kind {
-                EntryKind::Delivery => "webhook",
-                EntryKind::JournalFile => "journal",
-            },
-            plugin: Some(plugin.to_owned()),
-        };
-        apply_changes(tx, told, &origin, now)?;
+        apply_changes(tx, told, &origin(told.kind), now)?;
     }
     for what in &prepared.set_aside {
         tx.set_aside(what, now)?;

@@ -132,6 +132,29 @@ pub fn enclose<'a>(at: &BodyDescription, elements: impl Iterator<Item = &'a [u8]
     body
 }
 
+/// A body without some of its elements, all of which were split from it. What
+/// stands around them stays as it is.
+pub fn without(
+    body: &[u8],
+    elements: &[Element<'_>],
+    is_left_out: impl Fn(&Element<'_>) -> bool,
+) -> Vec<u8> {
+    let (Some(first), Some(last)) = (elements.first(), elements.last()) else {
+        return body.to_vec();
+    };
+    // They point into the body.
+    let place = |bytes: &[u8]| bytes.as_ptr().addr() - body.as_ptr().addr();
+    let begin = place(first.bytes);
+    let end = place(last.bytes) + last.bytes.len();
+    let kept = elements.iter().filter(|element| !is_left_out(element));
+    let kept = join(kept.map(|element| element.bytes));
+    let (Some(before), Some(after)) = (body.get(..begin), body.get(end..)) else {
+        return kept;
+    };
+    // Without the brackets: the body has them.
+    [before, &kept[1..kept.len() - 1], after].concat()
+}
+
 /// The ids that were found, in the order of paths, each once.
 fn record_ids(found: &[Option<&str>]) -> Vec<RecordId> {
     let mut ids: Vec<RecordId> = Vec::new();

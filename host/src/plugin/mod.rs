@@ -31,7 +31,7 @@ mod version;
 mod versions;
 
 pub use describe::{BodyDescription, Description, ObjectTypeDescription, Path};
-pub use elements::{Element, SplitError, enclose, join, split};
+pub use elements::{Element, SplitError, enclose, join, split, without};
 pub use engine::{Engine, Error};
 pub use fault::{Fault, InstallError, Nonsense};
 pub use limits::Limits;

@@ -7,18 +7,23 @@
 //! after its next commit. Readers keep it from beginning anew while any looks at
 //! what it held before: once it is several times too long, the writer waits for
 //! those that do.
+//!
+//! The log keeps what it held until it is written over. Whoever has to know that
+//! something is nowhere any more has it moved, and the writer empties it between
+//! two transactions.
 
 use std::{
     path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc::sync_channel,
+        mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
 };
 
 use rusqlite::{Connection, hooks::Wal, wal::CheckpointMode};
+use tokio::sync::oneshot;
 
 use super::{BUSY_TIMEOUT, Error, stem};
 
@@ -29,13 +34,38 @@ const REST: i32 = 16;
 /// readers, and does so again for each time that it is longer.
 const OVERLONG: i32 = 3;
 
+/// What the thread is asked for.
+enum Task {
+    /// Move what was committed.
+    Move,
+    /// Move it now, and say when that is done.
+    MoveNow(oneshot::Sender<()>),
+}
+
+/// Asks the thread that moves a log.
+pub(super) struct Asking(SyncSender<Task>);
+
+impl Asking {
+    /// Has what was committed moved, but for the rest that the writer moves by
+    /// itself. Returns when that is done, or is being done for another.
+    pub(super) async fn move_most(&self) -> Result<(), Error> {
+        let (answer, moved) = oneshot::channel();
+        match self.0.try_send(Task::MoveNow(answer)) {
+            Ok(()) => moved.await.map_err(|_| Error::Closed),
+            Err(TrySendError::Full(_)) => Ok(()),
+            Err(TrySendError::Disconnected(_)) => Err(Error::Closed),
+        }
+    }
+}
+
 /// Has the log moved by another thread whenever commits of `writer` have added
-/// this many pages to it. The thread ends with `writer`'s connection.
+/// this many pages to it. The thread ends with `writer`'s connection and with
+/// who may ask for more.
 pub(super) fn start(
     writer: &mut Connection,
     path: &Path,
     pages_max: i32,
-) -> Result<JoinHandle<()>, Error> {
+) -> Result<(JoinHandle<()>, Asking), Error> {
     let own = Connection::open(path)?;
     own.busy_timeout(BUSY_TIMEOUT)?;
     let (due, asked) = sync_channel(1);
@@ -45,12 +75,16 @@ pub(super) fn start(
         .spawn({
             let nearly_moved = nearly_moved.clone();
             move || {
-                while asked.recv().is_ok() {
+                while let Ok(task) = asked.recv() {
                     match move_most(&own, pages_max) {
                         Ok(most) => nearly_moved.store(most, Ordering::Relaxed),
                         Err(error) => {
                             tracing::warn!(%error, "a checkpoint failed; the next commits try again");
                         }
+                    }
+                    if let Task::MoveNow(answer) = task {
+                        // Whoever asked may have gone away.
+                        let _ = answer.send(());
                     }
                 }
             }
@@ -59,6 +93,7 @@ pub(super) fn start(
             path: path.to_path_buf(),
             source,
         })?;
+    let asking = Asking(due.clone());
     let mut asked_at: i32 = 0;
     writer.wal_hook(Some(move |wal: &mut Wal, pages| {
         if pages < asked_at {
@@ -80,11 +115,11 @@ pub(super) fn start(
         if is_due {
             asked_at = pages;
             // Where it cannot be sent, it was asked for already.
-            let _ = due.try_send(());
+            let _ = due.try_send(Task::Move);
         }
         Ok(())
     }))?;
-    Ok(thread)
+    Ok((thread, asking))
 }
 
 /// Moves all but the rest that the writer moves by itself, or what it can before

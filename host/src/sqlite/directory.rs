@@ -12,7 +12,7 @@ use super::Error;
 /// Makes a directory and those above it where they are not there: what is kept
 /// in it is its owner's alone. Returns after their names are synced to disk:
 /// what is synced in a directory that is not itself there is lost with it.
-pub(super) fn make(directory: &Path) -> Result<(), Error> {
+pub fn make(directory: &Path) -> Result<(), Error> {
     let missing: Vec<&Path> = directory
         .ancestors()
         .take_while(|ancestor| !ancestor.as_os_str().is_empty() && !ancestor.exists())

@@ -11,6 +11,7 @@ mod error;
 mod readers;
 mod writer;
 
+pub use directory::make as make_directory;
 pub use error::Error;
 
 use std::{
@@ -22,11 +23,11 @@ use std::{
 };
 
 use rusqlite::{Connection, MAIN_DB, config::DbConfig};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tracing::Span;
 
 use readers::Readers;
-use writer::{Extent, Job, job, write_loop};
+use writer::{Extent, Task, job, write_loop};
 
 /// Jobs that may wait for the writer thread before callers are told to come
 /// back later. Each holds at most one delivery, or one batch of the pipeline.
@@ -52,8 +53,9 @@ pub struct Options {
 
 /// One file: a writer thread and readers.
 pub struct Database {
-    jobs: Option<mpsc::Sender<Job>>,
+    tasks: Option<mpsc::Sender<Task>>,
     writer: Option<JoinHandle<()>>,
+    checkpoints: Option<checkpoint::Asking>,
     readers: Arc<Readers>,
 }
 
@@ -61,29 +63,30 @@ impl Database {
     /// Opens or creates the file, brings its schema up to date, and starts its
     /// writer thread.
     pub fn open(options: &Options) -> Result<Self, Error> {
-        let (connection, checkpoints) = start(options).map_err(|source| match source {
+        let (connection, moving, checkpoints) = start(options).map_err(|source| match source {
             Error::NewerSchema { .. } | Error::Path { .. } => source,
             source => Error::File {
                 path: options.path.clone(),
                 source: Box::new(source),
             },
         })?;
-        let (jobs, waiting) = mpsc::channel(WAITING_JOBS_MAX);
+        let (tasks, waiting) = mpsc::channel(WAITING_JOBS_MAX);
         let writer = std::thread::Builder::new()
             .name(format!("{}-writer", stem(&options.path)))
             .spawn(move || {
                 write_loop(&connection, waiting);
                 drop(connection);
                 // A panic was reported.
-                let _ = checkpoints.join();
+                let _ = moving.join();
             })
             .map_err(|source| Error::Path {
                 path: options.path.clone(),
                 source,
             })?;
         Ok(Self {
-            jobs: Some(jobs),
+            tasks: Some(tasks),
             writer: Some(writer),
+            checkpoints: Some(checkpoints),
             readers: Arc::new(Readers::new(&options.path)),
         })
     }
@@ -101,8 +104,9 @@ impl Database {
         E: From<Error> + Send + 'static,
     {
         let (job, answer) = job(Extent::Any, work);
-        let jobs = self.jobs.as_ref().ok_or(Error::Closed)?;
-        jobs.send(job).await.map_err(|_| Error::Closed)?;
+        let tasks = self.tasks.as_ref().ok_or(Error::Closed)?;
+        let sending = tasks.send(Task::Write(job)).await;
+        sending.map_err(|_| Error::Closed)?;
         answer.await.unwrap_or(Err(E::from(Error::Closed)))
     }
 
@@ -118,12 +122,27 @@ impl Database {
         E: From<Error> + Send + 'static,
     {
         let (job, answer) = job(Extent::OneStatement, work);
-        let jobs = self.jobs.as_ref().ok_or(Error::Closed)?;
-        jobs.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Error::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => Error::Closed,
-        })?;
+        let tasks = self.tasks.as_ref().ok_or(Error::Closed)?;
+        tasks
+            .try_send(Task::Write(job))
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => Error::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => Error::Closed,
+            })?;
         answer.await.unwrap_or(Err(E::from(Error::Closed)))
+    }
+
+    /// Moves all that was committed into the file, and empties the write-ahead
+    /// log: what was overwritten before is in neither then. Returns whether it
+    /// could be; a reader may be in the way for a moment.
+    pub async fn empty_write_ahead_log(&self) -> Result<bool, Error> {
+        let checkpoints = self.checkpoints.as_ref().ok_or(Error::Closed)?;
+        checkpoints.move_most().await?;
+        let (answer, emptied) = oneshot::channel();
+        let tasks = self.tasks.as_ref().ok_or(Error::Closed)?;
+        let emptying = tasks.send(Task::EmptyLog(answer)).await;
+        emptying.map_err(|_| Error::Closed)?;
+        emptied.await.unwrap_or(Err(Error::Closed))
     }
 
     /// Runs `work` on a reader, which sees what was committed when it begins.
@@ -157,7 +176,8 @@ impl Drop for Database {
         // The last connection to close moves the write-ahead log into the file,
         // which readers may not.
         self.readers.close();
-        self.jobs = None;
+        self.tasks = None;
+        self.checkpoints = None;
         if let Some(writer) = self.writer.take() {
             // What was sent before is still written; a panic was reported.
             let _ = writer.join();
@@ -178,11 +198,12 @@ fn execute(connection: &Connection, sql: &str) -> Result<(), Error> {
 
 /// The writer's connection to a file that is up to date, and the thread that
 /// makes its checkpoints.
-fn start(options: &Options) -> Result<(Connection, JoinHandle<()>), Error> {
+fn start(options: &Options) -> Result<(Connection, JoinHandle<()>, checkpoint::Asking), Error> {
     let mut connection = open_writer(options)?;
     migrate(&connection, options)?;
-    let checkpoints = checkpoint::start(&mut connection, &options.path, options.checkpoint_pages)?;
-    Ok((connection, checkpoints))
+    let (moving, checkpoints) =
+        checkpoint::start(&mut connection, &options.path, options.checkpoint_pages)?;
+    Ok((connection, moving, checkpoints))
 }
 
 fn open_writer(options: &Options) -> Result<Connection, Error> {

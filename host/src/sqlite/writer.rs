@@ -1,16 +1,32 @@
 //! The writer thread: jobs in the order they came, many to a commit.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Span;
 
-use super::{Error, execute};
+use super::{BUSY_TIMEOUT, Error, execute};
 
 /// Jobs that share one commit. Beyond a few hundred the sync is no longer what
 /// a commit costs, and everyone would wait for the last of them.
 const JOBS_PER_COMMIT_MAX: usize = 512;
+
+/// How long emptying the write-ahead log may wait for readers: all that is to be
+/// written waits with it.
+const EMPTYING_MAX: Duration = Duration::from_millis(50);
+
+/// What the thread is asked for.
+pub(super) enum Task {
+    /// Do a job.
+    Write(Job),
+    /// Move all that was committed, empty the write-ahead log, and say whether
+    /// that went.
+    EmptyLog(oneshot::Sender<Result<bool, Error>>),
+}
 
 /// How much a job writes, by which it is known how to undo it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,21 +89,52 @@ where
     (Job { extent, run }, receiver)
 }
 
-/// Does jobs until none can come any more.
-pub(super) fn write_loop(connection: &Connection, mut waiting: mpsc::Receiver<Job>) {
-    while let Some(first) = waiting.blocking_recv() {
-        let mut transaction = Transaction::begin(connection);
-        let mut next = Some(first);
-        while let Some(job) = next {
-            transaction.run(job);
-            next = if transaction.replies.len() < JOBS_PER_COMMIT_MAX {
-                waiting.try_recv().ok()
-            } else {
-                None
-            };
+/// Does what it is asked for until nothing can come any more.
+pub(super) fn write_loop(connection: &Connection, mut waiting: mpsc::Receiver<Task>) {
+    let mut next = waiting.blocking_recv();
+    while let Some(task) = next.take() {
+        match task {
+            Task::Write(first) => next = transact(connection, first, &mut waiting),
+            // Whoever asked may have gone away.
+            Task::EmptyLog(answer) => drop(answer.send(empty_log(connection))),
         }
-        transaction.end();
+        next = next.or_else(|| waiting.blocking_recv());
     }
+}
+
+/// Does a job, and those that wait already, in one transaction. Returns what is
+/// to be done after it, where that has come.
+fn transact(
+    connection: &Connection,
+    first: Job,
+    waiting: &mut mpsc::Receiver<Task>,
+) -> Option<Task> {
+    let mut transaction = Transaction::begin(connection);
+    transaction.run(first);
+    let mut next = None;
+    while next.is_none() && transaction.replies.len() < JOBS_PER_COMMIT_MAX {
+        match waiting.try_recv() {
+            Ok(Task::Write(job)) => transaction.run(job),
+            Ok(other) => next = Some(other),
+            Err(_) => break,
+        }
+    }
+    transaction.end();
+    next
+}
+
+/// Returns whether it could: not while a reader looks at what the log holds, or
+/// the other thread moves it.
+fn empty_log(connection: &Connection) -> Result<bool, Error> {
+    connection.busy_timeout(EMPTYING_MAX)?;
+    // https://sqlite.org/pragma.html#pragma_wal_checkpoint: first of all, whether
+    // it was kept from it.
+    let emptied = connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+        row.get::<_, bool>(0)
+            .map(|was_kept_from_it| !was_kept_from_it)
+    });
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(emptied?)
 }
 
 /// A transaction, and who waits for it.

@@ -26,6 +26,13 @@ enum Dependent {
 }
 
 impl Tx<'_> {
+    /// Forgets the choices of an account's properties: no connection uses it any
+    /// more.
+    pub fn drop_options(&self, account: AccountId) -> Result<(), Error> {
+        let sql = "DELETE FROM option_tables WHERE account = ?1";
+        super::delete(self, sql, account.0).map(|_| ())
+    }
+
     /// Keeps the choices of a property, as a read that began at `read_at` gave
     /// them, unless a later one was here before. What shows labels that changed
     /// is converted again, and what is selected by choices that became closed

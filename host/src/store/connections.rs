@@ -1,5 +1,7 @@
 //! Accounts, their grants, connections, and consents under way.
 
+use std::collections::HashSet;
+
 use rusqlite::{OptionalExtension, params};
 
 use super::{Error, Tx, encode, optional_timestamp, timestamp};
@@ -305,21 +307,34 @@ impl Tx<'_> {
         self.save_grant(account, None)
     }
 
-    /// Grants that have to be revoked by now.
-    pub fn due_revocations(&self, now: Timestamp) -> Result<Vec<Revocation>, Error> {
+    /// Grants that have to be revoked by now and are not `under_way`: at most
+    /// `limit`, those first that were tried least.
+    pub fn due_revocations(
+        &self,
+        now: Timestamp,
+        under_way: &HashSet<i64>,
+        limit: usize,
+    ) -> Result<Vec<Revocation>, Error> {
         let mut statement = self.statement(
             "SELECT id, account, sealed_grant, attempts FROM revocations
-             WHERE not_before <= ?1 ORDER BY id LIMIT 100",
+             WHERE not_before <= ?1 ORDER BY attempts, id",
         )?;
-        let rows = statement.query_map([now.0], |row| {
-            Ok(Revocation {
-                id: row.get(0)?,
-                account: AccountId(row.get(1)?),
-                sealed: row.get(2)?,
-                attempts: row.get(3)?,
-            })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut rows = statement.query([now.0])?;
+        let mut due = Vec::new();
+        while due.len() < limit
+            && let Some(row) = rows.next()?
+        {
+            let id = row.get(0)?;
+            if !under_way.contains(&id) {
+                due.push(Revocation {
+                    id,
+                    account: AccountId(row.get(1)?),
+                    sealed: row.get(2)?,
+                    attempts: row.get(3)?,
+                });
+            }
+        }
+        Ok(due)
     }
 
     /// Ends a revocation, or puts it off.

@@ -291,11 +291,7 @@ impl Tx<'_> {
         let rows = statement.query_map([], |row| {
             Ok(SetAside {
                 position: Position(row.get(0)?),
-                kind: if row.get::<_, i64>(1)? == EntryKind::JournalFile as i64 {
-                    EntryKind::JournalFile
-                } else {
-                    EntryKind::Delivery
-                },
+                kind: entry_kind(row.get(1)?),
                 account: row.get::<_, Option<String>>(2)?.map(AccountKey::from),
                 reason: row.get(3)?,
                 plugin: row.get(4)?,
@@ -303,6 +299,15 @@ impl Tx<'_> {
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+/// The kind of entry that a stored number means.
+pub(super) fn entry_kind(stored: i64) -> EntryKind {
+    if stored == EntryKind::JournalFile as i64 {
+        EntryKind::JournalFile
+    } else {
+        EntryKind::Delivery
     }
 }
 

@@ -19,6 +19,7 @@ mod statements;
 pub mod choices;
 pub mod connections;
 pub mod conversions;
+pub mod erasures;
 pub mod history;
 pub mod journal;
 pub mod lookups;
@@ -67,6 +68,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0006_lookups.sql"),
     include_str!("../../migrations/sqlite/store/0007_journal.sql"),
     include_str!("../../migrations/sqlite/store/0008_labels.sql"),
+    include_str!("../../migrations/sqlite/store/0009_erasures.sql"),
 ];
 
 /// What can go wrong with the store.
@@ -273,6 +275,12 @@ impl Store {
             // It always fails, so that it is undone.
             Ok(()) => Err(Error::NotFound("rehearsal")),
         }
+    }
+
+    /// Moves all that was committed into the file, and empties the write-ahead
+    /// log. Returns whether it could: a reader may be in the way for a moment.
+    pub async fn empty_write_ahead_log(&self) -> Result<bool, Error> {
+        Ok(self.database.empty_write_ahead_log().await?)
     }
 
     /// Runs `work` on a snapshot; it must not write.

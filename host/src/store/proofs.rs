@@ -106,6 +106,32 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Forgets a record in all proofs; what they counted stays.
+    pub fn forget_in_proofs(
+        &self,
+        connection: ConnectionId,
+        object_type: &ObjectType,
+        record: &RecordId,
+    ) -> Result<(), Error> {
+        let mut statement =
+            self.statement("SELECT at, differing FROM proofs WHERE connection = ?1")?;
+        let proofs = statement
+            .query_map([connection.0], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<Vec<(i64, String)>, _>>()?;
+        for (at, stored) in proofs {
+            let mut differing: Vec<Differing> = encode::read_json(&stored)?;
+            let before = differing.len();
+            differing.retain(|one| one.object_type != *object_type || one.record_id != *record);
+            if differing.len() < before {
+                self.statement(
+                    "UPDATE proofs SET differing = ?3 WHERE connection = ?1 AND at = ?2",
+                )?
+                .execute(params![connection.0, at, encode::json(&differing)?])?;
+            }
+        }
+        Ok(())
+    }
+
     /// Records of a type that reach users, drawn at random.
     pub fn sample_of_reached(
         &self,

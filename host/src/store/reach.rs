@@ -157,6 +157,27 @@ impl Tx<'_> {
         Ok(records)
     }
 
+    /// The records of one type that are associated to a record.
+    pub fn associated_from(
+        &self,
+        to: RecordKey,
+        from_type: &ObjectType,
+    ) -> Result<Vec<(RecordKey, RecordId)>, Error> {
+        let mut statement = self.statement(
+            "SELECT r.id, r.record FROM associations a JOIN records r ON r.id = a.from_record
+             WHERE a.to_record = ?1 AND r.object_type = ?2 ORDER BY r.id",
+        )?;
+        let mut rows = statement.query(params![to.0, self.object_type_id(from_type)?])?;
+        let mut records = Vec::new();
+        while let Some(row) = rows.next()? {
+            records.push((
+                RecordKey(row.get(0)?),
+                encode::read_record_id(row.get_ref(1)?)?,
+            ));
+        }
+        Ok(records)
+    }
+
     /// Forgets the associations of a record to one type.
     pub fn forget_associations(&self, from: RecordKey, to_type: &ObjectType) -> Result<(), Error> {
         let to_type = self.object_type_id(to_type)?;

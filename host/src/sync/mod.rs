@@ -1,6 +1,6 @@
 //! Work that goes on by itself: grants kept fresh, what has to be read read,
 //! labels that changed shown, what is converted in another way converted again,
-//! and what is over let go.
+//! what was deleted for privacy erased, and what is over let go.
 //!
 //! Architecture invariant: everything here can be killed at any instant and
 //! goes on from what the store holds.
@@ -10,6 +10,7 @@ pub mod choices;
 pub mod consents;
 pub mod conversions;
 pub mod definitions;
+pub mod erasures;
 pub mod failures;
 pub mod grants;
 pub mod housekeeping;
@@ -50,6 +51,7 @@ pub fn tasks(host: &Arc<Host>, stop: &CancellationToken) -> Vec<Task> {
         Box::pin(runs::schedule::run(host.clone(), stop.clone())),
         Box::pin(conversions::run(host.clone(), stop.clone())),
         Box::pin(labels::run(host.clone(), stop.clone())),
+        Box::pin(erasures::run(host.clone(), stop.clone())),
         Box::pin(housekeeping::run(host.clone(), stop.clone())),
         Box::pin(revocations::run(host.clone(), stop.clone())),
         Box::pin(regions::run(host.clone(), stop.clone())),

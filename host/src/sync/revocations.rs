@@ -16,6 +16,11 @@ use crate::{
 /// that ended it.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// How many are given back at once. One that HubSpot does not answer is given up
+/// for the time being after half a minute at most, so that many of these hold up
+/// the others for as long, and no longer.
+const AT_ONCE_MAX: usize = 500;
+
 /// A revocation that HubSpot does not take is tried again after this long, and
 /// after each further failure twice as long.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -30,7 +35,11 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
     let mut ids = HashSet::new();
     while !stop.is_cancelled() {
         let now = host.clock.now();
-        match host.store.read(move |tx| tx.due_revocations(now)).await {
+        let (under, room) = (ids.clone(), AT_ONCE_MAX - ids.len());
+        let due = host
+            .store
+            .read(move |tx| tx.due_revocations(now, &under, room));
+        match due.await {
             Ok(due) => {
                 for revocation in due {
                     if ids.insert(revocation.id) {

@@ -119,12 +119,16 @@ pub enum Step {
     },
     /// A record is deleted.
     Delete { record: (ObjectType, usize) },
-    /// The contact that was deleted last is brought back.
-    Restore,
+    /// The record of a type that was deleted last is brought back.
+    Restore { of: ObjectType },
     /// A contact is deleted for privacy.
     Erase { contact: usize },
-    /// Two contacts become one.
-    Merge { primary: usize, other: usize },
+    /// Two records of a type become one.
+    Merge {
+        of: ObjectType,
+        primary: usize,
+        other: usize,
+    },
     /// Calls go wrong.
     Fail {
         route: Route,
@@ -250,6 +254,7 @@ fn step() -> impl Strategy<Value = Step> {
             0..RECORDS,
         )
     };
+    let object_type = || select(&ObjectType::ALL[..]);
     let address = || 0..ADDRESSES.len();
     let additional = || subsequence(vec![0, 1, 2], 0..=2).prop_shuffle();
     prop_oneof![
@@ -266,9 +271,10 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(contact, to, primary)| Step::Associate { contact, to, primary }),
         3 => (contact(), other()).prop_map(|(contact, to)| Step::Dissociate { contact, to }),
         4 => (select(&ObjectType::ALL[..]), 0..RECORDS).prop_map(|record| Step::Delete { record }),
-        4 => Just(Step::Restore),
+        5 => object_type().prop_map(|of| Step::Restore { of }),
         1 => contact().prop_map(|contact| Step::Erase { contact }),
-        3 => (contact(), contact()).prop_map(|(primary, other)| Step::Merge { primary, other }),
+        5 => (object_type(), 0..RECORDS, 0..RECORDS)
+            .prop_map(|(of, primary, other)| Step::Merge { of, primary, other }),
         4 => failure(),
         1 => Just(Step::ExpireToken),
         2 => (1..3_000_u64).prop_map(|milliseconds| Step::Wait { milliseconds }),
@@ -404,10 +410,13 @@ impl fmt::Debug for Step {
                 )
             }
             Self::Delete { record } => write!(f, "{} is deleted", named(record)),
-            Self::Restore => write!(f, "the contact that was deleted last is restored"),
+            Self::Restore { of } => {
+                write!(f, "the {} that was deleted last is restored", of.singular())
+            }
             Self::Erase { contact } => write!(f, "contact {contact} is deleted for privacy"),
-            Self::Merge { primary, other } => {
-                write!(f, "contact {other} is merged into contact {primary}")
+            Self::Merge { of, primary, other } => {
+                let of = of.singular();
+                write!(f, "{of} {other} is merged into {of} {primary}")
             }
             Self::Fail {
                 route,

@@ -3,9 +3,8 @@
 //! a simulated HubSpot, compared with an oracle of the simulator's own truth.
 //!
 //! Where events are lost, or values calculated without a stamp, a catch-up finds
-//! them; else live alone does, and a catch-up changes nothing. Left out are merges of companies and deals
-//! and restored companies and deals (nobody tells of their contacts'
-//! associations until the next catch-up), and fields that are mapped after records exist.
+//! them; else live alone does, and a catch-up changes nothing. Left out are fields
+//! that are mapped after records exist.
 
 mod history;
 mod oracle;

@@ -86,11 +86,12 @@ fn a_contact_that_is_restored_within_the_second_feeds_again() {
             record: (Contacts, 0),
         },
         Apply,
-        Restore,
+        Restore { of: Contacts },
         Apply,
     ];
     check(false, after_a_customer(steps.clone()));
-    check(true, after_a_customer([steps[0].clone(), Restore]));
+    let at_once = [steps[0].clone(), steps[2].clone()];
+    check(true, after_a_customer(at_once));
 }
 
 #[test]
@@ -101,7 +102,7 @@ fn a_restored_contact_has_the_associations_that_it_had() {
             record: (Contacts, 0),
         },
         Settle,
-        Restore,
+        Restore { of: Contacts },
     ];
     check(false, after_a_customer(steps));
 }
@@ -166,4 +167,84 @@ fn what_cannot_be_read_leaves_a_value_that_the_record_had() {
         set((Contacts, 0), "jobtitle", &too_long()),
     ];
     check(true, after_a_customer(steps));
+}
+
+#[test]
+fn a_restored_company_feeds_those_who_had_it_and_those_who_came_meanwhile() {
+    for record in [(Companies, 0), (Deals, 0)] {
+        let steps = [
+            Delete { record },
+            Settle,
+            // All that it has is read again, and the deleted record is not told.
+            associate(0, (Companies, 1)),
+            associate(0, (Deals, 1)),
+            Settle,
+            PutUser {
+                user: 1,
+                address: 1,
+            },
+            Settle,
+            Restore { of: record.0 },
+        ];
+        let before = [
+            readdress(1, Some(1), &[]),
+            associate(1, (Companies, 0)),
+            associate(1, (Deals, 0)),
+            Settle,
+        ];
+        let all: Vec<_> = before.into_iter().chain(steps).collect();
+        for hold in [false, true] {
+            check(hold, after_a_customer(all.clone()));
+        }
+    }
+}
+
+#[test]
+fn the_users_of_companies_and_deals_that_became_one_are_fed_by_that() {
+    for of in [Companies, Deals] {
+        for (primary, other) in [(0, 1), (1, 0)] {
+            let steps = [
+                set((Companies, 1), "name", "Bolt"),
+                readdress(1, Some(1), &[]),
+                PutUser {
+                    user: 1,
+                    address: 1,
+                },
+                associate(1, (Companies, 1)),
+                associate(1, (Deals, 1)),
+                Settle,
+                Merge { of, primary, other },
+                Apply,
+                set(
+                    (of, primary),
+                    if of == Deals { "dealname" } else { "name" },
+                    "Both",
+                ),
+            ];
+            for hold in [false, true] {
+                check(hold, after_a_customer(steps.clone()));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_company_that_became_another_twice_feeds_in_the_end() {
+    let steps = [
+        set((Companies, 1), "name", "Bolt"),
+        set((Companies, 2), "name", "Cog"),
+        Merge {
+            of: Companies,
+            primary: 1,
+            other: 0,
+        },
+        Merge {
+            of: Companies,
+            primary: 2,
+            other: 1,
+        },
+    ];
+    for hold in [false, true] {
+        check(hold, after_a_customer(steps.clone()));
+    }
 }

@@ -64,8 +64,8 @@ struct Run {
     connection: String,
     /// Ids by slot.
     records: BTreeMap<(ObjectType, usize), u64>,
-    /// The slots and ids of deleted contacts.
-    deleted: Vec<(usize, u64)>,
+    /// The slots and ids of deleted records.
+    deleted: Vec<((ObjectType, usize), u64)>,
     /// The id and the address of each user.
     users: BTreeMap<usize, (String, usize)>,
     texts: Texts,
@@ -267,15 +267,14 @@ impl Run {
                 if let Some(id) = self.held(*record) {
                     account.delete(record.0.name(), id)?;
                     self.records.remove(record);
-                    if record.0 == ObjectType::Contacts {
-                        self.deleted.push((record.1, id));
-                    }
+                    self.deleted.push((*record, id));
                 }
             }
-            Step::Restore => {
-                if let Some((slot, id)) = self.deleted.pop() {
-                    account.restore("contacts", id)?;
-                    self.records.insert((ObjectType::Contacts, slot), id);
+            Step::Restore { of } => {
+                let last = self.deleted.iter().rposition(|(record, _)| record.0 == *of);
+                if let Some((record, id)) = last.map(|index| self.deleted.remove(index)) {
+                    account.restore(of.name(), id)?;
+                    self.records.insert(record, id);
                 }
             }
             Step::Erase { contact } => {
@@ -284,16 +283,16 @@ impl Run {
                     self.records.remove(&(ObjectType::Contacts, *contact));
                 }
             }
-            Step::Merge { primary, other } => {
-                let slots = [*primary, *other].map(|slot| (ObjectType::Contacts, slot));
+            Step::Merge { of, primary, other } => {
+                let slots = [*primary, *other].map(|slot| (*of, slot));
                 if let [Some(primary), Some(other)] = slots.map(|slot| self.held(slot)) {
-                    let into = account.merge("contacts", primary, other)?;
+                    let into = account.merge(of.name(), primary, other)?;
                     self.records.remove(&slots[1]);
                     self.records.insert(slots[0], into);
-                    let survivor = account.record("contacts", into)?;
-                    for (object_type, property, ..) in FIELDS {
+                    let survivor = account.record(of.name(), into)?;
+                    for (_, property, ..) in FIELDS.iter().filter(|field| field.0 == *of) {
                         let text = survivor.value(property).unwrap_or_default();
-                        let texts = self.texts.entry((object_type, into, property));
+                        let texts = self.texts.entry((*of, into, property));
                         texts.or_default().push(text.to_owned());
                     }
                 }

@@ -12,3 +12,5 @@ mod room;
 mod senders;
 mod small_disk;
 mod trace;
+
+pub use senders::send;

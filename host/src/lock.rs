@@ -1,0 +1,63 @@
+//! One host at a time works on a data directory: two would apply each other's
+//! deliveries, and what is mended under a running host would be undone.
+//!
+//! The lock is the system's, on the directory itself; it ends with the process,
+//! however that ends. Commands that only write down what a host picks up take
+//! none.
+
+use std::{
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+};
+
+use crate::sqlite;
+
+/// Why a data directory cannot be worked on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another process holds it.
+    #[error(
+        "a host is running on the data directory {}: stop it first",
+        directory.display()
+    )]
+    Taken {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// The directory cannot be made.
+    #[error(transparent)]
+    Directory(#[from] sqlite::Error),
+    /// The directory cannot be opened or locked.
+    #[error("{} cannot be locked: {source}", directory.display())]
+    Lock {
+        /// The directory.
+        directory: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+/// A data directory that no other host works on, for as long as this is held.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    _file: File,
+}
+
+impl DirectoryLock {
+    /// Takes a data directory, which is made where it is not there.
+    pub fn take(directory: &Path) -> Result<Self, Error> {
+        sqlite::make_directory(directory)?;
+        let failed = |source| Error::Lock {
+            directory: directory.to_path_buf(),
+            source,
+        };
+        let file = File::open(directory).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(Error::Taken {
+                directory: directory.to_path_buf(),
+            }),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+}

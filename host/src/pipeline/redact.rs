@@ -1,0 +1,62 @@
+//! Bodies without what they tell of records that were deleted for privacy.
+//!
+//! A description names records by their ids alone, without their types: what
+//! tells of a record of another type that has the same id goes, too. Of the log
+//! only what was applied is rewritten, so nothing is lost by it but for a replay.
+
+use crate::{
+    model::RecordId,
+    plugin::{BodyDescription, Element, split, without},
+    store::erasures::ErasedRecords,
+};
+
+/// What a body is without what it tells of erased records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Redacted {
+    /// It tells nothing of them.
+    Same,
+    /// What is left of it.
+    Rewritten(Vec<u8>),
+    /// Nothing is left of it; or it cannot be taken apart, and names them.
+    Nothing,
+}
+
+/// Whether an element tells something of an erased record.
+pub fn tells_of(element: &Element<'_>, erased: &ErasedRecords) -> bool {
+    let account = element.account.as_ref();
+    let of_account = account.and_then(|account| erased.of(account));
+    of_account.is_some_and(|erased| element.records.iter().any(|record| erased.contains(record)))
+}
+
+/// Leaves out of a body what it tells of erased records.
+pub fn redact(body: &[u8], at: &BodyDescription, erased: &ErasedRecords) -> Redacted {
+    let Ok(elements) = split(body, at) else {
+        return if names_any(body, erased) {
+            Redacted::Nothing
+        } else {
+            Redacted::Same
+        };
+    };
+    let count = elements.iter().filter(|one| tells_of(one, erased)).count();
+    if count == 0 {
+        Redacted::Same
+    } else if count == elements.len() && at.elements.is_empty() {
+        Redacted::Nothing
+    } else {
+        Redacted::Rewritten(without(body, &elements, |one| tells_of(one, erased)))
+    }
+}
+
+/// Whether the ids of an account and of a record that was erased there stand
+/// anywhere in a body that is no JSON.
+fn names_any(body: &[u8], erased: &ErasedRecords) -> bool {
+    let in_id = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let words = || {
+        let words = body.split(|byte| !in_id(byte));
+        words.filter_map(|word| std::str::from_utf8(word).ok())
+    };
+    erased.accounts().any(|(account, records)| {
+        words().any(|word| word == account.as_str())
+            && words().any(|word| records.contains(&RecordId::from(word)))
+    })
+}

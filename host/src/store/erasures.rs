@@ -1,0 +1,262 @@
+//! Records that were deleted for privacy: what is still to be rewritten without
+//! them, and how far that is.
+
+use std::collections::{HashMap, HashSet};
+
+use rusqlite::params;
+
+use super::{Error, Tx, encode};
+use crate::{
+    log::{EntryKind, Position},
+    model::{AccountKey, ConnectionId, ObjectType, RecordId, Timestamp},
+};
+
+/// Records that were erased lately, by account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ErasedRecords {
+    /// The number of the newest erasure among them.
+    pub newest: i64,
+    records: HashMap<AccountKey, HashSet<RecordId>>,
+}
+
+impl ErasedRecords {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Those of an account.
+    pub fn of(&self, account: &AccountKey) -> Option<&HashSet<RecordId>> {
+        self.records.get(account)
+    }
+
+    /// All, account by account.
+    pub fn accounts(&self) -> impl Iterator<Item = (&AccountKey, &HashSet<RecordId>)> {
+        self.records.iter()
+    }
+}
+
+/// A part of the log that is to be searched for records that were erased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Search {
+    /// Everything up to here was.
+    pub after: Position,
+    /// To the end of it.
+    pub last: Position,
+}
+
+/// A body that was set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BodyAside {
+    /// Its number.
+    pub id: i64,
+    /// What it is a part of.
+    pub kind: EntryKind,
+    /// Its bytes.
+    pub body: Vec<u8>,
+}
+
+impl Tx<'_> {
+    /// Takes note that a record was erased, and that the log up to `last` was
+    /// applied by those who did not know.
+    pub fn add_erasure(
+        &self,
+        account: &AccountKey,
+        record: &RecordId,
+        last: Position,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        self.statement(
+            "INSERT INTO erasures (account, record, at, last) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            account.as_str(),
+            encode::record_id(record),
+            now.0,
+            last.0
+        ])?;
+        Ok(())
+    }
+
+    /// The number of the newest erasure; zero where there is none.
+    pub fn newest_erasure(&self) -> Result<i64, Error> {
+        Ok(self
+            .statement("SELECT coalesce(max(id), 0) FROM erasures")?
+            .query_one([], |row| row.get(0))?)
+    }
+
+    /// The records that were erased lately.
+    pub fn erased_records(&self) -> Result<ErasedRecords, Error> {
+        let mut statement = self.statement("SELECT id, account, record FROM erasures")?;
+        let mut rows = statement.query([])?;
+        let mut erased = ErasedRecords::default();
+        while let Some(row) = rows.next()? {
+            erased.newest = erased.newest.max(row.get(0)?);
+            let account: String = row.get(1)?;
+            let of_account = erased.records.entry(account.into()).or_default();
+            of_account.insert(encode::read_record_id(row.get_ref(2)?)?);
+        }
+        Ok(erased)
+    }
+
+    /// Has the log searched up to `last` for what was erased after `known`: who
+    /// applied it did not know of these.
+    pub fn extend_erasures(&self, known: i64, last: Position) -> Result<(), Error> {
+        self.statement("UPDATE erasures SET last = ?2, done = 0 WHERE id > ?1 AND last < ?2")?
+            .execute(params![known, last.0])?;
+        Ok(())
+    }
+
+    /// Takes note that an entry of the log names a record that was erased.
+    pub fn add_late_entry(&self, position: Position) -> Result<(), Error> {
+        self.statement("INSERT INTO late_entries (position) VALUES (?1) ON CONFLICT DO NOTHING")?
+            .execute([position.0])?;
+        Ok(())
+    }
+
+    /// The part of the log that is to be searched next, as far as it is
+    /// applied; none where none is.
+    pub fn next_search(&self) -> Result<Option<Search>, Error> {
+        let (after, last): (Option<i64>, Option<i64>) = self
+            .statement(
+                "SELECT min(searched), max(last) FROM erasures
+                 WHERE NOT done AND searched < last",
+            )?
+            .query_one([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let applied = self.log_position()?;
+        Ok(after
+            .zip(last)
+            .map(|(after, last)| Search {
+                after: Position(after),
+                last: Position(last).min(applied),
+            })
+            .filter(|search| search.after < search.last))
+    }
+
+    /// The log was searched from there to there, for all that was erased up to
+    /// `known`.
+    pub fn searched(&self, known: i64, after: Position, up_to: Position) -> Result<(), Error> {
+        self.statement(
+            "UPDATE erasures SET searched = ?3
+             WHERE id <= ?1 AND NOT done AND searched >= ?2 AND searched < ?3",
+        )?
+        .execute(params![known, after.0, up_to.0])?;
+        Ok(())
+    }
+
+    /// Entries of the log that name erased records, are applied, and are still
+    /// to be rewritten.
+    pub fn next_late_entries(&self, limit: usize) -> Result<Vec<Position>, Error> {
+        let mut statement = self.statement(
+            "SELECT position FROM late_entries WHERE NOT rewritten AND position <= ?1
+             ORDER BY position LIMIT ?2",
+        )?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = statement.query_map(params![self.log_position()?.0, limit], |row| {
+            row.get(0).map(Position)
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// These are rewritten.
+    pub fn late_entries_rewritten(&self, positions: &[Position]) -> Result<(), Error> {
+        let mut statement =
+            self.statement("UPDATE late_entries SET rewritten = 1 WHERE position = ?1")?;
+        for position in positions {
+            statement.execute([position.0])?;
+        }
+        Ok(())
+    }
+
+    /// Whether the log is rewritten for some erasures, and only the end of them
+    /// is left to be made.
+    pub fn has_searched(&self) -> Result<bool, Error> {
+        Ok(self
+            .statement(
+                "SELECT EXISTS (SELECT 1 FROM erasures WHERE NOT done AND searched >= last)
+                     OR EXISTS (SELECT 1 FROM late_entries WHERE rewritten)",
+            )?
+            .query_one([], |row| row.get(0))?)
+    }
+
+    /// Ends what is rewritten, of all that was erased up to `known`. Returns how
+    /// many erasures ended.
+    pub fn finish_erasures(&self, known: i64) -> Result<usize, Error> {
+        self.statement("DELETE FROM late_entries WHERE rewritten")?
+            .execute([])?;
+        Ok(self
+            .statement(
+                "UPDATE erasures SET done = 1 WHERE id <= ?1 AND NOT done AND searched >= last",
+            )?
+            .execute([known])?)
+    }
+
+    /// Whether there are erasures from before a moment that are done.
+    pub fn has_old_erasures(&self, before: Timestamp) -> Result<bool, Error> {
+        Ok(self
+            .statement("SELECT EXISTS (SELECT 1 FROM erasures WHERE done AND at < ?1)")?
+            .query_one([before.0], |row| row.get(0))?)
+    }
+
+    /// Lets go of erasures from before a moment that are done.
+    pub fn trim_erasures(&self, before: Timestamp) -> Result<(), Error> {
+        self.statement("DELETE FROM erasures WHERE done AND at < ?1")?
+            .execute([before.0])?;
+        Ok(())
+    }
+
+    /// Bodies that were set aside after the one with this number, of an account
+    /// in which records were erased or of none: at most `limit`.
+    pub fn bodies_aside(&self, after: i64, limit: usize) -> Result<Vec<BodyAside>, Error> {
+        let mut statement = self.statement(
+            "SELECT id, kind, body FROM set_aside
+             WHERE id > ?1
+               AND (account IS NULL OR account IN (SELECT account FROM erasures))
+             ORDER BY id LIMIT ?2",
+        )?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = statement.query_map(params![after, limit], |row| {
+            Ok(BodyAside {
+                id: row.get(0)?,
+                kind: super::history::entry_kind(row.get(1)?),
+                body: row.get(2)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Rewrites a body that was set aside; none forgets it.
+    pub fn rewrite_body_aside(&self, id: i64, body: Option<&[u8]>) -> Result<(), Error> {
+        match body {
+            Some(body) => self
+                .statement("UPDATE set_aside SET body = ?2 WHERE id = ?1")?
+                .execute(params![id, body])?,
+            None => super::delete(self, "DELETE FROM set_aside WHERE id = ?1", id)?,
+        };
+        Ok(())
+    }
+
+    /// The records that became part of another.
+    pub fn merged_into(
+        &self,
+        connection: ConnectionId,
+        object_type: &ObjectType,
+        survivor: &RecordId,
+    ) -> Result<Vec<RecordId>, Error> {
+        let mut statement = self.statement(
+            "SELECT record FROM records
+             WHERE connection = ?1 AND object_type = ?2 AND survivor = ?3 ORDER BY id",
+        )?;
+        let mut rows = statement.query(params![
+            connection.0,
+            self.object_type_id(object_type)?,
+            encode::record_id(survivor)
+        ])?;
+        let mut merged = Vec::new();
+        while let Some(row) = rows.next()? {
+            merged.push(encode::read_record_id(row.get_ref(0)?)?);
+        }
+        Ok(merged)
+    }
+}

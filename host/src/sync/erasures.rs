@@ -1,0 +1,281 @@
+//! Erases what the event log and set-aside hold of records that were deleted for
+//! privacy. What the store kept of them went in the transaction that heard of it
+//! (`pipeline::erasures`).
+//!
+//! The log is searched up to where it was applied by those who did not know; what
+//! comes later and names an erased record is told of as it is applied. Nothing is
+//! rewritten before it is applied. In the end the write-ahead logs are emptied,
+//! for they still have what was. Each step can be killed, and is then made again.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    host::Host,
+    log::{self, EntryKind, Logged, Position},
+    pipeline::redact::{Redacted, redact},
+    plugin::{BodyDescription, Description},
+    store::{
+        self,
+        erasures::{BodyAside, ErasedRecords, Search},
+    },
+    telemetry::spawn_blocking,
+};
+
+/// How often it looks when nothing says that something was erased, and how long
+/// it waits after a failure, or for a reader that is in the way.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Entries, and bytes of them, that are searched at once: some ten milliseconds
+/// of work.
+const SEARCH_ENTRIES: usize = 2_000;
+const SEARCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// The rest after each step, so that a long log holds up nobody.
+const REST: Duration = Duration::from_millis(10);
+
+/// Bodies that were set aside and are looked at in one transaction.
+const ASIDE_BODIES: usize = 20;
+
+/// How long late deliveries are looked at: HubSpot tries for a day, and keeps its
+/// journal for three.
+const KEPT: Duration = Duration::from_secs(72 * 3_600);
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// There was nothing to do.
+    Nothing,
+    /// It searched a part of the log.
+    Searched,
+    /// It rewrote entries that came late.
+    RewroteLate,
+    /// All is rewritten, and a write-ahead log still has what was.
+    Waits,
+    /// Nothing is left of so many erased records.
+    Ended(usize),
+}
+
+/// Why a step could not be made. It is made again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] log::Error),
+    /// The work itself ended; a defect.
+    #[error("the work ended abruptly")]
+    Ended,
+}
+
+/// Erases until it is told to stop.
+pub async fn run(host: Arc<Host>, stop: CancellationToken) {
+    let mut changed = host.pipeline.changed();
+    while !stop.is_cancelled() {
+        let wait = match step(&host).await {
+            Ok(Step::Searched | Step::RewroteLate) => {
+                tokio::time::sleep(REST).await;
+                continue;
+            }
+            Ok(Step::Ended(records)) => {
+                tracing::info!(
+                    records,
+                    "nothing is left of records that were deleted for privacy, in the log or aside"
+                );
+                continue;
+            }
+            Ok(Step::Waits) => true,
+            Ok(Step::Nothing) => false,
+            Err(error) => {
+                tracing::warn!(%error, "what was deleted for privacy is not erased yet");
+                true
+            }
+        };
+        tokio::select! {
+            _ = changed.changed(), if !wait => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// Makes the next step.
+pub async fn step(host: &Host) -> Result<Step, Error> {
+    let (search, late, has_searched) = host
+        .store
+        .read(|tx| {
+            Ok((
+                tx.next_search()?,
+                tx.next_late_entries(SEARCH_ENTRIES)?,
+                tx.has_searched()?,
+            ))
+        })
+        .await?;
+    if let Some(part) = search {
+        search_part(host, part).await?;
+        Ok(Step::Searched)
+    } else if !late.is_empty() {
+        rewrite_late(host, late).await?;
+        Ok(Step::RewroteLate)
+    } else if has_searched {
+        finish(host).await
+    } else {
+        let before = host.clock.now().minus(KEPT);
+        if host
+            .store
+            .read(move |tx| tx.has_old_erasures(before))
+            .await?
+        {
+            host.store
+                .transact(move |tx| tx.trim_erasures(before))
+                .await?;
+        }
+        Ok(Step::Nothing)
+    }
+}
+
+/// Rewrites a part of the log without what was erased.
+async fn search_part(host: &Host, Search { after, last }: Search) -> Result<(), Error> {
+    let erased = host.store.read(|tx| tx.erased_records()).await?;
+    let known = erased.newest;
+    let mut entries = host.log.read(after, SEARCH_ENTRIES, SEARCH_BYTES).await?;
+    entries.retain(|entry| entry.position <= last);
+    // What is missing up to the end was trimmed.
+    let up_to = entries.last().map_or(last, |entry| entry.position);
+    rewrite(host, entries, erased).await?;
+    host.store
+        .transact(move |tx| tx.searched(known, after, up_to))
+        .await?;
+    Ok(())
+}
+
+async fn rewrite_late(host: &Host, positions: Vec<Position>) -> Result<(), Error> {
+    let erased = Arc::new(host.store.read(|tx| tx.erased_records()).await?);
+    // One by one, for any may be large.
+    for position in &positions {
+        let entries = host.log.read_at(vec![*position]).await?;
+        rewrite(host, entries, erased.clone()).await?;
+    }
+    host.store
+        .transact(move |tx| tx.late_entries_rewritten(&positions))
+        .await?;
+    Ok(())
+}
+
+async fn rewrite(
+    host: &Host,
+    entries: Vec<Logged>,
+    erased: impl Into<Arc<ErasedRecords>>,
+) -> Result<(), Error> {
+    let (plugin, erased) = (host.plugins.active(), erased.into());
+    let rewriting = spawn_blocking(move || rewritten(entries, plugin.description(), &erased));
+    let bodies = rewriting.await.map_err(|_| Error::Ended)?;
+    if !bodies.is_empty() {
+        tracing::debug!(entries = bodies.len(), "entries of the log are rewritten");
+        host.log.rewrite(bodies).await?;
+    }
+    Ok(())
+}
+
+/// The bodies of entries that tell of erased records, without that.
+fn rewritten(
+    entries: Vec<Logged>,
+    description: &Description,
+    erased: &ErasedRecords,
+) -> Vec<(Position, Vec<u8>)> {
+    let mut bodies = Vec::new();
+    for Logged {
+        position,
+        kind,
+        body,
+        ..
+    } in entries
+    {
+        let at = match kind {
+            EntryKind::Delivery => &description.delivery,
+            EntryKind::JournalFile => description
+                .journal_file
+                .as_ref()
+                .unwrap_or(&description.delivery),
+        };
+        match redact(&body, at, erased) {
+            Redacted::Same => {}
+            Redacted::Rewritten(body) => bodies.push((position, body)),
+            Redacted::Nothing => bodies.push((position, b"[]".to_vec())),
+        }
+    }
+    bodies
+}
+
+/// Rewrites what was set aside, empties the write-ahead logs, and ends the
+/// erasures that were searched for everywhere.
+async fn finish(host: &Host) -> Result<Step, Error> {
+    let erased = host.store.read(|tx| tx.erased_records()).await?;
+    let known = erased.newest;
+    rewrite_aside(host, erased).await?;
+    if !host.log.empty_write_ahead_log().await? || !host.store.empty_write_ahead_log().await? {
+        return Ok(Step::Waits);
+    }
+    let ended = host
+        .store
+        .transact(move |tx| tx.finish_erasures(known))
+        .await?;
+    Ok(Step::Ended(ended))
+}
+
+async fn rewrite_aside(host: &Host, erased: ErasedRecords) -> Result<(), Error> {
+    let erased = Arc::new(erased);
+    let mut after = 0;
+    loop {
+        let bodies = host
+            .store
+            .read(move |tx| tx.bodies_aside(after, ASIDE_BODIES))
+            .await?;
+        let Some(last) = bodies.last().map(|body| body.id) else {
+            return Ok(());
+        };
+        let (plugin, erased) = (host.plugins.active(), erased.clone());
+        let rewriting =
+            spawn_blocking(move || rewritten_aside(bodies, plugin.description(), &erased));
+        let changed = rewriting.await.map_err(|_| Error::Ended)?;
+        if !changed.is_empty() {
+            host.store
+                .transact(move |tx| {
+                    let mut changed = changed.iter();
+                    changed.try_for_each(|(id, body)| tx.rewrite_body_aside(*id, body.as_deref()))
+                })
+                .await?;
+        }
+        after = last;
+    }
+}
+
+/// What was set aside and tells of erased records, without that; none where
+/// nothing is left.
+fn rewritten_aside(
+    bodies: Vec<BodyAside>,
+    description: &Description,
+    erased: &ErasedRecords,
+) -> Vec<(i64, Option<Vec<u8>>)> {
+    let mut changed = Vec::new();
+    for BodyAside { id, kind, body } in bodies {
+        let within = match kind {
+            EntryKind::Delivery => Some(&description.delivery),
+            EntryKind::JournalFile => description.journal_file.as_ref(),
+        };
+        // Elements that were set aside are an array, whatever they stood in.
+        let at = BodyDescription {
+            elements: Vec::new(),
+            ..within.unwrap_or(&description.delivery).clone()
+        };
+        match redact(&body, &at, erased) {
+            Redacted::Same => {}
+            Redacted::Rewritten(body) => changed.push((id, Some(body))),
+            Redacted::Nothing => changed.push((id, None)),
+        }
+    }
+    changed
+}
