@@ -88,6 +88,7 @@ async fn a_connection_says_how_it_stands() {
           "why": "HubSpot's journal is not read, for it is turned off on this host (HUBSPOT_JOURNAL). Recent changes are looked for every few minutes instead."
         }
       ],
+      "proof": null,
       "scopes": [
         "crm.objects.companies.read",
         "crm.objects.contacts.read",
