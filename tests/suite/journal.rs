@@ -167,6 +167,8 @@ async fn ana(world: &World, portal: u64, email: &str) -> (String, u64) {
         .create("contacts", &[("email", email), (OWN, "Soup")])
         .unwrap();
     shows(world, &user, "dish", json!("Soup")).await;
+    // No read of it is left that could bring what changes next.
+    world.settle().await;
     (user, contact)
 }
 
