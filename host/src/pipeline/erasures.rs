@@ -38,7 +38,7 @@ pub struct AccountErasures {
     pub account: AccountId,
     /// The source's id of it.
     pub key: AccountKey,
-    /// What told of them.
+    /// What they came in.
     pub kind: EntryKind,
     /// The erasures.
     pub erasures: Vec<Erasure>,

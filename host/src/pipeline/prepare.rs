@@ -118,13 +118,19 @@ fn split_entry<'a>(
         EntryKind::Delivery => Some(&description.delivery),
         EntryKind::JournalFile => description.journal_file.as_ref(),
     };
-    let elements = match at.map(|at| split(&entry.body, at)) {
+    let elements = at.map(|at| split(&entry.body, at));
+    let is_late = |element| tells_of(element, &routing.erased);
+    let may_be_late = match &elements {
+        Some(Ok(elements)) => elements.iter().any(is_late),
+        // It may name one in whatever form.
+        _ => true,
+    };
+    if !routing.erased.is_empty() && may_be_late {
+        prepared.late.push(entry.position);
+    }
+    let elements = match elements {
         Some(Ok(elements)) => elements,
         Some(Err(error)) => {
-            if !routing.erased.is_empty() {
-                // It may name one in whatever form.
-                prepared.late.push(entry.position);
-            }
             return prepared.set_aside.push(set_aside(
                 entry,
                 None,
@@ -145,10 +151,6 @@ fn split_entry<'a>(
         }
     };
     prepared.events += elements.len() as u64;
-    let is_late = |element| tells_of(element, &routing.erased);
-    if !routing.erased.is_empty() && elements.iter().any(is_late) {
-        prepared.late.push(entry.position);
-    }
     let mut own: BTreeMap<AccountKey, Vec<Element<'a>>> = BTreeMap::new();
     let mut nobodys = Vec::new();
     for element in elements {

@@ -60,3 +60,67 @@ fn names_any(body: &[u8], erased: &ErasedRecords) -> bool {
             && words().any(|word| records.contains(&RecordId::from(word)))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(elements: &[&str]) -> BodyDescription {
+        let path = |name: &str| vec![name.to_owned()];
+        BodyDescription {
+            elements: elements.iter().map(ToString::to_string).collect(),
+            account: Some(path("account")),
+            records: vec![path("id"), path("merged")],
+        }
+    }
+
+    fn redacted(body: &str, elements: &[&str]) -> Redacted {
+        let erased = ErasedRecords::from_iter([("1".into(), "7".into()), ("1".into(), "8".into())]);
+        redact(body.as_bytes(), &at(elements), &erased)
+    }
+
+    fn rewritten(body: &str) -> Redacted {
+        Redacted::Rewritten(body.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn what_tells_of_an_erased_record_goes_and_the_rest_stays_as_it_stood() {
+        let body = r#"[ {"account":1,"id":7} , {"account":1, "id":70},{"account":2,"id":7}]"#;
+        let left = r#"[ {"account":1, "id":70},{"account":2,"id":7}]"#;
+        assert_eq!(redacted(body, &[]), rewritten(left));
+        // By whatever path, and however it is written.
+        let body = r#"[{"account":"1","id":3,"merged":[5,"\u0038"]},{"account":1,"id":3}]"#;
+        assert_eq!(redacted(body, &[]), rewritten(r#"[{"account":1,"id":3}]"#));
+        let body = r#"{"offset":9,"events":[{"account":1,"id":7}],"at":"then"}"#;
+        let left = r#"{"offset":9,"events":[],"at":"then"}"#;
+        assert_eq!(redacted(body, &["events"]), rewritten(left));
+        assert_eq!(
+            redacted(r#"[{"account":1,"id":7}]"#, &[]),
+            Redacted::Nothing
+        );
+    }
+
+    #[test]
+    fn another_accounts_record_and_what_names_none_stay() {
+        for body in [
+            r#"[{"account":2,"id":7}]"#,
+            r#"[{"id":7}]"#,
+            r#"[{"account":1,"id":77,"text":"7"}]"#,
+            "[]",
+        ] {
+            assert_eq!(redacted(body, &[]), Redacted::Same, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_cannot_be_taken_apart_goes_if_both_ids_stand_in_it() {
+        for (body, left) in [
+            (r#"[{"account":1,"id":7"#, Redacted::Nothing),
+            (r#"[{"account":2,"id":7"#, Redacted::Same),
+            (r#"[{"account":1,"id":77"#, Redacted::Same),
+            (r#"[{"account":1,"id":"x7"#, Redacted::Same),
+        ] {
+            assert_eq!(redacted(body, &[]), left, "{body}");
+        }
+    }
+}

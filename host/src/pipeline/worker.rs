@@ -316,20 +316,13 @@ fn apply(
     step: &Step,
     now: Timestamp,
 ) -> Result<(), store::Error> {
-    let origin = |kind: EntryKind| Origin {
-        word: match kind {
-            EntryKind::Delivery => "webhook",
-            EntryKind::JournalFile => "journal",
-        },
-        plugin: Some(plugin.to_owned()),
-    };
     let reached = step.lanes.iter().map(|(_, position)| *position).max();
     let reached = reached.unwrap_or_default().max(step.up_to);
     if !prepared.erasures.is_empty() {
         // What others applied out of turn did not know of them either.
         let last = tx.log_place()?.last().max(reached);
         for told in &prepared.erasures {
-            apply_erasures(tx, told, last, &origin(told.kind), now)?;
+            apply_erasures(tx, told, last, &origin(told.kind, plugin), now)?;
         }
     }
     if tx.newest_erasure()? != prepared.newest_erasure {
@@ -342,10 +335,21 @@ fn apply(
         let (account, connection) = (&told.account, told.route.id);
         let _in_span = tracing::error_span!("connection", %account, %connection).entered();
         tracing::debug!(changes = told.changes.len(), "changes are applied");
-        apply_changes(tx, told, &origin(told.kind), now)?;
+        apply_changes(tx, told, &origin(told.kind, plugin), now)?;
     }
     for what in &prepared.set_aside {
         tx.set_aside(what, now)?;
     }
     tx.move_log_place(step)
+}
+
+/// Where lines about what came in an entry of a kind come from.
+fn origin(kind: EntryKind, plugin: &str) -> Origin {
+    Origin {
+        word: match kind {
+            EntryKind::Delivery => "webhook",
+            EntryKind::JournalFile => "journal",
+        },
+        plugin: Some(plugin.to_owned()),
+    }
 }

@@ -314,6 +314,57 @@ mod tests {
         std::fs::remove_dir_all(&directory).expect("removed");
     }
 
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_overwritten_is_in_no_file_once_the_write_ahead_log_is_emptied() {
+        let directory = std::env::temp_dir().join(format!("jimo-{:x}", rand::random::<u64>()));
+        let database = Database::open(&Options {
+            path: directory.join("file.sqlite"),
+            page_size_bytes: 4_096,
+            cache_kibibytes: 1_024,
+            checkpoint_pages: 1_000,
+            migrations: &["CREATE TABLE bodies (body TEXT)"],
+        })
+        .expect("opens");
+        let write = async |sql: &'static str| {
+            let work =
+                move |connection: &Connection| connection.execute(sql, []).map_err(Error::from);
+            database.write(work).await.expect("writes")
+        };
+        let files_with = |text: &str| {
+            let files = std::fs::read_dir(&directory).expect("files");
+            let files = files.map(|file| std::fs::read(file.expect("a file").path()));
+            let has = |bytes: &Vec<u8>| bytes.windows(text.len()).any(|w| w == text.as_bytes());
+            files.filter(|bytes| bytes.as_ref().is_ok_and(has)).count()
+        };
+        write("INSERT INTO bodies VALUES ('a secret that is long enough')").await;
+        write("UPDATE bodies SET body = 'open'").await;
+        assert!(files_with("a secret that") > 0);
+        // A reader that looks at what was is in the way, and holds up nobody.
+        let (begun, looking) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let reading = database.read(move |connection| {
+            let count = "SELECT count(*) FROM bodies";
+            let _: i64 = connection.query_one(count, [], |row| row.get(0))?;
+            begun.send(()).expect("told");
+            let _ = ended.recv();
+            Ok::<_, Error>(())
+        });
+        let emptying = async {
+            tokio::task::block_in_place(|| looking.recv()).expect("begun");
+            write("UPDATE bodies SET body = 'newer'").await;
+            let emptied = database.empty_write_ahead_log().await;
+            assert!(!emptied.expect("told"));
+            write("UPDATE bodies SET body = 'newest'").await;
+            end.send(()).expect("ends");
+        };
+        let (read, ()) = futures_util::future::join(reading, emptying).await;
+        read.expect("read");
+        assert!(database.empty_write_ahead_log().await.expect("told"));
+        assert_eq!((files_with("a secret that"), files_with("newest")), (0, 1));
+        drop(database);
+        std::fs::remove_dir_all(&directory).expect("removed");
+    }
+
     #[tokio::test]
     async fn no_more_reads_run_at_once_than_may_and_the_directory_is_its_owners() {
         let parent = std::env::temp_dir().join(format!("jimo-sqlite-{:x}", rand::random::<u64>()));

@@ -36,6 +36,16 @@ impl ErasedRecords {
     }
 }
 
+impl FromIterator<(AccountKey, RecordId)> for ErasedRecords {
+    fn from_iter<I: IntoIterator<Item = (AccountKey, RecordId)>>(records: I) -> Self {
+        let mut erased = Self::default();
+        for (account, record) in records {
+            erased.records.entry(account).or_default().insert(record);
+        }
+        erased
+    }
+}
+
 /// A part of the log that is to be searched for records that were erased.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Search {
