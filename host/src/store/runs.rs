@@ -34,6 +34,21 @@ pub struct NewRun {
     pub origin: &'static str,
 }
 
+/// How a run begins.
+#[derive(Clone, Debug)]
+pub struct Beginning {
+    /// The number that it took: what was read since is not read again.
+    pub sequence: i64,
+    /// The moment from which on changes are looked for.
+    pub since: Option<Timestamp>,
+    /// How it goes about it.
+    pub plan: Vec<Planned>,
+    /// What is to be done, in this order.
+    pub stages: Vec<Stage>,
+    /// Of how many users it may clear or move values; none where it has no brake.
+    pub losses_max: Option<u64>,
+}
+
 /// A record that a run asks about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunRecord {
@@ -159,17 +174,9 @@ impl Tx<'_> {
     }
 
     /// A run begins.
-    pub fn start_run(
-        &self,
-        run: RunId,
-        sequence: i64,
-        since: Option<Timestamp>,
-        plan: &[Planned],
-        stages: &[Stage],
-        losses_max: Option<u64>,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        let total: u64 = plan.iter().map(|planned| planned.records).sum();
+    pub fn start_run(&self, run: RunId, how: &Beginning, now: Timestamp) -> Result<(), Error> {
+        let total: u64 = how.plan.iter().map(|planned| planned.records).sum();
+        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         self.statement(
             "UPDATE runs SET started_at = ?2, sequence = ?3, since = ?4, plan = ?5, stages = ?6,
                     total = ?7, losses_max = ?8
@@ -178,12 +185,12 @@ impl Tx<'_> {
         .execute(params![
             run.0,
             now.0,
-            sequence,
-            since.map(|since| since.0),
-            encode::json(&plan)?,
-            encode::json(&stages)?,
-            i64::try_from(total).unwrap_or(i64::MAX),
-            losses_max.map(|max| i64::try_from(max).unwrap_or(i64::MAX))
+            how.sequence,
+            how.since.map(|since| since.0),
+            encode::json(&how.plan)?,
+            encode::json(&how.stages)?,
+            number(total),
+            how.losses_max.map(number)
         ])?;
         Ok(())
     }

@@ -245,7 +245,7 @@ mod tests {
             reached: 1_000,
             ..contacts(50_000, 2_500)
         };
-        let plan = plan(RunKind::CatchUp, false, &[linked.clone()]);
+        let plan = plan(RunKind::CatchUp, false, std::slice::from_ref(&linked));
         assert_eq!(plan.types[0].way, Way::Changes);
         assert!(plan.stages.contains(&reached(&"contacts".into())));
         let brief = super::plan(RunKind::CatchUp, true, &[linked]);

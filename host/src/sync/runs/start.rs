@@ -17,7 +17,7 @@ use crate::{
         UserIdentifier,
     },
     pipeline::routing::{AccountRoute, ConnectionRoute},
-    store::{self, Tx},
+    store::{self, Tx, runs::Beginning},
 };
 
 /// How far a catch-up goes back behind the start of the last run that looked at
@@ -97,10 +97,15 @@ impl Step<'_> {
                 RunKind::Full => None,
                 RunKind::CatchUp => since(tx, connection)?,
             };
-            let sequence = tx.next_sequence()?;
             let losses_max = losses_max(tx.fed_users_count(connection)?, share);
-            let losses_max = Some(losses_max);
-            tx.start_run(id, sequence, since, &types, &stages, losses_max, now)
+            let beginning = Beginning {
+                sequence: tx.next_sequence()?,
+                since,
+                plan: types,
+                stages,
+                losses_max: Some(losses_max),
+            };
+            tx.start_run(id, &beginning, now)
         })
         .await?;
         Ok(Outcome::More)

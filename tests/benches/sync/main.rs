@@ -1,0 +1,188 @@
+//! What syncing costs and how long it takes: a host before a simulated HubSpot,
+//! both in this process. `cargo bench --package jimo-connect-tests --bench sync`.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a measurement that cannot go on fails by panicking"
+)]
+
+use std::time::{Duration, Instant};
+
+use harness::world::World;
+use hubspot_sim::{Call, Config, Limits, Route};
+use jimo_connect::clock::Clock;
+use serde_json::{Value, json};
+
+const PORTAL: u64 = 1_001;
+
+/// How often something that waits for the host is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+fn main() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        println!("| what | figure |\n| --- | --- |");
+        full_sync("within HubSpot's limits", Limits::marketplace(), 30_000).await;
+        let free = Limits {
+            per_ten_seconds: Some(1_000_000),
+            search_per_second: None,
+            ..Limits::marketplace()
+        };
+        full_sync("without a limit", free, 100_000).await;
+        arrivals().await;
+        live().await;
+    });
+}
+
+/// A world whose webhooks are lost, or not, with contacts mapped; its
+/// connection's id.
+async fn world(limits: Limits, emails: &[String]) -> (World, String) {
+    let config = Config {
+        limits,
+        ..Config::default()
+    };
+    let world = World::start_with(config, Clock::system()).await;
+    put(&world, emails).await;
+    let connection = world.connect(PORTAL).await;
+    let fields = json!([{"property": "jobtitle", "variable": "job_title"}]);
+    world
+        .map(&connection, json!({"contacts": {"fields": fields}}))
+        .await;
+    (world, connection)
+}
+
+async fn put(world: &World, emails: &[String]) {
+    for some in emails.chunks(1_000) {
+        let items: Vec<_> = some.iter().map(|email| json!({ "email": email })).collect();
+        world.put_users(json!(items)).await;
+    }
+}
+
+fn emails(count: usize) -> Vec<String> {
+    (0..count)
+        .map(|n| format!("user-{n}@example.com"))
+        .collect()
+}
+
+/// A full sync of so many contacts, each of a user.
+async fn full_sync(how: &str, limits: Limits, contacts: usize) {
+    let allowed = limits.per_ten_seconds;
+    let emails = emails(contacts);
+    let (world, connection) = world(limits, &emails).await;
+    world.sim.set_webhooks(|knobs| knobs.loss = 1.0);
+    let account = world.account(PORTAL);
+    for email in &emails {
+        let values = [("email", email.as_str()), ("jobtitle", "Cook")];
+        account.create("contacts", &values).unwrap();
+    }
+    world.sim.clear_calls();
+    let begun = Instant::now();
+    let path = format!("/connections/{connection}/syncs");
+    let started = world.post(&path, json!({"kind": "full"})).await.good();
+    let path = format!("{path}/{}", started["id"].as_str().unwrap());
+    let run = loop {
+        let run = world.get(&path).await.good();
+        if run["status"] != "running" {
+            break run;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    assert_eq!(run["counts"]["updated"], contacts, "{run}");
+    let calls = world.sim.calls();
+    let refused = calls.iter().filter(|call| call.status == 429).count();
+    println!(
+        "| full sync of {contacts} contacts {how}: records a second | {:.0} |",
+        contacts as f64 / seconds
+    );
+    println!(
+        "| calls, and of them refused with 429 | {}, {refused} |",
+        calls.len()
+    );
+    if let Some(allowed) = allowed.filter(|allowed| *allowed < 1_000) {
+        let most = busiest(&calls);
+        println!("| the most calls in ten seconds, of {allowed} | {most} |");
+    }
+}
+
+/// The most calls that count in the general limit in any ten seconds.
+fn busiest(calls: &[Call]) -> usize {
+    let counted = calls.iter().filter(|call| call.route == Route::List);
+    let moments: Vec<i64> = counted.map(|call| call.at_ms).collect();
+    let within = |at: i64| {
+        let window = at..at + 10_000;
+        moments
+            .iter()
+            .filter(|moment| window.contains(moment))
+            .count()
+    };
+    moments.iter().map(|at| within(*at)).max().unwrap_or(0)
+}
+
+/// Users who come, one by one and ten thousand at once.
+async fn arrivals() {
+    let (world, _) = world(Limits::marketplace(), &[]).await;
+    world.sim.set_webhooks(|knobs| knobs.loss = 1.0);
+    let account = world.account(PORTAL);
+    let emails = emails(10_000);
+    for email in &emails {
+        let values = [("email", email.as_str()), ("jobtitle", "Cook")];
+        account.create("contacts", &values).unwrap();
+    }
+    let mut times = Vec::new();
+    for email in &emails[..30] {
+        let begun = Instant::now();
+        let items = json!([{ "email": email }]);
+        let id = world.put_users(items).await.remove(0);
+        while world.values(&id).await == Value::Object(Default::default()) {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        times.push(begun.elapsed());
+    }
+    times.sort();
+    println!(
+        "| from a user's arrival to their values, p50 / the longest of 30, HubSpot's own time being none | {} / {} ms |",
+        times[15].as_millis(),
+        times[29].as_millis()
+    );
+    world.sim.clear_calls();
+    let begun = Instant::now();
+    put(&world, &emails[30..]).await;
+    world.settle().await;
+    println!(
+        "| ten thousand arrivals at once: calls, and seconds until all have their values | {}, {:.0} |",
+        world.sim.calls().len(),
+        begun.elapsed().as_secs_f64()
+    );
+}
+
+/// Calls that a thousand changes cost.
+async fn live() {
+    let emails = emails(1_000);
+    let (world, _) = world(Limits::marketplace(), &emails).await;
+    let account = world.account(PORTAL);
+    let make = |prefix: &str| -> Vec<u64> {
+        let create = |number: usize| {
+            let email = format!("{prefix}-{number}@example.com");
+            account.create("contacts", &[("email", &email)]).unwrap()
+        };
+        (0..1_000).map(create).collect()
+    };
+    for (what, prefix) in [("users", "user"), ("strangers", "stranger")] {
+        world.settle().await;
+        world.sim.clear_calls();
+        let ids = make(prefix);
+        world.settle().await;
+        let calls = world.sim.calls().len();
+        println!("| calls for a thousand new contacts of {what} | {calls} |");
+        world.sim.clear_calls();
+        for id in ids {
+            account
+                .patch("contacts", id, &[("jobtitle", "Chef")])
+                .unwrap();
+        }
+        world.settle().await;
+        let calls = world.sim.calls().len();
+        println!("| calls for a thousand changes of known contacts of {what} | {calls} |");
+    }
+}
