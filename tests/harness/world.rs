@@ -453,7 +453,9 @@ impl World {
                 done &= tx.next_search()?.is_none() && !tx.has_searched()?;
                 done &= tx.next_late_entries(1)?.is_empty();
                 for account in accounts {
-                    done &= tx.next_read(account)?.is_none();
+                    // What a brake holds waits for somebody.
+                    let held = jimo_connect::model::Timestamp(i64::MAX);
+                    done &= tx.next_read(account)?.is_none_or(|(at, _)| at == held);
                     done &= tx.next_lookup(account)?.is_none();
                 }
                 Ok(done)

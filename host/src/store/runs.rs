@@ -10,8 +10,10 @@ use crate::model::{
     RunStatus, Stage, Timestamp, UserId, UserIdentifier,
 };
 
-/// Runs kept for each connection, beside those that are not over.
+/// Runs kept for each connection, beside those that are not over; and of brief
+/// ones, which come every few minutes.
 const RUNS_KEPT: i64 = 200;
+const BRIEF_RUNS_KEPT: i64 = 20;
 
 /// Users that are named where a run is held by its brake.
 const BRAKE_EXAMPLES: usize = 10;
@@ -103,16 +105,20 @@ impl Tx<'_> {
             ],
         )?;
         let run = RunId(self.connection.last_insert_rowid());
+        let kept = match new.brief {
+            true => BRIEF_RUNS_KEPT,
+            false => RUNS_KEPT,
+        };
         self.connection.execute(
             &format!(
-                "DELETE FROM runs WHERE connection = ?1 AND NOT {OPEN}
-                 AND id <= (SELECT id FROM runs WHERE connection = ?1
-                            ORDER BY id DESC LIMIT 1 OFFSET ?2)
+                "DELETE FROM runs WHERE connection = ?1 AND brief = ?2 AND NOT {OPEN}
+                 AND id <= (SELECT id FROM runs WHERE connection = ?1 AND brief = ?2
+                            ORDER BY id DESC LIMIT 1 OFFSET ?3)
                  AND id NOT IN (SELECT id FROM runs WHERE connection = ?1
                                 AND status = 'completed' AND NOT dry_run
                                 ORDER BY started_at DESC LIMIT 1)"
             ),
-            params![new.connection.0, RUNS_KEPT],
+            params![new.connection.0, new.brief, kept],
         )?;
         Ok(run)
     }

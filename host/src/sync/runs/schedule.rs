@@ -53,7 +53,7 @@ async fn after_absence(host: &Host) -> Result<(), store::Error> {
         .transact(move |tx| {
             let was_away = tx.alive_at()?.is_some_and(|at| now.since(at) >= AWAY);
             if was_away {
-                for (connection, _) in syncing(tx)? {
+                for ((connection, _), _) in syncing(tx)? {
                     request(tx, connection, now)?;
                 }
             }
@@ -83,7 +83,13 @@ async fn look(host: &Host) -> Result<(), store::Error> {
         .transact(move |tx| {
             let mut any = false;
             for (connection, zone) in syncing(tx)? {
+                let (connection, may_retry) = connection;
                 let last = tx.last_requested_run(connection, RunKind::CatchUp)?;
+                // What needs somebody is not mended by trying again.
+                let last = last.map(|(at, status)| match status {
+                    RunStatus::Failed if !may_retry => (at, RunStatus::Cancelled),
+                    status => (at, status),
+                });
                 let Some(mapped_at) = tx.first_mapped_at(connection)? else {
                     continue;
                 };
@@ -140,8 +146,9 @@ fn ask(
     }
 }
 
-/// The connections that sync, with their projects' time zones.
-fn syncing(tx: &Tx<'_>) -> Result<Vec<(ConnectionId, TimeZone)>, store::Error> {
+/// The connections that sync, and whether nothing is wrong with each, with their
+/// projects' time zones.
+fn syncing(tx: &Tx<'_>) -> Result<Vec<((ConnectionId, bool), TimeZone)>, store::Error> {
     let mut syncing = Vec::new();
     for project in tx.projects()? {
         // Checked when it was saved; another machine may know fewer.
@@ -149,7 +156,8 @@ fn syncing(tx: &Tx<'_>) -> Result<Vec<(ConnectionId, TimeZone)>, store::Error> {
         for connection in tx.connections(project.id)? {
             let works = matches!(connection.status, Status::Active | Status::NeedsAttention);
             if works && connection.account.is_some() {
-                syncing.push((connection.id, zone.clone()));
+                let is_well = connection.status == Status::Active;
+                syncing.push(((connection.id, is_well), zone.clone()));
             }
         }
     }

@@ -226,9 +226,14 @@ impl Step<'_> {
                 .await;
         }
         if are_whole {
-            return self
-                .apply_pages(object_type, listed, sequence, stages)
-                .await;
+            let (pages, left) = (listed.clone(), stages.clone());
+            match self.apply_pages(object_type, pages, sequence, left).await {
+                // The read queue finds the record at fault, and leaves that one out.
+                Err(Error::Page(error)) => {
+                    tracing::warn!(%error, "pages of records are read again, one by one");
+                }
+                applied => return applied,
+            }
         }
         let wanted = of_ranges(listed).map(|record| (record, Timestamp::default()));
         self.ask(object_type, Wanted::Record, wanted.collect(), stages)
