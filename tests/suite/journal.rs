@@ -430,9 +430,13 @@ async fn a_privacy_deletion_erases_by_the_journal() {
     let (user, contact) = ana(&world, PORTAL, "ana@example.com").await;
     world.account(PORTAL).erase("contacts", contact).unwrap();
     soon(&world, async || world.values(&user).await == json!({})).await;
-    // Of what was told before nothing is kept; of the deletion, an id.
-    let about = activity(&world, &connection, contact).await;
-    assert_eq!(about, [("journal".into(), "updated".into())]);
+    // Nothing names it any more; that a record was erased is told.
+    assert_eq!(activity(&world, &connection, contact).await, []);
+    let path = format!("/connections/{connection}/activity");
+    let lines = world.get(&path).await.good();
+    let mut lines = lines.as_array().unwrap().iter();
+    let erased = lines.find(|line| line["outcome"] == "erased");
+    assert_eq!(erased.unwrap()["origin"], "journal");
     let again = [("email", "ana@example.com"), (OWN, "Stew")];
     world.account(PORTAL).create("contacts", &again).unwrap();
     shows(&world, &user, "dish", json!("Stew")).await;
