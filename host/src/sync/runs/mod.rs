@@ -7,6 +7,7 @@
 //! is live; the run goes on when most of it is answered.
 
 pub(super) mod brake;
+mod pages;
 pub mod plan;
 mod proof;
 mod ranges;

@@ -15,7 +15,8 @@ use super::{
         work::{Parsed, Work},
     },
     Outcome,
-    stages::{Step, of_ranges, stages},
+    pages::of_ranges,
+    stages::{Step, stages},
 };
 use crate::{
     hubspot::{

@@ -1,22 +1,24 @@
 //! Full syncs and catch-ups: asked for, under way, and over.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod brake;
+mod reach;
 
-use rusqlite::{OptionalExtension, params};
+pub use reach::RunRecord;
 
-use super::{Error, Tx, encode, optional_timestamp, reads::DueRead, records::RecordKey, timestamp};
+use std::collections::BTreeMap;
+
+use rusqlite::params;
+
+use super::{Error, Tx, encode, optional_timestamp, reads::DueRead, timestamp};
+
 use crate::model::{
-    ConnectionId, KeyKind, ObjectType, Planned, Problem, ProjectId, RecordId, Run, RunId, RunKind,
-    RunStatus, Stage, Timestamp, UserId, UserIdentifier,
+    ConnectionId, Planned, Problem, Run, RunId, RunKind, RunStatus, Stage, Timestamp,
 };
 
 /// Runs kept for each connection, beside those that are not over; and of brief
 /// ones, which come every few minutes.
 const RUNS_KEPT: i64 = 200;
 const BRIEF_RUNS_KEPT: i64 = 20;
-
-/// Users that are named where a run is held by its brake.
-const BRAKE_EXAMPLES: usize = 10;
 
 /// How much a run did, by name.
 pub type Counts = BTreeMap<String, i64>;
@@ -49,17 +51,6 @@ pub struct Beginning {
     pub stages: Vec<Stage>,
     /// Of how many users it may clear or move values; none where it has no brake.
     pub losses_max: Option<u64>,
-}
-
-/// A record that a run asks about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunRecord {
-    /// Its number.
-    pub key: RecordKey,
-    /// The source's id.
-    pub record: RecordId,
-    /// Whether what is asked of it was answered since the run began.
-    pub is_done: bool,
 }
 
 const COLUMNS: &str = "
@@ -198,82 +189,6 @@ impl Tx<'_> {
             number(total),
             how.losses_max.map(number)
         ])?;
-        Ok(())
-    }
-
-    /// How many users a connection feeds.
-    pub fn fed_users_count(&self, connection: ConnectionId) -> Result<u64, Error> {
-        let count: i64 = self
-            .statement(
-                "SELECT count(DISTINCT f.user) FROM object_mappings m
-                 JOIN feeds f ON f.mapping = m.id WHERE m.connection = ?1",
-            )?
-            .query_one([connection.0], |row| row.get(0))?;
-        Ok(count.unsigned_abs())
-    }
-
-    /// A run clears or moves values of these users.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Braked`] where they are more than it may, all that it did so
-    /// taken together.
-    pub fn add_run_losses(&self, run: RunId, users: &BTreeSet<UserId>) -> Result<(), Error> {
-        let max: Option<Option<i64>> = self
-            .statement("SELECT losses_max FROM runs WHERE id = ?1")?
-            .query_row([run.0], |row| row.get(0))
-            .optional()?;
-        let Some(max) = max.flatten() else {
-            return Ok(());
-        };
-        for user in users {
-            self.statement("INSERT OR IGNORE INTO run_losses (run, user) VALUES (?1, ?2)")?
-                .execute(params![run.0, user.0])?;
-        }
-        let lost: i64 = self
-            .statement("SELECT count(*) FROM run_losses WHERE run = ?1")?
-            .query_one([run.0], |row| row.get(0))?;
-        if lost > max {
-            let examples = users.iter().take(BRAKE_EXAMPLES).copied();
-            return Err(Error::Braked(run, examples.collect()));
-        }
-        Ok(())
-    }
-
-    /// A run is held by its brake: nothing that it asked for is read.
-    pub fn hold_run(&self, run: RunId, problem: &Problem, now: Timestamp) -> Result<(), Error> {
-        self.set_run_status(run, RunStatus::Braked, now)?;
-        self.set_run_problem(run, problem)?;
-        for sql in [
-            "UPDATE reads SET not_before = 9223372036854775807 WHERE run = ?1 AND priority > 1",
-            "UPDATE lookups SET not_before = 9223372036854775807 WHERE run = ?1 AND priority > 1",
-        ] {
-            super::delete(self, sql, run.0)?;
-        }
-        Ok(())
-    }
-
-    /// A run that its brake held goes on, without a brake.
-    pub fn release_run(&self, run: RunId, now: Timestamp) -> Result<(), Error> {
-        for sql in [
-            "UPDATE runs SET problem = NULL, losses_max = NULL WHERE id = ?1",
-            "DELETE FROM run_losses WHERE run = ?1",
-        ] {
-            super::delete(self, sql, run.0)?;
-        }
-        self.free_held_reads(run, now)?;
-        self.set_run_status(run, RunStatus::Running, now)
-    }
-
-    fn free_held_reads(&self, run: RunId, now: Timestamp) -> Result<(), Error> {
-        for sql in [
-            "UPDATE reads SET not_before = ?2
-             WHERE run = ?1 AND not_before = 9223372036854775807",
-            "UPDATE lookups SET not_before = ?2
-             WHERE run = ?1 AND not_before = 9223372036854775807",
-        ] {
-            self.statement(sql)?.execute(params![run.0, now.0])?;
-        }
         Ok(())
     }
 
@@ -421,122 +336,6 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// How many records of a type reach users.
-    pub fn reached_count(
-        &self,
-        connection: ConnectionId,
-        object_type: &ObjectType,
-    ) -> Result<u64, Error> {
-        let count: i64 = self
-            .statement(
-                "SELECT count(*) FROM records
-                 WHERE connection = ?1 AND object_type = ?2 AND reached AND existence < 3",
-            )?
-            .query_one(
-                params![connection.0, self.object_type_id(object_type)?],
-                |row| row.get(0),
-            )?;
-        Ok(count.unsigned_abs())
-    }
-
-    /// Records of a type that reach users, in the order of their numbers: those
-    /// after `after`, at most `limit`. Whether they were read since `sequence`
-    /// comes with each.
-    pub fn reached_records(
-        &self,
-        connection: ConnectionId,
-        object_type: &ObjectType,
-        after: RecordKey,
-        sequence: i64,
-        limit: usize,
-    ) -> Result<Vec<RunRecord>, Error> {
-        let mut statement = self.statement(
-            "SELECT id, record, read_sequence > ?4 FROM records
-             WHERE id > ?3 AND connection = ?1 AND object_type = ?2 AND reached AND existence < 3
-             ORDER BY id LIMIT ?5",
-        )?;
-        let rows = statement.query(params![
-            connection.0,
-            self.object_type_id(object_type)?,
-            after.0,
-            sequence,
-            i64::try_from(limit).unwrap_or(i64::MAX)
-        ])?;
-        read_run_records(rows)
-    }
-
-    /// Records of a type that have links, as [`Tx::reached_records`]; whether
-    /// their associations to `to_type` were read since `sequence` comes with
-    /// each.
-    pub fn linked_records_after(
-        &self,
-        connection: ConnectionId,
-        (object_type, to_type): (&ObjectType, &ObjectType),
-        after: RecordKey,
-        sequence: i64,
-        limit: usize,
-    ) -> Result<Vec<RunRecord>, Error> {
-        let mut statement = self.statement(
-            "SELECT r.id, r.record, coalesce(a.sequence > ?4, 0) FROM records r
-             LEFT JOIN association_registers a ON a.from_record = r.id AND a.to_type = ?6
-             WHERE r.id > ?3 AND r.connection = ?1 AND r.object_type = ?2 AND r.reached
-               AND r.existence < 3
-             ORDER BY r.id LIMIT ?5",
-        )?;
-        let rows = statement.query(params![
-            connection.0,
-            self.object_type_id(object_type)?,
-            after.0,
-            sequence,
-            i64::try_from(limit).unwrap_or(i64::MAX),
-            self.object_type_id(to_type)?
-        ])?;
-        read_run_records(rows)
-    }
-
-    /// How many users of a connection's project have an identifier.
-    pub fn identified_users(
-        &self,
-        project: ProjectId,
-        identifier: UserIdentifier,
-    ) -> Result<u64, Error> {
-        let count: i64 = self
-            .statement(
-                "SELECT count(DISTINCT user) FROM user_keys WHERE project = ?1 AND identifier = ?2",
-            )?
-            .query_one(params![project.0, encode::identifier(identifier)], |row| {
-                row.get(0)
-            })?;
-        Ok(count.unsigned_abs())
-    }
-
-    /// The users' identifiers of one kind, each once, in their order: those after
-    /// `after`, at most `limit`.
-    pub fn user_keys_after(
-        &self,
-        project: ProjectId,
-        (identifier, kind): (UserIdentifier, KeyKind),
-        after: &str,
-        limit: usize,
-    ) -> Result<Vec<String>, Error> {
-        let mut statement = self.statement(
-            "SELECT DISTINCT key FROM user_keys
-             WHERE project = ?1 AND identifier = ?2 AND kind = ?3 AND key > ?4
-             ORDER BY key LIMIT ?5",
-        )?;
-        let rows = statement.query_map(
-            params![
-                project.0,
-                encode::identifier(identifier),
-                encode::key_kind(kind),
-                after,
-                i64::try_from(limit).unwrap_or(i64::MAX)
-            ],
-            |row| row.get(0),
-        )?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
     /// When a catch-up was last asked for, a brief one too.
     pub fn last_look(&self, connection: ConnectionId) -> Result<Option<Timestamp>, Error> {
         let at: Option<i64> = self
@@ -545,20 +344,6 @@ impl Tx<'_> {
             )?
             .query_one([connection.0], |row| row.get(0))?;
         Ok(at.map(Timestamp))
-    }
-
-    /// The moment from which on a connection's mappings may miss changes: when
-    /// its oldest field was saved.
-    pub fn first_mapped_at(&self, connection: ConnectionId) -> Result<Option<Timestamp>, Error> {
-        Ok(self
-            .statement(
-                "SELECT min(f.saved_at) FROM fields f JOIN object_mappings m ON m.id = f.mapping
-                 WHERE m.connection = ?1",
-            )?
-            .query_row([connection.0], |row| row.get::<_, Option<i64>>(0))
-            .optional()?
-            .flatten()
-            .map(Timestamp))
     }
 
     /// When a run of a kind was last asked for, and whether it failed; none where
@@ -592,18 +377,6 @@ impl Tx<'_> {
             .execute([now.0])?;
         Ok(())
     }
-}
-
-fn read_run_records(mut rows: rusqlite::Rows<'_>) -> Result<Vec<RunRecord>, Error> {
-    let mut records = Vec::new();
-    while let Some(row) = rows.next()? {
-        records.push(RunRecord {
-            key: RecordKey(row.get(0)?),
-            record: encode::read_record_id(row.get_ref(1)?)?,
-            is_done: row.get(2)?,
-        });
-    }
-    Ok(records)
 }
 
 fn read_run(row: &rusqlite::Row<'_>) -> Result<Run, Error> {

@@ -1,0 +1,91 @@
+//! The brake of runs: whose values they clear or move, and what is held.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{OptionalExtension, params};
+
+use crate::{
+    model::{ConnectionId, Problem, RunId, RunStatus, Timestamp, UserId},
+    store::{Error, Tx},
+};
+
+/// Users that are named where a run is held by its brake.
+const EXAMPLES: usize = 10;
+
+impl Tx<'_> {
+    /// How many users a connection feeds.
+    pub fn fed_users_count(&self, connection: ConnectionId) -> Result<u64, Error> {
+        let count: i64 = self
+            .statement(
+                "SELECT count(DISTINCT f.user) FROM object_mappings m
+                 JOIN feeds f ON f.mapping = m.id WHERE m.connection = ?1",
+            )?
+            .query_one([connection.0], |row| row.get(0))?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// A run clears or moves values of these users.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Braked`] where they are more than it may, all that it did so
+    /// taken together.
+    pub fn add_run_losses(&self, run: RunId, users: &BTreeSet<UserId>) -> Result<(), Error> {
+        let max: Option<Option<i64>> = self
+            .statement("SELECT losses_max FROM runs WHERE id = ?1")?
+            .query_row([run.0], |row| row.get(0))
+            .optional()?;
+        let Some(max) = max.flatten() else {
+            return Ok(());
+        };
+        for user in users {
+            self.statement("INSERT OR IGNORE INTO run_losses (run, user) VALUES (?1, ?2)")?
+                .execute(params![run.0, user.0])?;
+        }
+        let lost: i64 = self
+            .statement("SELECT count(*) FROM run_losses WHERE run = ?1")?
+            .query_one([run.0], |row| row.get(0))?;
+        if lost > max {
+            let examples = users.iter().take(EXAMPLES).copied();
+            return Err(Error::Braked(run, examples.collect()));
+        }
+        Ok(())
+    }
+
+    /// A run is held by its brake: nothing that it asked for is read.
+    pub fn hold_run(&self, run: RunId, problem: &Problem, now: Timestamp) -> Result<(), Error> {
+        self.set_run_status(run, RunStatus::Braked, now)?;
+        self.set_run_problem(run, problem)?;
+        for sql in [
+            "UPDATE reads SET not_before = 9223372036854775807 WHERE run = ?1 AND priority > 1",
+            "UPDATE lookups SET not_before = 9223372036854775807 WHERE run = ?1 AND priority > 1",
+        ] {
+            crate::store::delete(self, sql, run.0)?;
+        }
+        Ok(())
+    }
+
+    /// A run that its brake held goes on, without a brake.
+    pub fn release_run(&self, run: RunId, now: Timestamp) -> Result<(), Error> {
+        for sql in [
+            "UPDATE runs SET problem = NULL, losses_max = NULL WHERE id = ?1",
+            "DELETE FROM run_losses WHERE run = ?1",
+        ] {
+            crate::store::delete(self, sql, run.0)?;
+        }
+        self.free_held_reads(run, now)?;
+        self.set_run_status(run, RunStatus::Running, now)
+    }
+
+    pub(super) fn free_held_reads(&self, run: RunId, now: Timestamp) -> Result<(), Error> {
+        for sql in [
+            "UPDATE reads SET not_before = ?2
+             WHERE run = ?1 AND not_before = 9223372036854775807",
+            "UPDATE lookups SET not_before = ?2
+             WHERE run = ?1 AND not_before = 9223372036854775807",
+        ] {
+            self.statement(sql)?.execute(params![run.0, now.0])?;
+        }
+        Ok(())
+    }
+}
