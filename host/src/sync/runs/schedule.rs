@@ -53,8 +53,8 @@ async fn after_absence(host: &Host) -> Result<(), store::Error> {
         .transact(move |tx| {
             let was_away = tx.alive_at()?.is_some_and(|at| now.since(at) >= AWAY);
             if was_away {
-                for ((connection, _), _) in syncing(tx)? {
-                    request(tx, connection, now)?;
+                for one in syncing(tx)? {
+                    request(tx, one.connection, now)?;
                 }
             }
             tx.set_alive(now)?;
@@ -82,12 +82,16 @@ async fn look(host: &Host) -> Result<(), store::Error> {
         .store
         .transact(move |tx| {
             let mut any = false;
-            for (connection, zone) in syncing(tx)? {
-                let (connection, may_retry) = connection;
+            for one in syncing(tx)? {
+                let Syncing {
+                    connection,
+                    zone,
+                    is_well,
+                } = one;
                 let last = tx.last_requested_run(connection, RunKind::CatchUp)?;
                 // What needs somebody is not mended by trying again.
                 let last = last.map(|(at, status)| match status {
-                    RunStatus::Failed if !may_retry => (at, RunStatus::Cancelled),
+                    RunStatus::Failed if !is_well => (at, RunStatus::Cancelled),
                     status => (at, status),
                 });
                 let Some(mapped_at) = tx.first_mapped_at(connection)? else {
@@ -146,9 +150,17 @@ fn ask(
     }
 }
 
-/// The connections that sync, and whether nothing is wrong with each, with their
-/// projects' time zones.
-fn syncing(tx: &Tx<'_>) -> Result<Vec<((ConnectionId, bool), TimeZone)>, store::Error> {
+/// A connection that syncs.
+struct Syncing {
+    connection: ConnectionId,
+    /// Its project's time zone.
+    zone: TimeZone,
+    /// Whether nothing is wrong with it.
+    is_well: bool,
+}
+
+/// The connections that sync.
+fn syncing(tx: &Tx<'_>) -> Result<Vec<Syncing>, store::Error> {
     let mut syncing = Vec::new();
     for project in tx.projects()? {
         // Checked when it was saved; another machine may know fewer.
@@ -156,8 +168,11 @@ fn syncing(tx: &Tx<'_>) -> Result<Vec<((ConnectionId, bool), TimeZone)>, store::
         for connection in tx.connections(project.id)? {
             let works = matches!(connection.status, Status::Active | Status::NeedsAttention);
             if works && connection.account.is_some() {
-                let is_well = connection.status == Status::Active;
-                syncing.push(((connection.id, is_well), zone.clone()));
+                syncing.push(Syncing {
+                    connection: connection.id,
+                    zone: zone.clone(),
+                    is_well: connection.status == Status::Active,
+                });
             }
         }
     }
