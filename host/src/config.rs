@@ -99,7 +99,7 @@ fn app_id(text: &str) -> Result<u64, String> {
 const SHARE_MIN: f64 = 0.05;
 
 /// Reads a share of request limits.
-fn brake_share(text: &str) -> Result<f64, String> {
+fn share(text: &str) -> Result<f64, String> {
     let share = filled(text)?
         .parse()
         .ok()
@@ -152,8 +152,8 @@ const LOOK_EVERY_MINUTES: u64 = 5;
 /// A day's ordinary deletions and moves are far below; a lost list is above.
 const BRAKE_SHARE: f64 = 0.2;
 
-/// Reads a share.
-fn share(text: &str) -> Result<f64, String> {
+/// Reads a share of users.
+fn brake_share(text: &str) -> Result<f64, String> {
     let share: f64 = filled(text)?
         .parse()
         .map_err(|_| "this is no number".to_owned())?;
@@ -285,6 +285,16 @@ mod tests {
                 refusal.contains("0.05") || refusal.contains("empty"),
                 "{refusal}"
             );
+        }
+    }
+
+    #[test]
+    fn a_brakes_share_lies_between_none_and_the_whole() {
+        for (text, read) in [("0", 0.0), ("0.2", 0.2), ("1", 1.0)] {
+            assert_eq!(brake_share(text), Ok(read));
+        }
+        for text in ["", "-0.1", "1.1", "NaN", "20%"] {
+            brake_share(text).expect_err(text);
         }
     }
 
