@@ -195,4 +195,6 @@ pub struct Run {
     pub total: Option<u64>,
     /// What could not be done.
     pub problem: Option<Problem>,
+    /// Why its brake holds it.
+    pub held: Option<Problem>,
 }

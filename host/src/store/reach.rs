@@ -262,11 +262,13 @@ impl Tx<'_> {
         user: UserId,
     ) -> Result<Vec<Candidate>, Error> {
         let object_type = self.object_type_id(&mapping.object_type)?;
+        // In this order: a user has few links, a connection many records, which
+        // SQLite does not know.
         let sql = match &mapping.through {
             None => {
                 "SELECT r.id, r.record, l.rank, 0, r.created_at, r.modified_at, g.value
                  FROM links l
-                 JOIN records r ON r.id = l.record
+                 CROSS JOIN records r ON r.id = l.record
                  LEFT JOIN registers g ON g.record = r.id AND g.field = ?4
                  WHERE l.user = ?1 AND r.connection = ?2 AND r.object_type = ?3
                    AND r.existence < 2 AND r.filled AND ?5 IS NULL"
@@ -275,9 +277,9 @@ impl Tx<'_> {
                 "SELECT r.id, r.record, min(l.rank), max(a.is_primary), r.created_at,
                         r.modified_at, g.value
                  FROM links l
-                 JOIN records c ON c.id = l.record
-                 JOIN associations a ON a.from_record = c.id AND a.to_type = ?3
-                 JOIN records r ON r.id = a.to_record
+                 CROSS JOIN records c ON c.id = l.record
+                 CROSS JOIN associations a ON a.from_record = c.id AND a.to_type = ?3
+                 CROSS JOIN records r ON r.id = a.to_record
                  LEFT JOIN registers g ON g.record = r.id AND g.field = ?4
                  WHERE l.user = ?1 AND c.connection = ?2 AND c.object_type = ?5
                    AND c.existence < 2 AND r.existence < 2 AND r.filled

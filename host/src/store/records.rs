@@ -202,7 +202,7 @@ impl Tx<'_> {
         user: UserId,
     ) -> Result<Vec<(RecordKey, RecordId)>, Error> {
         let mut statement = self.statement(
-            "SELECT r.id, r.record FROM links l JOIN records r ON r.id = l.record
+            "SELECT r.id, r.record FROM links l CROSS JOIN records r ON r.id = l.record
              WHERE l.user = ?1 AND r.connection = ?2 AND r.object_type = ?3 ORDER BY r.id",
         )?;
         let mut rows = statement.query(params![
@@ -288,7 +288,7 @@ impl Tx<'_> {
     /// Returns how many; call again while it is not zero.
     pub fn purge_records(&self, limit: usize) -> Result<usize, Error> {
         let mut statement = self.statement(
-            "SELECT r.id FROM purges p JOIN records r ON r.connection = p.connection LIMIT ?1",
+            "SELECT r.id FROM purges p CROSS JOIN records r ON r.connection = p.connection LIMIT ?1",
         )?;
         let records = statement
             .query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get(0))?

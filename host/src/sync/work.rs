@@ -16,7 +16,7 @@ use crate::{
     hubspot::{self, objects::RECORDS_MAX},
     model::{
         Cause, ConnectionId, ObjectType, Priority, PropertyName, RecordId, RunId, RunKind,
-        Timestamp,
+        RunStatus, Timestamp,
     },
     pipeline::{
         feeding::Feeder,
@@ -213,9 +213,12 @@ impl Runs {
         let mut runs = HashMap::new();
         for id in ids {
             match tx.run(id) {
-                Ok(run) => runs.insert(id, (run.connection, run.kind)),
-                // Let go of with its connection.
-                Err(store::Error::NotFound(_)) => None,
+                Ok(run) if run.status == RunStatus::Running => {
+                    runs.insert(id, (run.connection, run.kind))
+                }
+                // Held, over, or let go of with its connection: what is read all
+                // the same is read as if nobody counted it.
+                Ok(_) | Err(store::Error::NotFound(_)) => None,
                 Err(error) => return Err(error),
             };
         }

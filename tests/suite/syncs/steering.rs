@@ -122,3 +122,64 @@ async fn where_the_journal_does_not_serve_changes_are_looked_for_every_few_minut
     let runs = world.get(&path).await.good();
     assert_eq!(runs["syncs"][0]["origin"], "schedule", "{runs}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_of_an_account_go_one_after_the_other_and_a_full_sync_fills() {
+    let (world, connection) = silent().await;
+    let ana = users(&world, &["ana@example.com"]).await.remove(0);
+    let account = world.account(PORTAL);
+    let values = [
+        ("email", "ana@example.com"),
+        ("jobtitle", "Cook"),
+        ("city", "Lyon"),
+    ];
+    account.create("contacts", &values).unwrap();
+    world.map(&connection, mappings()).await;
+    sync(&world, &connection, "full").await;
+    let mut more = mappings();
+    let city = json!({"property": "city", "variable": "city"});
+    more["contacts"]["fields"]
+        .as_array_mut()
+        .unwrap()
+        .push(city);
+    world.map(&connection, more).await;
+    let path = format!("/connections/{connection}/syncs");
+    let mut ids = Vec::new();
+    for kind in ["full", "catch_up"] {
+        let started = world.post(&path, json!({ "kind": kind })).await;
+        ids.push(started.json["id"].as_str().unwrap().to_owned());
+    }
+    let full = over(&world, &connection, &ids[0]).await;
+    let catch_up = over(&world, &connection, &ids[1]).await;
+    assert!(full["finished_at"].as_str() <= catch_up["started_at"].as_str());
+    assert_eq!(
+        world.values(&ana).await,
+        json!({"job_title": "Cook", "city": "Lyon"})
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_begins_anew_when_the_mapping_that_it_goes_by_changes() {
+    let (world, connection) = silent().await;
+    let ana = json!([{"external_id": "u-1", "email": "ana@example.com"}]);
+    let ana = world.put_users(ana).await.remove(0);
+    let values = [("email", "other@example.com"), ("jobtitle", "u-1")];
+    world.account(PORTAL).create("contacts", &values).unwrap();
+    world.map(&connection, mappings()).await;
+    let stuck = FaultRule::by_chance(Trouble::Held, 1.0).on(Route::List);
+    world.sim.inject(stuck);
+    for number in 0..5 {
+        // Fewer records than users: they are all read.
+        users(&world, &[&format!("user-{number}@example.com")]).await;
+    }
+    let path = format!("/connections/{connection}/syncs");
+    let started = world.post(&path, json!({"kind": "full"})).await;
+    let id = started.json["id"].as_str().unwrap().to_owned();
+    let mut by_id = mappings();
+    by_id["contacts"]["matching"] = json!({"property": "jobtitle", "user": "external_id"});
+    world.map(&connection, by_id).await;
+    world.sim.clear_faults();
+    let run = over(&world, &connection, &id).await;
+    assert_eq!(run["status"], "completed", "{run}");
+    assert_eq!(world.values(&ana).await, json!({"job_title": "u-1"}));
+}

@@ -27,7 +27,9 @@ CREATE TABLE runs (
     losses_max INTEGER,
     done INTEGER NOT NULL DEFAULT 0,
     total INTEGER,
-    problem TEXT
+    -- What could not be done; and why the brake holds it, where it does.
+    problem TEXT,
+    held TEXT
 );
 CREATE INDEX runs_connection ON runs (connection, id);
 CREATE INDEX runs_open ON runs (status) WHERE status IN ('running', 'braked');

@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, params};
 
 use crate::{
     model::{ConnectionId, Problem, RunId, RunStatus, Timestamp, UserId},
-    store::{Error, Tx},
+    store::{Error, Tx, encode},
 };
 
 /// Users that are named where a run is held by its brake.
@@ -52,13 +52,23 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// A run is held by its brake: nothing that it asked for is read.
-    pub fn hold_run(&self, run: RunId, problem: &Problem, now: Timestamp) -> Result<(), Error> {
-        self.set_run_status(run, RunStatus::Braked, now)?;
-        self.set_run_problem(run, problem)?;
+    /// A run that is at work is held by its brake: nothing that it asked for is
+    /// read. What has become urgent meanwhile is counted for it no more.
+    pub fn hold_run(&self, run: RunId, why: &Problem) -> Result<(), Error> {
+        let held = self
+            .statement(
+                "UPDATE runs SET status = 'braked', held = ?2
+                 WHERE id = ?1 AND status = 'running' AND losses_max IS NOT NULL",
+            )?
+            .execute(params![run.0, encode::json(why)?])?;
+        if held == 0 {
+            return Ok(());
+        }
         for sql in [
-            "UPDATE reads SET not_before = 9223372036854775807 WHERE run = ?1 AND priority > 1",
-            "UPDATE lookups SET not_before = 9223372036854775807 WHERE run = ?1 AND priority > 1",
+            "UPDATE reads SET run = NULL WHERE run = ?1 AND priority <= 1",
+            "UPDATE lookups SET run = NULL WHERE run = ?1 AND priority <= 1",
+            "UPDATE reads SET not_before = 9223372036854775807 WHERE run = ?1",
+            "UPDATE lookups SET not_before = 9223372036854775807 WHERE run = ?1",
         ] {
             crate::store::delete(self, sql, run.0)?;
         }
@@ -68,7 +78,7 @@ impl Tx<'_> {
     /// A run that its brake held goes on, without a brake.
     pub fn release_run(&self, run: RunId, now: Timestamp) -> Result<(), Error> {
         for sql in [
-            "UPDATE runs SET problem = NULL, losses_max = NULL WHERE id = ?1",
+            "UPDATE runs SET held = NULL, losses_max = NULL WHERE id = ?1",
             "DELETE FROM run_losses WHERE run = ?1",
         ] {
             crate::store::delete(self, sql, run.0)?;

@@ -55,7 +55,7 @@ pub struct Beginning {
 
 const COLUMNS: &str = "
     SELECT id, connection, kind, dry_run, brief, origin, status, requested_at, started_at, finished_at,
-           sequence, since, plan, stages, done, total, problem FROM runs";
+           sequence, since, plan, stages, done, total, problem, held FROM runs";
 
 const OPEN: &str = "status IN ('running', 'braked')";
 
@@ -170,13 +170,19 @@ impl Tx<'_> {
         Ok(started.map(Timestamp))
     }
 
-    /// A run begins.
+    /// A run begins, at first or anew.
     pub fn start_run(&self, run: RunId, how: &Beginning, now: Timestamp) -> Result<(), Error> {
+        for sql in [
+            "DELETE FROM run_counts WHERE run = ?1",
+            "DELETE FROM run_losses WHERE run = ?1",
+        ] {
+            super::delete(self, sql, run.0)?;
+        }
         let total: u64 = how.plan.iter().map(|planned| planned.records).sum();
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         self.statement(
             "UPDATE runs SET started_at = ?2, sequence = ?3, since = ?4, plan = ?5, stages = ?6,
-                    total = ?7, losses_max = ?8
+                    total = ?7, losses_max = ?8, done = 0, problem = NULL
              WHERE id = ?1",
         )?
         .execute(params![
@@ -189,6 +195,22 @@ impl Tx<'_> {
             number(total),
             how.losses_max.map(number)
         ])?;
+        Ok(())
+    }
+
+    /// Runs that are not over are planned anew, and begin again: what they went by
+    /// is not so any more, or nothing was heard for a while.
+    pub fn plan_runs_anew(
+        &self,
+        connection: ConnectionId,
+        kind: Option<RunKind>,
+    ) -> Result<(), Error> {
+        self.statement(
+            "UPDATE runs SET stages = NULL
+             WHERE connection = ?1 AND status IN ('running', 'braked')
+               AND (?2 IS NULL OR kind = ?2)",
+        )?
+        .execute(params![connection.0, kind.map(|kind| encode::word(&kind))])?;
         Ok(())
     }
 
@@ -399,5 +421,6 @@ fn read_run(row: &rusqlite::Row<'_>) -> Result<Run, Error> {
         done: row.get::<_, i64>(14)?.unsigned_abs(),
         total: row.get::<_, Option<i64>>(15)?.map(i64::unsigned_abs),
         problem: json(16)?.map(|text| encode::read_json(&text)).transpose()?,
+        held: json(17)?.map(|text| encode::read_json(&text)).transpose()?,
     })
 }

@@ -23,9 +23,8 @@ pub async fn hold(host: &Host, error: store::Error) -> store::Error {
         return error;
     };
     tracing::warn!(%run, "a run would take values from many users, and is held");
-    let now = host.clock.now();
     let problem = problem(run, &users);
-    let hold = move |tx: &store::Tx<'_>| tx.hold_run(run, &problem, now);
+    let hold = move |tx: &store::Tx<'_>| tx.hold_run(run, &problem);
     let held = host.store.transact(hold).await;
     host.pipeline.notify_changed();
     held.err().unwrap_or(store::Error::ConfigurationChanged)

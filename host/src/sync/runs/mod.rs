@@ -171,6 +171,19 @@ async fn step(host: &Arc<Host>, id: RunId) -> Result<Outcome, Error> {
     let Some(connection) = route.connections.iter().find(|route| is_of(route, &run)) else {
         return Ok(Outcome::Wait);
     };
+    // One run of an account after the other: they read the same records, and each
+    // read is counted for one run, and fills or not as that one asks.
+    let ours: Vec<_> = route.connections.iter().map(|route| route.id).collect();
+    let earlier = move |other: &Run| {
+        other.id < id
+            && other.status == RunStatus::Running
+            && !other.dry_run
+            && ours.contains(&other.connection)
+    };
+    let open = host.store.read(|tx| tx.open_runs()).await?;
+    if !run.dry_run && open.iter().any(earlier) {
+        return Ok(Outcome::Wait);
+    }
     let step = Step {
         host,
         account: route,
@@ -195,13 +208,20 @@ async fn give_up_stage(host: &Host, id: RunId, problem: Problem) {
     let now = host.clock.now();
     let give_up = move |tx: &store::Tx<'_>| {
         let run = tx.run(id)?;
+        if run.status != RunStatus::Running {
+            return Ok(());
+        }
         let Some(stages) = run.stages else {
             // It could not even be planned.
             tx.set_run_problem(id, &problem)?;
             return tx.set_run_status(id, RunStatus::Failed, now);
         };
+        let is_proof = matches!(stages.first(), Some(Stage::Proof { .. }));
         let rest: Vec<Stage> = stages.into_iter().skip(1).collect();
-        tx.set_run_problem(id, &problem)?;
+        if !is_proof {
+            // All is synced that a proof would have looked at.
+            tx.set_run_problem(id, &problem)?;
+        }
         tx.move_run(id, &rest)
     };
     if let Err(error) = host.store.transact(give_up).await {

@@ -39,7 +39,7 @@ impl Step<'_> {
         };
         let properties = self.account.read_properties(object_type);
         let are_whole = fit_a_list(&properties);
-        if !are_whole && self.waiting().await? >= WAITING_MAX {
+        if self.waiting().await? >= WAITING_MAX {
             return Ok(Outcome::Wait);
         }
         let sequence = self.host.store.transact(|tx| tx.next_sequence()).await?;

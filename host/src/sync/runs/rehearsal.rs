@@ -34,6 +34,9 @@ use crate::{
     store::{self, records::RecordKey, runs::Counts},
 };
 
+/// The most records that are taken for the identifiers of one step.
+const IDS_MAX: usize = 1_000;
+
 /// What HubSpot answered in a step, kept until it is counted.
 #[derive(Default)]
 struct Answers {
@@ -123,7 +126,8 @@ impl Step<'_> {
                 .await?;
             let is_last = found.records.len() as u64 >= found.total || found.records.is_empty();
             ids.extend(found.records.into_iter().map(|found| found.record));
-            if is_last {
+            // What so many records share identifies nobody.
+            if is_last || ids.len() >= IDS_MAX {
                 break;
             }
             after = ids.last().cloned();

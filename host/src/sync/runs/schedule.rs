@@ -125,10 +125,12 @@ async fn look(host: &Host) -> Result<(), store::Error> {
 ///
 /// Only the store's own.
 pub fn request(tx: &Tx<'_>, connection: ConnectionId, now: Timestamp) -> Result<(), store::Error> {
-    match tx.first_mapped_at(connection)? {
-        Some(_) => ask(tx, connection, false, now),
-        None => Ok(()),
+    if tx.first_mapped_at(connection)?.is_none() {
+        return Ok(());
     }
+    // One that is under way may have passed what is new.
+    tx.plan_runs_anew(connection, Some(RunKind::CatchUp))?;
+    ask(tx, connection, false, now)
 }
 
 fn ask(

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     host::Host,
-    hubspot::search::fit_a_list,
+    hubspot::{self, search::fit_a_list},
     model::{
         ConnectionId, ObjectMapping, ObjectType, Planned, Priority, ProjectId, RunKind, Timestamp,
         UserIdentifier,
@@ -88,6 +88,11 @@ impl Step<'_> {
         let (connection, account) = (self.run.connection, self.account.id);
         let now = self.host.clock.now();
         let share = self.host.config.sync.brake_share;
+        let fed = self
+            .host
+            .store
+            .read(move |tx| tx.fed_users_count(connection));
+        let losses_max = losses_max(fed.await?, share);
         self.transact(move |tx| {
             if !brief {
                 // What choices are called moves no record's stamp.
@@ -97,7 +102,6 @@ impl Step<'_> {
                 RunKind::Full => None,
                 RunKind::CatchUp => since(tx, connection)?,
             };
-            let losses_max = losses_max(tx.fed_users_count(connection)?, share);
             let beginning = Beginning {
                 sequence: tx.next_sequence()?,
                 since,
@@ -135,13 +139,20 @@ async fn facts(
         let object_type = mapping.object_type.clone();
         let (records, is_read_by_key) = match kind {
             RunKind::Full => {
-                let records = count(&host.grants, host, account, &object_type, priority).await?;
+                let counted = count(&host.grants, host, account, &object_type, priority).await;
+                let records = match counted {
+                    // Its own stage says so, and the other types go on.
+                    Err(Error::HubSpot(hubspot::Error::MissingScopes { .. })) => 0,
+                    counted => counted?,
+                };
                 (records, is_read_by_key(host, account, mapping).await?)
             }
             RunKind::CatchUp => (0, false),
         };
         let (project, id) = (connection.project, connection.id);
-        let identifier = mapping.matching.as_ref().map(|rule| rule.identifier);
+        // A catch-up asks for no users.
+        let rule = mapping.matching.as_ref().filter(|_| kind == RunKind::Full);
+        let identifier = rule.map(|rule| rule.identifier);
         let of_type = object_type.clone();
         let (users, reached) = host
             .store

@@ -360,7 +360,7 @@ pub fn show(tx: &Tx<'_>, run: Run, now: Timestamp) -> Result<Sync, store::Error>
         finished_at: run.finished_at,
         progress,
         counts,
-        problem: run.problem,
+        problem: run.held.or(run.problem),
     })
 }
 
