@@ -161,20 +161,30 @@ async fn runs_of_an_account_go_one_after_the_other_and_a_full_sync_fills() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_begins_anew_when_the_mapping_that_it_goes_by_changes() {
     let (world, connection) = silent().await;
-    let ana = json!([{"external_id": "u-1", "email": "ana@example.com"}]);
-    let ana = world.put_users(ana).await.remove(0);
-    let values = [("email", "other@example.com"), ("jobtitle", "u-1")];
-    world.account(PORTAL).create("contacts", &values).unwrap();
-    world.map(&connection, mappings()).await;
-    let stuck = FaultRule::by_chance(Trouble::Held, 1.0).on(Route::List);
-    world.sim.inject(stuck);
-    for number in 0..5 {
-        // Fewer records than users: they are all read.
-        users(&world, &[&format!("user-{number}@example.com")]).await;
+    let known = json!([
+        {"external_id": "u-1", "email": "ana@example.com"},
+        {"external_id": "u-2", "email": "ben@example.com"},
+    ]);
+    let ana = world.put_users(known).await.remove(0);
+    let account = world.account(PORTAL);
+    for (email, title) in [("other@example.com", "u-1"), ("ben@example.com", "u-9")] {
+        let values = [("email", email), ("jobtitle", title)];
+        account.create("contacts", &values).unwrap();
     }
+    world.map(&connection, mappings()).await;
+    // It has passed all contacts, and waits for what one of them leads to.
+    let held = FaultRule::by_chance(Trouble::Held, 1.0).on(Route::Associations);
+    world.sim.inject(held);
     let path = format!("/connections/{connection}/syncs");
     let started = world.post(&path, json!({"kind": "full"})).await;
     let id = started.json["id"].as_str().unwrap().to_owned();
+    let passed = "SELECT count(*) FROM reads WHERE to_type > 0 AND run IS NOT NULL";
+    world
+        .until(async || {
+            pass(&world, 1);
+            world.count(passed) > 0
+        })
+        .await;
     let mut by_id = mappings();
     by_id["contacts"]["matching"] = json!({"property": "jobtitle", "user": "external_id"});
     world.map(&connection, by_id).await;
