@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const PORTAL: u64 = 1_001;
 
 /// Everything that is kept of a connection or its account, by what names it.
-const KEPT: [(&str, &str); 17] = [
+const KEPT: [(&str, &str); 23] = [
     ("records", "connection = 1"),
     ("match_keys", "connection = 1"),
     ("links", "true"),
@@ -25,6 +25,12 @@ const KEPT: [(&str, &str); 17] = [
     ("counts", "connection = 1"),
     ("freshness", "connection = 1"),
     ("runs", "connection = 1"),
+    ("run_counts", "true"),
+    ("run_losses", "true"),
+    ("proofs", "true"),
+    ("lookups", "true"),
+    ("conversions", "true"),
+    ("label_reads", "account = 1"),
     ("reads", "account = 1"),
     ("set_aside", "account = '1001'"),
     ("option_tables", "account = 1"),

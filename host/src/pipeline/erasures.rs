@@ -10,7 +10,10 @@ use std::collections::BTreeSet;
 use super::{feeding::Feeder, report::Origin, routing::ConnectionRoute};
 use crate::{
     log::{EntryKind, Position},
-    model::{AccountId, AccountKey, Cause, Existence, ObjectType, RecordId, Timestamp, Version},
+    model::{
+        AccountId, AccountKey, Cause, ConnectionId, Existence, ObjectType, RecordId, Timestamp,
+        Version,
+    },
     store::{
         self, Tx,
         records::{RecordKey, RecordState},
@@ -56,19 +59,25 @@ pub fn apply_erasures(
     let mut erased = BTreeSet::new();
     // Paused ones, too.
     for connection in tx.account_connections(told.account)? {
-        let route = ConnectionRoute::load(tx, connection.id, connection.project, told.account)?;
-        let mut feeder = Feeder::new(tx, &route, Cause::LIVE, now);
-        for erasure in &told.erasures {
-            if let Some(survivor) = &erasure.with
-                && !is_erased(tx, &route, &erasure.object_type, survivor)?
-            {
-                continue;
-            }
-            for record in &erasure.records {
-                erase(&mut feeder, erasure, record, origin, &mut erased)?;
-            }
+        let id = connection.id;
+        let mut waiting: Vec<&Erasure> = told.erasures.iter().collect();
+        let mut due = take_due(tx, id, &mut waiting)?;
+        if due.is_empty() {
+            continue;
         }
-        feeder.finish()?.save(tx, connection.id, now)?;
+        let route = ConnectionRoute::load(tx, id, connection.project, told.account)?;
+        let mut feeder = Feeder::new(tx, &route, Cause::LIVE, now);
+        // Round after round: what became part of a record that is erased now may
+        // be what another became part of.
+        while !due.is_empty() {
+            for erasure in due {
+                for record in &erasure.records {
+                    erase(&mut feeder, erasure, record, origin, &mut erased)?;
+                }
+            }
+            due = take_due(tx, id, &mut waiting)?;
+        }
+        feeder.finish()?.save(tx, id, now)?;
     }
     for record in &erased {
         tx.add_erasure(&told.key, record, last, now)?;
@@ -84,14 +93,29 @@ pub fn apply_erasures(
     Ok(())
 }
 
-fn is_erased(
+/// Takes those that are to be done now: what was deleted itself, and what became
+/// part of a record that is erased.
+fn take_due<'a>(
     tx: &Tx<'_>,
-    route: &ConnectionRoute,
-    object_type: &ObjectType,
-    record: &RecordId,
-) -> Result<bool, store::Error> {
-    let held = tx.find_record(route.id, object_type, record)?;
-    Ok(held.is_some_and(|held| held.existence == Existence::Erased))
+    connection: ConnectionId,
+    waiting: &mut Vec<&'a Erasure>,
+) -> Result<Vec<&'a Erasure>, store::Error> {
+    let (mut due, mut left) = (Vec::new(), Vec::new());
+    for erasure in waiting.drain(..) {
+        let is_due = match &erasure.with {
+            None => true,
+            Some(survivor) => {
+                let held = tx.find_record(connection, &erasure.object_type, survivor)?;
+                held.is_some_and(|held| held.existence == Existence::Erased)
+            }
+        };
+        match is_due {
+            true => due.push(erasure),
+            false => left.push(erasure),
+        }
+    }
+    *waiting = left;
+    Ok(due)
 }
 
 /// Erases a record and all that became part of it.

@@ -120,12 +120,12 @@ fn split_entry<'a>(
     };
     let elements = at.map(|at| split(&entry.body, at));
     let is_late = |element| tells_of(element, &routing.erased);
-    let may_be_late = match &elements {
+    let may_be_late = || match &elements {
         Some(Ok(elements)) => elements.iter().any(is_late),
         // It may name one in whatever form.
         _ => true,
     };
-    if !routing.erased.is_empty() && may_be_late {
+    if !routing.erased.is_empty() && may_be_late() {
         prepared.late.push(entry.position);
     }
     let elements = match elements {
@@ -346,15 +346,21 @@ fn erasures(
             occurred_at: change.occurred_at,
         })
     });
-    let mut erasures: Vec<Erasure> = told.collect();
-    if !erasures.is_empty() {
-        erasures.sort_by_key(|erasure| erasure.with.is_some());
-        prepared.erasures.push(AccountErasures {
+    let told: Vec<Erasure> = told.collect();
+    if told.is_empty() {
+        return;
+    }
+    // All of an account's together, whatever they came in: one may erase what
+    // another says became part of it.
+    let mut known = prepared.erasures.iter_mut();
+    match known.find(|known| known.account == route.id) {
+        Some(known) => known.erasures.extend(told),
+        None => prepared.erasures.push(AccountErasures {
             account: route.id,
             key: route.key.clone(),
             kind,
-            erasures,
-        });
+            erasures: told,
+        }),
     }
 }
 
@@ -369,6 +375,15 @@ fn tell(
     let mut outcomes = Outcomes::new(converted);
     let mut told = Vec::new();
     for change in changes {
+        // Deletions for privacy are told of the account as a whole.
+        let is_told = match &change.kind {
+            ChangeKind::Erased => false,
+            ChangeKind::AssociationChanged(_) => true,
+            _ => route.mapping(&change.object_type).is_some(),
+        };
+        if !is_told {
+            continue;
+        }
         let Some(record) = elements
             .get(change.element)
             .and_then(|(_, e)| e.records.first())
@@ -412,9 +427,6 @@ fn tell(
                     continue;
                 }
             }
-            // It is told of the account as a whole.
-            ChangeKind::Erased => continue,
-            _ if route.mapping(&change.object_type).is_none() => continue,
             _ => {}
         }
         told.push(one);

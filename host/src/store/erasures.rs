@@ -125,23 +125,21 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The part of the log that is to be searched next, as far as it is
-    /// applied; none where none is.
+    /// The part of the log that is to be searched next, as far as it is applied;
+    /// none where none is. The search that is furthest is ended first: all that is
+    /// erased meanwhile shares the next one.
     pub fn next_search(&self) -> Result<Option<Search>, Error> {
+        let applied = self.log_position()?;
         let (after, last): (Option<i64>, Option<i64>) = self
             .statement(
-                "SELECT min(searched), max(last) FROM erasures
-                 WHERE NOT done AND searched < last",
+                "SELECT max(searched), max(last) FROM erasures
+                 WHERE NOT done AND searched < min(last, ?1)",
             )?
-            .query_one([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let applied = self.log_position()?;
-        Ok(after
-            .zip(last)
-            .map(|(after, last)| Search {
-                after: Position(after),
-                last: Position(last).min(applied),
-            })
-            .filter(|search| search.after < search.last))
+            .query_one([applied.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(after.zip(last).map(|(after, last)| Search {
+            after: Position(after),
+            last: Position(last).min(applied),
+        }))
     }
 
     /// The log was searched from there to there, for all that was erased up to
@@ -200,13 +198,6 @@ impl Tx<'_> {
                 "UPDATE erasures SET done = 1 WHERE id <= ?1 AND NOT done AND searched >= last",
             )?
             .execute([known])?)
-    }
-
-    /// Whether there are erasures from before a moment that are done.
-    pub fn has_old_erasures(&self, before: Timestamp) -> Result<bool, Error> {
-        Ok(self
-            .statement("SELECT EXISTS (SELECT 1 FROM erasures WHERE done AND at < ?1)")?
-            .query_one([before.0], |row| row.get(0))?)
     }
 
     /// Lets go of erasures from before a moment that are done.

@@ -95,6 +95,11 @@ const DUE: &str = "
       AND not_before <= ?5
     ORDER BY not_before, requested LIMIT ?6";
 
+/// Of whatever kind, each found by the whole key.
+const DROP_OF_RECORD: &str = "
+    DELETE FROM reads WHERE account = ?1 AND object_type = ?2 AND record = ?3
+        AND to_type IN (SELECT 0 UNION ALL SELECT id FROM object_types)";
+
 impl Tx<'_> {
     /// Asks for a read that knows of everything up to `expected_at`. What waits
     /// already becomes as urgent as the more urgent of both, and stays a refresh
@@ -307,10 +312,7 @@ impl Tx<'_> {
         object_type: &ObjectType,
         record: &RecordId,
     ) -> Result<(), Error> {
-        self.statement(
-            "DELETE FROM reads WHERE account = ?1 AND object_type = ?2 AND record = ?3",
-        )?
-        .execute(params![
+        self.statement(DROP_OF_RECORD)?.execute(params![
             account.0,
             self.object_type_id(object_type)?,
             encode::record_id(record)
@@ -390,6 +392,10 @@ mod tests {
         let due = "SEARCH reads USING INDEX reads_due \
                    (account=? AND object_type=? AND to_type=? AND priority=? AND not_before<?)";
         assert_eq!(plan(DUE), [due]);
+        let of_record = "SEARCH reads USING PRIMARY KEY \
+                         (account=? AND object_type=? AND to_type=? AND record=?)";
+        let dropping = plan(DROP_OF_RECORD);
+        assert!(dropping.contains(&of_record.to_owned()), "{dropping:#?}");
         let first = "SEARCH r USING COVERING INDEX reads_due \
                      (account=? AND object_type=? AND to_type=? AND priority=?)";
         assert!(

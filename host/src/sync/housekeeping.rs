@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
+use super::erasures;
 use crate::{host::Host, store};
 
 /// How often it looks.
@@ -76,6 +77,7 @@ async fn trim(host: &Host, stop: &CancellationToken) -> Result<(), TrimError> {
             tx.remove_expired_tokens(now)?;
             tx.remove_expired_consents(now)?;
             tx.trim_set_aside(now.minus(SET_ASIDE_KEPT))?;
+            tx.trim_erasures(now.minus(erasures::KEPT))?;
             let mut connections = Vec::new();
             for project in tx.projects()? {
                 connections.extend(tx.connections(project.id)?);

@@ -179,6 +179,48 @@ async fn what_became_part_of_it_goes_too_whenever_that_is_heard_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_became_part_of_it_by_way_of_others_goes_too_when_all_comes_at_once() {
+    for reversed in [false, true] {
+        let (world, _) = connected().await;
+        let (user, contact) = hildegard(&world).await;
+        let old = ["old@hidden.example", "Of her former life"];
+        let values = [("email", old[0]), ("jobtitle", old[1])];
+        let (_, former) = person(&world, 1, &values).await;
+        world.sim.unsubscribe_all();
+        let account = world.account(PORTAL);
+        let now = world.clock.now().0;
+        // One became part of another, and that of a third, which is erased.
+        let merged = account.merge("contacts", contact, former).unwrap();
+        let third = account.create("contacts", &[]).unwrap();
+        let last = account.merge("contacts", third, merged).unwrap();
+        account.erase("contacts", last).unwrap();
+        let merge = |into: u64, primary: u64, other: u64, at: i64| {
+            json!({
+                "subscriptionType": "contact.merge", "objectId": into, "occurredAt": at,
+                "primaryObjectId": primary, "mergedObjectIds": [primary, other],
+                "newObjectId": into,
+            })
+        };
+        let mut told = vec![
+            merge(merged, contact, former, now),
+            merge(last, third, merged, now + 1),
+            json!({
+                "subscriptionType": "contact.privacyDeletion", "objectId": last,
+                "occurredAt": now + 2,
+            }),
+        ];
+        if reversed {
+            told.reverse();
+        }
+        events(&world, told).await;
+        world.settle().await;
+        nowhere(world.directory.path(), &old);
+        nowhere(world.directory.path(), &[ADDRESS, NAME, TITLE]);
+        assert_eq!(world.values(&user).await, json!({}));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_paused_connection_erases_as_well() {
     let (world, connection) = connected().await;
     let (user, contact) = hildegard(&world).await;

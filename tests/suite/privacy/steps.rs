@@ -164,8 +164,8 @@ async fn it_goes_on_whenever_the_program_is_killed() {
         std::thread::scope(|scope| {
             let url = program.url.clone();
             let (bodies, count) = (&bodies, &count);
-            scope.spawn(move || crate::durability::send(&url, bodies, 2, count));
-            while count.load(Ordering::Relaxed) < 5 {
+            let sending = scope.spawn(move || crate::durability::send(&url, bodies, 2, count));
+            while count.load(Ordering::Relaxed) < 5 && !sending.is_finished() {
                 std::thread::sleep(Duration::from_micros(100));
             }
             std::thread::sleep(Duration::from_millis(u64::from(round * 7 % 60)));
