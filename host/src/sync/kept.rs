@@ -71,6 +71,8 @@ where
         F: Future<Output = Result<V, E>> + Send + 'static,
     {
         loop {
+            // A clock that was set back must not be waited for.
+            let since = since.min(clock.now());
             let held = lock(&self.held).get(&key).cloned();
             let reading = match held.filter(|held| held.begun_at >= since) {
                 Some(held) => held,

@@ -233,7 +233,7 @@ async fn answer(host: &Arc<Host>, route: &AccountRoute) -> Result<(), store::Err
         Ok(_) => tx.finish_labels(&due, in_vain, later),
         Err(error) => {
             tracing::warn!(%error, "labels could not be refreshed yet");
-            let until = error.retry_at().map_or(later, |told| told.max(now));
+            let until = error.retry_at().map_or(later, |told| told.max(later));
             tx.put_off_labels(&due, in_vain, until)
         }
     };

@@ -31,6 +31,8 @@ pub enum Route {
     Write,
     /// The webhooks journal.
     Journal,
+    /// A file of the journal.
+    JournalFile,
     /// Account details, webhook settings and whatever else.
     Other,
 }

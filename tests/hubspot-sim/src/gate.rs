@@ -80,6 +80,8 @@ fn classify(method: &str, path: &str) -> (Route, Budget) {
     let writes = method != "GET";
     if path.starts_with("/oauth/") {
         (Route::Token, Budget::Exempt)
+    } else if path.starts_with("/webhooks-journal") && path.contains("/files/") {
+        (Route::JournalFile, Budget::Exempt)
     } else if path.starts_with("/webhooks-journal") {
         (Route::Journal, Budget::Exempt)
     } else if path.contains("webhooks/") {

@@ -20,9 +20,9 @@ struct Event {
 }
 
 /// When an event of the journal says that the app was uninstalled from its
-/// account; none where it says something else. One that does not say when counts
-/// from `received_at`.
-pub fn uninstalled_at(event: &[u8], received_at: Timestamp) -> Option<Timestamp> {
+/// account; none where it says something else, or does not say when: it may be
+/// from before the app was installed again.
+pub fn uninstalled_at(event: &[u8]) -> Option<Timestamp> {
     // Most events are of records, and need no second reading.
     if !contains(event, UNINSTALLED) && !contains(event, UNINSTALL) {
         return None;
@@ -30,7 +30,7 @@ pub fn uninstalled_at(event: &[u8], received_at: Timestamp) -> Option<Timestamp>
     let event: Event = serde_json::from_slice(event).ok()?;
     let uninstalled = event.object_type_id.as_str() == Some(UNINSTALLED)
         || event.action.as_str() == Some(UNINSTALL);
-    uninstalled.then(|| moment(&event.occurred_at).unwrap_or(received_at))
+    moment(&event.occurred_at).filter(|_| uninstalled)
 }
 
 /// A moment in ISO 8601, as the journal has them, or in milliseconds.
@@ -56,8 +56,7 @@ mod tests {
 
     #[test]
     fn an_uninstallation_is_told_by_its_type_or_its_action() {
-        let now = Timestamp(5);
-        let at = |event: &str| uninstalled_at(event.as_bytes(), now);
+        let at = |event: &str| uninstalled_at(event.as_bytes());
         let told = Some(Timestamp(1_782_371_969_536));
         for event in [
             r#"{"type":"appLifecycleEvent","portalId":1,"occurredAt":"2026-06-25T07:19:29.536Z","action":"APP_UNINSTALL","objectTypeId":"4-1916193"}"#,
@@ -66,8 +65,8 @@ mod tests {
         ] {
             assert_eq!(at(event), told, "{event}");
         }
-        assert_eq!(at(r#"{"action":"APP_UNINSTALL"}"#), Some(now));
         for other in [
+            r#"{"action":"APP_UNINSTALL"}"#,
             r#"{"action":"APP_INSTALL","objectTypeId":"4-1909196"}"#,
             r#"{"action":"UPDATE","propertyChanges":{"note":"4-1916193 APP_UNINSTALL"}}"#,
             r#"{"action":"UPDATE","objectTypeId":"0-1"}"#,

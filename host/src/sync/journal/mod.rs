@@ -11,20 +11,22 @@ mod subscriptions;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    mem::discriminant,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tokio_util::sync::CancellationToken;
 
 use access::Access;
 
-use super::lock;
+use super::{lock, runs::schedule};
 use crate::{
     config::{HubspotConfig, JournalUse},
     host::Host,
     hubspot::{self, oauth::GrantError},
     log,
-    model::{AccountKey, ObjectType, PropertyName, Timestamp},
+    model::{AccountKey, ConnectionId, ObjectType, PropertyName, Timestamp},
     pipeline::routing::AccountRoute,
     plugin::Interest,
     store::{
@@ -32,6 +34,10 @@ use crate::{
         journal::{Finding, State, Subject},
     },
 };
+
+/// How long it may fail before catch-ups take its place: less is made up for when
+/// it works again, for HubSpot keeps it for days.
+const FAILING: Duration = Duration::from_secs(600);
 
 /// What is said where the operator turned it off.
 const TURNED_OFF: &str = "it is turned off on this host (HUBSPOT_JOURNAL)";
@@ -55,6 +61,8 @@ enum Error {
     Grant(#[from] super::grants::Error),
     #[error("the plugin does not say how a file of the journal is read")]
     NotDescribed,
+    #[error("HubSpot's journal does not go on behind a file")]
+    NoProgress,
     #[error("the work ended abruptly")]
     Ended,
 }
@@ -86,6 +94,7 @@ impl Error {
             Self::HubSpot(hubspot::Error::Refused(fault)) if fault.status == 403 => {
                 format!("HubSpot refuses it ({fault})")
             }
+            Self::NotDescribed => self.to_string(),
             other => return State::Failing(other.to_string()),
         };
         State::Refused(refused)
@@ -207,15 +216,18 @@ impl Journal {
         state: State,
         now: Timestamp,
     ) -> Result<bool, store::Error> {
+        let known = lock(&self.findings).get(&subject).cloned();
+        // Reasons name moments and calls; what matters is that it goes on.
+        let alike = |known: &&Finding| discriminant(&known.state) == discriminant(&state);
+        let still = known.as_ref().filter(alike);
+        let still = still.filter(|_| subject != Subject::Gap);
+        let is_new = still.is_none();
         let finding = Finding {
             subject: subject.clone(),
+            since: still.map_or(now, |known| known.since),
             state,
-            since: now,
         };
-        let known = lock(&self.findings)
-            .get(&subject)
-            .map(|known| known.state.clone());
-        if known.as_ref() == Some(&finding.state) {
+        if known.as_ref() == Some(&finding) {
             return Ok(false);
         }
         let kept = finding.clone();
@@ -226,7 +238,24 @@ impl Journal {
             tracing::info!(?subject, "the journal can be used again");
         }
         lock(&self.findings).insert(subject, finding);
-        Ok(true)
+        Ok(is_new)
+    }
+
+    /// Whether it was found not to work.
+    fn is_out(&self, subject: &Subject) -> bool {
+        let findings = lock(&self.findings);
+        let found = findings.get(subject);
+        found.is_some_and(|finding| finding.state != State::Works)
+    }
+
+    /// Since when it tells nothing of an account, though it is to be tried again.
+    fn failing_since(&self, account: &AccountKey) -> Option<Timestamp> {
+        let findings = lock(&self.findings);
+        let account = Subject::Account(account.clone());
+        let subjects = [Subject::Reading, Subject::Subscriptions, account];
+        let found = subjects.iter().filter_map(|subject| findings.get(subject));
+        let failing = found.filter(|finding| finding.state != State::Works);
+        failing.map(|finding| finding.since).min()
     }
 
     /// Keeps what went wrong, and says it once.
@@ -240,6 +269,11 @@ impl Journal {
                 tracing::warn!(%error, %store, "the journal cannot be used, nor can that be kept")
             }
         }
+    }
+
+    /// Whether an account's subscriptions were as they should be.
+    fn tells_of(&self, account: &AccountKey) -> bool {
+        lock(&self.told).contains_key(account)
     }
 
     /// An account's subscriptions are as they should be.
@@ -272,10 +306,37 @@ impl Journal {
     }
 }
 
-/// Whether the journal tells nothing of an account until somebody acts: it is
-/// refused, or not used. Catch-up then has to run every few minutes.
+/// Whether the journal tells nothing of an account: it is refused, or not used, or
+/// has failed for a while. Catch-up then has to run every few minutes.
 pub fn journal_refused(host: &Host, account: &AccountKey) -> bool {
-    matches!(host.journal.service(account), Service::Refused(_))
+    match host.journal.service(account) {
+        Service::Refused(_) => true,
+        Service::Failing(_) => {
+            let since = host.journal.failing_since(account);
+            since.is_some_and(|since| host.clock.now().since(since) >= FAILING)
+        }
+        Service::Unknown | Service::Works => false,
+    }
+}
+
+/// Has what the journal did not tell found by catch-ups.
+async fn catch_up<'a>(
+    host: &Host,
+    accounts: impl Iterator<Item = &'a Arc<AccountRoute>>,
+) -> Result<(), store::Error> {
+    let connections = accounts.flat_map(|account| &account.connections);
+    let connections: Vec<ConnectionId> = connections.map(|one| one.id).collect();
+    if connections.is_empty() {
+        return Ok(());
+    }
+    let now = host.clock.now();
+    let ask = move |tx: &store::Tx<'_>| {
+        let mut connections = connections.iter();
+        connections.try_for_each(|connection| schedule::request(tx, *connection, now))
+    };
+    host.store.transact(ask).await?;
+    host.pipeline.notify_changed();
+    Ok(())
 }
 
 /// Reads the journal and keeps its subscriptions, where it is used, until it is

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::{Access, Error};
+use super::{Access, Error, catch_up};
 use crate::{
     host::Host,
     hubspot::{self, journal},
@@ -82,10 +82,8 @@ pub(super) async fn run(host: &Arc<Host>, access: &Access, stop: &CancellationTo
         };
         is_begun |= step.is_ok();
         let wait = match step {
-            Ok(Next::AtOnce) => {
-                pause = PAUSE;
-                continue;
-            }
+            // Whether it goes well is known at the end: it may begin anew again.
+            Ok(Next::AtOnce) => continue,
             Ok(Next::Later) => {
                 pause = PAUSE;
                 POLL_EVERY
@@ -140,17 +138,22 @@ impl Reader<'_> {
             }
             next => next?,
         };
-        let now = host.clock.now();
-        host.journal
-            .found(Subject::Reading, State::Works, now)
-            .await?;
-        let Some(entry) = entry else {
-            return Ok(Next::Later);
+        let next = match entry {
+            None => Next::Later,
+            Some(entry) if self.offset.as_ref() == Some(&entry.current_offset) => {
+                return Err(Error::NoProgress);
+            }
+            Some(entry) => {
+                let body = host.hubspot.journal_file(&entry).await;
+                let body = body.map_err(Error::File)?;
+                self.take(at, body, entry.current_offset).await?;
+                Next::AtOnce
+            }
         };
-        let body = host.hubspot.journal_file(&entry).await;
-        let body = body.map_err(Error::File)?;
-        self.take(at, body, entry.current_offset).await?;
-        Ok(Next::AtOnce)
+        let now = host.clock.now();
+        let found = host.journal.found(Subject::Reading, State::Works, now);
+        found.await?;
+        Ok(next)
     }
 
     /// Takes a file into the log, and what it says of the app itself to heart.
@@ -210,6 +213,8 @@ impl Reader<'_> {
             .journal
             .found(Subject::Gap, State::Failing(reason), now);
         found.await?;
+        let routing = self.host.pipeline.routing().await?;
+        catch_up(self.host, routing.accounts()).await?;
         self.offset = None;
         Ok(())
     }
@@ -254,7 +259,7 @@ fn taken(at: &BodyDescription, body: &Bytes, received_at: Timestamp) -> Taken {
     let mut accounts: BTreeMap<Option<AccountKey>, Vec<&[u8]>> = BTreeMap::new();
     for element in elements {
         if let Some(account) = &element.account {
-            let ended_at = journal::uninstalled_at(element.bytes, received_at);
+            let ended_at = journal::uninstalled_at(element.bytes);
             let ended = ended_at.map(|moment| (account.clone(), moment));
             taken.uninstalled.extend(ended);
         }

@@ -9,7 +9,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Access, Error};
+use super::{Access, Error, catch_up};
 use crate::{
     host::Host,
     hubspot::journal::{Kind, Subscription, Wanted},
@@ -215,7 +215,7 @@ async fn keep(host: &Arc<Host>, access: &Access, routing: &Routing, needs: &Need
             journal.failed(Subject::Subscriptions, &error, now).await;
             return false;
         }
-        Ok(failures) => record(host, routing, needs, failures, now).await,
+        Ok(changed) => record(host, routing, needs, changed, now).await,
     };
     kept.unwrap_or_else(|error| {
         tracing::warn!(%error, "what was found of the journal could not be kept");
@@ -223,16 +223,23 @@ async fn keep(host: &Arc<Host>, access: &Access, routing: &Routing, needs: &Need
     })
 }
 
-/// Why an account could not be subscribed to something.
-type Failures = BTreeMap<AccountKey, Error>;
+/// What came of the changes.
+#[derive(Default)]
+struct Changed {
+    /// Why accounts could not be subscribed to something.
+    failures: BTreeMap<AccountKey, Error>,
+    /// Accounts of which something was told by no subscription before.
+    begun: BTreeSet<AccountKey>,
+}
 
 /// Makes the changes. What one account refuses holds up no other.
-async fn change(access: &Access, needs: &Needs) -> Result<Failures, Error> {
+async fn change(access: &Access, needs: &Needs) -> Result<Changed, Error> {
     let held = access
         .call(|client, token| async move { client.journal_subscriptions(&token).await })
         .await?;
     let plan = plan(&held, needs, access.app().app_id);
-    let mut failures = Failures::new();
+    let mut changed = Changed::default();
+    let mut over = Vec::new();
     // Those that are asked for first, so that there is no moment without.
     for (want, replaced) in plan.begin {
         let begun = access
@@ -242,19 +249,23 @@ async fn change(access: &Access, needs: &Needs) -> Result<Failures, Error> {
             })
             .await;
         match (begun, want.account) {
-            (Ok(id), _) => {
-                for other in replaced.into_iter().filter(|other| *other != id) {
-                    end(access, other).await?;
+            (Ok(id), account) => {
+                if replaced.is_empty() {
+                    changed.begun.extend(account);
                 }
+                over.extend(replaced.into_iter().filter(|other| *other != id));
             }
-            (Err(error), Some(account)) => drop(failures.insert(account, error)),
+            (Err(error), Some(account)) => drop(changed.failures.insert(account, error)),
             (Err(error), None) => return Err(error),
         }
     }
-    for id in plan.end {
-        end(access, id).await?;
+    for id in over.into_iter().chain(plan.end) {
+        if let Err(error) = end(access, id).await {
+            // It tells too much; that is dropped behind.
+            tracing::warn!(%error, subscription = id, "a subscription to the journal could not be ended");
+        }
     }
-    Ok(failures)
+    Ok(changed)
 }
 
 async fn end(access: &Access, id: u64) -> Result<(), Error> {
@@ -268,12 +279,16 @@ async fn record(
     host: &Host,
     routing: &Routing,
     needs: &Needs,
-    failures: Failures,
+    changed: Changed,
     now: Timestamp,
 ) -> Result<bool, store::Error> {
+    let Changed { failures, begun } = changed;
     let journal = &host.journal;
+    let all_were_out = journal.is_out(&Subject::Subscriptions);
     let subject = Subject::Subscriptions;
     journal.found(subject, State::Works, now).await?;
+    // Of whom nothing was told for a while.
+    let mut missed = Vec::new();
     let mut kept = needs.left_alone.clone();
     for route in routing.accounts().filter(|route| !wanted(route).is_empty()) {
         kept.insert(route.key.clone());
@@ -281,12 +296,17 @@ async fn record(
         match failures.get(&route.key) {
             Some(error) => journal.failed(subject, error, now).await,
             None => {
+                let were_lost = journal.tells_of(&route.key) && begun.contains(&route.key);
+                if all_were_out || were_lost || journal.is_out(&subject) {
+                    missed.push(route);
+                }
                 journal.found(subject, State::Works, now).await?;
                 journal.tells(route);
             }
         }
     }
     journal.keep_accounts(&kept).await?;
+    catch_up(host, missed.into_iter()).await?;
     Ok(failures.is_empty())
 }
 
