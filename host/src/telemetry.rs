@@ -262,6 +262,9 @@ pub struct Metrics {
     pub lookups: Family<CallLabels, Counter>,
     /// Entries of the log that wait for the pipeline.
     pub log_waiting: Gauge<i64, AtomicI64>,
+    /// Users' values that the connections' last proofs compared with the source,
+    /// and those that were equal.
+    pub proven: [Gauge<i64, AtomicI64>; 2],
     disk_free_bytes: Gauge<u64, AtomicU64>,
     disk_reserve_bytes: Gauge<u64, AtomicU64>,
     log_failing: Gauge<i64, AtomicI64>,
@@ -325,6 +328,17 @@ impl Default for Metrics {
             "Entries of the log that the pipeline has not reached",
             log_waiting.clone(),
         );
+        let proven: [Gauge<i64, AtomicI64>; 2] = Default::default();
+        registry.register(
+            "proof_values",
+            "Users' values that the connections' last proofs compared with the source",
+            proven[0].clone(),
+        );
+        registry.register(
+            "proof_values_equal",
+            "Those of them that were equal to the source's",
+            proven[1].clone(),
+        );
         let disk_free_bytes = Gauge::default();
         registry.register_with_unit(
             "disk_free",
@@ -358,6 +372,7 @@ impl Default for Metrics {
             reads,
             lookups,
             log_waiting,
+            proven,
             disk_free_bytes,
             disk_reserve_bytes,
             log_failing,

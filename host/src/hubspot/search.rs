@@ -98,6 +98,8 @@ pub struct FoundRecord {
 pub struct Found {
     /// The records, the lowest ids first.
     pub records: Vec<FoundRecord>,
+    /// Whether there are more.
+    pub has_more: bool,
     /// How many there are in all.
     pub total: u64,
 }
@@ -139,8 +141,7 @@ struct SortWire {
 #[derive(Deserialize)]
 struct PageWire<T> {
     results: Vec<T>,
-    #[serde(default)]
-    total: u64,
+    total: Option<u64>,
     paging: Option<PagingWire>,
 }
 
@@ -243,9 +244,15 @@ impl Client {
             value: asked_for.and_then(|name| record.properties.remove(name).flatten()),
             record: record.id.into(),
         });
+        let records: Vec<FoundRecord> = records.collect();
+        let total = page.total.unwrap_or_default();
         Ok(Found {
-            records: records.collect(),
-            total: page.total,
+            // Either may say so; where one is wrong, an empty page ends it.
+            has_more: !records.is_empty()
+                && (page.paging.and_then(|paging| paging.next).is_some()
+                    || total > records.len() as u64),
+            records,
+            total,
         })
     }
 

@@ -69,6 +69,12 @@ impl<'t, 'c> Feeder<'t, 'c> {
         }
     }
 
+    /// What is done from here on is for this cause, and counted for its run.
+    pub fn count_for(&mut self, cause: Cause) {
+        self.cause = cause;
+        self.report.count_for(cause.run);
+    }
+
     /// Asks for a read of a record that knows of everything up to a moment.
     pub fn read_record(
         &self,

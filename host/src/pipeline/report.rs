@@ -1,6 +1,6 @@
 //! What a transaction did, for counts, activity and freshness.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::{
     model::{ConnectionId, ObjectType, RecordId, RunId, Timestamp, UserId},
@@ -40,6 +40,8 @@ pub struct Report {
     runs: BTreeMap<RunId, Counts>,
     /// The users whose values runs cleared or moved.
     losses: BTreeMap<RunId, BTreeSet<UserId>>,
+    /// What was counted of each record for a run.
+    counted: HashMap<(ObjectType, RecordId), String>,
     /// The run that what is told next is counted for.
     run: Option<RunId>,
 }
@@ -149,6 +151,22 @@ impl Report {
         }
     }
 
+    /// A record turns out to change what users show, whatever was counted of it.
+    fn updated_in_run(&mut self, object_type: &ObjectType, record: &RecordId) {
+        if self.run.is_none() {
+            return;
+        }
+        let key = (object_type.clone(), record.clone());
+        let before = self.counted.insert(key, UPDATED.to_owned());
+        if before.as_deref() == Some(UPDATED) {
+            return;
+        }
+        if let Some(before) = before {
+            self.count_in_run(&before, -1);
+        }
+        self.count_in_run(UPDATED, 1);
+    }
+
     /// A user's value is cleared, or comes from another record.
     pub(super) fn lost(&mut self, user: UserId) {
         if let Some(run) = self.run {
@@ -179,20 +197,23 @@ impl Report {
         for reason in &told.reasons {
             self.count(&format!("skipped.{reason}"), 1);
         }
-        self.count_in_run("read", 1);
-        if told.matched {
-            self.count_in_run("matched", 1);
-        }
-        match told.reasons.first() {
+        if self.run.is_some() {
             // Each record once, whatever was wrong with it beside.
-            Some(reason) if outcome == SKIPPED => {
-                self.count_in_run(&format!("{SKIPPED}.{reason}"), 1);
+            let counted = match told.reasons.first() {
+                Some(reason) if outcome == SKIPPED => format!("{SKIPPED}.{reason}"),
+                _ => outcome.to_owned(),
+            };
+            self.count_in_run("read", 1);
+            self.count_in_run("matched", i64::from(told.matched));
+            self.count_in_run(&counted, 1);
+            let key = (object_type.clone(), record.clone());
+            self.counted.insert(key, counted);
+            // What a run found to be as it was is counted, and no news.
+            if told.is_as_before() {
+                return;
             }
-            _ => self.count_in_run(outcome, 1),
         }
-        // What a run found to be as it was is counted, and no news.
-        let is_news = self.run.is_none() || !told.is_as_before();
-        if self.lines.len() >= ACTIVITY_LINES_MAX || !is_news {
+        if self.lines.len() >= ACTIVITY_LINES_MAX {
             return;
         }
         let reasons: Vec<_> = told.reasons.into_iter().collect();
@@ -247,12 +268,12 @@ impl Report {
         variables: Vec<String>,
         now: Timestamp,
     ) {
+        self.updated_in_run(object_type, record);
         let told = self.lines.iter().position(|line| {
             line.object_type.as_ref() == Some(object_type) && line.record.as_ref() == Some(record)
         });
         let Some(index) = told else {
             self.count(UPDATED, 1);
-            self.count_in_run(UPDATED, 1);
             if self.lines.len() < ACTIVITY_LINES_MAX {
                 // What caused it is told of another record.
                 let cause = self.lines.last();
@@ -275,20 +296,9 @@ impl Report {
             line.user = line.user.filter(|other| *other == user);
         } else {
             line.user = Some(user);
-            let reasons = line
-                .reason
-                .as_deref()
-                .and_then(|text| text.split(", ").next());
-            let line_reason = reasons.map(str::to_owned);
             let before = std::mem::replace(&mut line.outcome, UPDATED.to_owned());
             self.count(&before, -1);
             self.count(UPDATED, 1);
-            let before = match (&line_reason, before.as_str()) {
-                (Some(reason), SKIPPED) => format!("{SKIPPED}.{reason}"),
-                _ => before,
-            };
-            self.count_in_run(&before, -1);
-            self.count_in_run(UPDATED, 1);
         }
         let line = &mut self.lines[index];
         line.variables.extend(variables);

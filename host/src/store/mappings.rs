@@ -83,7 +83,7 @@ impl Tx<'_> {
     /// Says that a connection's mappings were saved. Every save ends with it.
     pub fn mappings_saved(&self, connection: ConnectionId) -> Result<(), Error> {
         // What they were planned by is not so any more.
-        self.plan_runs_anew(connection, None)?;
+        self.begin_runs_anew(connection)?;
         self.connection.execute(
             "UPDATE connections SET mappings_version = mappings_version + 1 WHERE id = ?1",
             [connection.0],

@@ -82,7 +82,7 @@ impl Work {
                             let _in_span = span(connection).entered();
                             let cause = runs.cause(read.cause, connection.id);
                             let mut feeder = Feeder::new(tx, connection, cause, now);
-                            feeder.report.count_for(cause.run);
+                            feeder.count_for(cause);
                             let object_type = &page.object_type;
                             apply_absence(&mut feeder, object_type, &read.key.record, *moment)?;
                             feeder.finish()?.save(tx, connection.id, now)?;
@@ -206,8 +206,7 @@ impl Work {
                 let _in_span = span(connection).entered();
                 let mut feeder = Feeder::new(tx, connection, Cause::default(), now);
                 for read in &due {
-                    feeder.cause = runs.cause(read.cause, connection.id);
-                    feeder.report.count_for(feeder.cause.run);
+                    feeder.count_for(runs.cause(read.cause, connection.id));
                     let record = &read.key.record;
                     if let Some(found) = found.get(record) {
                         apply_associations(&mut feeder, &from, record, &to, found, sequence)?;

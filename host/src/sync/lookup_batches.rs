@@ -220,9 +220,8 @@ impl Batch<'_> {
                         .await
                 })
                 .await?;
-            let is_all = page.records.is_empty() || page.total <= page.records.len() as u64;
             records.extend(page.records);
-            if is_all {
+            if !page.has_more {
                 return Ok(records);
             }
         }

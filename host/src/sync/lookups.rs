@@ -26,7 +26,7 @@ use crate::{
         objects::{RECORDS_MAX, are_read_by},
         search::{VALUES_BYTES_MAX, VALUES_MAX},
     },
-    model::{AccountId, AccountKey, MatchingRule, Priority, Status, Timestamp},
+    model::{AccountId, AccountKey, MatchingRule, ObjectType, Priority, Status, Timestamp},
     pipeline::routing::AccountRoute,
     store::{
         self, Tx,
@@ -112,7 +112,8 @@ impl Queue for Lookups {
         let Some(rule) = rule(&work.route, kind) else {
             return leave(work, kind, due).await;
         };
-        let is_unique = is_unique(work, kind, &rule).await?;
+        let (account, object_type) = (work.route.id, &kind.object_type);
+        let is_unique = are_read_by_rule(&work.host, account, object_type, &rule).await?;
         let (asked, without) = asked(work, &rule, is_unique, due).await?;
         if !without.is_empty() {
             let end = move |tx: &Tx<'_>| without.iter().try_for_each(|one| not_found(tx, one));
@@ -175,13 +176,18 @@ async fn leave(work: &Work, kind: &LookupKind, due: Vec<DueLookup>) -> Result<()
     .await
 }
 
-/// Whether records can be read by a rule's property.
-async fn is_unique(work: &Work, kind: &LookupKind, rule: &MatchingRule) -> Result<bool, Error> {
-    let (object_type, property) = (&kind.object_type, &rule.property.name);
+/// Whether records can be read by a rule's property; where not, they are searched.
+pub(super) async fn are_read_by_rule(
+    host: &Arc<Host>,
+    account: AccountId,
+    object_type: &ObjectType,
+    rule: &MatchingRule,
+) -> Result<bool, Error> {
+    let property = &rule.property.name;
     if are_read_by(object_type, property) {
         return Ok(true);
     }
-    match definitions::is_unique(&work.host, work.route.id, object_type, property).await {
+    match definitions::is_unique(host, account, object_type, property).await {
         // Records may be allowed although definitions are not, and a search
         // finds them by any property.
         Err(definitions::Error::HubSpot(hubspot::Error::MissingScopes { .. })) => Ok(false),
@@ -215,11 +221,16 @@ async fn asked(
 fn text(rule: &MatchingRule, is_unique: bool, keys: &UserKeys) -> Option<String> {
     let wanted = key_kind(rule);
     let (_, text) = keys.iter().find(|(kind, _)| *kind == wanted)?;
-    Some(match rule.property.property_type.as_str() {
+    Some(asked_by(rule, is_unique, text))
+}
+
+/// The form in which HubSpot is asked for a key.
+pub(super) fn asked_by(rule: &MatchingRule, is_unique: bool, key: &str) -> String {
+    match rule.property.property_type.as_str() {
         // A search wants strings in lower case, and finds them in any.
-        "string" if !is_unique => text.to_lowercase(),
-        _ => text.clone(),
-    })
+        "string" if !is_unique => key.to_lowercase(),
+        _ => key.to_owned(),
+    }
 }
 
 #[cfg(test)]

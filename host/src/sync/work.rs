@@ -13,7 +13,10 @@ use prometheus_client::metrics::{counter::Counter, family::Family};
 use super::{failures::Error, runs::brake::hold};
 use crate::{
     host::Host,
-    hubspot::{self, objects::RECORDS_MAX},
+    hubspot::{
+        self,
+        objects::{Missing, RECORDS_MAX},
+    },
     model::{
         Cause, ConnectionId, ObjectType, Priority, PropertyName, RecordId, RunId, RunKind,
         RunStatus, Timestamp,
@@ -68,13 +71,14 @@ impl Work {
         answer
     }
 
-    /// Reads at most a hundred records by id, or by a property that is unique.
+    /// Reads at most a hundred records by id, or by a property that is unique; which
+    /// of these do not exist, by index, comes with them.
     pub async fn read(
         &self,
         object_type: &ObjectType,
         inputs: &[&str],
         id_property: Option<&PropertyName>,
-    ) -> Result<Parsed, Error> {
+    ) -> Result<(Parsed, Missing), Error> {
         let properties = self.route.read_properties(object_type);
         let client = &self.host.hubspot;
         let answer = self
@@ -84,22 +88,29 @@ impl Work {
                     .await
             })
             .await?;
-        self.parse(object_type, answer.body, answer.answered_at)
-            .await
+        let parsed = self.parse(object_type, answer.body, answer.answered_at);
+        Ok((parsed.await?, answer.missing))
     }
 
-    /// Reads any number of records by id.
+    /// Reads any number of records by id; those that do not exist come with them.
     pub async fn read_all(
         &self,
         object_type: &ObjectType,
         ids: &[RecordId],
-    ) -> Result<Vec<Parsed>, Error> {
-        let mut parsed = Vec::new();
+    ) -> Result<(Vec<Parsed>, Vec<RecordId>), Error> {
+        let (mut pages, mut absent) = (Vec::new(), Vec::new());
         for some in ids.chunks(RECORDS_MAX) {
             let inputs: Vec<&str> = some.iter().map(RecordId::as_str).collect();
-            parsed.push(self.read(object_type, &inputs, None).await?);
+            let (parsed, missing) = self.read(object_type, &inputs, None).await?;
+            match missing {
+                Missing::Named(named) => {
+                    absent.extend(named.iter().filter_map(|index| some.get(*index).cloned()));
+                }
+                Missing::WholeBatch => absent.extend_from_slice(some),
+            }
+            pages.push(parsed);
         }
-        Ok(parsed)
+        Ok((pages, absent))
     }
 
     /// Has the plugin parse a page of records.
@@ -167,6 +178,26 @@ impl Parsed {
         ours.flat_map(|(_, records)| records)
     }
 
+    /// Applies one of the records to a connection.
+    pub fn apply_one(
+        &self,
+        feeder: &mut Feeder<'_, '_>,
+        keys: &Keys,
+        record: &ReadRecord,
+        asked: Asked,
+    ) -> Result<(), store::Error> {
+        let (object_type, moment) = (&self.page.object_type, self.moment);
+        apply_record(
+            feeder,
+            keys,
+            object_type,
+            record,
+            moment,
+            asked,
+            &self.origin,
+        )
+    }
+
     /// Applies the records to each connection; `why` says for what reason each
     /// was asked for there, and how.
     pub fn apply(
@@ -180,20 +211,19 @@ impl Parsed {
             let _in_span = span(connection).entered();
             tracing::debug!(records = records.len(), "records are applied");
             let mut feeder = Feeder::new(tx, connection, Cause::default(), now);
+            let mut run = None;
             for record in records {
                 let (cause, asked) = why(connection, record);
-                feeder.cause = cause;
-                feeder.report.count_for(cause.run);
-                apply_record(
-                    &mut feeder,
-                    keys,
-                    &self.page.object_type,
-                    record,
-                    self.moment,
-                    asked,
-                    &self.origin,
-                )?;
+                feeder.count_for(cause);
+                run = run.or(cause.run);
+                self.apply_one(&mut feeder, keys, record, asked)?;
             }
+            // Whom another record feeds now is counted for the run that any of
+            // them was asked for by.
+            feeder.count_for(Cause {
+                run,
+                ..feeder.cause
+            });
             feeder.finish()?.save(tx, connection.id, now)?;
         }
         Ok(())

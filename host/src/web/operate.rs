@@ -36,6 +36,12 @@ async fn metrics(State(host): State<Arc<Host>>) -> impl IntoResponse {
     let waiting = host.log.tail().borrow().0 - host.pipeline.applied().borrow().0;
     host.metrics.log_waiting.set(waiting);
     host.metrics.disk(host.disk.room(), host.disk.is_failing());
+    // A store that does not answer says so in its health.
+    if let Ok((compared, equal)) = host.store.read(|tx| tx.proven()).await {
+        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        host.metrics.proven[0].set(number(compared));
+        host.metrics.proven[1].set(number(equal));
+    }
     let day_left = host.hubspot.budgets().least_day_left();
     host.metrics.hubspot.day_left(day_left);
     let text = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -1,10 +1,10 @@
 //! A catch-up: whatever live had missed.
 
-use hubspot_sim::{Link, ObjectType, Route};
+use hubspot_sim::{FaultRule, Link, ObjectType, Route, Trouble};
 use jimo_connect::{clock::Clock, model::Timestamp};
 use serde_json::json;
 
-use super::{PORTAL, calls, lose_webhooks, mappings, pass, silent, sync, users};
+use super::{PORTAL, calls, lose_webhooks, mappings, over, pass, silent, sync, users};
 use harness::world::World;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,4 +194,48 @@ async fn it_runs_once_a_night_and_after_the_host_was_away() {
     world.until(async || runs(&world).await == 2).await;
     world.settle().await;
     assert_eq!(world.values(&ana).await, json!({"job_title": "Chef"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_under_way_when_its_time_comes_goes_on_where_it_is() {
+    let (world, connection) = silent().await;
+    world.map(&connection, mappings()).await;
+    let ana = users(&world, &["ana@example.com"]).await.remove(0);
+    let account = world.account(PORTAL);
+    let values = [("email", "ana@example.com"), ("jobtitle", "Cook")];
+    let contact = account.create("contacts", &values).unwrap();
+    sync(&world, &connection, "full").await;
+    account
+        .patch("contacts", contact, &[("jobtitle", "Chef")])
+        .unwrap();
+    let held = FaultRule::by_chance(Trouble::Held, 1.0).on(Route::BatchRead);
+    world.sim.inject(held);
+    let path = format!("/connections/{connection}/syncs");
+    let started = world.post(&path, json!({"kind": "catch_up"})).await;
+    let id = started.json["id"].as_str().unwrap().to_owned();
+    world.until(async || waits(&world)).await;
+    let begun_at = began(&world);
+    // A day and a few looks later.
+    for seconds in [86_400, 31, 31, 31] {
+        pass(&world, seconds);
+        let now = world.clock.now().0;
+        let looked = async || world.count("SELECT alive_at FROM state") >= now;
+        world.until(looked).await;
+    }
+    world.until(async || waits(&world)).await;
+    assert_eq!(began(&world), begun_at);
+    world.sim.clear_faults();
+    let run = over(&world, &connection, &id).await;
+    assert_eq!(run["status"], "completed", "{run}");
+    assert_eq!(world.values(&ana).await, json!({"job_title": "Chef"}));
+}
+
+/// Whether a run waits for what it asked for.
+fn waits(world: &World) -> bool {
+    world.count("SELECT count(*) FROM reads WHERE run IS NOT NULL") > 0
+}
+
+/// When the last run began.
+fn began(world: &World) -> i64 {
+    world.count("SELECT started_at FROM runs ORDER BY id DESC LIMIT 1")
 }

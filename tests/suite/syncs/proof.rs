@@ -65,6 +65,11 @@ async fn a_value_that_is_not_hubspots_is_named() {
         (&proof["compared"], &proof["equal"]),
         (&json!(1), &json!(0))
     );
+    let (_, metrics) = world.page(world.host().url("/metrics")).await;
+    for (name, value) in [("proof_values", 1), ("proof_values_equal", 0)] {
+        let line = format!("jimo_connect_{name} {value}\n");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
     let one = &proof["differing"][0];
     assert_eq!(one["reason"], "differs");
     assert_eq!(

@@ -32,7 +32,7 @@ impl Tx<'_> {
     /// taken together.
     pub fn add_run_losses(&self, run: RunId, users: &BTreeSet<UserId>) -> Result<(), Error> {
         let max: Option<Option<i64>> = self
-            .statement("SELECT losses_max FROM runs WHERE id = ?1")?
+            .statement("SELECT losses_max FROM runs WHERE id = ?1 AND status = 'running'")?
             .query_row([run.0], |row| row.get(0))
             .optional()?;
         let Some(max) = max.flatten() else {

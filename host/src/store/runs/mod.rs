@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use rusqlite::params;
 
 use super::{Error, Tx, encode, optional_timestamp, reads::DueRead, timestamp};
-
 use crate::model::{
     ConnectionId, Planned, Problem, Run, RunId, RunKind, RunStatus, Stage, Timestamp,
 };
@@ -198,25 +197,33 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Runs that are not over are planned anew, and begin again: what they went by
-    /// is not so any more, or nothing was heard for a while.
-    pub fn plan_runs_anew(
-        &self,
-        connection: ConnectionId,
-        kind: Option<RunKind>,
-    ) -> Result<(), Error> {
-        self.statement(
+    /// A connection's runs that are not over are planned anew, and begin again: what
+    /// they went by is not so any more.
+    pub fn begin_runs_anew(&self, connection: ConnectionId) -> Result<(), Error> {
+        super::delete(
+            self,
             "UPDATE runs SET stages = NULL
-             WHERE connection = ?1 AND status IN ('running', 'braked')
-               AND (?2 IS NULL OR kind = ?2)",
-        )?
-        .execute(params![connection.0, kind.map(|kind| encode::word(&kind))])?;
+             WHERE connection = ?1 AND status IN ('running', 'braked')",
+            connection.0,
+        )?;
         Ok(())
     }
 
-    /// A run goes on to what is left of it.
+    /// A connection's catch-up that is not over begins again, and looks at
+    /// everything.
+    pub fn begin_catch_up_anew(&self, connection: ConnectionId) -> Result<(), Error> {
+        super::delete(
+            self,
+            "UPDATE runs SET stages = NULL, brief = 0
+             WHERE connection = ?1 AND kind = 'catch_up' AND status IN ('running', 'braked')",
+            connection.0,
+        )?;
+        Ok(())
+    }
+
+    /// A run goes on to what is left of it, unless it is to begin anew.
     pub fn move_run(&self, run: RunId, stages: &[Stage]) -> Result<(), Error> {
-        self.statement("UPDATE runs SET stages = ?2 WHERE id = ?1")?
+        self.statement("UPDATE runs SET stages = ?2 WHERE id = ?1 AND stages IS NOT NULL")?
             .execute(params![run.0, encode::json(&stages)?])?;
         Ok(())
     }
@@ -227,13 +234,6 @@ impl Tx<'_> {
             "UPDATE runs SET done = done + ?2, total = max(total, done + ?2) WHERE id = ?1",
         )?
         .execute(params![run.0, i64::try_from(done).unwrap_or(i64::MAX)])?;
-        Ok(())
-    }
-
-    /// More records of a run are known of than it had planned.
-    pub fn set_run_total(&self, run: RunId, total: u64) -> Result<(), Error> {
-        self.statement("UPDATE runs SET total = max(?2, done) WHERE id = ?1")?
-            .execute(params![run.0, i64::try_from(total).unwrap_or(i64::MAX)])?;
         Ok(())
     }
 

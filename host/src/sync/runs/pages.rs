@@ -1,7 +1,10 @@
 //! The stage in which all records of a type are read, page by page.
 
 use super::{
-    super::failures::Error,
+    super::{
+        failures::Error,
+        work::{Parsed, Work},
+    },
     Outcome,
     ranges::{PAGES_AT_ONCE, begin, holds, rest},
     stages::{Step, WAITING_MAX, stages},
@@ -9,13 +12,8 @@ use super::{
 use crate::{
     hubspot::search::{Listed, fit_a_list},
     model::{ObjectType, PropertyName, Range, RecordId, Stage, Timestamp},
-    pipeline::{
-        feeding::Feeder,
-        pages::{Asked, ReadMoment, RecordsPage, apply_record, prepare_records},
-        report::Origin,
-    },
+    pipeline::{feeding::Feeder, pages::Asked},
     store::{reads::Wanted, runs::Counts},
-    telemetry::spawn_blocking,
 };
 
 impl Step<'_> {
@@ -42,7 +40,7 @@ impl Step<'_> {
         if self.waiting().await? >= WAITING_MAX {
             return Ok(Outcome::Wait);
         }
-        let sequence = self.host.store.transact(|tx| tx.next_sequence()).await?;
+        let work = self.work().await?;
         let (now, later) = ranges.split_at(ranges.len().min(PAGES_AT_ONCE));
         let pages = now
             .iter()
@@ -51,6 +49,9 @@ impl Step<'_> {
         let mut left = later.to_vec();
         let mut listed = Vec::new();
         for (range, page) in now.iter().zip(pages) {
+            if page.after.is_some() && page.after == range.after {
+                return Err(Error::Endless);
+            }
             let is_alone = ranges.len() < PAGES_AT_ONCE;
             left.extend(rest(range, &page.records, page.after.clone(), is_alone));
             listed.push((range.clone(), page));
@@ -60,24 +61,45 @@ impl Step<'_> {
             ranges: Some(left),
         });
         let stages = stages(left, after);
+        let whole = match are_whole {
+            true => self.parse(&work, object_type, &listed).await,
+            false => Ok(None),
+        };
+        let whole = match whole {
+            // Read by themselves, the one at fault holds up no other.
+            Err(Error::Page(error)) => {
+                tracing::warn!(%error, "records of a page are read by themselves");
+                None
+            }
+            whole => whole?,
+        };
         if self.run.dry_run {
+            let ids: Vec<RecordId> = of_ranges(listed).collect();
             return self
-                .rehearse_pages(object_type, listed, are_whole, stages)
+                .rehearse_pages(&work, object_type, whole, ids, stages)
                 .await;
         }
-        if are_whole {
-            let (pages, left) = (listed.clone(), stages.clone());
-            match self.apply_pages(object_type, pages, sequence, left).await {
-                // The read queue finds the record at fault, and leaves that one out.
-                Err(Error::Page(error)) => {
-                    tracing::warn!(%error, "pages of records are read again, one by one");
-                }
-                applied => return applied,
-            }
+        if let Some(pages) = whole {
+            return self.apply_pages(pages, stages).await;
         }
         let wanted = of_ranges(listed).map(|record| (record, Timestamp::default()));
         self.ask(object_type, Wanted::Record, wanted.collect(), stages)
             .await
+    }
+
+    /// Pages that came with all that is wanted of their records, parsed.
+    async fn parse(
+        &self,
+        work: &Work,
+        object_type: &ObjectType,
+        listed: &[(Range, Listed)],
+    ) -> Result<Option<Vec<(Range, Parsed)>>, Error> {
+        let mut pages = Vec::new();
+        for (range, page) in listed {
+            let parsed = work.parse(object_type, page.body.clone(), page.answered_at);
+            pages.push((range.clone(), parsed.await?));
+        }
+        Ok(Some(pages))
     }
 
     async fn list(
@@ -91,68 +113,32 @@ impl Step<'_> {
             .await
     }
 
-    /// Applies pages of records that came with all that is wanted of them.
+    /// Applies pages of records.
     async fn apply_pages(
         &self,
-        object_type: &ObjectType,
-        listed: Vec<(Range, Listed)>,
-        sequence: i64,
+        pages: Vec<(Range, Parsed)>,
         stages: Vec<Stage>,
     ) -> Result<Outcome, Error> {
-        let plugin = self.host.plugins.active();
-        let origin = Origin {
-            word: self.priority().origin(),
-            plugin: Some(plugin.digest().to_owned()),
-        };
-        let (account, asked) = (self.account.clone(), object_type.clone());
-        let received_at = self.host.clock.now();
-        let prepare = move || {
-            let pages = listed.into_iter().map(|(range, page)| {
-                let body = &page.body;
-                let prepared = prepare_records(&account, &plugin, &asked, body, received_at)?;
-                Ok((range, page.answered_at, prepared))
-            });
-            pages.collect::<Result<Vec<(Range, Timestamp, RecordsPage)>, Error>>()
-        };
-        let pages = spawn_blocking(prepare).await.map_err(|_| Error::Ended)??;
         let (keys, connection) = (self.host.keys.clone(), self.connection.clone());
         let (id, cause) = (self.run.id, self.cause());
         let now = self.host.clock.now();
         self.transact(move |tx| {
-            let mut done = 0;
+            let (mut done, mut failed) = (0, 0);
             let mut feeder = Feeder::new(tx, &connection, cause, now);
             feeder.report.count_for(Some(id));
-            for (range, answered_at, page) in &pages {
-                let moment = ReadMoment {
-                    sequence,
-                    answered_at: *answered_at,
-                };
-                let unclear = page.not_understood.iter();
-                let failed = unclear.filter(|record| holds(range, record)).count();
-                done += failed;
-                let failed = i64::try_from(failed).unwrap_or(i64::MAX);
-                tx.add_run_counts(id, &Counts::from([("failed".to_owned(), failed)]))?;
-                let ours = page
-                    .connections
-                    .iter()
-                    .filter(|(of, _)| of.id == connection.id);
-                for record in ours.flat_map(|(_, records)| records) {
-                    if holds(range, &record.record) {
-                        done += 1;
-                        apply_record(
-                            &mut feeder,
-                            &keys,
-                            &page.object_type,
-                            record,
-                            moment,
-                            Asked::default(),
-                            &origin,
-                        )?;
-                    }
+            for (range, parsed) in &pages {
+                let unclear = parsed.page.not_understood.iter();
+                failed += unclear.filter(|record| holds(range, record)).count();
+                let records = parsed.of(connection.id);
+                for record in records.filter(|read| holds(range, &read.record)) {
+                    done += 1;
+                    parsed.apply_one(&mut feeder, &keys, record, Asked::default())?;
                 }
             }
             feeder.finish()?.save(tx, connection.id, now)?;
-            tx.advance_run(id, done)?;
+            let count = i64::try_from(failed).unwrap_or(i64::MAX);
+            tx.add_run_counts(id, &Counts::from([("failed".to_owned(), count)]))?;
+            tx.advance_run(id, done + failed)?;
             tx.move_run(id, &stages)
         })
         .await?;
@@ -161,7 +147,7 @@ impl Step<'_> {
 }
 
 /// The records of pages that belong to their ranges.
-pub(super) fn of_ranges(listed: Vec<(Range, Listed)>) -> impl Iterator<Item = RecordId> {
+fn of_ranges(listed: Vec<(Range, Listed)>) -> impl Iterator<Item = RecordId> {
     listed.into_iter().flat_map(|(range, page)| {
         let records = page.records.into_iter();
         records.filter(move |record| holds(&range, record))

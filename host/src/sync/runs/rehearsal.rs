@@ -12,22 +12,22 @@ use super::{
     super::{
         failures::Error,
         lookup_batches::key_kind,
+        lookups::{are_read_by_rule, asked_by},
         work::{Parsed, Work},
     },
     Outcome,
-    pages::of_ranges,
     stages::{Step, stages},
 };
 use crate::{
     hubspot::{
         objects::RECORDS_MAX,
-        search::{FOUND_MAX, Filter, Listed, VALUES_BYTES_MAX},
+        search::{FOUND_MAX, Filter, VALUES_BYTES_MAX},
     },
     model::{Association, MatchingRule, ObjectType, Range, RecordId, Stage},
     pipeline::{
         associations::apply_associations,
         feeding::Feeder,
-        pages::{Asked, apply_record},
+        pages::{Asked, ReadMoment, apply_absence},
         routing::ConnectionRoute,
     },
     secrets::Keys,
@@ -44,6 +44,8 @@ struct Answers {
     first: Vec<Parsed>,
     /// Of these, those that are to be counted: others are of another stage.
     counted: HashSet<RecordId>,
+    /// Records that are not there any more.
+    absent: Vec<(ObjectType, RecordId)>,
     /// The associations of those that would reach users, by their type and the
     /// other's.
     associations: Vec<(ObjectType, ObjectType, Found)>,
@@ -93,7 +95,13 @@ impl Step<'_> {
             after: Some(last),
         };
         let (done, stages) = (keys.len(), stages(Some(left), rest));
-        self.rehearse(&work, parsed, None, done, stages).await
+        // Those that reach users already are counted in a stage of their own.
+        let answers = Answers {
+            counted: self.new_ones(&parsed).await?,
+            first: parsed,
+            ..Answers::default()
+        };
+        self.rehearse(&work, answers, done, stages).await
     }
 
     async fn records_of_keys(
@@ -105,11 +113,12 @@ impl Step<'_> {
     ) -> Result<Vec<Parsed>, Error> {
         let property = &rule.property.name;
         let account = self.account.id;
-        let is_unique =
-            super::super::definitions::is_unique(self.host, account, object_type, property).await?;
-        let values: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let is_unique = are_read_by_rule(self.host, account, object_type, rule).await?;
+        let values = keys.iter().map(|key| asked_by(rule, is_unique, key));
+        let values: Vec<String> = values.collect();
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
         if is_unique {
-            let parsed = work.read(object_type, &values, Some(property)).await?;
+            let (parsed, _) = work.read(object_type, &values, Some(property)).await?;
             return Ok(vec![parsed]);
         }
         let client = &self.host.hubspot;
@@ -124,42 +133,40 @@ impl Step<'_> {
                         .await
                 })
                 .await?;
-            let is_last = found.records.len() as u64 >= found.total || found.records.is_empty();
             ids.extend(found.records.into_iter().map(|found| found.record));
             // What so many records share identifies nobody.
-            if is_last || ids.len() >= IDS_MAX {
+            if !found.has_more || ids.len() >= IDS_MAX {
                 break;
             }
             after = ids.last().cloned();
         }
-        work.read_all(object_type, &ids).await
+        Ok(work.read_all(object_type, &ids).await?.0)
     }
 
-    /// Counts what the records of pages would do.
+    /// Counts what the records of pages would do: of those that came with all that
+    /// is wanted of them, where they did.
     pub(super) async fn rehearse_pages(
         &self,
+        work: &Work,
         object_type: &ObjectType,
-        listed: Vec<(Range, Listed)>,
-        are_whole: bool,
+        whole: Option<Vec<(Range, Parsed)>>,
+        ids: Vec<RecordId>,
         stages: Vec<Stage>,
     ) -> Result<Outcome, Error> {
-        let work = self.work().await?;
-        let mut parsed = Vec::new();
-        if are_whole {
-            for (_, page) in &listed {
-                let body = page.body.clone();
-                parsed.push(work.parse(object_type, body, page.answered_at).await?);
-            }
-        }
-        let ids: Vec<RecordId> = of_ranges(listed).collect();
-        if !are_whole {
-            parsed = work.read_all(object_type, &ids).await?;
-        }
-        let held: HashSet<RecordId> = ids.iter().cloned().collect();
-        let mut counted = self.new_ones(&parsed).await?;
+        let first = match whole {
+            Some(pages) => pages.into_iter().map(|(_, parsed)| parsed).collect(),
+            None => work.read_all(object_type, &ids).await?.0,
+        };
+        let done = ids.len();
+        let held: HashSet<RecordId> = ids.into_iter().collect();
+        let mut counted = self.new_ones(&first).await?;
         counted.retain(|record| held.contains(record));
-        self.rehearse(&work, parsed, Some(counted), ids.len(), stages)
-            .await
+        let answers = Answers {
+            first,
+            counted,
+            ..Answers::default()
+        };
+        self.rehearse(work, answers, done, stages).await
     }
 
     /// Reads the next records that reach users already, and counts what they
@@ -183,15 +190,22 @@ impl Step<'_> {
         };
         let ids: Vec<RecordId> = records.into_iter().map(|record| record.record).collect();
         let work = self.work().await?;
-        let parsed = work.read_all(object_type, &ids).await?;
+        let (first, absent) = work.read_all(object_type, &ids).await?;
         let left = Stage::Reached {
             object_type: object_type.clone(),
             after: last,
         };
         let (done, stages) = (ids.len(), stages(Some(left), rest));
-        let counted = ids.into_iter().collect();
-        self.rehearse(&work, parsed, Some(counted), done, stages)
-            .await
+        let answers = Answers {
+            first,
+            absent: absent
+                .into_iter()
+                .map(|record| (object_type.clone(), record))
+                .collect(),
+            counted: ids.into_iter().collect(),
+            ..Answers::default()
+        };
+        self.rehearse(&work, answers, done, stages).await
     }
 
     /// What a step's calls share.
@@ -207,25 +221,14 @@ impl Step<'_> {
         })
     }
 
-    /// Counts what records would do, with all that follows from them, and moves
-    /// on. `counted`: those of them to count; those that reach nobody yet, where
-    /// not said, for the others are counted in a stage of their own.
-    pub(super) async fn rehearse(
+    /// Counts what answers would do, with all that follows from them, and moves on.
+    async fn rehearse(
         &self,
         work: &Work,
-        first: Vec<Parsed>,
-        counted: Option<HashSet<RecordId>>,
+        answers: Answers,
         done: usize,
         stages: Vec<Stage>,
     ) -> Result<Outcome, Error> {
-        let mut answers = Answers {
-            first,
-            ..Answers::default()
-        };
-        answers.counted = match counted {
-            Some(counted) => counted,
-            None => self.new_ones(&answers.first).await?,
-        };
         let (mut counts, reached, mut answers) = self.undone(work, answers).await?;
         let connection = self.connection.clone();
         let mut follow = false;
@@ -242,7 +245,7 @@ impl Step<'_> {
                     .map(|association| association.to_record.clone())
                     .collect();
                 let ids: Vec<RecordId> = ids.into_iter().collect();
-                let following = work.read_all(to, &ids).await?;
+                let (following, _) = work.read_all(to, &ids).await?;
                 answers.following.extend(following);
                 answers
                     .associations
@@ -297,11 +300,14 @@ impl Step<'_> {
     ) -> Result<(Counts, Vec<(ObjectType, Vec<RecordId>)>, Answers), Error> {
         let (run, connection) = (self.run.id, self.connection.clone());
         let (keys, cause, now) = (self.host.keys.clone(), self.cause(), self.host.clock.now());
-        let sequence = work.sequence;
+        let moment = ReadMoment {
+            sequence: work.sequence,
+            answered_at: now,
+        };
         let rehearsed = self.host.store.rehearse(move |tx| {
             let mut feeder = Feeder::new(tx, &connection, cause, now);
             feeder.report.count_for(Some(run));
-            let reached = apply(&mut feeder, &keys, &connection, &answers, sequence)?;
+            let reached = apply(&mut feeder, &keys, &connection, &answers, moment)?;
             Ok((feeder.finish()?.counted_for(run), reached, answers))
         });
         Ok(rehearsed.await?)
@@ -313,52 +319,33 @@ fn apply(
     keys: &Keys,
     connection: &ConnectionRoute,
     answers: &Answers,
-    sequence: i64,
+    moment: ReadMoment,
 ) -> Result<Vec<(ObjectType, Vec<RecordId>)>, store::Error> {
     let mut reached: HashMap<ObjectType, Vec<RecordId>> = HashMap::new();
     for parsed in &answers.first {
         let object_type = &parsed.page.object_type;
-        for record in parsed.of(connection.id) {
-            if !answers.counted.contains(&record.record) {
-                continue;
-            }
-            let (moment, asked) = (parsed.moment, Asked::default());
-            apply_record(
-                feeder,
-                keys,
-                object_type,
-                record,
-                moment,
-                asked,
-                &parsed.origin,
-            )?;
-            let held = feeder
-                .tx
-                .find_record(connection.id, object_type, &record.record)?;
+        let records = parsed.of(connection.id);
+        for record in records.filter(|read| answers.counted.contains(&read.record)) {
+            parsed.apply_one(feeder, keys, record, Asked::default())?;
+            let record = &record.record;
+            let held = feeder.tx.find_record(connection.id, object_type, record)?;
             if held.is_some_and(|held| held.reached) {
                 let of_type = reached.entry(object_type.clone()).or_default();
-                of_type.push(record.record.clone());
+                of_type.push(record.clone());
             }
         }
+    }
+    for (object_type, record) in &answers.absent {
+        apply_absence(feeder, object_type, record, moment)?;
     }
     for (from, to, found) in &answers.associations {
         for (record, associations) in found {
-            apply_associations(feeder, from, record, to, associations, sequence)?;
+            apply_associations(feeder, from, record, to, associations, moment.sequence)?;
         }
     }
     for parsed in &answers.following {
-        let object_type = &parsed.page.object_type;
         for record in parsed.of(connection.id) {
-            let (moment, asked) = (parsed.moment, Asked::default());
-            apply_record(
-                feeder,
-                keys,
-                object_type,
-                record,
-                moment,
-                asked,
-                &parsed.origin,
-            )?;
+            parsed.apply_one(feeder, keys, record, Asked::default())?;
         }
     }
     Ok(reached.into_iter().collect())

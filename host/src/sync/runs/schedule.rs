@@ -78,38 +78,42 @@ async fn look(host: &Host) -> Result<(), store::Error> {
         .filter(|account| journal_refused(host, &account.key));
     let unserved = unserved.flat_map(|account| &account.connections);
     let unserved: HashSet<ConnectionId> = unserved.map(|connection| connection.id).collect();
-    let any = host
-        .store
-        .transact(move |tx| {
-            let mut any = false;
-            for one in syncing(tx)? {
-                let Syncing {
-                    connection,
-                    zone,
-                    is_well,
-                } = one;
-                let last = tx.last_requested_run(connection, RunKind::CatchUp)?;
-                // What needs somebody is not mended by trying again.
-                let last = last.map(|(at, status)| match status {
-                    RunStatus::Failed if !is_well => (at, RunStatus::Cancelled),
-                    status => (at, status),
-                });
-                let Some(mapped_at) = tx.first_mapped_at(connection)? else {
-                    continue;
-                };
-                if is_due(last, mapped_at, slot(connection, &zone, now), now) {
-                    request(tx, connection, now)?;
-                    any = true;
-                } else if let Some(every) = every.filter(|_| unserved.contains(&connection)) {
-                    let last = tx.last_look(connection)?.unwrap_or(mapped_at);
-                    if now.since(last) >= every {
-                        ask(tx, connection, true, now)?;
-                        any = true;
-                    }
+    let due = host.store.read(move |tx| {
+        let mut due = Vec::new();
+        for one in syncing(tx)? {
+            let Syncing {
+                connection,
+                zone,
+                is_well,
+            } = one;
+            let Some(mapped_at) = tx.first_mapped_at(connection)? else {
+                continue;
+            };
+            let last = tx.last_requested_run(connection, RunKind::CatchUp)?;
+            // What needs somebody is not mended by trying again.
+            let last = last.map(|(at, status)| match status {
+                RunStatus::Failed if !is_well => (at, RunStatus::Cancelled),
+                status => (at, status),
+            });
+            if is_due(last, mapped_at, slot(connection, &zone, now), now) {
+                due.push((connection, false));
+            } else if let Some(every) = every.filter(|_| unserved.contains(&connection)) {
+                let last = tx.last_look(connection)?.unwrap_or(mapped_at);
+                if now.since(last) >= every {
+                    due.push((connection, true));
                 }
             }
-            tx.set_alive(now)?;
-            Ok(any)
+        }
+        Ok(due)
+    });
+    let due = due.await?;
+    let any = !due.is_empty();
+    host.store
+        .transact(move |tx| {
+            for (connection, brief) in due {
+                ask(tx, connection, brief, now)?;
+            }
+            tx.set_alive(now)
         })
         .await?;
     if any {
@@ -118,8 +122,9 @@ async fn look(host: &Host) -> Result<(), store::Error> {
     Ok(())
 }
 
-/// Asks for a catch-up of a connection, unless one is under way or nothing is
-/// mapped.
+/// Asks for a catch-up of a connection, unless nothing is mapped: nothing was
+/// heard for a while. One that is under way begins anew, for it may have passed
+/// what is new.
 ///
 /// # Errors
 ///
@@ -128,11 +133,11 @@ pub fn request(tx: &Tx<'_>, connection: ConnectionId, now: Timestamp) -> Result<
     if tx.first_mapped_at(connection)?.is_none() {
         return Ok(());
     }
-    // One that is under way may have passed what is new.
-    tx.plan_runs_anew(connection, Some(RunKind::CatchUp))?;
+    tx.begin_catch_up_anew(connection)?;
     ask(tx, connection, false, now)
 }
 
+/// Asks for a catch-up, unless one is under way.
 fn ask(
     tx: &Tx<'_>,
     connection: ConnectionId,

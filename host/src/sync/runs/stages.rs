@@ -195,7 +195,6 @@ impl Step<'_> {
                     .await
             })
             .await?;
-        let is_last = found.records.len() as u64 >= found.total || found.records.is_empty();
         // The highest, should the order not be strict.
         let order = |record: &RecordId| (record.as_str().len(), record.to_string());
         let highest = found
@@ -204,7 +203,7 @@ impl Step<'_> {
             .map(|found| &found.record)
             .max_by_key(|record| order(record))
             .cloned();
-        let left = (!is_last).then(|| Stage::Changes {
+        let left = found.has_more.then(|| Stage::Changes {
             object_type: object_type.clone(),
             after: highest,
         });

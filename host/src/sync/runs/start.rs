@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    super::{definitions, failures::Error, grants::Grants},
+    super::{failures::Error, lookups::are_read_by_rule},
     Outcome,
     brake::losses_max,
     plan::{Facts, Plan, plan, rehearsal},
@@ -13,8 +13,7 @@ use crate::{
     host::Host,
     hubspot::{self, search::fit_a_list},
     model::{
-        ConnectionId, ObjectMapping, ObjectType, Planned, Priority, ProjectId, RunKind, Timestamp,
-        UserIdentifier,
+        ConnectionId, ObjectType, Planned, Priority, ProjectId, RunKind, Timestamp, UserIdentifier,
     },
     pipeline::routing::{AccountRoute, ConnectionRoute},
     store::{self, Tx, runs::Beginning},
@@ -58,11 +57,11 @@ pub async fn estimate(
     };
     // Somebody waits for it.
     let facts = facts(host, account, connection, kind, Priority::Live).await?;
-    let Plan { types, stages: _ } = plan(kind, false, &facts);
-    let calls = types.iter().map(|planned| planned.calls).sum();
+    let plan = plan(kind, false, &facts);
+    let calls = plan.calls();
     let allowed = host.hubspot.budgets().of(&account.key).usage().0.allowed;
     Ok(Estimate {
-        types,
+        types: plan.types,
         calls,
         seconds: (calls * 10).div_ceil(u64::from(allowed.max(1))),
     })
@@ -74,16 +73,12 @@ impl Step<'_> {
         let (kind, brief) = (self.run.kind, self.run.brief);
         let priority = self.priority();
         let facts = facts(self.host, self.account, self.connection, kind, priority).await?;
-        let Plan { types, stages } = match self.run.dry_run {
+        let plan = match self.run.dry_run {
             true => rehearsal(&facts),
             false => plan(kind, brief, &facts),
         };
-        tracing::info!(
-            calls = types.iter().map(|planned| planned.calls).sum::<u64>(),
-            ?kind,
-            brief,
-            "a run begins"
-        );
+        tracing::info!(calls = plan.calls(), ?kind, brief, "a run begins");
+        let Plan { types, stages } = plan;
         let id = self.run.id;
         let (connection, account) = (self.run.connection, self.account.id);
         let now = self.host.clock.now();
@@ -139,13 +134,17 @@ async fn facts(
         let object_type = mapping.object_type.clone();
         let (records, is_read_by_key) = match kind {
             RunKind::Full => {
-                let counted = count(&host.grants, host, account, &object_type, priority).await;
+                let counted = count(host, account, &object_type, priority).await;
                 let records = match counted {
                     // Its own stage says so, and the other types go on.
                     Err(Error::HubSpot(hubspot::Error::MissingScopes { .. })) => 0,
                     counted => counted?,
                 };
-                (records, is_read_by_key(host, account, mapping).await?)
+                let is_read_by_key = match &mapping.matching {
+                    Some(rule) => are_read_by_rule(host, account.id, &object_type, rule).await?,
+                    None => false,
+                };
+                (records, is_read_by_key)
             }
             RunKind::CatchUp => (0, false),
         };
@@ -186,31 +185,14 @@ fn users(
 }
 
 async fn count(
-    grants: &Arc<Grants>,
     host: &Host,
     account: &AccountRoute,
     object_type: &ObjectType,
     priority: Priority,
 ) -> Result<u64, Error> {
-    grants
+    host.grants
         .call(account.id, priority, async |caller| {
             host.hubspot.count(&caller, object_type, &[]).await
         })
         .await
-}
-
-/// Whether records can be read by the property that they are matched by.
-async fn is_read_by_key(
-    host: &Arc<Host>,
-    account: &AccountRoute,
-    mapping: &ObjectMapping,
-) -> Result<bool, Error> {
-    let Some(rule) = &mapping.matching else {
-        return Ok(false);
-    };
-    let definitions = definitions::of(host, account.id, &mapping.object_type, None).await?;
-    let property = definitions
-        .iter()
-        .find(|known| known.property.name == rule.property.name);
-    Ok(property.is_some_and(|known| known.property.unique))
 }

@@ -291,15 +291,7 @@ pub async fn cancel(
     writer: Writer,
     Path((_project, connection, id)): Path<(String, ConnectionId, RunId)>,
 ) -> Result<StatusCode, Error> {
-    let now = host.clock.now();
-    host.store
-        .transact(move |tx| {
-            of(tx, writer.project, connection, id)?;
-            runs::cancel(tx, id, now)
-        })
-        .await?;
-    host.pipeline.notify_changed();
-    Ok(StatusCode::ACCEPTED)
+    steer(&host, writer.project, connection, id, runs::cancel).await
 }
 
 /// Lets a sync go on that is held because it would clear or move the values of
@@ -318,11 +310,21 @@ pub async fn go_on(
     writer: Writer,
     Path((_project, connection, id)): Path<(String, ConnectionId, RunId)>,
 ) -> Result<StatusCode, Error> {
+    steer(&host, writer.project, connection, id, runs::go_on).await
+}
+
+async fn steer(
+    host: &Host,
+    project: ProjectId,
+    connection: ConnectionId,
+    id: RunId,
+    how: fn(&Tx<'_>, RunId, Timestamp) -> Result<(), store::Error>,
+) -> Result<StatusCode, Error> {
     let now = host.clock.now();
     host.store
         .transact(move |tx| {
-            of(tx, writer.project, connection, id)?;
-            runs::go_on(tx, id, now)
+            of(tx, project, connection, id)?;
+            how(tx, id, now)
         })
         .await?;
     host.pipeline.notify_changed();
