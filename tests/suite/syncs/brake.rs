@@ -91,3 +91,16 @@ async fn a_sync_that_is_held_can_be_cancelled_and_live_goes_on_meanwhile() {
     world.settle().await;
     assert_eq!(cooks(&world), left + 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_that_is_held_ends_with_its_connection() {
+    let (world, connection) = bereft().await;
+    held(&world, &connection).await;
+    let left = cooks(&world);
+    let lost = "SELECT count(*) FROM run_losses";
+    assert!(world.count(lost) > 0);
+    let path = format!("/connections/{connection}?values=keep");
+    assert_eq!(world.delete(&path).await.status, 204);
+    world.until(async || world.count(lost) == 0).await;
+    assert_eq!(cooks(&world), left);
+}
