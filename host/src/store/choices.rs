@@ -26,11 +26,16 @@ enum Dependent {
 }
 
 impl Tx<'_> {
-    /// Forgets the choices of an account's properties: no connection uses it any
-    /// more.
+    /// Forgets the choices of an account's properties, and that any are to be
+    /// read: no connection uses it any more.
     pub fn drop_options(&self, account: AccountId) -> Result<(), Error> {
-        let sql = "DELETE FROM option_tables WHERE account = ?1";
-        super::delete(self, sql, account.0).map(|_| ())
+        for sql in [
+            "DELETE FROM option_tables WHERE account = ?1",
+            "DELETE FROM label_reads WHERE account = ?1",
+        ] {
+            super::delete(self, sql, account.0)?;
+        }
+        Ok(())
     }
 
     /// Keeps the choices of a property, as a read that began at `read_at` gave

@@ -102,6 +102,9 @@ pub async fn refresh(
     let found = choices::find(host, id, &wanted, read_at, priority).await?;
     let save = move |tx: &store::Tx<'_>| {
         let mut refreshed = Refreshed::default();
+        if tx.account_connections(id)?.is_empty() {
+            return Ok(refreshed);
+        }
         for one in found {
             let Found {
                 object_type,
