@@ -288,13 +288,16 @@ fn association_change(
 }
 
 /// A merge: contacts and companies survive under a new id, others under the winner's
-/// (C/updated-merge-functionality-for-contacts-and-companies). `ids` are the candidates, the likeliest survivor first.
+/// (C/updated-merge-functionality-for-contacts-and-companies). `ids` are the candidates, the likeliest survivor first;
+/// one that is said to be merged away, as a primary that got a new id may be, comes after all that are not.
 fn merge(source: &str, ids: [Raw<'_>; 3], losers: Raw<'_>) -> Result<Kind, Reason> {
+    let losers = json::texts(losers)?;
     let mut named = Vec::new();
     for id in ids {
         named.push(json::text(id)?);
     }
-    named.extend(json::texts(losers)?);
+    named.sort_by_key(|id| losers.contains(id));
+    named.extend(losers);
     let mut seen = BTreeSet::new();
     let mut unique = named
         .iter()

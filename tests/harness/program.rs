@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -63,9 +63,27 @@ impl Program {
                 command
             }
         };
+        command.arg("serve");
+        Self::of(command, directory, log, settings)
+    }
+
+    /// The host with a clock that stands at a moment, in milliseconds since
+    /// 1970, until it is turned. Its log is kept as [`Program::start`] does.
+    pub fn start_at(moment: i64, directory: &Path, settings: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(beside_the_tests("turned-host"));
+        command.arg(moment.to_string()).stdin(Stdio::piped());
+        Self::of(command, directory, &directory.join("program.log"), settings)
+    }
+
+    /// Turns the clock of a host that was started with one.
+    pub fn turn_to(&mut self, moment: i64) {
+        let control = self.child.stdin.as_mut().unwrap();
+        writeln!(control, "{moment}").unwrap();
+    }
+
+    fn of(mut command: Command, directory: &Path, log: &Path, settings: &[(&str, &str)]) -> Self {
         let log = log.to_path_buf();
         let mut child = command
-            .arg("serve")
             .env("JIMO_LISTEN", "127.0.0.1:0")
             .env("JIMO_DATA_DIR", directory)
             .env("JIMO_LOG_FORMAT", "json")
@@ -156,9 +174,13 @@ pub fn alone() -> [(&'static str, &'static str); 5] {
 
 /// The program, as `cargo build` leaves it beside the tests.
 pub fn path() -> PathBuf {
+    beside_the_tests("jimo-connect")
+}
+
+fn beside_the_tests(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     // A test's program is at target/PROFILE/deps/NAME.
-    let program = test.ancestors().nth(2).unwrap().join("jimo-connect");
+    let program = test.ancestors().nth(2).unwrap().join(name);
     assert!(
         program.exists(),
         "build {} first, with `cargo build --release`",

@@ -84,7 +84,12 @@ impl World {
         Self::start_from(hubspot, Clock::system(), JournalUse::On).await
     }
 
-    async fn start_from(hubspot: hubspot_sim::Config, clock: Clock, journal: JournalUse) -> Self {
+    /// [`World::start_with`], with the use of the journal said.
+    pub async fn start_from(
+        hubspot: hubspot_sim::Config,
+        clock: Clock,
+        journal: JournalUse,
+    ) -> Self {
         let sim = Simulator::start(hubspot).await.unwrap();
         sim.subscribe_defaults();
         let directory = TempDir::new().unwrap();

@@ -114,8 +114,16 @@ fn apply_change(
         }
         Step::Merge(Merge { survivor, merged }) => {
             for id in merged.iter().filter(|id| **id != survivor) {
-                if is_through && !is_held(feeder, object_type, id)? {
-                    // No linked record has it.
+                let known = feeder.tx.find_record(feeder.route.id, object_type, id)?;
+                let is_wanted = match known {
+                    // A read since then gave it by its own id.
+                    Some(state) => {
+                        state.existence != Existence::Exists || state.existence_at <= *occurred_at
+                    }
+                    // Of what follows others: no linked record has it.
+                    None => !is_through,
+                };
+                if !is_wanted {
                     continue;
                 }
                 let existence = Existence::Merged(Some(survivor.clone()));
@@ -176,17 +184,6 @@ pub fn find_again(
         Some(through) => feeder.read_associations(object_type, record, through),
         None => Ok(()),
     }
-}
-
-fn is_held(
-    feeder: &Feeder<'_, '_>,
-    object_type: &ObjectType,
-    record: &RecordId,
-) -> Result<bool, store::Error> {
-    let held = feeder
-        .tx
-        .find_record(feeder.route.id, object_type, record)?;
-    Ok(held.is_some())
 }
 
 fn write(

@@ -249,9 +249,9 @@ pub fn apply_record(
     };
     let newest = version >= state.read;
     let has_changed = modified_at > state.read.stamp;
-    let was_deleted = state.existence == Existence::Deleted;
+    let was_gone = matches!(state.existence, Existence::Deleted | Existence::Merged(_));
     exist(&mut state, &read.said, moment);
-    let is_restored = was_deleted && state.existence == Existence::Exists;
+    let is_restored = was_gone && state.existence == Existence::Exists;
     if newest {
         state.read = version;
         state.created_at = read.said.created_at.or(state.created_at);
@@ -327,8 +327,16 @@ fn mark_merged(
 fn exist(state: &mut RecordState, said: &SourceRecord, moment: ReadMoment) {
     // An answer's own moment is whole seconds: what was modified since the last
     // one was there as well.
-    let at = moment.answered_at.max(said.modified_at.unwrap_or_default());
-    if at < state.existence_at || matches!(state.existence, Existence::Merged(_)) {
+    let modified_at = said.modified_at.unwrap_or_default();
+    let is_older = match state.existence {
+        // HubSpot never gives what was merged away by its own id: whoever said
+        // so was wrong, unless this was read before.
+        Existence::Merged(_) => {
+            moment.answered_at <= state.existence_at && modified_at < state.existence_at
+        }
+        _ => moment.answered_at.max(modified_at) < state.existence_at,
+    };
+    if is_older {
         return;
     }
     state.existence = if said.archived {
@@ -336,7 +344,7 @@ fn exist(state: &mut RecordState, said: &SourceRecord, moment: ReadMoment) {
     } else {
         Existence::Exists
     };
-    state.existence_at = at;
+    state.existence_at = moment.answered_at.max(modified_at);
 }
 
 /// Links a record to the users that its keys match, and ends other links.

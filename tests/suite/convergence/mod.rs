@@ -6,10 +6,16 @@
 //! them; else live alone does, and a catch-up changes nothing. Left out are fields
 //! that are mapped after records exist.
 
+mod chance;
 mod history;
 mod oracle;
+mod people;
+mod portal;
 mod remembered;
 mod run;
+mod together;
+mod weeks;
+mod wire;
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -39,7 +45,7 @@ fn every_user_ends_up_with_what_hubspot_says() {
         RngSeed::Random => RandomState::new().hash_one(()),
     };
     config.rng_seed = RngSeed::Fixed(seed);
-    let outcome = TestRunner::new(config).run(&history::histories().boxed(), |history| {
+    let outcome = TestRunner::new(config).run(&chance::histories().boxed(), |history| {
         run::to_the_end(&history).map_err(TestCaseError::fail)
     });
     match outcome {

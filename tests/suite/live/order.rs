@@ -198,3 +198,28 @@ async fn what_was_merged_away_or_erased_never_comes_back() {
     events(&world, vec![late, later]).await;
     assert_eq!(world.values(&ana).await, json!({}));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_wrongly_said_to_be_merged_feeds_again_once_it_is_read_by_its_own_id() {
+    let (world, connection, ana, id) = cook().await;
+    let other = contact(&world, &[("email", "old@example.com")]).await;
+    world.sim.unsubscribe_all();
+    let wrong = json!({
+        "subscriptionType": "contact.merge", "objectId": other,
+        "occurredAt": world.clock.now().0, "primaryObjectId": other, "mergedObjectIds": [id],
+    });
+    events(&world, vec![wrong.clone()]).await;
+    assert_eq!(world.values(&ana).await, json!({}));
+
+    let account = world.account(PORTAL);
+    account
+        .patch("contacts", id, &[("jobtitle", "Chef")])
+        .unwrap();
+    let path = format!("/connections/{connection}/syncs");
+    let asked = world.post(&path, json!({"kind": "catch_up"})).await;
+    assert_eq!(asked.status, 202);
+    world.settle().await;
+    assert_eq!(world.values(&ana).await, json!({"job_title": "Chef"}));
+    events(&world, vec![wrong]).await;
+    assert_eq!(world.values(&ana).await, json!({"job_title": "Chef"}));
+}

@@ -368,8 +368,13 @@ fn is_news(held: Option<&RecordState>, found: &FoundRecord, through: bool, is_br
     let Some(held) = held else {
         return !through;
     };
-    if matches!(held.existence, Existence::Erased | Existence::Merged(_)) {
-        return false;
+    match held.existence {
+        Existence::Erased => return false,
+        // What was modified since was not merged away, whoever said so.
+        Existence::Merged(_) => {
+            return found.modified_at.is_some_and(|at| at >= held.existence_at);
+        }
+        Existence::Unknown | Existence::Exists | Existence::Deleted => {}
     }
     if held.reached {
         return is_brief;

@@ -1,0 +1,82 @@
+//! HubSpot and the host together: what is mapped, how time passes for both, and
+//! when nothing is left to do.
+
+use std::{fmt::Write as _, time::Duration};
+
+use harness::world::World;
+use hubspot_sim::ObjectType;
+use serde_json::{Value, json};
+
+use super::history::FIELDS;
+
+/// How far the clocks are turned when nothing moves.
+const TURN: Duration = Duration::from_millis(500);
+
+/// How long nothing moves before the clocks are turned.
+const QUIET: Duration = Duration::from_millis(4);
+
+/// More than a delivery that was not taken waits at first.
+const RETRY: Duration = Duration::from_secs(60);
+
+/// What connections map.
+pub fn mappings() -> Value {
+    let fields = |object_type: ObjectType| -> Value {
+        let fields = FIELDS.iter().filter(|field| field.0 == object_type);
+        fields
+            .map(|(_, property, variable, _)| json!({"property": property, "variable": variable}))
+            .collect()
+    };
+    json!({
+        "contacts": {"fields": fields(ObjectType::Contacts)},
+        "companies": {"selection": {"rule": "primary"}, "fields": fields(ObjectType::Companies)},
+        "deals": {"selection": {"rule": "latest_modified"}, "fields": fields(ObjectType::Deals)},
+    })
+}
+
+/// Time passes, for both sides.
+pub fn turn(world: &World, by: Duration) {
+    world.clock.turn(by);
+    world.sim.turn(by);
+}
+
+/// Waits until nothing is left to deliver, to apply or to read.
+pub async fn settle(world: &World) {
+    loop {
+        tokio::select! {
+            () = world.settle() => {}
+            () = let_time_pass(world) => {}
+        }
+        if world.sim.settled().waiting == 0 {
+            return;
+        }
+        turn(world, RETRY);
+    }
+}
+
+/// Turns the clocks whenever nothing moves: what waits for a moment does not
+/// make a test wait.
+async fn let_time_pass(world: &World) {
+    let pipeline = &world.host().pipeline;
+    let mut changed = pipeline.changed();
+    loop {
+        if tokio::time::timeout(QUIET, changed.changed())
+            .await
+            .is_err()
+        {
+            turn(world, TURN);
+            // Who sleeps by the machine's clock looks at what is due by this one.
+            pipeline.notify_changed();
+            changed.mark_unchanged();
+        }
+    }
+}
+
+/// What a host has that it should not, whatever its users have.
+pub async fn wrong(world: &World) -> String {
+    let mut wrong = String::new();
+    let set_aside = world.host().store.read(|tx| tx.all_set_aside()).await;
+    for what in set_aside.unwrap() {
+        let _ = writeln!(wrong, "set aside: {}", what.reason);
+    }
+    wrong
+}
