@@ -6,10 +6,12 @@
     reason = "a measurement that cannot go on fails by panicking"
 )]
 
+mod large;
+
 use std::time::{Duration, Instant};
 
 use harness::world::World;
-use hubspot_sim::{Call, Config, Limits, Route};
+use hubspot_sim::{Account, Call, Config, Limits, Route};
 use jimo_connect::clock::Clock;
 use serde_json::{Value, json};
 
@@ -23,20 +25,34 @@ fn main() {
     runtime.block_on(async {
         println!("| what | figure |\n| --- | --- |");
         full_sync("within HubSpot's limits", Limits::marketplace(), 30_000).await;
-        let free = Limits {
-            per_ten_seconds: Some(10_000),
-            search_per_second: None,
-            ..Limits::marketplace()
-        };
         full_sync(
             "where HubSpot allows a thousand calls a second",
-            free,
+            free(),
             100_000,
         )
         .await;
         arrivals().await;
         live().await;
+        large::full_sync(1_000_000).await;
     });
+}
+
+/// Far more than HubSpot allows.
+fn free() -> Limits {
+    Limits {
+        per_ten_seconds: Some(10_000),
+        search_per_second: None,
+        ..Limits::marketplace()
+    }
+}
+
+/// Makes contacts with these addresses; their ids.
+fn create(account: &Account, emails: &[String]) -> Vec<u64> {
+    let contact = |email: &String| {
+        let values = [("email", email.as_str()), ("jobtitle", "Cook")];
+        account.create("contacts", &values).unwrap()
+    };
+    emails.iter().map(contact).collect()
 }
 
 /// A world whose webhooks are lost, or not, with contacts mapped; its
@@ -76,10 +92,7 @@ async fn full_sync(how: &str, limits: Limits, contacts: usize) {
     let (world, connection) = world(limits, &emails).await;
     world.sim.set_webhooks(|knobs| knobs.loss = 1.0);
     let account = world.account(PORTAL);
-    for email in &emails {
-        let values = [("email", email.as_str()), ("jobtitle", "Cook")];
-        account.create("contacts", &values).unwrap();
-    }
+    create(&account, &emails);
     world.sim.clear_calls();
     let begun = Instant::now();
     let path = format!("/connections/{connection}/syncs");
@@ -130,10 +143,7 @@ async fn arrivals() {
     world.sim.set_webhooks(|knobs| knobs.loss = 1.0);
     let account = world.account(PORTAL);
     let emails = emails(10_000);
-    for email in &emails {
-        let values = [("email", email.as_str()), ("jobtitle", "Cook")];
-        account.create("contacts", &values).unwrap();
-    }
+    create(&account, &emails);
     let mut times = Vec::new();
     for email in &emails[..30] {
         let begun = Instant::now();
