@@ -11,7 +11,7 @@ use rusqlite::params;
 
 use super::{Error, Tx, encode, optional_timestamp, reads::DueRead, timestamp};
 use crate::model::{
-    ConnectionId, Planned, Problem, Run, RunId, RunKind, RunStatus, Stage, Timestamp,
+    ConnectionId, Missed, Planned, Problem, Run, RunId, RunKind, RunStatus, Stage, Timestamp,
 };
 
 /// Runs kept for each connection, beside those that are not over; and of brief
@@ -275,6 +275,23 @@ impl Tx<'_> {
         let mut statement = self.statement("SELECT name, count FROM run_counts WHERE run = ?1")?;
         let rows = statement.query_map([run.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// What all connections' last catch-ups that looked at everything found that
+    /// live had missed.
+    pub fn missed(&self) -> Result<Vec<(Missed, u64)>, Error> {
+        let mut statement = self.statement(
+            "SELECT coalesce(sum(n.count), 0) FROM connections c
+             JOIN run_counts n ON n.name = 'missed.' || ?1 AND n.run = (
+                SELECT id FROM runs WHERE connection = c.id AND kind = 'catch_up' AND NOT brief
+                AND status IN ('completed', 'failed') ORDER BY id DESC LIMIT 1)",
+        )?;
+        let mut missed = Vec::new();
+        for kind in Missed::ALL {
+            let count: i64 = statement.query_one([kind.as_str()], |row| row.get(0))?;
+            missed.push((kind, count.unsigned_abs()));
+        }
+        Ok(missed)
     }
 
     /// How many reads and look-ups a run waits for.
