@@ -1,6 +1,8 @@
 //! What HubSpot's search gets wrong, and a catch-up finds all the same. Nobody
 //! is linked to these records yet, so nothing but a search tells of them.
 
+use std::time::Duration;
+
 use harness::world::World;
 use hubspot_sim::{FaultRule, Limits, ObjectType, PropertySpec, Route, Trouble};
 use serde_json::{Value, json};
@@ -169,12 +171,24 @@ async fn a_limit_that_strangers_use_up_is_met_without_a_storm_of_refusals() {
         ..Limits::marketplace()
     });
     world.sim.clear_calls();
-    let run = sync(&world, &connection, "catch_up").await;
+    let path = format!("/connections/{connection}/syncs");
+    let started = world.post(&path, json!({"kind": "catch_up"})).await;
+    let id = started.json["id"].as_str().unwrap().to_owned();
+    // Many looks a second: whoever asks again too soon is refused.
+    let searched = async || {
+        let moment = Duration::from_millis(100);
+        world.clock.turn(moment);
+        world.sim.turn(moment);
+        let searches = calls(&world, Route::Search, ObjectType::Contacts);
+        searches.iter().filter(|call| call.status == 200).count() >= 20
+    };
+    world.until(searched).await;
+    let run = over(&world, &connection, &id).await;
     assert_eq!(run["status"], "completed", "{run}");
     assert_eq!(run["counts"]["read"], 4_000, "{run}");
     assert_eq!(cooks(&world, &ids).await, 1);
     let searches = calls(&world, Route::Search, ObjectType::Contacts);
     let refused = searches.iter().filter(|call| call.status == 429).count();
-    assert!(searches.len() - refused >= 20, "{searches:?}");
+    eprintln!("{refused} of {} refused", searches.len());
     assert!(refused <= 3, "{refused} of {} refused", searches.len());
 }
