@@ -59,6 +59,10 @@ async fn world() -> (World, String, Vec<String>, Cast) {
         other: create(&account, "other@example.com", "Sailor"),
         company: account.create("companies", &[("name", "Acme")]).unwrap(),
     };
+    // It is known, and feeds another.
+    let changed = ("contacts", cast.contacts[3]);
+    let company = ("companies", cast.company);
+    account.associate(changed, company, Link::Primary).unwrap();
     world.map(&connection, mappings()).await;
     sync(&world, &connection, "full").await;
     (world, connection, ids, cast)
@@ -70,7 +74,7 @@ async fn check(world: &World, ids: &[String], calculated: &str) {
         json!({}),
         json!({"job_title": "Sailor"}),
         json!({"job_title": "Cook", "company": "Acme"}),
-        json!({"job_title": "Chef"}),
+        json!({"job_title": "Chef", "company": "Acme"}),
         json!({ "job_title": calculated }),
         json!({"job_title": "Chef"}),
     ];
