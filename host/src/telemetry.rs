@@ -137,6 +137,13 @@ pub struct CallLabels {
     pub outcome: &'static str,
 }
 
+/// What live had missed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct MissedLabels {
+    /// The word for the kind.
+    pub kind: &'static str,
+}
+
 /// How one request to HubSpot ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct HubspotCallLabels {
@@ -265,6 +272,8 @@ pub struct Metrics {
     /// Users' values that the connections' last proofs compared with the source,
     /// and those that were equal.
     pub proven: [Gauge<i64, AtomicI64>; 2],
+    /// What the connections' last catch-ups found that live had missed, by kind.
+    pub missed: Family<MissedLabels, Gauge<i64, AtomicI64>>,
     disk_free_bytes: Gauge<u64, AtomicU64>,
     disk_reserve_bytes: Gauge<u64, AtomicU64>,
     log_failing: Gauge<i64, AtomicI64>,
@@ -339,6 +348,12 @@ impl Default for Metrics {
             "Those of them that were equal to the source's",
             proven[1].clone(),
         );
+        let missed = Family::default();
+        registry.register(
+            "missed",
+            "Records that the connections' last catch-ups updated, for live had missed it; by kind",
+            missed.clone(),
+        );
         let disk_free_bytes = Gauge::default();
         registry.register_with_unit(
             "disk_free",
@@ -373,6 +388,7 @@ impl Default for Metrics {
             lookups,
             log_waiting,
             proven,
+            missed,
             disk_free_bytes,
             disk_reserve_bytes,
             log_failing,

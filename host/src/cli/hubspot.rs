@@ -16,12 +16,12 @@ use crate::{
     host::url_below,
     hubspot::project::{Distribution, Project, can_be_pushed, choose},
     intake,
-    model::{ObjectType, PropertyName, PushedProperty},
+    model::{ObjectType, PropertyName, PushedProperty, Timestamp},
     store::{
         self, Store, Tx,
         journal::{Finding, State, Subject},
     },
-    sync::consents::CALLBACK,
+    sync::{consents::CALLBACK, journal::is_seen},
 };
 
 /// How many connections use a property.
@@ -151,8 +151,14 @@ struct Known {
 impl Known {
     fn load(tx: &Tx<'_>) -> Result<Self, store::Error> {
         let mut used = Used::new();
+        // The oldest of the connections' last scans of what had changed.
+        let mut scanned_at = Some(Timestamp(i64::MAX));
         for project in tx.projects()? {
             for connection in tx.connections(project.id)? {
+                let is_told = connection.status.takes_changes();
+                if is_told && tx.first_mapped_at(connection.id)?.is_some() {
+                    scanned_at = scanned_at.min(tx.last_completed_run(connection.id, None)?);
+                }
                 for mapping in tx.mappings(connection.id)? {
                     for property in mapping.told_properties() {
                         let name = (mapping.object_type.clone(), property);
@@ -161,10 +167,13 @@ impl Known {
                 }
             }
         }
+        let is_open = |finding: &Finding| {
+            finding.subject != Subject::Gap || !is_seen(finding.since, scanned_at)
+        };
         Ok(Self {
             used,
             pushed: tx.pushed()?,
-            findings: tx.journal_findings()?,
+            findings: tx.journal_findings()?.into_iter().filter(is_open).collect(),
         })
     }
 

@@ -40,6 +40,9 @@ const ONE_SECOND: Duration = Duration::from_secs(1);
 /// How many times longer than the first a pause may get, when each try after a
 /// pause is refused again.
 const STRIKES_MAX: u32 = 6;
+/// How long a refused search speaks of what other apps search: then one more a
+/// second is tried again.
+const OTHERS_SEARCH: Duration = Duration::from_secs(30);
 /// How long a spent day is believed in when the account's time zone is not
 /// known; then one call asks again.
 const DAY_UNKNOWN: Duration = Duration::from_secs(3_600);
@@ -234,11 +237,20 @@ impl Ledger {
             });
             return ends_at;
         }
+        let share = self.share;
         let window = self.window(pool);
         // The calls that were under way with the first refused one are refused
         // with it, and are no further strikes.
         if now >= window.paused_until {
             window.strikes = (window.strikes + 1).min(STRIKES_MAX);
+        }
+        if policy == Policy::Secondly && pool == Pool::Search {
+            // Nothing else tells of others' searches. One of ours a second is
+            // always tried.
+            let accepted = window.ours().saturating_sub(1);
+            let others = window.max.saturating_sub(accepted);
+            let others = others.min(together(window.max, share).saturating_sub(1));
+            window.others = Some((others, now.plus(OTHERS_SEARCH)));
         }
         let base = match policy {
             Policy::Secondly => ONE_SECOND,
@@ -288,6 +300,11 @@ impl Ledger {
         });
         midnight.unwrap_or(now.plus(DAY_UNKNOWN))
     }
+}
+
+/// The calls of all apps that a limit is used up to, where ours are some of them.
+fn together(max: u32, share: f64) -> u32 {
+    part(max, share.max(SHARE)).max(1)
 }
 
 /// One rolling window.
@@ -351,8 +368,7 @@ impl Window {
     /// small limit would mean none at all.
     fn allowed(&self, share: f64, now: Timestamp) -> u32 {
         let own = part(self.max, share).max(1);
-        let together = part(self.max, share.max(SHARE)).max(1);
-        own.min(together.saturating_sub(self.others(now)))
+        own.min(together(self.max, share).saturating_sub(self.others(now)))
     }
 
     fn pause(&mut self, until: Timestamp) {

@@ -289,3 +289,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_others_search_is_known_by_a_refusal_and_forgotten() {
+    let mut ledger = Ledger::new(SHARE);
+    // One of two is refused: others make four a second.
+    for _ in 0..2 {
+        ledger.start(Pool::Search);
+        ledger.finish(Pool::Search, None, NOW);
+    }
+    ledger.refused(Pool::Search, Policy::Secondly, None, 0.0, NOW);
+    let later = after(1_001);
+    assert_eq!(burst(&mut ledger, Pool::Search, later), 1);
+    let next = ledger.check(Pool::Search, Priority::Live, later);
+    assert_ne!(next, Verdict::Go);
+    let forgotten = NOW.plus(OTHERS_SEARCH).plus(Duration::from_millis(1_002));
+    let mut others = Ledger::new(SHARE);
+    others.refused(Pool::Search, Policy::Secondly, None, 0.0, NOW);
+    assert_eq!(burst(&mut others, Pool::Search, forgotten), 4);
+}

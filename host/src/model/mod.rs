@@ -10,6 +10,7 @@ mod connection;
 mod id;
 mod key;
 mod mapping;
+mod missed;
 mod register;
 mod run;
 mod time;
@@ -30,6 +31,7 @@ pub use mapping::{
     Choice, FieldMapping, KeyKind, MatchKey, MatchingRule, ObjectMapping, OptionTable,
     PropertyDefinition, PushedProperty, Selection, SelectionRule, Shown, UserIdentifier,
 };
+pub use missed::Missed;
 pub use register::{Existence, Readable, Register, Version};
 pub use run::{Planned, Range, Run, RunKind, RunStatus, Stage, Way};
 pub use time::Timestamp;

@@ -11,7 +11,9 @@ use super::{
     report::{Origin, RecordReport},
 };
 use crate::{
-    model::{Cause, ChangeKind, Existence, Merge, ObjectType, RecordId, Timestamp, Version},
+    model::{
+        Cause, ChangeKind, Existence, Merge, Missed, ObjectType, RecordId, Timestamp, Version,
+    },
     plugin::Outcome,
     store::{self, Tx, records::RecordState},
 };
@@ -239,6 +241,10 @@ pub fn mark(
     if matches!(state.existence, Existence::Erased | Existence::Merged(_)) {
         return Ok(state);
     }
+    feeder.because(match existence {
+        Existence::Merged(_) => Missed::Merge,
+        _ => Missed::Deletion,
+    });
     let users = feeder.tx.users_reached(state.key)?;
     feeder.was_lost();
     for (mapping, mapped) in route.mappings.iter().enumerate() {

@@ -8,7 +8,7 @@ use super::{
     pages::{Error, not_understood},
 };
 use crate::{
-    model::{Association, Existence, ObjectType, RecordId, Timestamp},
+    model::{Association, Existence, Missed, ObjectType, RecordId, Timestamp},
     plugin::{
         BodyKind, Pass, Version as Plugin,
         elements::{join, split},
@@ -72,6 +72,7 @@ pub fn apply_associations(
     associations: &[Association],
     sequence: i64,
 ) -> Result<(), store::Error> {
+    feeder.because(Missed::Association);
     let route = feeder.route;
     if route.follows(from, to) {
         return ask_back(feeder, from, to, associations);

@@ -3,7 +3,7 @@
 //! Everything here is a pure function of what the transaction holds; doing it
 //! twice changes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     merge::{Said, merge},
@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     model::{
-        Cause, Existence, FieldId, ObjectType, Readable, RecordId, SelectionRule, Timestamp,
-        Unreadable, UserId, VariableId,
+        Cause, Existence, FieldId, Missed, ObjectType, Priority, Readable, RecordId, SelectionRule,
+        Timestamp, Unreadable, UserId, VariableId,
     },
     store::{
         self, Tx,
@@ -37,8 +37,9 @@ pub struct Feeder<'t, 'c> {
     pub cause: Cause,
     /// What was done.
     pub report: Report,
-    /// Users whose records may be selected anew, by object mapping.
-    touched: BTreeSet<(usize, UserId)>,
+    /// Users whose records may be selected anew, by object mapping; and why live
+    /// should have done so.
+    touched: BTreeMap<(usize, UserId), Option<Missed>>,
     /// Records that a read filled in this transaction: they need no other.
     just_read: BTreeSet<RecordKey>,
     /// Whether a record that fed somebody may feed them no more.
@@ -60,7 +61,7 @@ impl<'t, 'c> Feeder<'t, 'c> {
             now,
             cause,
             report: Report::default(),
-            touched: BTreeSet::new(),
+            touched: BTreeMap::new(),
             just_read: BTreeSet::new(),
             lost: false,
             unknown_choice: false,
@@ -73,6 +74,13 @@ impl<'t, 'c> Feeder<'t, 'c> {
     pub fn count_for(&mut self, cause: Cause) {
         self.cause = cause;
         self.report.count_for(cause.run);
+    }
+
+    /// What is done from here on is for this reason: where a catch-up does it,
+    /// live had missed it.
+    pub fn because(&mut self, missed: Missed) {
+        let is_caught_up = self.cause.priority == Priority::CatchUp;
+        self.report.missed = is_caught_up.then_some(missed);
     }
 
     /// Asks for a read of a record that knows of everything up to a moment.
@@ -290,14 +298,18 @@ impl<'t, 'c> Feeder<'t, 'c> {
 
     /// A user's record may be selected anew.
     pub fn touch(&mut self, mapping: usize, user: UserId) {
-        self.touched.insert((mapping, user));
+        let missed = self.touched.entry((mapping, user)).or_default();
+        *missed = self.report.missed.max(*missed);
+    }
+
+    fn touch_all(&mut self, mapping: usize, users: &[UserId]) {
+        users.iter().for_each(|user| self.touch(mapping, *user));
     }
 
     /// The records of all users that a record can feed may be selected anew.
     pub fn touch_reached(&mut self, mapping: usize, record: RecordKey) -> Result<(), store::Error> {
         let users = self.tx.users_reached(record)?;
-        self.touched
-            .extend(users.into_iter().map(|user| (mapping, user)));
+        self.touch_all(mapping, &users);
         Ok(())
     }
 
@@ -313,13 +325,11 @@ impl<'t, 'c> Feeder<'t, 'c> {
         self.lost |= !users.is_empty();
         let reached = self.tx.refresh_reached(state.key)?;
         if let Some((mapping, _)) = self.route.mapping(object_type) {
-            self.touched
-                .extend(users.iter().map(|user| (mapping, *user)));
+            self.touch_all(mapping, users);
         }
         let route = self.route;
         for (mapping, through) in route.mappings_through(object_type) {
-            self.touched
-                .extend(users.iter().map(|user| (mapping, *user)));
+            self.touch_all(mapping, users);
             let associated = self
                 .tx
                 .associated_records(state.key, &through.object_type)?;
@@ -369,7 +379,8 @@ impl<'t, 'c> Feeder<'t, 'c> {
         if self.unknown_choice {
             self.tx.request_labels(self.route.account)?;
         }
-        for (mapping, user) in std::mem::take(&mut self.touched) {
+        for ((mapping, user), missed) in std::mem::take(&mut self.touched) {
+            self.report.missed = missed;
             self.select(mapping, user)?;
         }
         Ok(self.report)

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     model::{
-        Existence, MatchKey, ObjectType, RecordId, SourceRecord, Timestamp, UserId, Version,
-        normalise,
+        Existence, MatchKey, Missed, ObjectType, RecordId, SourceRecord, Timestamp, UserId,
+        Version, normalise,
     },
     plugin::{
         BodyKind, Fault, Outcome, Pass, Version as Plugin,
@@ -223,8 +223,9 @@ pub fn apply_record(
         return Ok(());
     };
     let mut told = RecordReport::default();
+    let mut is_merge = false;
     for merged in read.said.merged.iter().filter(|id| **id != read.record) {
-        mark_merged(feeder, object_type, merged, &read.record, moment)?;
+        is_merge |= mark_merged(feeder, object_type, merged, &read.record, moment)?;
     }
     let known = feeder.tx.find_record(route.id, object_type, &read.record)?;
     if known.is_none() && mapped.through.is_some() {
@@ -249,9 +250,18 @@ pub fn apply_record(
     };
     let newest = version >= state.read;
     let has_changed = modified_at > state.read.stamp;
-    let was_gone = matches!(state.existence, Existence::Deleted | Existence::Merged(_));
+    let was_merged = matches!(state.existence, Existence::Merged(_));
+    let was_gone = was_merged || state.existence == Existence::Deleted;
     exist(&mut state, &read.said, moment);
     let is_restored = was_gone && state.existence == Existence::Exists;
+    let mut missed = match () {
+        () if is_merge || is_restored && was_merged => Missed::Merge,
+        () if is_restored => Missed::Deletion,
+        () if state.filled => changed(feeder, &state, modified_at)?,
+        () if mapped.through.is_some() => Missed::Association,
+        () => Missed::Match,
+    };
+    feeder.because(missed);
     if newest {
         state.read = version;
         state.created_at = read.said.created_at.or(state.created_at);
@@ -261,6 +271,10 @@ pub fn apply_record(
         }
         if let (Some(found), Some(rule)) = (&read.keys, &mapped.matching) {
             let users = link(feeder, keys, &state, found, rule.identifier)?;
+            if !users.is_empty() {
+                missed = missed.max(Missed::Match);
+                feeder.because(missed);
+            }
             let linked_before = state.reached;
             feeder.links_changed(object_type, &state, &read.record, &users)?;
             state.reached = !feeder.tx.links_of_record(state.key)?.is_empty();
@@ -306,22 +320,39 @@ pub fn apply_record(
     Ok(())
 }
 
+/// What changed of a record that feeds already.
+fn changed(
+    feeder: &Feeder<'_, '_>,
+    state: &RecordState,
+    modified_at: Timestamp,
+) -> Result<Missed, store::Error> {
+    // What events told of moved no stamp of the record's own.
+    let heard_of = feeder.tx.newest_stamp(state.key)?.unwrap_or_default();
+    Ok(match modified_at > state.read.stamp.max(heard_of) {
+        true => Missed::Property,
+        false => Missed::Calculated,
+    })
+}
+
+/// Keeps that a record became another. Returns whether that is news.
 fn mark_merged(
     feeder: &mut Feeder<'_, '_>,
     object_type: &ObjectType,
     merged: &RecordId,
     survivor: &RecordId,
     moment: ReadMoment,
-) -> Result<(), store::Error> {
-    if feeder
+) -> Result<bool, store::Error> {
+    let held = feeder
         .tx
-        .find_record(feeder.route.id, object_type, merged)?
-        .is_some()
-    {
-        let existence = Existence::Merged(Some(survivor.clone()));
-        mark(feeder, object_type, merged, existence, moment.answered_at)?;
+        .find_record(feeder.route.id, object_type, merged)?;
+    let is_gone =
+        |held: &RecordState| matches!(held.existence, Existence::Erased | Existence::Merged(_));
+    if held.is_none_or(|held| is_gone(&held)) {
+        return Ok(false);
     }
-    Ok(())
+    let existence = Existence::Merged(Some(survivor.clone()));
+    mark(feeder, object_type, merged, existence, moment.answered_at)?;
+    Ok(true)
 }
 
 fn exist(state: &mut RecordState, said: &SourceRecord, moment: ReadMoment) {

@@ -14,8 +14,6 @@ pub enum Skip {
     Older,
     /// The record is deleted.
     Deleted,
-    /// The record was deleted for privacy.
-    Erased,
     /// The field was mapped after it happened.
     BeforeMapping,
 }
@@ -27,7 +25,6 @@ impl Skip {
             Self::NoMatch => "no_match",
             Self::Older => "older",
             Self::Deleted => "deleted",
-            Self::Erased => "erased",
             Self::BeforeMapping => "before_mapping",
         }
     }
@@ -75,7 +72,6 @@ pub fn plan(
         };
     }
     match (held.map(|held| &held.existence), kind) {
-        (Some(Existence::Erased), _) => return Step::Skip(Skip::Erased),
         (_, ChangeKind::Merged(merge)) => return Step::Merge(merge.clone()),
         (Some(Existence::Merged(Some(survivor))), _) => {
             return Step::ReadInstead(survivor.clone());
@@ -291,17 +287,6 @@ mod tests {
             20,
             false,
             Step::ReadInstead("9".into()),
-        );
-        let erased = RecordState {
-            existence: Existence::Erased,
-            ..held(false)
-        };
-        check(
-            Some(&erased),
-            &ChangeKind::Restored,
-            99,
-            false,
-            Step::Skip(Skip::Erased),
         );
     }
 

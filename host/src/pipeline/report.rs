@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::{
-    model::{ConnectionId, ObjectType, RecordId, RunId, Timestamp, UserId},
+    model::{ConnectionId, Missed, ObjectType, RecordId, RunId, Timestamp, UserId},
     store::{
         self, Tx,
         history::{Activity, freshness_bucket},
@@ -23,6 +23,9 @@ const UNCHANGED: &str = "unchanged";
 
 /// The outcome of a record that did nothing, for a reason.
 const SKIPPED: &str = "skipped";
+
+/// What a catch-up counts, by kind, of the records that it updated.
+pub const MISSED: &str = "missed";
 
 /// The outcome of a record that was deleted for privacy.
 const ERASED: &str = "erased";
@@ -44,6 +47,9 @@ pub struct Report {
     counted: HashMap<(ObjectType, RecordId), String>,
     /// The run that what is told next is counted for.
     run: Option<RunId>,
+    /// Why live should have done what is told next; none where it is no catch-up
+    /// that does it.
+    pub(super) missed: Option<Missed>,
 }
 
 /// What happened to one record.
@@ -165,6 +171,13 @@ impl Report {
             self.count_in_run(&before, -1);
         }
         self.count_in_run(UPDATED, 1);
+        self.count_missed();
+    }
+
+    fn count_missed(&mut self) {
+        if let Some(missed) = self.missed {
+            self.count_in_run(&format!("{MISSED}.{}", missed.as_str()), 1);
+        }
     }
 
     /// A user's value is cleared, or comes from another record.
@@ -206,6 +219,9 @@ impl Report {
             self.count_in_run("read", 1);
             self.count_in_run("matched", i64::from(told.matched));
             self.count_in_run(&counted, 1);
+            if outcome == UPDATED {
+                self.count_missed();
+            }
             let key = (object_type.clone(), record.clone());
             self.counted.insert(key, counted);
             // What a run found to be as it was is counted, and no news.

@@ -39,6 +39,8 @@ pub struct DueLookup {
     pub requested: i64,
     /// How often it was put off.
     pub attempts: u32,
+    /// Whether the last answer said that all of its batch is missing.
+    pub all_missing: bool,
 }
 
 /// What a user is found by: every form of one identifier.
@@ -73,7 +75,7 @@ const ACCOUNTS: &str = "
     WHERE c.account IS NOT NULL";
 
 const DUE: &str = "
-    SELECT user, requested, attempts, run FROM lookups
+    SELECT user, requested, attempts, run, all_missing FROM lookups
     WHERE connection = ?1 AND object_type = ?2 AND priority = ?3 AND not_before <= ?4
     ORDER BY not_before, requested LIMIT ?5";
 
@@ -85,7 +87,7 @@ const REQUEST: &str = "
         not_before = min(not_before, excluded.not_before),
         priority = min(priority, excluded.priority),
         run = coalesce(excluded.run, run),
-        attempts = 0";
+        attempts = 0, all_missing = 0";
 
 const IDENTIFIED: &str = "
     SELECT u.id FROM users u
@@ -219,6 +221,7 @@ impl Tx<'_> {
                     requested: row.get(1)?,
                     attempts: row.get(2)?,
                     run: row.get::<_, Option<i64>>(3)?.map(RunId),
+                    all_missing: row.get(4)?,
                 })
             },
         )?;
@@ -266,10 +269,16 @@ impl Tx<'_> {
         Ok(ended > 0)
     }
 
-    /// Puts off a look-up, unless it was asked for again meanwhile.
-    pub fn put_off_lookup(&self, lookup: &DueLookup, not_before: Timestamp) -> Result<(), Error> {
+    /// Puts off a look-up, unless it was asked for again meanwhile. `all_missing`:
+    /// the answer said that all of its batch is missing.
+    pub fn put_off_lookup(
+        &self,
+        lookup: &DueLookup,
+        not_before: Timestamp,
+        all_missing: bool,
+    ) -> Result<(), Error> {
         self.statement(
-            "UPDATE lookups SET not_before = ?5, attempts = attempts + 1
+            "UPDATE lookups SET not_before = ?5, attempts = attempts + 1, all_missing = ?6
              WHERE connection = ?1 AND object_type = ?2 AND user = ?3 AND requested = ?4",
         )?
         .execute(params![
@@ -277,7 +286,8 @@ impl Tx<'_> {
             self.object_type_id(&lookup.kind.object_type)?,
             lookup.user.0,
             lookup.requested,
-            not_before.0
+            not_before.0,
+            all_missing
         ])?;
         Ok(())
     }
@@ -332,16 +342,7 @@ mod tests {
     /// However many look-ups wait, only those that are asked for are touched.
     #[test]
     fn what_is_due_is_found_by_its_index() {
-        let connection = rusqlite::Connection::open_in_memory().expect("opens");
-        for migration in super::super::MIGRATIONS {
-            connection.execute_batch(migration).expect("a schema");
-        }
-        let plan = |sql: &str| -> Vec<String> {
-            let explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"));
-            let mut explained = explained.expect("a statement");
-            let steps = explained.raw_query().mapped(|row| row.get("detail"));
-            steps.collect::<Result<_, _>>().expect("a plan")
-        };
+        let plan = super::super::query_plan;
         let due = "SEARCH lookups USING INDEX lookups_due \
                    (connection=? AND object_type=? AND priority=? AND not_before<?)";
         assert_eq!(plan(DUE), [due]);

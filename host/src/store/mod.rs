@@ -69,6 +69,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0007_journal.sql"),
     include_str!("../../migrations/sqlite/store/0008_labels.sql"),
     include_str!("../../migrations/sqlite/store/0009_erasures.sql"),
+    include_str!("../../migrations/sqlite/store/0011_lookups_missing.sql"),
 ];
 
 /// What can go wrong with the store.
@@ -415,4 +416,17 @@ fn optional_timestamp(
 
 fn delete(tx: &Tx<'_>, sql: &'static str, id: i64) -> Result<usize, Error> {
     Ok(tx.statement(sql)?.execute(params![id])?)
+}
+
+/// The steps by which SQLite makes a query of the store.
+#[cfg(test)]
+fn query_plan(sql: &str) -> Vec<String> {
+    let connection = rusqlite::Connection::open_in_memory().expect("opens");
+    for migration in MIGRATIONS {
+        connection.execute_batch(migration).expect("a schema");
+    }
+    let explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"));
+    let mut explained = explained.expect("a statement");
+    let steps = explained.raw_query().mapped(|row| row.get("detail"));
+    steps.collect::<Result<_, _>>().expect("a plan")
 }

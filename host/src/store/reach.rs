@@ -146,15 +146,7 @@ impl Tx<'_> {
             "SELECT r.id, r.record FROM associations a JOIN records r ON r.id = a.to_record
              WHERE a.from_record = ?1 AND a.to_type = ?2 ORDER BY r.id",
         )?;
-        let mut rows = statement.query(params![from.0, self.object_type_id(to_type)?])?;
-        let mut records = Vec::new();
-        while let Some(row) = rows.next()? {
-            records.push((
-                RecordKey(row.get(0)?),
-                encode::read_record_id(row.get_ref(1)?)?,
-            ));
-        }
-        Ok(records)
+        read_records(statement.query(params![from.0, self.object_type_id(to_type)?])?)
     }
 
     /// The records of one type that are associated to a record.
@@ -167,15 +159,7 @@ impl Tx<'_> {
             "SELECT r.id, r.record FROM associations a JOIN records r ON r.id = a.from_record
              WHERE a.to_record = ?1 AND r.object_type = ?2 ORDER BY r.id",
         )?;
-        let mut rows = statement.query(params![to.0, self.object_type_id(from_type)?])?;
-        let mut records = Vec::new();
-        while let Some(row) = rows.next()? {
-            records.push((
-                RecordKey(row.get(0)?),
-                encode::read_record_id(row.get_ref(1)?)?,
-            ));
-        }
-        Ok(records)
+        read_records(statement.query(params![to.0, self.object_type_id(from_type)?])?)
     }
 
     /// Forgets the associations of a record to one type.
@@ -364,4 +348,14 @@ impl Tx<'_> {
         let rows = statement.query_map([record.0], |row| row.get(0).map(UserId))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
+}
+
+/// Records by their numbers, with their ids.
+fn read_records(mut rows: rusqlite::Rows<'_>) -> Result<Vec<(RecordKey, RecordId)>, Error> {
+    let mut records = Vec::new();
+    while let Some(row) = rows.next()? {
+        let record = encode::read_record_id(row.get_ref(1)?)?;
+        records.push((RecordKey(row.get(0)?), record));
+    }
+    Ok(records)
 }

@@ -379,16 +379,7 @@ mod tests {
     /// However many reads wait, only those that are asked for are touched.
     #[test]
     fn what_is_due_is_found_by_its_index() {
-        let connection = rusqlite::Connection::open_in_memory().expect("opens");
-        for migration in super::super::MIGRATIONS {
-            connection.execute_batch(migration).expect("a schema");
-        }
-        let plan = |sql: &str| -> Vec<String> {
-            let explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"));
-            let mut explained = explained.expect("a statement");
-            let steps = explained.raw_query().mapped(|row| row.get("detail"));
-            steps.collect::<Result<_, _>>().expect("a plan")
-        };
+        let plan = super::super::query_plan;
         let due = "SEARCH reads USING INDEX reads_due \
                    (account=? AND object_type=? AND to_type=? AND priority=? AND not_before<?)";
         assert_eq!(plan(DUE), [due]);

@@ -46,6 +46,14 @@ impl Tx<'_> {
             .transpose()
     }
 
+    /// The newest stamp of a record's registers; none where it has none.
+    pub fn newest_stamp(&self, record: RecordKey) -> Result<Option<Timestamp>, Error> {
+        let newest: Option<i64> = self
+            .statement("SELECT max(stamp) FROM registers WHERE record = ?1")?
+            .query_one([record.0], |row| row.get(0))?;
+        Ok(newest.map(Timestamp))
+    }
+
     /// Writes a register.
     pub fn save_register(
         &self,

@@ -257,8 +257,10 @@ impl Answered {
         let is_named = |named: &[usize]| index.is_some_and(|index| named.contains(&index));
         match &self.missing {
             _ if one.has(&self.found) => Said::Found,
-            // Nothing is deleted by it, so it is believed at once.
-            Missing::WholeBatch => Said::Nobody,
+            // A user who just came would be left empty by an answer that went
+            // wrong, so it is believed when it repeats.
+            Missing::WholeBatch if one.lookup.all_missing => Said::Nobody,
+            Missing::WholeBatch => Said::Nothing(Reason::AllMissing),
             Missing::Named(named) if is_named(named) => Said::Nobody,
             Missing::Named(_) if index.is_some_and(|index| self.refused.contains(&index)) => {
                 Said::Nothing(Reason::Refused)
@@ -314,7 +316,7 @@ pub(super) fn put_off(
     now: Timestamp,
 ) -> Result<(), store::Error> {
     if let Some(moment) = again_at(lookup.attempts, now) {
-        return tx.put_off_lookup(lookup, moment);
+        return tx.put_off_lookup(lookup, moment, reason == Reason::AllMissing);
     }
     if !end(tx, lookup, Some("failed"))? {
         return Ok(());
@@ -353,6 +355,7 @@ mod tests {
                 run: run.map(RunId),
                 requested: 1,
                 attempts: 0,
+                all_missing: false,
             },
             keys: Vec::new(),
             text: text.to_owned(),

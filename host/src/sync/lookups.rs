@@ -169,7 +169,7 @@ async fn leave(work: &Work, kind: &LookupKind, due: Vec<DueLookup>) -> Result<()
     work.apply(move |tx| {
         let is_paused = tx.any_connection(connection)?.status == Status::Paused;
         due.iter().try_for_each(|lookup| match is_paused {
-            true => tx.put_off_lookup(lookup, later),
+            true => tx.put_off_lookup(lookup, later, false),
             false => not_found(tx, lookup),
         })
     })

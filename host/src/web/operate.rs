@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use http::header::CONTENT_TYPE;
 
-use crate::host::Host;
+use crate::{host::Host, telemetry::MissedLabels};
 
 /// Health and metrics.
 pub fn router() -> Router<Arc<Host>> {
@@ -37,10 +37,16 @@ async fn metrics(State(host): State<Arc<Host>>) -> impl IntoResponse {
     host.metrics.log_waiting.set(waiting);
     host.metrics.disk(host.disk.room(), host.disk.is_failing());
     // A store that does not answer says so in its health.
-    if let Ok((compared, equal)) = host.store.read(|tx| tx.proven()).await {
+    let told = host.store.read(|tx| Ok((tx.proven()?, tx.missed()?))).await;
+    if let Ok(((compared, equal), missed)) = told {
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         host.metrics.proven[0].set(number(compared));
         host.metrics.proven[1].set(number(equal));
+        for (kind, count) in missed {
+            let kind = kind.as_str();
+            let gauge = host.metrics.missed.get_or_create(&MissedLabels { kind });
+            gauge.set(number(count));
+        }
     }
     let day_left = host.hubspot.budgets().least_day_left();
     host.metrics.hubspot.day_left(day_left);

@@ -140,6 +140,7 @@ impl Account {
         let Some(mut record) = store.take(id) else {
             return Err(missing(object_type, id));
         };
+        store.index.gone(&record, stamp);
         record.archived_at = Some(stamp.at);
         record.updated_at = record.updated_at.max(stamp.at);
         store.archived.insert(id, record);
@@ -219,8 +220,10 @@ impl Account {
             return Err(unknown_property(name));
         };
         let name = name.clone();
-        if let Some(record) = store.live.get_mut(&id) {
+        // Put back into the indexes as well: secondary addresses find their contact.
+        if let Some(mut record) = store.take(id) {
             record.set(&name, value, at, Source::Calculated);
+            store.put(record);
         }
         Ok(())
     }

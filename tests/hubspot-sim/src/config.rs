@@ -201,6 +201,9 @@ pub struct ApiKnobs {
     pub search_lag_ms: i64,
     /// How far search's order by a time may be off.
     pub search_disorder_ms: i64,
+    /// How far the stamp that search filters by may be off from the record's own, either way: it
+    /// finds records from outside of the window that is asked for, and misses some within.
+    pub search_window_ms: i64,
     /// How long after its creation a record is still 404.
     pub creation_lag_ms: i64,
     /// Whether some dates are written as milliseconds at midnight UTC.
@@ -220,6 +223,7 @@ impl Default for ApiKnobs {
         Self {
             search_lag_ms: 0,
             search_disorder_ms: 0,
+            search_window_ms: 0,
             creation_lag_ms: 0,
             dates_as_ms: false,
             missing_batch_is_404: false,

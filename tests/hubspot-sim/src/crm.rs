@@ -294,7 +294,7 @@ pub(crate) struct Store {
     /// Ids erased for privacy.
     pub erased: BTreeSet<u64>,
     /// For each unique property, lower-case value to record; secondary e-mail addresses too.
-    unique: HashMap<Arc<str>, HashMap<String, u64>>,
+    unique: HashMap<Arc<str>, HashMap<String, BTreeSet<u64>>>,
     /// Live records by their last-modified stamp.
     pub by_update: BTreeSet<(i64, u64)>,
     /// What search shows.
@@ -345,7 +345,8 @@ impl Store {
     pub(crate) fn find_unique(&self, property: &str, value: &str) -> Option<u64> {
         self.unique
             .get(property)?
-            .get(&value.trim().to_lowercase())
+            .get(&value.trim().to_lowercase())?
+            .first()
             .copied()
     }
 
@@ -355,7 +356,9 @@ impl Store {
             self.unique
                 .entry(property)
                 .or_default()
-                .insert(value, record.id);
+                .entry(value)
+                .or_default()
+                .insert(record.id);
         }
         self.by_update.insert((record.updated_at, record.id));
         self.live.insert(record.id, record);
@@ -365,8 +368,13 @@ impl Store {
     pub(crate) fn take(&mut self, id: u64) -> Option<Record> {
         let record = self.live.remove(&id)?;
         for (property, value) in self.keys(&record) {
-            if let Some(values) = self.unique.get_mut(&property) {
-                values.remove(&value);
+            if let Some(values) = self.unique.get_mut(&property)
+                && let Some(holders) = values.get_mut(&value)
+            {
+                holders.remove(&id);
+                if holders.is_empty() {
+                    values.remove(&value);
+                }
             }
         }
         self.by_update.remove(&(record.updated_at, id));

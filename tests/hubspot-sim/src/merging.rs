@@ -55,11 +55,11 @@ impl Account {
             &second,
             stamp,
         );
-        store.index.forget(loser);
+        store.index.gone(&second, stamp);
         if into == primary {
             store.index.note(into, Some(first), stamp);
         } else {
-            store.index.forget(primary);
+            store.index.gone(&first, stamp);
             store.index.note(into, None, stamp);
             store.merged.insert(primary, into);
         }

@@ -333,17 +333,21 @@ async fn search(
     let now = shared.clock.now_ms();
     let mut state = shared.lock();
     let knobs = state.api.clone();
-    let disorder = knobs.search_disorder_ms;
+    let flaws = search::Flaws::of(&knobs, shared.seed);
     let account = state.world.account(caller.portal)?;
-    let found = search::run(account, of, &input.body, now, disorder, shared.seed)
-        .map_err(Fault::invalid)?;
+    let found = search::run(account, of, &input.body, now, flaws).map_err(Fault::invalid)?;
     let account: &Account = account;
     let shape = Shape::of_names(&caller, of, input.body.properties, &knobs);
-    let records = &account.store(of).live;
+    let store = account.store(of);
     let results: Vec<Value> = found
         .ids
         .iter()
-        .filter_map(|id| records.get(id))
+        .filter_map(|id| {
+            store
+                .live
+                .get(id)
+                .or_else(|| store.index.lingering().get(id))
+        })
         .map(|record| record_json(account, record, &shape))
         .collect();
     let body = json!({"total": found.total, "results": results});

@@ -2,10 +2,12 @@
 //!
 //! HubSpot: search guide, and what connectors met where it is silent.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use serde::Deserialize;
 
+use crate::config::ApiKnobs;
 use crate::crm::{Account, ObjectType, Store};
 use crate::definitions::Kind;
 use crate::filter::{Filter, Operation, Range, Test, order_of, text_of, tokens};
@@ -58,14 +60,42 @@ pub(crate) struct Found {
     pub next: Option<usize>,
 }
 
+/// How far its stamps are off: in its order, and in its filters.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Flaws {
+    disorder_ms: i64,
+    window_ms: i64,
+    seed: u64,
+}
+
+impl Flaws {
+    pub(crate) fn of(knobs: &ApiKnobs, seed: u64) -> Self {
+        Self {
+            disorder_ms: knobs.search_disorder_ms,
+            window_ms: knobs.search_window_ms,
+            seed,
+        }
+    }
+
+    /// A record as filters see it.
+    fn filtered(self, record: &Record) -> Cow<'_, Record> {
+        let off = jitter(record.id, !self.seed, self.window_ms);
+        if off == 0 {
+            return Cow::Borrowed(record);
+        }
+        let mut other = record.clone();
+        other.updated_at += off;
+        Cow::Owned(other)
+    }
+}
+
 /// Runs a search; an error is a sentence for a 400.
 pub(crate) fn run(
     account: &mut Account,
     object_type: ObjectType,
     request: &Request,
     now: i64,
-    disorder_ms: i64,
-    seed: u64,
+    flaws: Flaws,
 ) -> Result<Found, String> {
     let after = check(request)?;
     account.store_mut(object_type).index.catch_up(now);
@@ -86,16 +116,20 @@ pub(crate) fn run(
 
     let mut hits: Vec<(Key, u64)> = Vec::new();
     let mut visit = |record: &Record| {
-        if let Some(shown) = store.index.shown(record)
-            && (groups.is_empty()
-                || groups
-                    .iter()
-                    .any(|tests| tests.iter().all(|test| test.holds(account, shown))))
+        let Some(shown) = store.index.shown(record) else {
+            return;
+        };
+        let filtered = flaws.filtered(shown);
+        if (groups.is_empty()
+            || groups
+                .iter()
+                .any(|tests| tests.iter().all(|test| test.holds(account, &filtered))))
             && words.iter().all(|word| mentions(object_type, shown, word))
         {
-            hits.push((sort.key(shown, disorder_ms, seed), record.id));
+            hits.push((sort.key(shown, flaws), record.id));
         }
     };
+    store.index.lingering().values().for_each(&mut visit);
     match narrow(store, &groups) {
         Narrow::Ids(ids) => ids
             .iter()
@@ -108,7 +142,7 @@ pub(crate) fn run(
             .for_each(&mut visit),
         Narrow::Updated(from) => store
             .by_update
-            .range((from, 0)..)
+            .range((from - flaws.window_ms, 0)..)
             .filter_map(|(_, id)| store.live.get(id))
             .for_each(&mut visit),
         Narrow::All => store.live.values().for_each(&mut visit),
@@ -262,7 +296,7 @@ impl Sort {
         })
     }
 
-    fn key(&self, record: &Record, disorder_ms: i64, seed: u64) -> Key {
+    fn key(&self, record: &Record, flaws: Flaws) -> Key {
         let stamp = match self.name.as_str() {
             "hs_object_id" => return Key::Number(record.id as f64),
             "createdate" => Some(record.created_at),
@@ -270,7 +304,8 @@ impl Sort {
             _ => None,
         };
         if let Some(ms) = stamp {
-            return Key::Number((ms + jitter(record.id, seed, disorder_ms)) as f64);
+            let off = jitter(record.id, flaws.seed, flaws.disorder_ms);
+            return Key::Number((ms + off) as f64);
         }
         let value = record.stored(&self.name);
         if value.is_empty() {
@@ -294,7 +329,7 @@ impl Sort {
     }
 }
 
-/// How far a record stands from its place in the order: nothing for most, the same each time.
+/// How far a record's stamp is off: nothing for most, the same each time.
 fn jitter(id: u64, seed: u64, reach_ms: i64) -> i64 {
     if reach_ms <= 0 {
         return 0;

@@ -13,6 +13,8 @@ pub(crate) struct Index {
     next: u64,
     /// What it shows until then; `None` is a record that it does not know yet.
     stale: HashMap<u64, Option<Record>>,
+    /// Records that were deleted or merged away, as it goes on showing them until then.
+    lingering: BTreeMap<u64, Record>,
 }
 
 impl Index {
@@ -21,14 +23,34 @@ impl Index {
         if stamp.lag_ms <= 0 {
             return;
         }
-        self.next += 1;
-        self.due.insert((stamp.at + stamp.lag_ms, self.next), id);
+        self.catch_up(stamp.at);
+        self.lingering.remove(&id);
+        self.will_catch_up(id, stamp);
         self.stale.entry(id).or_insert(before);
     }
 
-    /// Forgets a record that is gone.
+    /// Notes that a record is gone: for a while it is still found as it was.
+    pub(crate) fn gone(&mut self, before: &Record, stamp: Stamp) {
+        self.catch_up(stamp.at);
+        let known = self.stale.remove(&before.id);
+        if stamp.lag_ms <= 0 {
+            return;
+        }
+        if let Some(known) = known.unwrap_or_else(|| Some(before.clone())) {
+            self.will_catch_up(before.id, stamp);
+            self.lingering.insert(before.id, known);
+        }
+    }
+
+    /// Forgets a record of which nothing stays.
     pub(crate) fn forget(&mut self, id: u64) {
         self.stale.remove(&id);
+        self.lingering.remove(&id);
+    }
+
+    fn will_catch_up(&mut self, id: u64, stamp: Stamp) {
+        self.next += 1;
+        self.due.insert((stamp.at + stamp.lag_ms, self.next), id);
     }
 
     /// Lets in what is due.
@@ -39,6 +61,7 @@ impl Index {
             }
             let id = entry.remove();
             self.stale.remove(&id);
+            self.lingering.remove(&id);
         }
     }
 
@@ -52,6 +75,11 @@ impl Index {
 
     /// Whether it knows every record as it is.
     pub(crate) fn is_current(&self) -> bool {
-        self.stale.is_empty()
+        self.stale.is_empty() && self.lingering.is_empty()
+    }
+
+    /// The records that are gone, and that it still shows.
+    pub(crate) fn lingering(&self) -> &BTreeMap<u64, Record> {
+        &self.lingering
     }
 }

@@ -205,3 +205,19 @@ async fn a_spent_limit_and_a_failing_hubspot_are_waited_out() {
         })
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_missing_once_leaves_nobody_empty() {
+    let (world, _) = cook().await;
+    let missing = json!({"status": "error", "category": "OBJECT_NOT_FOUND"});
+    let once = FaultRule::once(Route::BatchRead, Trouble::Answer(404, missing));
+    world.sim.inject(once);
+    let ana = user(&world, "ana@example.com").await;
+    let filled = async || {
+        world.clock.turn(Duration::from_secs(1));
+        world.sim.turn(Duration::from_secs(1));
+        waiting(&world) == 0
+    };
+    world.until(filled).await;
+    assert_eq!(world.values(&ana).await, json!({"job_title": "Cook"}));
+}

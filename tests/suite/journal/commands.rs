@@ -3,7 +3,14 @@
 use std::{path::Path, process::Command};
 
 use harness::{program, world::World};
-use jimo_connect::{model::AccountKey, sync::journal::journal_refused};
+use jimo_connect::{
+    model::AccountKey,
+    store::{
+        Tx,
+        journal::{Finding, State, Subject},
+    },
+    sync::journal::journal_refused,
+};
 use serde_json::{Value, json};
 
 use super::{OWN, PORTAL, contacts, map, soon, unpushed};
@@ -121,6 +128,32 @@ async fn a_check_says_what_is_missing_and_asks_hubspot_nothing() {
     let (is_good, said) = hubspot(&world, &["check"], &[]);
     assert!(!is_good && said.contains("is refused since"), "{said}");
     assert_eq!(world.sim.calls().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_tells_of_a_gap_until_a_catch_up_has_been_over_it() {
+    let (world, connection) = unpushed().await;
+    let since = world.host().clock.now();
+    let gap = Finding {
+        subject: Subject::Gap,
+        state: State::Failing("some files are gone".into()),
+        since,
+    };
+    let found = move |tx: &Tx<'_>| tx.save_journal_finding(&gap);
+    world.host().store.transact(found).await.unwrap();
+    let is_told = || {
+        let (_, said) = hubspot(&world, &["check"], &[]);
+        said.contains("was not read in time")
+    };
+    assert!(is_told());
+    let syncs = format!("/connections/{connection}/syncs");
+    let started = world.post(&syncs, json!({"kind": "catch_up"})).await;
+    assert_eq!(started.status, 202, "{:?}", started.json);
+    soon(&world, async || {
+        world.get(&syncs).await.good()["syncs"][0]["status"] == "completed"
+    })
+    .await;
+    assert!(!is_told());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,6 +24,10 @@ async fn additional_emails_match_and_a_contacts_own_email_comes_first() {
         world.values(&ana).await,
         json!({"job_title": "By another address"})
     );
+    // An address is one contact's alone; that it is free again no event tells.
+    account
+        .recalculate("contacts", other, "hs_additional_emails", "ana@old.example")
+        .unwrap();
     contact(
         &world,
         &[("email", "ana@example.com"), ("jobtitle", "By her own")],

@@ -4,12 +4,15 @@ mod brake;
 mod catch_up;
 mod full;
 mod kills;
+mod missed;
 mod proof;
+mod search;
 mod steering;
+mod traps;
 
 use harness::world::World;
 use hubspot_sim::{Call, ObjectType, Route};
-use jimo_connect::clock::Clock;
+use jimo_connect::{clock::Clock, model::Timestamp};
 use serde_json::{Value, json};
 
 const PORTAL: u64 = 1_001;
@@ -25,7 +28,16 @@ fn mappings() -> Value {
 
 /// A world with a connection that maps nothing yet, and webhooks that are lost.
 async fn silent() -> (World, String) {
-    let now = Clock::system().now();
+    silent_at(Clock::system().now()).await
+}
+
+/// The same at noon, when no catch-up comes by itself for hours.
+async fn noon() -> (World, String) {
+    // A Monday.
+    silent_at(Timestamp(1_795_435_200_000)).await
+}
+
+async fn silent_at(now: Timestamp) -> (World, String) {
     let hubspot = hubspot_sim::Config {
         clock: hubspot_sim::Clock::manual(now.0),
         ..hubspot_sim::Config::default()

@@ -2,7 +2,7 @@
 
 use harness::world::World;
 use hubspot_sim::{FaultRule, Route, Trouble};
-use jimo_connect::clock::Clock;
+use jimo_connect::{clock::Clock, model::Timestamp};
 use serde_json::json;
 
 use super::{PORTAL, lose_webhooks, mappings, over, pass, silent, sync, users};
@@ -74,6 +74,21 @@ async fn a_type_without_its_scope_fails_alone_and_is_told() {
     // Not all of it could be done, so the next one looks as far back.
     assert_eq!(run["status"], "failed", "{run}");
     assert_eq!(run["problem"]["code"], "missing_scopes", "{run}");
+
+    // The connection says so, and that the next try comes later each time.
+    let path = format!("/connections/{connection}");
+    let failed = async |count: u32, hours: u64| {
+        let failed = world.get(&path).await.good()["failed_catch_ups"].clone();
+        assert_eq!(failed["count"], count, "{failed}");
+        assert_eq!(failed["problem"]["code"], "missing_scopes", "{failed}");
+        let last = "SELECT requested_at FROM runs ORDER BY id DESC LIMIT 1";
+        let wait = std::time::Duration::from_secs(hours * 3_600);
+        let next_at = Timestamp(world.count(last)).plus(wait);
+        assert_eq!(failed["next_at"], json!(next_at), "{failed}");
+    };
+    failed(1, 1).await;
+    sync(&world, &connection, "catch_up").await;
+    failed(2, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ use http::{Method, StatusCode};
 use serde::Deserialize;
 
 pub use lifecycle::uninstalled_at;
-pub use subscription::{Kind, Subscription, Wanted};
+pub use subscription::{Kind, Slot, Subscription, Wanted};
 
 use super::{
     API_VERSION, Client, Error,

@@ -51,7 +51,7 @@ pub struct Wanted {
 }
 
 /// What there can be one subscription for.
-type Slot<'a> = (Kind, Option<&'a AccountKey>, &'a str);
+pub type Slot<'a> = (Kind, Option<&'a AccountKey>, &'a str);
 
 impl Wanted {
     /// All that happens to an account's records of a type; none where HubSpot has

@@ -11,7 +11,7 @@ use rusqlite::params;
 
 use super::{Error, Tx, encode, optional_timestamp, reads::DueRead, timestamp};
 use crate::model::{
-    ConnectionId, Planned, Problem, Run, RunId, RunKind, RunStatus, Stage, Timestamp,
+    ConnectionId, Missed, Planned, Problem, Run, RunId, RunKind, RunStatus, Stage, Timestamp,
 };
 
 /// Runs kept for each connection, beside those that are not over; and of brief
@@ -35,6 +35,19 @@ pub struct NewRun {
     pub brief: bool,
     /// Who asks: `admin`, `operator` or `schedule`.
     pub origin: &'static str,
+}
+
+/// The last catch-up that was asked for.
+#[derive(Clone, Debug)]
+pub struct LastCatchUp {
+    /// When it was.
+    pub requested_at: Timestamp,
+    /// Where it stands.
+    pub status: RunStatus,
+    /// What of it could not be done.
+    pub problem: Option<Problem>,
+    /// How many failed since the last one that did not.
+    pub failures: u32,
 }
 
 /// How a run begins.
@@ -277,6 +290,23 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// What all connections' last catch-ups that looked at everything found that
+    /// live had missed.
+    pub fn missed(&self) -> Result<Vec<(Missed, u64)>, Error> {
+        let mut statement = self.statement(
+            "SELECT coalesce(sum(n.count), 0) FROM connections c
+             JOIN run_counts n ON n.name = 'missed.' || ?1 AND n.run = (
+                SELECT id FROM runs WHERE connection = c.id AND kind = 'catch_up' AND NOT brief
+                AND status IN ('completed', 'failed') ORDER BY id DESC LIMIT 1)",
+        )?;
+        let mut missed = Vec::new();
+        for kind in Missed::ALL {
+            let count: i64 = statement.query_one([kind.as_str()], |row| row.get(0))?;
+            missed.push((kind, count.unsigned_abs()));
+        }
+        Ok(missed)
+    }
+
     /// How many reads and look-ups a run waits for.
     pub fn waiting_of_run(&self, run: RunId) -> Result<u64, Error> {
         let waiting: i64 = self
@@ -368,23 +398,30 @@ impl Tx<'_> {
         Ok(at.map(Timestamp))
     }
 
-    /// When a run of a kind was last asked for, and whether it failed; none where
-    /// none was. Brief ones do not count.
-    pub fn last_requested_run(
-        &self,
-        connection: ConnectionId,
-        kind: RunKind,
-    ) -> Result<Option<(Timestamp, RunStatus)>, Error> {
+    /// The catch-up that was last asked for; none where none was. Brief ones do not
+    /// count.
+    pub fn last_catch_up(&self, connection: ConnectionId) -> Result<Option<LastCatchUp>, Error> {
         let mut statement = self.statement(
-            "SELECT requested_at, status FROM runs
-             WHERE connection = ?1 AND kind = ?2 AND NOT brief ORDER BY id DESC LIMIT 1",
+            "SELECT requested_at, status, problem,
+                    (SELECT count(*) FROM runs f WHERE f.connection = r.connection
+                     AND f.kind = 'catch_up' AND NOT f.brief AND f.status = 'failed'
+                     AND f.id > coalesce((SELECT max(id) FROM runs o
+                        WHERE o.connection = r.connection AND o.kind = 'catch_up'
+                        AND NOT o.brief AND o.status = 'completed'), 0))
+             FROM runs r WHERE connection = ?1 AND kind = 'catch_up' AND NOT brief
+             ORDER BY id DESC LIMIT 1",
         )?;
-        let mut rows = statement.query(params![connection.0, encode::word(&kind)])?;
+        let mut rows = statement.query([connection.0])?;
         let Some(row) = rows.next()? else {
             return Ok(None);
         };
-        let status = encode::read_word(&row.get::<_, String>(1)?)?;
-        Ok(Some((timestamp(row, 0)?, status)))
+        let problem: Option<String> = row.get(2)?;
+        Ok(Some(LastCatchUp {
+            requested_at: timestamp(row, 0)?,
+            status: encode::read_word(&row.get::<_, String>(1)?)?,
+            problem: problem.map(|text| encode::read_json(&text)).transpose()?,
+            failures: row.get(3)?,
+        }))
     }
 
     /// When a host was last at work on this store; none where none ever said so.

@@ -133,6 +133,16 @@ pub struct Journal {
     told: Mutex<HashMap<AccountKey, Vec<Interest>>>,
 }
 
+/// What the journal keeps no longer is days old: a scan that began this long before
+/// that was found has seen it.
+const GAP_SEEN: Duration = Duration::from_secs(24 * 3_600);
+
+/// Whether a gap that was found then was seen by the last scan of what had changed,
+/// by when that began.
+pub fn is_seen(found_at: Timestamp, scanned_at: Option<Timestamp>) -> bool {
+    scanned_at >= Some(found_at.minus(GAP_SEEN))
+}
+
 impl Journal {
     /// What the last process found, and the way to the journal as an app.
     pub async fn open(

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Access, Error, catch_up};
 use crate::{
     host::Host,
-    hubspot::journal::{Kind, Subscription, Wanted},
+    hubspot::journal::{Kind, Slot, Subscription, Wanted},
     model::{AccountKey, ObjectType, Timestamp},
     pipeline::routing::{AccountRoute, Routing},
     store::{
@@ -186,22 +186,23 @@ fn plan(held: &[Subscription], needs: &Needs, app_id: Option<u64>) -> Plan {
         let of_life = one.wanted.kind == Kind::AppLifecycleEvent;
         !of_other_app && !alone && (!of_life || one.wanted.slot() == Wanted::uninstalls().slot())
     };
-    let ours: Vec<&Subscription> = held.iter().filter(is_ours).collect();
+    let mut ours: BTreeMap<Slot<'_>, Vec<&Subscription>> = BTreeMap::new();
+    for one in held.iter().filter(is_ours) {
+        ours.entry(one.wanted.slot()).or_default().push(one);
+    }
     for want in wanted {
-        let same = ours.iter().filter(|one| one.wanted.slot() == want.slot());
-        let met = same.clone().find(|one| want.is_met_by(&one.wanted));
-        let others = same.filter(|one| met.is_none_or(|met| met.id != one.id));
-        let others = others.map(|one| one.id);
+        let same = ours.remove(&want.slot()).unwrap_or_default();
+        let met = same.iter().find(|one| want.is_met_by(&one.wanted));
+        let met = met.map(|one| one.id);
+        let others = same.iter().map(|one| one.id).filter(|id| met != Some(*id));
         if met.is_some() {
             plan.end.extend(others);
         } else {
             plan.begin.push((want.clone(), others.collect()));
         }
     }
-    let unwanted = ours
-        .iter()
-        .filter(|one| !wanted.iter().any(|want| want.slot() == one.wanted.slot()));
-    plan.end.extend(unwanted.map(|one| one.id));
+    plan.end
+        .extend(ours.into_values().flatten().map(|one| one.id));
     plan
 }
 

@@ -11,7 +11,10 @@ use super::super::journal::journal_refused;
 use crate::{
     host::Host,
     model::{ConnectionId, RunKind, RunStatus, Status, Timestamp},
-    store::{self, Tx, runs::NewRun},
+    store::{
+        self, Tx,
+        runs::{LastCatchUp, NewRun},
+    },
 };
 
 /// How often it is looked whether one is due.
@@ -26,8 +29,10 @@ const NIGHT_MINUTES: i64 = 4 * 60;
 /// again, or not soon.
 const AWAY: Duration = Duration::from_secs(300);
 
-/// How long after a catch-up that failed another one is tried.
+/// How long after a catch-up that failed another one is tried; twice as long after
+/// each further one, and a day at most.
 const AFTER_FAILURE: Duration = Duration::from_secs(3_600);
+const AFTER_FAILURES_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 /// Asks for catch-ups that are due, until it is told to stop.
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
@@ -89,13 +94,9 @@ async fn look(host: &Host) -> Result<(), store::Error> {
             let Some(mapped_at) = tx.first_mapped_at(connection)? else {
                 continue;
             };
-            let last = tx.last_requested_run(connection, RunKind::CatchUp)?;
-            // What needs somebody is not mended by trying again.
-            let last = last.map(|(at, status)| match status {
-                RunStatus::Failed if !is_well => (at, RunStatus::Cancelled),
-                status => (at, status),
-            });
-            if is_due(last, mapped_at, slot(connection, &zone, now), now) {
+            let last = tx.last_catch_up(connection)?;
+            let slot = slot(connection, &zone, now);
+            if is_due(last.as_ref(), is_well, mapped_at, slot, now) {
                 due.push((connection, false));
             } else if let Some(every) = every.filter(|_| unserved.contains(&connection)) {
                 let last = tx.last_look(connection)?.unwrap_or(mapped_at);
@@ -189,17 +190,28 @@ fn syncing(tx: &Tx<'_>) -> Result<Vec<Syncing>, store::Error> {
 /// Whether a catch-up is due: none was asked for since its time came last, or
 /// the last one failed a while ago.
 fn is_due(
-    last: Option<(Timestamp, RunStatus)>,
+    last: Option<&LastCatchUp>,
+    is_well: bool,
     mapped_at: Timestamp,
     slot: Timestamp,
     now: Timestamp,
 ) -> bool {
-    match last {
+    let Some(last) = last else {
         // What was mapped after its time has nothing to catch up with yet.
-        None => mapped_at < slot,
-        Some((at, RunStatus::Failed)) => at < slot || now.since(at) >= AFTER_FAILURE,
-        Some((at, _)) => at < slot,
-    }
+        return mapped_at < slot;
+    };
+    // What needs somebody is not mended by trying again.
+    let again_at = again_at(last).filter(|_| is_well);
+    last.requested_at < slot || again_at.is_some_and(|moment| moment <= now)
+}
+
+/// When a catch-up is tried again although its time has not come; none where the
+/// last one did not fail.
+pub fn again_at(last: &LastCatchUp) -> Option<Timestamp> {
+    let failed = last.status == RunStatus::Failed;
+    let further = last.failures.saturating_sub(1);
+    let doubled = AFTER_FAILURE.saturating_mul(2_u32.saturating_pow(further));
+    failed.then(|| last.requested_at.plus(doubled.min(AFTER_FAILURES_MAX)))
 }
 
 /// The last moment before now at which a connection's catch-up was due.
@@ -256,13 +268,9 @@ mod tests {
         assert_eq!(slot(connection, &zone, after), after);
         let due = |last: Option<(&str, RunStatus)>, now: &str| {
             let now = at(now);
-            let last = last.map(|(text, status)| (at(text), status));
-            is_due(
-                last,
-                at("2026-11-20T00:00:00Z"),
-                slot(connection, &zone, now),
-                now,
-            )
+            let last = last.map(|(text, status)| last_one(at(text), status, 1));
+            let slot = slot(connection, &zone, now);
+            is_due(last.as_ref(), true, at("2026-11-20T00:00:00Z"), slot, now)
         };
         let done = Some(("2026-11-25T01:00:10Z", RunStatus::Completed));
         assert!(!due(done, "2026-11-26T00:59:00Z"));
@@ -280,6 +288,34 @@ mod tests {
     fn what_was_mapped_today_waits_for_the_night() {
         let now = at("2026-11-26T12:00:00Z");
         let slot = slot(ConnectionId(1), &TimeZone::UTC, now);
-        assert!(!is_due(None, at("2026-11-26T11:00:00Z"), slot, now));
+        let mapped_at = at("2026-11-26T11:00:00Z");
+        assert!(!is_due(None, true, mapped_at, slot, now));
+    }
+
+    fn last_one(requested_at: Timestamp, status: RunStatus, failures: u32) -> LastCatchUp {
+        LastCatchUp {
+            requested_at,
+            status,
+            problem: None,
+            failures,
+        }
+    }
+
+    #[test]
+    fn one_that_fails_again_and_again_is_tried_less_and_less_often() {
+        let began = at("2026-11-26T02:00:00Z");
+        let slot = at("2026-11-26T01:00:00Z");
+        let hours = |failures: u32, is_well: bool| {
+            let last = last_one(began, RunStatus::Failed, failures);
+            (1..48).find(|hours| {
+                let now = began.plus(Duration::from_secs(hours * 3_600));
+                is_due(Some(&last), is_well, began, slot, now)
+            })
+        };
+        let waits: Vec<_> = (1..=7).map(|failures| hours(failures, true)).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 24, 24].map(Some));
+        assert_eq!(hours(u32::MAX, true), Some(24));
+        // What needs somebody waits for the night.
+        assert_eq!(hours(1, false), None);
     }
 }

@@ -1,9 +1,6 @@
 //! How a connection stands.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,13 +14,13 @@ use crate::{
     store::{
         self, Tx,
         proofs::{self, Differing},
+        runs::LastCatchUp,
     },
-    sync::journal::Service,
+    sync::{
+        journal::{Service, is_seen},
+        runs::schedule::again_at,
+    },
 };
-
-/// What the journal keeps no longer is days old: a scan that began this long before
-/// that was found has seen it.
-const GAP_SEEN: Duration = Duration::from_secs(24 * 3_600);
 
 /// One account connected to the project.
 #[derive(Debug, Serialize, ToSchema)]
@@ -53,6 +50,9 @@ pub struct Connection {
     pub last_delivery_at: Option<Timestamp>,
     /// When recent changes were last scanned.
     pub last_catch_up_at: Option<Timestamp>,
+    /// What keeps catch-ups from being complete; none where the last one was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_catch_ups: Option<FailedCatchUps>,
     /// When all records were last read.
     pub last_full_sync_at: Option<Timestamp>,
     /// What came of comparing a sample of the users' values with what HubSpot
@@ -110,6 +110,17 @@ pub struct Budget {
     pub per: &'static str,
 }
 
+/// Catch-ups that failed, one after the other.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FailedCatchUps {
+    /// How many.
+    pub count: u32,
+    /// What of the last one could not be done.
+    pub problem: Option<Problem>,
+    /// When the next one is tried at the latest, unless something needs somebody.
+    pub next_at: Timestamp,
+}
+
 /// A sample of users' values, compared with what HubSpot says.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Proof {
@@ -142,6 +153,7 @@ pub struct State {
     freshness: Vec<Option<f64>>,
     last_delivery_at: Option<Timestamp>,
     last_catch_up_at: Option<Timestamp>,
+    last_catch_up: Option<LastCatchUp>,
     last_full_sync_at: Option<Timestamp>,
     proof: Option<proofs::Proof>,
     counts: BTreeMap<String, i64>,
@@ -169,6 +181,7 @@ pub fn load(
         freshness: tx.freshness(id, now, &[0.5, 0.95])?,
         last_delivery_at: tx.last_delivery(id)?,
         last_catch_up_at: tx.last_completed_run(id, Some(RunKind::CatchUp))?,
+        last_catch_up: tx.last_catch_up(id)?,
         last_full_sync_at: tx.last_completed_run(id, Some(RunKind::Full))?,
         proof: tx.last_proof(id)?,
         counts: tx.counts(id)?,
@@ -218,6 +231,13 @@ impl State {
             budget,
             last_delivery_at: self.last_delivery_at,
             last_catch_up_at: self.last_catch_up_at,
+            failed_catch_ups: self.last_catch_up.and_then(|last| {
+                again_at(&last).map(|next_at| FailedCatchUps {
+                    count: last.failures,
+                    problem: last.problem,
+                    next_at,
+                })
+            }),
             last_full_sync_at: self.last_full_sync_at,
             proof: self.proof.map(|proof| Proof {
                 at: proof.at,
@@ -274,7 +294,7 @@ fn ways(
                 );
             }
             if let Some((found_at, reason)) = host.journal.gap()
-                && scanned_at < Some(found_at.minus(GAP_SEEN))
+                && !is_seen(found_at, scanned_at)
             {
                 why = format!("{why} But {reason}.");
             }

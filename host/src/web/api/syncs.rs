@@ -10,9 +10,10 @@ use super::extract::{Json, Limit, Path, Query, Reader, Writer};
 use crate::{
     host::Host,
     model::{
-        ConnectionId, Planned, Problem as RunProblem, ProjectId, Run, RunId, RunKind, RunStatus,
-        Timestamp,
+        ConnectionId, Missed, Planned, Problem as RunProblem, ProjectId, Run, RunId, RunKind,
+        RunStatus, Timestamp,
     },
+    pipeline::report::MISSED,
     store::{
         self, Tx,
         runs::{Counts, NewRun},
@@ -100,8 +101,13 @@ pub struct SyncCounts {
     pub read: i64,
     /// Reach users.
     pub matched: i64,
-    /// Changed what users show. After a catch-up: what live had missed.
+    /// Changed what users show.
     pub updated: i64,
+    /// Of a catch-up: those that live had missed, by kind: `deletion` (or coming
+    /// back), `merge`, `match` (of a new record too), `association`, `property`, and
+    /// `calculated`, which is a value that changed without its record's stamp.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub missed: BTreeMap<String, i64>,
     /// Were as they were known.
     pub unchanged: i64,
     /// Did nothing, by reason.
@@ -348,7 +354,7 @@ fn of(
 
 /// A run as it is shown.
 pub fn show(tx: &Tx<'_>, run: Run, now: Timestamp) -> Result<Sync, store::Error> {
-    let counts = counts(tx.run_counts(run.id)?);
+    let counts = counts(run.kind, tx.run_counts(run.id)?);
     let progress = progress(&run, now);
     Ok(Sync {
         id: run.id,
@@ -388,8 +394,12 @@ fn progress(run: &Run, now: Timestamp) -> Progress {
     }
 }
 
-fn counts(all: Counts) -> SyncCounts {
+fn counts(kind: RunKind, all: Counts) -> SyncCounts {
     let mut counts = SyncCounts::default();
+    if kind == RunKind::CatchUp {
+        let kinds = Missed::ALL.iter().map(|kind| kind.as_str().to_owned());
+        counts.missed.extend(kinds.map(|kind| (kind, 0)));
+    }
     for (name, count) in all {
         match name.as_str() {
             "read" => counts.read = count,
@@ -402,6 +412,8 @@ fn counts(all: Counts) -> SyncCounts {
                     counts.skipped.insert(reason.to_owned(), count);
                 } else if let Some(what) = name.strip_prefix("values.") {
                     counts.values.insert(what.to_owned(), count);
+                } else if let Some((MISSED, kind)) = name.split_once('.') {
+                    counts.missed.insert(kind.to_owned(), count);
                 }
             }
         }

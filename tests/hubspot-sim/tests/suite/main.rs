@@ -9,6 +9,7 @@ mod journal;
 mod oauth;
 mod objects;
 mod scale;
+mod search;
 mod subscriptions;
 mod webhooks;
 mod world;
