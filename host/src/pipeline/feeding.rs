@@ -79,8 +79,12 @@ impl<'t, 'c> Feeder<'t, 'c> {
     /// What is done from here on is for this reason: where a catch-up does it,
     /// live had missed it.
     pub fn because(&mut self, missed: Missed) {
-        let is_caught_up = self.cause.priority == Priority::CatchUp;
-        self.report.missed = is_caught_up.then_some(missed);
+        self.report.missed = self.is_catching_up().then_some(missed);
+    }
+
+    /// Whether a catch-up does what is done.
+    pub fn is_catching_up(&self) -> bool {
+        self.cause.priority == Priority::CatchUp
     }
 
     /// Asks for a read of a record that knows of everything up to a moment.

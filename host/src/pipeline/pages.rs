@@ -257,7 +257,8 @@ pub fn apply_record(
     let mut missed = match () {
         () if is_merge || is_restored && was_merged => Missed::Merge,
         () if is_restored => Missed::Deletion,
-        () if state.filled => changed(feeder, &state, modified_at)?,
+        // Looked up where it counts.
+        () if state.filled && feeder.is_catching_up() => changed(feeder, &state, modified_at)?,
         () if mapped.through.is_some() => Missed::Association,
         () => Missed::Match,
     };

@@ -9,9 +9,11 @@ pub fn address(number: usize) -> String {
     format!("person-{number}@example.com")
 }
 
-/// The properties that are mapped, with the variable of each and whether it is
-/// a number.
-pub const FIELDS: [(ObjectType, &str, &str, bool); 6] = [
+/// A property that is mapped, its variable, and whether it is a number.
+pub type Field = (ObjectType, &'static str, &'static str, bool);
+
+/// All that are mapped.
+pub const FIELDS: [Field; 6] = [
     (ObjectType::Contacts, "jobtitle", "contact_title", false),
     (
         ObjectType::Contacts,

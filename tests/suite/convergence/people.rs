@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use harness::world::World;
 use serde_json::{Value, json};
 
-use super::{history::address, oracle::expected, portal::Portal};
+use super::{
+    history::{Field, address},
+    oracle::expected,
+    portal::Portal,
+};
 
 /// A project's users, by slots.
 #[derive(Default)]
@@ -36,9 +40,9 @@ impl People {
         self.users.len()
     }
 
-    /// Compares the users of the world's project with what an account says:
-    /// nothing, where all have what they should.
-    pub async fn wrong(&self, world: &World, portal: &Portal) -> String {
+    /// Compares the users of the world's project with what an account says of
+    /// the fields that are mapped: nothing, where all have that and no more.
+    pub async fn wrong(&self, world: &World, portal: &Portal, fields: &[Field]) -> String {
         let truth = portal.account.truth().unwrap();
         let mut wrong = String::new();
         for (user, (id, number)) in &self.users {
@@ -52,7 +56,10 @@ impl People {
                 };
                 Some((value, record.parse::<u64>().unwrap()))
             };
-            for (variable, allowed) in expected(&truth, &portal.texts, &address(*number)) {
+            for (variable, mut allowed) in expected(&truth, &portal.texts, &address(*number)) {
+                if !fields.iter().any(|field| field.2 == variable) {
+                    allowed = vec![None];
+                }
                 let held = held(variable);
                 if !allowed.contains(&held) {
                     let _ = writeln!(

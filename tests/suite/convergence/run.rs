@@ -8,7 +8,7 @@ use jimo_connect::{clock::Clock, model::Timestamp};
 use serde_json::json;
 
 use super::{
-    history::{History, Step, Weather},
+    history::{FIELDS, History, Step, Weather},
     people::People,
     portal::Portal,
     together,
@@ -86,7 +86,7 @@ impl Run {
         let world = World::start_with(hubspot, Clock::manual(Timestamp(START))).await;
         let connection = world.connect(PORTAL).await;
         // Before there is any record: whatever happens to a field counts.
-        world.map(&connection, together::mappings()).await;
+        world.map(&connection, together::mappings(&FIELDS)).await;
         let portal = Portal::new(world.account(PORTAL));
         Self {
             world,
@@ -167,7 +167,7 @@ impl Run {
 
     /// Compares every user with the oracle.
     async fn check(&self) -> Result<(), String> {
-        let mut wrong = self.people.wrong(&self.world, &self.portal).await;
+        let mut wrong = self.people.wrong(&self.world, &self.portal, &FIELDS).await;
         wrong += &together::wrong(&self.world).await;
         let given_up = self.world.sim.settled().given_up;
         if given_up > 0 {

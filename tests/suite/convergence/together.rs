@@ -7,7 +7,7 @@ use harness::world::World;
 use hubspot_sim::ObjectType;
 use serde_json::{Value, json};
 
-use super::history::FIELDS;
+use super::history::Field;
 
 /// How far the clocks are turned when nothing moves.
 const TURN: Duration = Duration::from_millis(500);
@@ -18,18 +18,18 @@ const QUIET: Duration = Duration::from_millis(4);
 /// More than a delivery that was not taken waits at first.
 const RETRY: Duration = Duration::from_secs(60);
 
-/// What connections map.
-pub fn mappings() -> Value {
-    let fields = |object_type: ObjectType| -> Value {
-        let fields = FIELDS.iter().filter(|field| field.0 == object_type);
+/// A mapping of these fields.
+pub fn mappings(fields: &[Field]) -> Value {
+    let of = |object_type: ObjectType| -> Value {
+        let fields = fields.iter().filter(|field| field.0 == object_type);
         fields
             .map(|(_, property, variable, _)| json!({"property": property, "variable": variable}))
             .collect()
     };
     json!({
-        "contacts": {"fields": fields(ObjectType::Contacts)},
-        "companies": {"selection": {"rule": "primary"}, "fields": fields(ObjectType::Companies)},
-        "deals": {"selection": {"rule": "latest_modified"}, "fields": fields(ObjectType::Deals)},
+        "contacts": {"fields": of(ObjectType::Contacts)},
+        "companies": {"selection": {"rule": "primary"}, "fields": of(ObjectType::Companies)},
+        "deals": {"selection": {"rule": "latest_modified"}, "fields": of(ObjectType::Deals)},
     })
 }
 

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{
     chance::{self, Cast},
-    history::Step,
+    history::{FIELDS, Field, Step},
     people::People,
     portal::Portal,
     run::START,
@@ -34,8 +34,14 @@ const EVENTS: u64 = 60;
 /// The accounts.
 const PORTALS: [u64; 3] = [1_001, 1_002, 1_003];
 
-/// The account of each project, by its place.
-const PROJECTS: [usize; 4] = [0, 0, 1, 2];
+/// The account of each project, by its place, and what is mapped: all, or no
+/// deals.
+const PROJECTS: [(usize, &[Field]); 4] = [
+    (0, &FIELDS),
+    (0, FIELDS.split_at(4).0),
+    (1, &FIELDS),
+    (2, &FIELDS),
+];
 
 /// What there is in each account and project.
 const CAST: Cast = Cast {
@@ -73,6 +79,7 @@ struct Project {
     connection: String,
     /// The place of its account.
     portal: usize,
+    fields: &'static [Field],
     people: People,
 }
 
@@ -105,17 +112,18 @@ impl Weeks {
         let mut world = World::start_from(hubspot, clock, JournalUse::On).await;
         let portals = PORTALS.map(|portal| Portal::new(world.account(portal)));
         let mut projects = Vec::new();
-        for portal in PROJECTS {
+        for (portal, fields) in PROJECTS {
             let id = world.make_project("Northwind").await;
             let token = world.make_token(Some(&id), Role::Admin).await;
             (world.project, world.token) = (id.clone(), token.clone());
             let connection = world.connect(PORTALS[portal]).await;
-            world.map(&connection, together::mappings()).await;
+            world.map(&connection, together::mappings(fields)).await;
             projects.push(Project {
                 id,
                 token,
                 connection,
                 portal,
+                fields,
                 people: People::default(),
             });
         }
@@ -374,7 +382,7 @@ impl Weeks {
         for project in &self.projects {
             (world.project, world.token) = (project.id.clone(), project.token.clone());
             let portal = &self.portals[project.portal];
-            let found = project.people.wrong(world, portal).await;
+            let found = project.people.wrong(world, portal, project.fields).await;
             if !found.is_empty() {
                 let _ = writeln!(wrong, "project {}:\n{found}", project.id);
             }

@@ -110,21 +110,6 @@ async fn where_the_journal_does_not_serve_changes_are_looked_for_every_few_minut
     let values = [("email", "ana@example.com"), ("jobtitle", "Cook")];
     let contact = account.create("contacts", &values).unwrap();
     pass(&world, 301);
-    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
-    eprintln!(
-        "{}",
-        world
-            .get(&format!("/connections/{connection}/syncs"))
-            .await
-            .good()
-    );
-    eprintln!(
-        "{}",
-        world
-            .get(&format!("/connections/{connection}"))
-            .await
-            .good()
-    );
     let title = async |title: &str| world.values(&ana).await["job_title"] == *title;
     world.until(async || title("Cook").await).await;
     world.settle().await;
