@@ -265,6 +265,8 @@ pub struct Metrics {
     /// Users' values that the connections' last proofs compared with the source,
     /// and those that were equal.
     pub proven: [Gauge<i64, AtomicI64>; 2],
+    /// Connections that their brake holds.
+    pub held_connections: Gauge<i64, AtomicI64>,
     disk_free_bytes: Gauge<u64, AtomicU64>,
     disk_reserve_bytes: Gauge<u64, AtomicU64>,
     log_failing: Gauge<i64, AtomicI64>,
@@ -339,6 +341,12 @@ impl Default for Metrics {
             "Those of them that were equal to the source's",
             proven[1].clone(),
         );
+        let held_connections = Gauge::default();
+        registry.register(
+            "connections_held",
+            "Connections whose brake holds what would take values from many users",
+            held_connections.clone(),
+        );
         let disk_free_bytes = Gauge::default();
         registry.register_with_unit(
             "disk_free",
@@ -373,6 +381,7 @@ impl Default for Metrics {
             lookups,
             log_waiting,
             proven,
+            held_connections,
             disk_free_bytes,
             disk_reserve_bytes,
             log_failing,

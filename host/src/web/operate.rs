@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use http::header::CONTENT_TYPE;
 
-use crate::host::Host;
+use crate::{host::Host, store::Tx};
 
 /// Health and metrics.
 pub fn router() -> Router<Arc<Host>> {
@@ -37,7 +37,9 @@ async fn metrics(State(host): State<Arc<Host>>) -> impl IntoResponse {
     host.metrics.log_waiting.set(waiting);
     host.metrics.disk(host.disk.room(), host.disk.is_failing());
     // A store that does not answer says so in its health.
-    if let Ok((compared, equal)) = host.store.read(|tx| tx.proven()).await {
+    let told = |tx: &Tx<'_>| Ok((tx.proven()?, tx.held_connections_count()?));
+    if let Ok(((compared, equal), held)) = host.store.read(told).await {
+        host.metrics.held_connections.set(held);
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         host.metrics.proven[0].set(number(compared));
         host.metrics.proven[1].set(number(equal));
