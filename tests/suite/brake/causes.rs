@@ -15,7 +15,7 @@ async fn a_property_that_is_emptied_in_bulk() {
     );
     staff.settle().await;
     let left = staff.shown("Cook");
-    assert!((50..150).contains(&left), "{left}");
+    assert!((50..=150).contains(&left), "{left}");
     assert_eq!(staff.question().await["code"], "braked");
     // Another property of the same contacts changes, and all of them show it.
     assert_eq!(staff.shown("Rome"), 140);
@@ -47,7 +47,7 @@ async fn a_matching_property_that_is_changed_in_bulk() {
     }
     staff.settle().await;
     let left = staff.shown("Cook");
-    assert!((50..150).contains(&left), "{left}");
+    assert!((50..=150).contains(&left), "{left}");
     assert_eq!(staff.question().await["code"], "braked");
     assert_eq!(staff.told().await, [pair("brake", "held")]);
     staff.go_on().await;

@@ -123,7 +123,13 @@ async fn a_pause_neither_answers_nor_forgets_it() {
         let path = staff.path(&format!("/{how}"));
         let connection = staff.world.post(&path, json!({})).await.good();
         assert_eq!(connection["problem"]["code"], "braked", "{connection:#}");
-        staff.world.settle().await;
+        // To resume asks for a catch-up.
+        let is_over = async || {
+            staff.pass(1);
+            let open = "SELECT count(*) FROM runs WHERE status = 'running'";
+            staff.world.count(open) == 0
+        };
+        staff.world.until(is_over).await;
         assert_eq!(staff.shown("Cook"), left);
     }
     staff.go_on().await;
