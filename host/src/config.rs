@@ -125,9 +125,9 @@ pub struct DataConfig {
 /// How syncs go about it.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SyncConfig {
-    /// The share of a connection's users, from 0 to 1, of whom one sync may clear
-    /// or move values; and at least a hundred. One that would of more is held,
-    /// and asks.
+    /// The share of a connection's users, from 0 to 1, of whom one sync, or what
+    /// comes live within an hour, may clear or move values; and at least a hundred.
+    /// What would of more is held, and asks.
     #[arg(long, env = "JIMO_BRAKE_SHARE", default_value_t = BRAKE_SHARE, value_parser = brake_share)]
     pub brake_share: f64,
 

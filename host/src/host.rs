@@ -136,6 +136,7 @@ impl Host {
             plugins.clone(),
             clock.clone(),
             metrics.clone(),
+            config.sync.brake_share,
         ));
         let hubspot = hubspot::Client::new(
             hubspot::Config {

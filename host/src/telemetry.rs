@@ -274,6 +274,8 @@ pub struct Metrics {
     pub proven: [Gauge<i64, AtomicI64>; 2],
     /// What the connections' last catch-ups found that live had missed, by kind.
     pub missed: Family<MissedLabels, Gauge<i64, AtomicI64>>,
+    /// Connections that their brake holds.
+    pub held_connections: Gauge<i64, AtomicI64>,
     disk_free_bytes: Gauge<u64, AtomicU64>,
     disk_reserve_bytes: Gauge<u64, AtomicU64>,
     log_failing: Gauge<i64, AtomicI64>,
@@ -354,6 +356,12 @@ impl Default for Metrics {
             "Records that the connections' last catch-ups updated, for live had missed it; by kind",
             missed.clone(),
         );
+        let held_connections = Gauge::default();
+        registry.register(
+            "connections_held",
+            "Connections whose brake holds what would take values from many users",
+            held_connections.clone(),
+        );
         let disk_free_bytes = Gauge::default();
         registry.register_with_unit(
             "disk_free",
@@ -389,6 +397,7 @@ impl Default for Metrics {
             log_waiting,
             proven,
             missed,
+            held_connections,
             disk_free_bytes,
             disk_reserve_bytes,
             log_failing,

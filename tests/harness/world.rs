@@ -391,7 +391,7 @@ impl World {
 impl World {
     /// Waits until everything that happened in HubSpot shows on users: webhooks
     /// delivered, the log applied, nothing left to read, to look up, to convert
-    /// again or to erase, no labels left to refresh now.
+    /// again, to show that was held or to erase, no labels left to refresh now.
     pub async fn settle(&self) {
         let settled = async {
             let mut changed = self.host().pipeline.changed();
@@ -455,6 +455,7 @@ impl World {
                 let mut due =
                     labels.filter(|(at, due)| *at <= now && accounts.contains(&due.account));
                 done &= due.next().is_none();
+                done &= tx.next_released(1)?.is_none();
                 done &= tx.next_search()?.is_none() && !tx.has_searched()?;
                 done &= tx.next_late_entries(1)?.is_empty();
                 for account in accounts {

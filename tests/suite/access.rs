@@ -249,6 +249,7 @@ async fn the_api_describes_itself() {
       "PATCH /projects/{project}",
       "POST /projects",
       "POST /projects/{project}/connections",
+      "POST /projects/{project}/connections/{connection}/continue",
       "POST /projects/{project}/connections/{connection}/pause",
       "POST /projects/{project}/connections/{connection}/reconnect",
       "POST /projects/{project}/connections/{connection}/resume",

@@ -7,6 +7,7 @@
 
 mod access;
 mod arrivals;
+mod brake;
 mod commands;
 mod conformance;
 mod connections;

@@ -160,7 +160,7 @@ async fn a_stage_of_any_pipeline_tells_whether_a_deal_is_closed() {
 /// More users than one page of what is gone through again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stage_made_closed_in_the_definition_selects_anew_with_the_next_refresh() {
-    let (world, _, ana, contact) = connected(&json!({"rule": "latest_created"})).await;
+    let (world, connection, ana, contact) = connected(&json!({"rule": "latest_created"})).await;
     let mut users = vec![ana];
     deal(&world, contact, "First", "qualifiedtobuy", "1");
     deal(&world, contact, "Second", "contractsent", "1");
@@ -179,6 +179,12 @@ async fn a_stage_made_closed_in_the_definition_selects_anew_with_the_next_refres
         account.set_stage_closed("contractsent", closed).unwrap();
         world.sim.clear_calls();
         refresh(&world).await;
+        if closed {
+            // It moves everybody: the brake asks, and asks no more for an hour.
+            let path = format!("/connections/{connection}/continue");
+            assert_eq!(world.post(&path, json!({})).await.status, 202);
+            world.settle().await;
+        }
         for user in &users {
             assert_eq!(shown(&world, user).await, expected);
         }

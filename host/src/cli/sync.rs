@@ -8,9 +8,13 @@ use crate::{
     clock::Clock,
     config::DataConfig,
     model::{ConnectionId, RunId, RunKind},
+    pipeline::brake,
     store::{Store, Tx, runs::NewRun},
     sync::runs,
 };
+
+/// Who asks, as runs and activity name it.
+const ORIGIN: &str = "operator";
 
 /// Full syncs and catch-ups.
 #[derive(Debug, Subcommand)]
@@ -42,6 +46,14 @@ pub enum SyncCommand {
         #[command(flatten)]
         data: DataConfig,
     },
+    /// Let a sync or a connection go on that its brake holds.
+    Continue {
+        /// The sync or the connection, such as run_1 or con_1.
+        #[arg(value_parser = held)]
+        held: Held,
+        #[command(flatten)]
+        data: DataConfig,
+    },
     /// End a sync; what it did stays.
     Cancel {
         /// The sync, such as run_1.
@@ -50,6 +62,15 @@ pub enum SyncCommand {
         #[command(flatten)]
         data: DataConfig,
     },
+}
+
+/// What a brake holds.
+#[derive(Clone, Copy, Debug)]
+pub enum Held {
+    /// A full sync or a catch-up.
+    Sync(RunId),
+    /// What comes live to a connection.
+    Connection(ConnectionId),
 }
 
 impl SyncCommand {
@@ -63,7 +84,7 @@ impl SyncCommand {
                 kind,
                 dry_run,
                 brief: false,
-                origin: "operator",
+                origin: ORIGIN,
             };
             let run = store
                 .transact(move |tx| runs::request(tx, new, now))
@@ -85,6 +106,20 @@ impl SyncCommand {
                 let lines = store.read(move |tx| list(tx, connection)).await?;
                 for line in lines {
                     println!("{line}");
+                }
+                Ok(())
+            }
+            Self::Continue { held, data } => {
+                let store = Store::open(&data.directory)?;
+                store
+                    .transact(move |tx| match held {
+                        Held::Sync(id) => runs::go_on(tx, id, now),
+                        Held::Connection(id) => brake::go_on(tx, id, ORIGIN, now),
+                    })
+                    .await?;
+                match held {
+                    Held::Sync(id) => println!("continued {id}"),
+                    Held::Connection(id) => println!("continued {id}"),
                 }
                 Ok(())
             }
@@ -124,6 +159,12 @@ fn list(tx: &Tx<'_>, connection: ConnectionId) -> Result<Vec<String>, crate::sto
 fn connection_id(text: &str) -> Result<ConnectionId, String> {
     text.parse()
         .map_err(|_| "this is not a connection's id, such as con_1".to_owned())
+}
+
+fn held(text: &str) -> Result<Held, String> {
+    let sync = text.parse().map(Held::Sync);
+    sync.or_else(|_| text.parse().map(Held::Connection))
+        .map_err(|_| "this is no id of a sync or a connection, such as run_1 or con_1".to_owned())
 }
 
 fn run_id(text: &str) -> Result<RunId, String> {

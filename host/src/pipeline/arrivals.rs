@@ -230,7 +230,8 @@ impl<'t, 'c> Arrivals<'t, 'c> {
                 best.1 = best.1.min(rank);
             }
         }
-        let mut feeder = Feeder::new(self.tx, route, Cause::ARRIVAL, self.now);
+        // Jimo's own side has said who the user is.
+        let mut feeder = Feeder::new(self.tx, route, Cause::ARRIVAL, self.now).unbraked();
         for (record, id) in self.tx.links_of_user(route.id, object_type, user)? {
             if !wanted.contains_key(&record) {
                 self.tx.unlink(record, user)?;

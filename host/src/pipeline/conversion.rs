@@ -72,21 +72,17 @@ pub fn apply(
     if changed {
         tx.save_register(held.key, field.id, converted)?;
     }
-    let Some(variable) = field.variable else {
+    if field.variable.is_none() {
         // The selection depends on it, and on which of its choices are closed.
         feeder.touch_reached(place.mapping, held.key)?;
         return Ok(true);
-    };
+    }
     if !changed {
         return Ok(true);
     }
     let mut told = RecordReport::default();
-    for user in tx.fed_users(held.key)? {
-        let said = converted.readable.as_ref();
-        let said = said.map(|readable| (held.key, readable));
-        if feeder.show(user, variable, field.id, said)? {
-            told.shown(user, feeder.variable_name(variable));
-        }
+    if let Some(readable) = &converted.readable {
+        feeder.show_on_fed(place, held.key, readable, &mut told)?;
     }
     if let Some(reason) = &converted.unreadable {
         told.reason(reason);

@@ -66,7 +66,7 @@ pub fn apply_erasures(
             continue;
         }
         let route = ConnectionRoute::load(tx, id, connection.project, told.account)?;
-        let mut feeder = Feeder::new(tx, &route, Cause::LIVE, now);
+        let mut feeder = Feeder::new(tx, &route, Cause::LIVE, now).unbraked();
         // Round after round: what became part of a record that is erased now may
         // be what another became part of.
         while !due.is_empty() {

@@ -14,6 +14,7 @@
 pub mod apply;
 pub mod arrivals;
 pub mod associations;
+pub mod brake;
 pub mod conversion;
 pub mod erasures;
 pub mod feeding;

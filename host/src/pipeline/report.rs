@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::brake::{self, HELD};
 use crate::{
     model::{ConnectionId, Missed, ObjectType, RecordId, RunId, Timestamp, UserId},
     store::{
@@ -41,8 +42,9 @@ pub struct Report {
     lines: Vec<Activity>,
     /// What is counted for runs.
     runs: BTreeMap<RunId, Counts>,
-    /// The users whose values runs cleared or moved.
-    losses: BTreeMap<RunId, BTreeSet<UserId>>,
+    /// The users whose values were cleared or moved, by a run or by what comes
+    /// live.
+    losses: BTreeMap<Option<RunId>, BTreeSet<UserId>>,
     /// What was counted of each record for a run.
     counted: HashMap<(ObjectType, RecordId), String>,
     /// The run that what is told next is counted for.
@@ -50,6 +52,8 @@ pub struct Report {
     /// Why live should have done what is told next; none where it is no catch-up
     /// that does it.
     pub(super) missed: Option<Missed>,
+    /// Where lines come from that no record caused; a mapping, where none is said.
+    cause: Option<&'static str>,
 }
 
 /// What happened to one record.
@@ -144,6 +148,11 @@ impl Report {
         self.run = run;
     }
 
+    /// Where lines come from that no record causes.
+    pub fn caused_by(&mut self, word: &'static str) {
+        self.cause = Some(word);
+    }
+
     /// What was counted for a run.
     pub fn counted_for(mut self, run: RunId) -> Counts {
         self.runs.remove(&run).unwrap_or_default()
@@ -182,8 +191,23 @@ impl Report {
 
     /// A user's value is cleared, or comes from another record.
     pub(super) fn lost(&mut self, user: UserId) {
-        if let Some(run) = self.run {
-            self.losses.entry(run).or_default().insert(user);
+        self.losses.entry(self.run).or_default().insert(user);
+    }
+
+    /// What a record says is not shown on a user, for it is held: told with what
+    /// is told of the record already.
+    pub(super) fn held(&mut self, object_type: &ObjectType, record: &RecordId) {
+        self.count(&format!("skipped.{HELD}"), 1);
+        let line = self.lines.iter_mut().find(|line| {
+            line.object_type.as_ref() == Some(object_type)
+                && line.record.as_ref() == Some(record)
+                && line.outcome == UNCHANGED
+        });
+        if let Some(line) = line {
+            line.outcome = SKIPPED.to_owned();
+            line.reason = Some(HELD.to_owned());
+            self.count(UNCHANGED, -1);
+            self.count(SKIPPED, 1);
         }
     }
 
@@ -293,9 +317,10 @@ impl Report {
             if self.lines.len() < ACTIVITY_LINES_MAX {
                 // What caused it is told of another record.
                 let cause = self.lines.last();
+                let alone = self.cause.unwrap_or(MAPPING);
                 self.lines.push(Activity {
                     at: now,
-                    origin: cause.map_or(MAPPING, |line| &line.origin).to_owned(),
+                    origin: cause.map_or(alone, |line| &line.origin).to_owned(),
                     object_type: Some(object_type.clone()),
                     record: Some(record.clone()),
                     outcome: UPDATED.to_owned(),
@@ -326,8 +351,9 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// [`store::Error::Braked`] where a run took values from too many users;
-    /// then all of the transaction has to be undone.
+    /// [`store::Error::Braked`] where a run took values from too many users, and
+    /// [`store::Error::BrakedLive`] where what comes live did; then all of the
+    /// transaction has to be undone.
     pub fn save(
         self,
         tx: &Tx<'_>,
@@ -337,7 +363,10 @@ impl Report {
         tx.add_counts(connection, &self.counts)?;
         tx.add_freshness(connection, now, &self.freshness)?;
         for (run, users) in &self.losses {
-            tx.add_run_losses(*run, users)?;
+            match run {
+                Some(run) => tx.add_run_losses(*run, users)?,
+                None => brake::count(tx, connection, users, now)?,
+            }
         }
         for (run, counts) in &self.runs {
             tx.add_run_counts(*run, counts)?;

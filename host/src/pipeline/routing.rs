@@ -68,6 +68,8 @@ pub struct ConnectionRoute {
     pub selection_fields: Vec<SelectionFields>,
     /// The names of its variables.
     pub variable_names: HashMap<VariableId, String>,
+    /// Whether nothing that comes live takes values from its users.
+    pub held: bool,
 }
 
 /// A field of a connection.
@@ -236,6 +238,7 @@ impl ConnectionRoute {
             fields_by_property,
             selection_fields: selections,
             variable_names,
+            held: tx.brake(id)?.held_at.is_some(),
         })
     }
 

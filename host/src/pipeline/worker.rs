@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use super::{
     apply::apply_changes,
+    brake,
     erasures::apply_erasures,
     prepare::{Prepared, prepare},
     report::Origin,
@@ -77,6 +78,7 @@ pub struct Pipeline {
     plugins: Arc<Versions>,
     clock: Clock,
     metrics: Arc<Metrics>,
+    brake_share: f64,
     routing: Mutex<Arc<Routing>>,
     applied: watch::Sender<Position>,
     changed: watch::Sender<u64>,
@@ -84,13 +86,15 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// A pipeline that has not begun.
+    /// A pipeline that has not begun. `brake_share`: the share of a connection's
+    /// users, from 0 to 1, that may lose values unasked.
     pub fn new(
         store: Arc<Store>,
         log: Arc<EventLog>,
         plugins: Arc<Versions>,
         clock: Clock,
         metrics: Arc<Metrics>,
+        brake_share: f64,
     ) -> Self {
         Self {
             store,
@@ -98,6 +102,7 @@ impl Pipeline {
             plugins,
             clock,
             metrics,
+            brake_share,
             routing: Mutex::default(),
             applied: watch::Sender::new(Position(0)),
             changed: watch::Sender::new(0),
@@ -140,6 +145,27 @@ impl Pipeline {
         };
         *self.routing.lock().unwrap_or_else(PoisonError::into_inner) = fresh.clone();
         Ok(fresh)
+    }
+
+    /// What to do about a transaction that was undone: where the brake of a
+    /// connection undid it, the same again ([`store::Error::ConfigurationChanged`]),
+    /// for what may be done and what is held is decided now.
+    pub async fn braked(&self, error: store::Error) -> store::Error {
+        let store::Error::BrakedLive { connection, lost } = error else {
+            return error;
+        };
+        let (share, now) = (self.brake_share, self.clock.now());
+        let decide = move |tx: &store::Tx<'_>| brake::decide(tx, connection, lost, share, now);
+        match self.store.transact(decide).await {
+            Err(error) => return error,
+            Ok(true) => tracing::warn!(
+                %connection, lost,
+                "what comes live would take values from many users: it is held, and asks"
+            ),
+            Ok(false) => {}
+        }
+        self.notify_changed();
+        store::Error::ConfigurationChanged
     }
 
     /// Works until it is told to stop; a batch under way is finished first.
@@ -225,7 +251,7 @@ impl Pipeline {
     }
 
     /// Waits until a batch is applied. Returns what it was made of where it was
-    /// not, for connections or mappings have changed.
+    /// not, for connections or mappings have changed, or a connection is held now.
     async fn finish(
         &self,
         applying: Option<Applying>,
@@ -235,8 +261,11 @@ impl Pipeline {
             return Ok(None);
         };
         let prepared = match task.await.map_err(|_| Error::Ended)? {
-            Err(store::Error::ConfigurationChanged) => return Ok(Some(turn)),
-            applied => applied?,
+            Err(error) => match self.braked(error).await {
+                store::Error::ConfigurationChanged => return Ok(Some(turn)),
+                error => return Err(error.into()),
+            },
+            Ok(prepared) => prepared,
         };
         // A batch that is tried again counts once.
         self.metrics.batch(&prepared);

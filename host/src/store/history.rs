@@ -150,6 +150,30 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Adds what happened to a connection to its activity: no record caused it.
+    pub fn note(
+        &self,
+        connection: ConnectionId,
+        origin: &str,
+        outcome: &str,
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        self.add_activity(
+            connection,
+            &Activity {
+                at,
+                origin: origin.into(),
+                object_type: None,
+                record: None,
+                outcome: outcome.into(),
+                reason: None,
+                user: None,
+                variables: Vec::new(),
+                plugin: None,
+            },
+        )
+    }
+
     /// Adds to a connection's counts.
     pub fn add_counts(
         &self,

@@ -169,7 +169,7 @@ impl Tx<'_> {
 
     /// Removes an object mapping that has no fields any more.
     pub fn remove_mapping(&self, mapping: MappingId) -> Result<(), Error> {
-        super::delete(self, "DELETE FROM feeds WHERE mapping = ?1", mapping.0)?;
+        self.drop_feeds(mapping)?;
         super::delete(self, "DELETE FROM object_mappings WHERE id = ?1", mapping.0)?;
         Ok(())
     }

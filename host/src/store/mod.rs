@@ -16,6 +16,7 @@
 mod encode;
 mod statements;
 
+pub mod brakes;
 pub mod choices;
 pub mod connections;
 pub mod conversions;
@@ -42,7 +43,7 @@ use statements::{InUse, Statements};
 
 use crate::{
     log::{EventLog, Lane, Place, Position, Step},
-    model::{ObjectType, RunId, Timestamp, UserId},
+    model::{ConnectionId, ObjectType, RunId, Timestamp, UserId},
     secrets::Keys,
     sqlite::{Database, Options},
 };
@@ -69,6 +70,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0007_journal.sql"),
     include_str!("../../migrations/sqlite/store/0008_labels.sql"),
     include_str!("../../migrations/sqlite/store/0009_erasures.sql"),
+    include_str!("../../migrations/sqlite/store/0010_brake.sql"),
     include_str!("../../migrations/sqlite/store/0011_lookups_missing.sql"),
 ];
 
@@ -84,6 +86,15 @@ pub enum Error {
     /// A run is about to take values from more users than it may without asking.
     #[error("{0} would take values from too many users")]
     Braked(RunId, Vec<UserId>),
+    /// What comes live is about to take values from more of a connection's users
+    /// than it was found to be allowed without asking.
+    #[error("what comes live would have taken values from {lost} users of {connection}")]
+    BrakedLive {
+        /// The connection.
+        connection: ConnectionId,
+        /// How many of its users would have lost values lately.
+        lost: u64,
+    },
     /// Something exists already.
     #[error("{0}")]
     Conflict(String),

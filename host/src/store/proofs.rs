@@ -28,7 +28,8 @@ pub struct Differing {
     #[schema(value_type = String)]
     pub record_id: RecordId,
     /// Why: a reason for which a text could not be read, `not_filled` where the
-    /// field was mapped since and awaits a full sync, or `differs`.
+    /// field was mapped since and awaits a full sync, `held` where the brake holds
+    /// it, or `differs`.
     pub reason: String,
 }
 

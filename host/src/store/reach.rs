@@ -174,6 +174,17 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Nobody is fed by a mapping any more.
+    pub(super) fn drop_feeds(&self, mapping: MappingId) -> Result<(), Error> {
+        for sql in [
+            "DELETE FROM feeds WHERE mapping = ?1",
+            "DELETE FROM held_selections WHERE mapping = ?1",
+        ] {
+            super::delete(self, sql, mapping.0)?;
+        }
+        Ok(())
+    }
+
     /// Ends all links of a mapping's object type, whom they feed, and the match
     /// keys that they came by.
     pub fn drop_links(
@@ -182,7 +193,7 @@ impl Tx<'_> {
         mapping: &ObjectMapping,
     ) -> Result<(), Error> {
         let object_type = self.object_type_id(&mapping.object_type)?;
-        super::delete(self, "DELETE FROM feeds WHERE mapping = ?1", mapping.id.0)?;
+        self.drop_feeds(mapping.id)?;
         for sql in [
             "DELETE FROM links WHERE record IN (
                 SELECT id FROM records WHERE connection = ?1 AND object_type = ?2 AND reached)",
@@ -206,7 +217,7 @@ impl Tx<'_> {
         mapping: &ObjectMapping,
     ) -> Result<(), Error> {
         let to_type = self.object_type_id(&mapping.object_type)?;
-        super::delete(self, "DELETE FROM feeds WHERE mapping = ?1", mapping.id.0)?;
+        self.drop_feeds(mapping.id)?;
         for sql in [
             "DELETE FROM associations WHERE to_type = ?2 AND to_record IN (
                 SELECT id FROM records WHERE connection = ?1 AND object_type = ?2)",

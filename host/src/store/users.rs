@@ -263,6 +263,8 @@ impl Tx<'_> {
             "DELETE FROM user_values WHERE user = ?1",
             "DELETE FROM user_keys WHERE user = ?1",
             "DELETE FROM feeds WHERE user = ?1",
+            "DELETE FROM held_selections WHERE user = ?1",
+            "DELETE FROM losses WHERE user = ?1",
             "DELETE FROM links WHERE user = ?1",
             "DELETE FROM activity WHERE user = ?1",
             "DELETE FROM users WHERE id = ?1",

@@ -88,7 +88,10 @@ async fn convert(host: &Arc<Host>, page: Page) -> Result<(), Error> {
         page.write(&mut feeder, &done)?;
         feeder.finish()?.save(tx, page.pending.connection, now)
     };
-    Ok(host.store.transact(write).await?)
+    match host.store.transact(write).await {
+        Err(error) => Err(host.pipeline.braked(error).await.into()),
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Registers of one field, as they were under one configuration.

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use super::erasures;
-use crate::{host::Host, store};
+use crate::{host::Host, pipeline::brake, store};
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -87,7 +87,10 @@ async fn trim(host: &Host, stop: &CancellationToken) -> Result<(), TrimError> {
         .await?;
     for connection in connections {
         host.store
-            .transact(move |tx| tx.trim_history(connection.id, now))
+            .transact(move |tx| {
+                tx.trim_losses(connection.id, now.minus(brake::WINDOW))?;
+                tx.trim_history(connection.id, now)
+            })
             .await?;
     }
     while !stop.is_cancelled() && host.log.trim(place, now.minus(LOG_KEPT)).await? > 0 {}

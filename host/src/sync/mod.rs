@@ -1,11 +1,12 @@
 //! Work that goes on by itself: grants kept fresh, what has to be read read,
 //! labels that changed shown, what is converted in another way converted again,
-//! what was deleted for privacy erased, and what is over let go.
+//! what was held selected anew, what was deleted for privacy erased, and what is over let go.
 //!
 //! Architecture invariant: everything here can be killed at any instant and
 //! goes on from what the store holds.
 
 mod batches;
+mod brake;
 pub mod choices;
 pub mod consents;
 pub mod conversions;
@@ -50,6 +51,7 @@ pub fn tasks(host: &Arc<Host>, stop: &CancellationToken) -> Vec<Task> {
         Box::pin(runs::run(host.clone(), stop.clone())),
         Box::pin(runs::schedule::run(host.clone(), stop.clone())),
         Box::pin(conversions::run(host.clone(), stop.clone())),
+        Box::pin(brake::run(host.clone(), stop.clone())),
         Box::pin(labels::run(host.clone(), stop.clone())),
         Box::pin(erasures::run(host.clone(), stop.clone())),
         Box::pin(housekeeping::run(host.clone(), stop.clone())),

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use prometheus_client::metrics::{counter::Counter, family::Family};
 
-use super::{failures::Error, runs::brake::hold};
+use super::{failures::Error, runs::brake::braked};
 use crate::{
     host::Host,
     hubspot::{
@@ -141,7 +141,7 @@ impl Work {
     }
 
     /// Applies something in one transaction, unless the configuration moved; a
-    /// run whose brake undoes it is held.
+    /// run or a connection whose brake undoes it is held.
     pub async fn apply(
         &self,
         apply: impl FnOnce(&store::Tx<'_>) -> Result<(), store::Error> + Send + 'static,
@@ -154,7 +154,7 @@ impl Work {
             apply(tx)
         };
         match self.host.store.transact(apply).await {
-            Err(error) => Err(hold(&self.host, error).await.into()),
+            Err(error) => Err(braked(&self.host, error).await.into()),
             Ok(()) => Ok(()),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use http::header::CONTENT_TYPE;
 
-use crate::{host::Host, telemetry::MissedLabels};
+use crate::{host::Host, store::Tx, telemetry::MissedLabels};
 
 /// Health and metrics.
 pub fn router() -> Router<Arc<Host>> {
@@ -37,8 +37,9 @@ async fn metrics(State(host): State<Arc<Host>>) -> impl IntoResponse {
     host.metrics.log_waiting.set(waiting);
     host.metrics.disk(host.disk.room(), host.disk.is_failing());
     // A store that does not answer says so in its health.
-    let told = host.store.read(|tx| Ok((tx.proven()?, tx.missed()?))).await;
-    if let Ok(((compared, equal), missed)) = told {
+    let told = |tx: &Tx<'_>| Ok((tx.proven()?, tx.missed()?, tx.held_connections_count()?));
+    if let Ok(((compared, equal), missed, held)) = host.store.read(told).await {
+        host.metrics.held_connections.set(held);
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         host.metrics.proven[0].set(number(compared));
         host.metrics.proven[1].set(number(equal));

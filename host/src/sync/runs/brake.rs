@@ -1,4 +1,4 @@
-//! The brake: a run that is about to take values from many users is held, and
+//! The brake of runs: one that is about to take values from many users is held, and
 //! asks.
 
 use crate::{
@@ -7,20 +7,12 @@ use crate::{
     store,
 };
 
-/// However few users there are, so many may lose values before a run is held.
-const LOSSES_MIN: u64 = 100;
-
-/// How many users may lose values in one run, where a connection feeds so many.
-pub fn losses_max(users: u64, share: f64) -> u64 {
-    // Shares are from 0 to 1, and users far below what a float holds exactly.
-    LOSSES_MIN.max((users as f64 * share) as u64)
-}
-
-/// Holds a run where that is why a transaction was undone; then it is to be
-/// looked anew what is due.
-pub async fn hold(host: &Host, error: store::Error) -> store::Error {
+/// What to do about a transaction that was undone: where a brake undid it, to
+/// look anew what is due, for the run is held then, or what its connection may
+/// lose is decided.
+pub async fn braked(host: &Host, error: store::Error) -> store::Error {
     let store::Error::Braked(run, users) = error else {
-        return error;
+        return host.pipeline.braked(error).await;
     };
     tracing::warn!(%run, "a run would take values from many users, and is held");
     let problem = problem(run, &users);
@@ -41,17 +33,5 @@ fn problem(run: RunId, users: &[UserId]) -> Problem {
         remedy: "Look at these users' records in HubSpot. If what it says there is right, let the \
                  sync go on; else cancel it."
             .into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_share_of_the_users_may_lose_values_and_at_least_a_hundred() {
-        assert_eq!(losses_max(10_000, 0.2), 2_000);
-        assert_eq!(losses_max(501, 0.2), 100);
-        assert_eq!(losses_max(0, 0.2), 100);
     }
 }

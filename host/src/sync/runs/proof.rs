@@ -13,6 +13,7 @@ use crate::{
     hubspot::objects::RECORDS_MAX,
     model::{ObjectType, RecordId, Stage, Timestamp, UserId},
     pipeline::{
+        brake::HELD,
         pages::{ReadRecord, prepare_records},
         routing::ConnectionRoute,
     },
@@ -114,6 +115,7 @@ fn compare(
     let users: Vec<UserId> = tx.fed_users(held.key)?;
     let mut filled = HashMap::new();
     for (place, _, outcome) in &read.texts {
+        let mapping = &connection.mappings[place.mapping];
         let field = connection.field(*place);
         let Some(variable) = field.variable else {
             continue;
@@ -134,7 +136,13 @@ fn compare(
                         None => tx.register(held.key, field.id, field.target)?.is_some(),
                     };
                     filled.insert(field.id, is_filled);
-                    if is_filled { DIFFERS } else { NOT_FILLED }
+                    if connection.held && tx.is_selection_held(mapping.id, *user)? {
+                        HELD
+                    } else if is_filled {
+                        DIFFERS
+                    } else {
+                        NOT_FILLED
+                    }
                 }
             };
             if proof.differing.len() < DIFFERING_MAX {

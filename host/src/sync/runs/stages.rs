@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     super::{failures::Error, grants::missing_scopes},
     Outcome,
-    brake::hold,
+    brake::braked,
 };
 use crate::{
     host::Host,
@@ -75,7 +75,7 @@ impl Step<'_> {
             work(tx)
         };
         match self.host.store.transact(checked).await {
-            Err(error) => Err(hold(self.host, error).await.into()),
+            Err(error) => Err(braked(self.host, error).await.into()),
             Ok(done) => Ok(done),
         }
     }

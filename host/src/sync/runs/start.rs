@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use super::{
     super::{failures::Error, lookups::are_read_by_rule},
     Outcome,
-    brake::losses_max,
     plan::{Facts, Plan, plan, rehearsal},
     stages::Step,
 };
@@ -15,7 +14,10 @@ use crate::{
     model::{
         ConnectionId, ObjectType, Planned, Priority, ProjectId, RunKind, Timestamp, UserIdentifier,
     },
-    pipeline::routing::{AccountRoute, ConnectionRoute},
+    pipeline::{
+        brake::losses_max,
+        routing::{AccountRoute, ConnectionRoute},
+    },
     store::{self, Tx, runs::Beginning},
 };
 

@@ -24,7 +24,7 @@ pub struct Activity {
     /// When.
     at: Timestamp,
     /// Where it came from: `webhook`, `journal`, `catch_up`, `full_sync`,
-    /// `arrival`, `mapping` or `admin`.
+    /// `arrival`, `mapping`, `brake`, `admin` or `operator`.
     origin: String,
     /// The record's type.
     object_type: Option<ObjectType>,

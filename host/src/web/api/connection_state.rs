@@ -11,6 +11,7 @@ use crate::{
         self, AccountKey, ConnectionId, ObjectMapping, ObjectType, Problem, PropertyName, RunKind,
         Status, Timestamp,
     },
+    pipeline::brake,
     store::{
         self, Tx,
         proofs::{self, Differing},
@@ -36,7 +37,8 @@ pub struct Connection {
     pub account: Option<Account>,
     /// What was consented to.
     pub scopes: Vec<String>,
-    /// What is wrong, when something is.
+    /// What is wrong, when something is; or what it asks, where its brake holds
+    /// what would take values from many users (`braked`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
     /// How changes come, by object type.
@@ -157,6 +159,7 @@ pub struct State {
     last_full_sync_at: Option<Timestamp>,
     proof: Option<proofs::Proof>,
     counts: BTreeMap<String, i64>,
+    question: Option<Problem>,
 }
 
 /// Reads how a connection stands.
@@ -185,6 +188,7 @@ pub fn load(
         last_full_sync_at: tx.last_completed_run(id, Some(RunKind::Full))?,
         proof: tx.last_proof(id)?,
         counts: tx.counts(id)?,
+        question: brake::question(tx, id)?,
         connection,
     })
 }
@@ -222,7 +226,8 @@ impl State {
                 domain: self.domain,
             }),
             scopes: self.scopes,
-            problem: connection.problem,
+            // What it cannot go on without comes first.
+            problem: connection.problem.or(self.question),
             live,
             freshness: Freshness {
                 p50_seconds: seconds(0),

@@ -14,11 +14,13 @@ use super::{
 use crate::{
     host::Host,
     model::{ConnectionId, ProjectId, Status},
-    pipeline,
-    store::{self, Tx, history::Activity},
+    pipeline, store,
     sync::{consents, runs::schedule},
     web::{error::Error, problem::Problem},
 };
+
+/// Where a line of activity comes from that an admin caused.
+pub(super) const ADMIN: &str = "admin";
 
 /// A connection to be begun.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -269,34 +271,38 @@ pub async fn set_paused(
                 // Nothing was taken in meanwhile.
                 schedule::request(tx, id, now)?;
             }
-            note(tx, id, word, now)
+            tx.note(id, ADMIN, word, now)
         })
         .await?;
     host.pipeline.notify_changed();
     Ok(())
 }
 
-/// Adds what an admin did to a connection's activity.
-pub fn note(
-    tx: &Tx<'_>,
-    id: ConnectionId,
-    outcome: &str,
-    at: crate::model::Timestamp,
-) -> Result<(), store::Error> {
-    tx.add_activity(
-        id,
-        &Activity {
-            at,
-            origin: "admin".into(),
-            object_type: None,
-            record: None,
-            outcome: outcome.into(),
-            reason: None,
-            user: None,
-            variables: Vec::new(),
-            plugin: None,
-        },
+/// Lets a connection go on that is held because what comes live would clear or
+/// move the values of many users. For an hour, nothing is held then.
+#[utoipa::path(
+    post, path = "/projects/{project}/connections/{connection}/continue", tag = "connections", operation_id = "continue_connection",
+    params(("project" = String, Path), ("connection" = String, Path)),
+    responses(
+        (status = 202),
+        (status = 409, description = "Nothing of it is held.", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
     )
+)]
+pub async fn go_on(
+    State(host): State<Arc<Host>>,
+    writer: Writer,
+    Path((_project, id)): Path<(String, ConnectionId)>,
+) -> Result<StatusCode, Error> {
+    let now = host.clock.now();
+    host.store
+        .transact(move |tx| {
+            tx.connection(writer.project, id)?;
+            pipeline::brake::go_on(tx, id, ADMIN, now)
+        })
+        .await?;
+    host.pipeline.notify_changed();
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// Begins another consent of the same account. Nothing that was synced is lost.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{
-    connections::{Values, note},
+    connections::{ADMIN, Values},
     extract::{Json, Path, Query, Reader, Writer},
     mapping_check, mapping_choices,
     mapping_document::{self, Document},
@@ -21,6 +21,7 @@ use crate::{
     host::Host,
     model::{ConnectionId, ObjectType, ProjectId},
     pipeline::{self, mapping::NewMappings},
+    store::{self, Tx},
     sync::definitions,
     telemetry::spawn_blocking,
     web::{
@@ -167,27 +168,34 @@ pub async fn save(
         .map_err(Error::Invalid)?;
     let choices = mapping_choices::read(host, account, &drafts, asked_at).await?;
     let (keys, now) = (host.keys.clone(), host.clock.now());
-    let saved = host
-        .store
-        .transact(move |tx| {
-            tx.connection(project, id)?;
-            let version = etag(tx.mappings_version(id)?);
-            if expected.is_some_and(|expected| !names(&expected, &version)) {
-                return Ok(Saved::Outdated);
-            }
-            let new = match mapping_variables::resolve(tx, project, id, drafts, now)? {
-                Ok(mappings) => NewMappings {
-                    mappings,
-                    options: choices,
-                    options_read_at: asked_at,
-                },
-                Err(errors) => return Ok(Saved::Invalid(errors)),
-            };
-            pipeline::mapping::save(tx, &keys, (project, id, account), &new, keep, now)?;
-            note(tx, id, "mappings_saved", now)?;
-            Ok(Saved::Done)
-        })
-        .await?;
+    let write = move |tx: &Tx<'_>| {
+        tx.connection(project, id)?;
+        let version = etag(tx.mappings_version(id)?);
+        if expected.as_ref().is_some_and(|etag| !names(etag, &version)) {
+            return Ok(Saved::Outdated);
+        }
+        let new = match mapping_variables::resolve(tx, project, id, drafts.clone(), now)? {
+            Ok(mappings) => NewMappings {
+                mappings,
+                options: choices.clone(),
+                options_read_at: asked_at,
+            },
+            Err(errors) => return Ok(Saved::Invalid(errors)),
+        };
+        pipeline::mapping::save(tx, &keys, (project, id, account), &new, keep, now)?;
+        tx.note(id, ADMIN, "mappings_saved", now)?;
+        Ok(Saved::Done)
+    };
+    let saved = loop {
+        match host.store.transact(write.clone()).await {
+            // Whom it would take values from is held then, and it is saved.
+            Err(error) => match host.pipeline.braked(error).await {
+                store::Error::ConfigurationChanged => {}
+                error => return Err(error.into()),
+            },
+            Ok(saved) => break saved,
+        }
+    };
     host.pipeline.notify_changed();
     match saved {
         Saved::Done => Ok(()),

@@ -76,6 +76,7 @@ pub fn router() -> Router<Arc<Host>> {
         .routes(routes!(connections::pause))
         .routes(routes!(connections::resume))
         .routes(routes!(connections::reconnect))
+        .routes(routes!(connections::go_on))
         .routes(routes!(properties::object_types))
         .routes(routes!(properties::list))
         .routes(routes!(mappings::get, mappings::put))

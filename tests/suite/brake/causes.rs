@@ -1,0 +1,138 @@
+//! What takes values from many users.
+
+use hubspot_sim::Link;
+use jimo_connect::{hubspot::Priority, sync::labels};
+use serde_json::json;
+
+use super::{PORTAL, Staff, pair, staff};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_property_that_is_emptied_in_bulk() {
+    let staff = staff(150).await;
+    staff.patch(
+        &staff.contacts[..140],
+        &[("jobtitle", ""), ("city", "Rome")],
+    );
+    staff.settle().await;
+    let left = staff.shown("Cook");
+    assert!((50..=150).contains(&left), "{left}");
+    assert_eq!(staff.question().await["code"], "braked");
+    // Another property of the same contacts changes, and all of them show it.
+    assert_eq!(staff.shown("Rome"), 140);
+    // One is filled again, whoever it is.
+    staff.patch(&staff.contacts[..140], &[("city", "Oslo")]);
+    staff.patch(&staff.contacts[139..140], &[("jobtitle", "Chef")]);
+    staff.settle().await;
+    assert_eq!(staff.shown("Oslo"), 140);
+    assert_eq!(
+        staff.world.values(&staff.users[139]).await["job_title"],
+        "Chef"
+    );
+
+    staff.go_on().await;
+    assert_eq!((staff.shown("Cook"), staff.shown("Chef")), (10, 1));
+    assert_eq!(staff.shown("Oslo"), 140);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_matching_property_that_is_changed_in_bulk() {
+    let staff = staff(150).await;
+    let account = staff.world.account(PORTAL);
+    staff.pass(1);
+    for (number, contact) in staff.contacts[..140].iter().enumerate() {
+        let email = format!("nobody-{number}@example.com");
+        account
+            .patch("contacts", *contact, &[("email", &email)])
+            .unwrap();
+    }
+    staff.settle().await;
+    let left = staff.shown("Cook");
+    assert!((50..=150).contains(&left), "{left}");
+    assert_eq!(staff.question().await["code"], "braked");
+    assert_eq!(staff.told().await, [pair("brake", "held")]);
+    staff.go_on().await;
+    assert_eq!(staff.shown("Cook"), 10);
+}
+
+/// Staff with two deals each: the second was created last, and the first, in the
+/// stage `contractsent`, was modified last, and feeds them.
+async fn dealers(prefer_open: bool) -> Staff {
+    const COUNT: usize = 110;
+    let staff = staff(COUNT).await;
+    let account = staff.world.account(PORTAL);
+    let mut deals = Vec::new();
+    for (name, stage) in [("First", "contractsent"), ("Second", "qualifiedtobuy")] {
+        staff.pass(1);
+        for contact in &staff.contacts {
+            let values = [("dealname", name), ("dealstage", stage)];
+            let deal = account.create("deals", &values).unwrap();
+            let (from, to) = (("contacts", *contact), ("deals", deal));
+            account.associate(from, to, Link::Plain).unwrap();
+            deals.push(deal);
+        }
+    }
+    staff.pass(1);
+    for deal in &deals[..COUNT] {
+        account.patch("deals", *deal, &[("amount", "9")]).unwrap();
+    }
+    staff.map_deals("latest_modified", prefer_open).await;
+    assert_eq!(staff.shown("First"), 110);
+    assert!(staff.question().await.is_null());
+    staff
+}
+
+impl Staff {
+    /// Maps deals with this selection, too.
+    async fn map_deals(&self, rule: &str, prefer_open: bool) {
+        let mut mappings = super::mappings();
+        mappings["deals"] = json!({
+            "selection": {"rule": rule, "prefer_open": prefer_open},
+            "fields": [{"property": "dealname", "variable": "deal"}],
+        });
+        let saved = self.world.map(&self.connection, mappings).await;
+        assert_eq!(saved["deals"]["selection"]["rule"], rule, "{saved:#}");
+        self.settle().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_selection_rule_that_moves_everybody() {
+    let staff = dealers(false).await;
+    staff.map_deals("latest_created", false).await;
+    assert_eq!((staff.shown("First"), staff.shown("Second")), (110, 0));
+    assert_eq!(staff.question().await["code"], "braked");
+    // What feeds them goes on to, and what does not is not shown.
+    staff.newcomer("new@example.com").await;
+    staff.settle().await;
+    assert_eq!(staff.shown("Chef"), 1);
+
+    // To map as before ends it.
+    staff.map_deals("latest_modified", false).await;
+    staff.ended().await;
+    assert_eq!(staff.shown("First"), 110);
+    let once = [pair("brake", "held"), pair("brake", "released")];
+    assert_eq!(staff.told().await, once);
+
+    staff.map_deals("latest_created", false).await;
+    assert_eq!((staff.shown("First"), staff.shown("Second")), (110, 0));
+    staff.go_on().await;
+    assert_eq!((staff.shown("First"), staff.shown("Second")), (0, 110));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stage_that_is_declared_closed() {
+    let staff = dealers(true).await;
+    let account = staff.world.account(PORTAL);
+    account.set_stage_closed("contractsent", true).unwrap();
+    let host = staff.world.host();
+    let routing = host.pipeline.routing().await.unwrap();
+    let route = routing.account(&PORTAL.to_string().into()).unwrap().clone();
+    let refreshed = labels::refresh(host, &route, Priority::CatchUp).await;
+    refreshed.unwrap();
+    staff.settle().await;
+    assert_eq!((staff.shown("First"), staff.shown("Second")), (110, 0));
+    assert_eq!(staff.question().await["code"], "braked");
+    assert_eq!(staff.told().await, [pair("brake", "held")]);
+    staff.go_on().await;
+    assert_eq!((staff.shown("First"), staff.shown("Second")), (0, 110));
+}
