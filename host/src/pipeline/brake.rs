@@ -71,6 +71,10 @@ pub(super) fn count(
     now: Timestamp,
 ) -> Result<(), store::Error> {
     let brake = tx.brake(connection)?;
+    if brake.held_at.is_some() {
+        // It was asked already: to ask again would hold up everybody.
+        return Ok(());
+    }
     let Some(since) = counted_since(&brake, now) else {
         return Ok(());
     };
@@ -81,14 +85,25 @@ pub(super) fn count(
     }
 }
 
+/// How many of a connection's users may lose values, where all that it feeds are
+/// counted. That takes long where they are many: nobody should wait for it.
+pub(super) fn allowed(
+    tx: &Tx<'_>,
+    connection: ConnectionId,
+    share: f64,
+    now: Timestamp,
+) -> Result<u64, store::Error> {
+    let since = counted_since(&tx.brake(connection)?, now).unwrap_or(now);
+    Ok(losses_max(tx.users_fed_since(connection, since)?, share))
+}
+
 /// After a transaction was undone because so many users of a connection would
-/// have lost values: counts the users, and holds the connection where these are
-/// too many of them. Returns whether it is held now, by this.
+/// have lost values: holds the connection where these are more than are allowed.
+/// Returns whether it is held now, by this.
 pub(super) fn decide(
     tx: &Tx<'_>,
     connection: ConnectionId,
-    lost: u64,
-    share: f64,
+    (lost, allowed): (u64, u64),
     now: Timestamp,
 ) -> Result<bool, store::Error> {
     match tx.any_connection(connection) {
@@ -100,10 +115,9 @@ pub(super) fn decide(
     if brake.held_at.is_some() {
         return Ok(false);
     }
-    let Some(since) = counted_since(&brake, now) else {
+    if counted_since(&brake, now).is_none() {
         return Ok(false);
-    };
-    let allowed = losses_max(tx.users_fed_since(connection, since)?, share);
+    }
     if lost <= allowed {
         tx.allow_losses(connection, allowed, now)?;
         return Ok(false);

@@ -134,6 +134,12 @@ pub fn save(
             feeder.touch_reached(mapping, record)?;
         }
     }
+    // What is mapped now may take nothing from those of whom it was held.
+    for (mapping, user) in tx.held_selections(connection)? {
+        if let Some(index) = after.mappings.iter().position(|one| one.id == mapping) {
+            feeder.touch(index, user);
+        }
+    }
     feeder.finish()?.save(tx, connection, now)
 }
 

@@ -155,7 +155,15 @@ impl Pipeline {
             return error;
         };
         let (share, now) = (self.brake_share, self.clock.now());
-        let decide = move |tx: &store::Tx<'_>| brake::decide(tx, connection, lost, share, now);
+        let allowed = self
+            .store
+            .read(move |tx| brake::allowed(tx, connection, share, now))
+            .await;
+        let allowed = match allowed {
+            Ok(allowed) => allowed,
+            Err(error) => return error,
+        };
+        let decide = move |tx: &store::Tx<'_>| brake::decide(tx, connection, (lost, allowed), now);
         match self.store.transact(decide).await {
             Err(error) => return error,
             Ok(true) => tracing::warn!(

@@ -200,6 +200,30 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// All selections that are held of a connection.
+    pub fn held_selections(
+        &self,
+        connection: ConnectionId,
+    ) -> Result<Vec<(MappingId, UserId)>, Error> {
+        self.some_held_selections(connection, usize::MAX)
+    }
+
+    fn some_held_selections(
+        &self,
+        connection: ConnectionId,
+        limit: usize,
+    ) -> Result<Vec<(MappingId, UserId)>, Error> {
+        let mut statement = self.statement(
+            "SELECT h.mapping, h.user FROM object_mappings m
+             JOIN held_selections h ON h.mapping = m.id WHERE m.connection = ?1 LIMIT ?2",
+        )?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = statement.query_map([connection.0, limit], |row| {
+            Ok((MappingId(row.get(0)?), UserId(row.get(1)?)))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// A user is fed as before: their selection is held.
     pub fn hold_selection(&self, mapping: MappingId, user: UserId) -> Result<(), Error> {
         let added = self
@@ -255,15 +279,7 @@ impl Tx<'_> {
         let Some(mut released) = found else {
             return Ok(None);
         };
-        let mut statement = self.statement(
-            "SELECT h.mapping, h.user FROM object_mappings m
-             JOIN held_selections h ON h.mapping = m.id WHERE m.connection = ?1 LIMIT ?2",
-        )?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = statement.query_map([released.connection.0, limit], |row| {
-            Ok((MappingId(row.get(0)?), UserId(row.get(1)?)))
-        })?;
-        released.selections = rows.collect::<Result<_, _>>()?;
+        released.selections = self.some_held_selections(released.connection, limit)?;
         Ok(Some(released))
     }
 }

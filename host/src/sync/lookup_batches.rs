@@ -8,7 +8,7 @@ use std::{
 use super::{
     failures::Error,
     put_off::{Reason, again_at},
-    work::{Parsed, Work},
+    work::{Parsed, Runs, Work},
 };
 use crate::{
     hubspot::{
@@ -144,13 +144,15 @@ impl Batch<'_> {
         let (connection, run) = (self.kind.connection, self.run);
         let (asked, priority) = (self.asked, self.work.priority);
         let apply = move |tx: &Tx<'_>| {
+            let runs = Runs::of(tx, std::iter::once(run))?;
             answered.parsed.apply(tx, &keys, now, |route, _| {
                 let is_own = route.id == connection;
                 let cause = Cause {
                     priority,
-                    run: run.filter(|_| is_own),
+                    run,
                     refresh: false,
                 };
+                let cause = runs.cause(cause, route.id);
                 // For others nothing is known to be new.
                 let how = Asked {
                     settled: None,

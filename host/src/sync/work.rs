@@ -211,19 +211,11 @@ impl Parsed {
             let _in_span = span(connection).entered();
             tracing::debug!(records = records.len(), "records are applied");
             let mut feeder = Feeder::new(tx, connection, Cause::default(), now);
-            let mut run = None;
             for record in records {
                 let (cause, asked) = why(connection, record);
                 feeder.count_for(cause);
-                run = run.or(cause.run);
                 self.apply_one(&mut feeder, keys, record, asked)?;
             }
-            // Whom another record feeds now is counted for the run that any of
-            // them was asked for by.
-            feeder.count_for(Cause {
-                run,
-                ..feeder.cause
-            });
             feeder.finish()?.save(tx, connection.id, now)?;
         }
         Ok(())

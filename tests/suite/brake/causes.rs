@@ -54,6 +54,37 @@ async fn a_matching_property_that_is_changed_in_bulk() {
     assert_eq!(staff.shown("Cook"), 10);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_becomes_somebody_elses_meanwhile_shows_on_nobody_it_was_of() {
+    let staff = staff(150).await;
+    let account = staff.world.account(PORTAL);
+    staff.pass(1);
+    for (contact, email) in staff.contacts[..70].iter().zip(&staff.emails[..70]) {
+        let nobody = format!("was-{email}");
+        account
+            .patch("contacts", *contact, &[("email", &nobody)])
+            .unwrap();
+    }
+    for (contact, email) in staff.contacts[70..140].iter().zip(&staff.emails[..70]) {
+        account
+            .patch("contacts", *contact, &[("email", email)])
+            .unwrap();
+    }
+    staff.settle().await;
+    assert_eq!(staff.question().await["code"], "braked");
+    staff.patch(&staff.contacts[70..140], &[("city", "Oslo")]);
+    staff.settle().await;
+    for user in &staff.users[70..140] {
+        let city = staff.world.values(user).await["city"].clone();
+        assert!(city.is_null() || city == "Lyon", "{city}");
+    }
+    staff.go_on().await;
+    for (user, city) in [(0, json!("Oslo")), (69, json!("Oslo")), (70, json!(null))] {
+        let values = staff.world.values(&staff.users[user]).await;
+        assert_eq!(values["city"], city, "{user}");
+    }
+}
+
 /// Staff with two deals each: the second was created last, and the first, in the
 /// stage `contractsent`, was modified last, and feeds them.
 async fn dealers(prefer_open: bool) -> Staff {

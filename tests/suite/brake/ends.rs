@@ -174,3 +174,20 @@ async fn a_user_who_is_deleted_is_forgotten_and_the_last_one_ends_it() {
     let account = staff.world.account(PORTAL);
     assert_eq!(account.count("contacts").unwrap(), 10);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_is_mapped_no_more_is_asked_about_no_more() {
+    let staff = staff(150).await;
+    staff.patch(&staff.contacts[..140], &[("jobtitle", "")]);
+    staff.settle().await;
+    let left = staff.shown("Cook");
+    assert_eq!(staff.question().await["code"], "braked");
+    let fields = json!([{"property": "city", "variable": "city"}]);
+    let mapped = json!({"contacts": {"fields": fields}});
+    staff.world.map(&staff.connection, mapped).await;
+    staff.settle().await;
+    staff.ended().await;
+    // They are Jimo's own now.
+    assert_eq!(staff.shown("Cook"), left);
+    assert!(staff.question().await.is_null());
+}

@@ -24,6 +24,29 @@ use crate::{
 
 pub use showing::Shown;
 
+/// Why a user's record may be selected anew.
+#[derive(Clone, Copy, Debug)]
+struct Why {
+    cause: Cause,
+    /// Why live should have done so, where a catch-up does.
+    missed: Option<Missed>,
+}
+
+impl Why {
+    /// For either reason: as urgently as the more urgent one, and counted for a
+    /// run only where no other caused it.
+    fn or(self, other: Self) -> Self {
+        Self {
+            cause: Cause {
+                priority: self.cause.priority.min(other.cause.priority),
+                run: self.cause.run.and(other.cause.run),
+                refresh: self.cause.refresh && other.cause.refresh,
+            },
+            missed: self.missed.max(other.missed),
+        }
+    }
+}
+
 /// Feeds one connection's users within one transaction.
 pub struct Feeder<'t, 'c> {
     /// The transaction.
@@ -36,9 +59,8 @@ pub struct Feeder<'t, 'c> {
     pub cause: Cause,
     /// What was done.
     pub report: Report,
-    /// Users whose records may be selected anew, by object mapping; and why live
-    /// should have done so.
-    touched: BTreeMap<(usize, UserId), Option<Missed>>,
+    /// Users whose records may be selected anew, by object mapping, and why.
+    touched: BTreeMap<(usize, UserId), Why>,
     /// Records that a read filled in this transaction: they need no other.
     just_read: BTreeSet<RecordKey>,
     /// Whether a record that fed somebody may feed them no more.
@@ -183,8 +205,14 @@ impl<'t, 'c> Feeder<'t, 'c> {
 
     /// A user's record may be selected anew.
     pub fn touch(&mut self, mapping: usize, user: UserId) {
-        let missed = self.touched.entry((mapping, user)).or_default();
-        *missed = self.report.missed.max(*missed);
+        let why = Why {
+            cause: self.cause,
+            missed: self.report.missed,
+        };
+        let touched = self.touched.entry((mapping, user));
+        touched
+            .and_modify(|held| *held = held.or(why))
+            .or_insert(why);
     }
 
     fn touch_all(&mut self, mapping: usize, users: &[UserId]) {
@@ -264,8 +292,9 @@ impl<'t, 'c> Feeder<'t, 'c> {
         if self.unknown_choice {
             self.tx.request_labels(self.route.account)?;
         }
-        for ((mapping, user), missed) in std::mem::take(&mut self.touched) {
-            self.report.missed = missed;
+        for ((mapping, user), why) in std::mem::take(&mut self.touched) {
+            self.count_for(why.cause);
+            self.report.missed = why.missed;
             self.select(mapping, user)?;
         }
         Ok(self.report)

@@ -10,9 +10,7 @@ use crate::{
 impl Feeder<'_, '_> {
     pub(super) fn select(&mut self, mapping: usize, user: UserId) -> Result<(), store::Error> {
         let mapped = &self.route.mappings[mapping];
-        let fields = &self.route.selection_fields[mapping];
-        let candidates = self.tx.candidates(self.route.id, mapped, fields, user)?;
-        let chosen = select(&candidates, mapped.selection.as_ref());
+        let (candidates, chosen) = self.choose(mapping, user)?;
         let before = self.tx.feed(mapped.id, user)?;
         let just_read = chosen.is_some_and(|key| self.just_read.contains(&key));
         let was_held = self.is_held(mapping, user)?;
@@ -79,6 +77,30 @@ impl Feeder<'_, '_> {
                 .selected(object_type, &record, user, variables, self.now);
         }
         Ok(())
+    }
+
+    /// The records that can feed a user, and the one that is selected.
+    fn choose(
+        &self,
+        mapping: usize,
+        user: UserId,
+    ) -> Result<(Vec<Candidate>, Option<RecordKey>), store::Error> {
+        let mapped = &self.route.mappings[mapping];
+        let fields = &self.route.selection_fields[mapping];
+        let candidates = self.tx.candidates(self.route.id, mapped, fields, user)?;
+        let chosen = select(&candidates, mapped.selection.as_ref());
+        Ok((candidates, chosen))
+    }
+
+    /// Whether a record feeds a user only because another selection is held:
+    /// what it says may be of somebody else by now.
+    pub(super) fn feeds_by_a_hold(
+        &self,
+        mapping: usize,
+        user: UserId,
+        record: RecordKey,
+    ) -> Result<bool, store::Error> {
+        Ok(self.route.held && self.choose(mapping, user)?.1 != Some(record))
     }
 
     fn is_shown_by(

@@ -102,6 +102,11 @@ impl Feeder<'_, '_> {
         let users = self.fed_users(record)?;
         let mut changed = false;
         for user in &users {
+            if self.feeds_by_a_hold(place.mapping, *user, record)? {
+                told.reason(HELD);
+                self.touch(place.mapping, *user);
+                continue;
+            }
             match self.show(
                 place.mapping,
                 *user,
