@@ -1,10 +1,11 @@
 //! HubSpot promises neither order nor once.
 
 use harness::{bare::deliver, world::World};
+use hubspot_sim::{FaultRule, Route, Trouble};
 use jimo_connect::intake;
 use serde_json::{Value, json};
 
-use super::{PORTAL, connected, contact, cook, reads, user};
+use super::{PORTAL, connected, contact, cook, hours_later, reads, user};
 
 /// Delivers changes of a contact's job title as HubSpot does, each with its
 /// moment, and waits until they show.
@@ -19,7 +20,13 @@ async fn titles(world: &World, contact: u64, changes: &[(i64, &str)]) {
 }
 
 /// Delivers events of the account in one body, and waits until they show.
-async fn events(world: &World, mut events: Vec<Value>) {
+async fn events(world: &World, events: Vec<Value>) {
+    deliver_events(world, events).await;
+    world.settle().await;
+}
+
+/// Delivers events of the account in one body.
+async fn deliver_events(world: &World, mut events: Vec<Value>) {
     let app = world.sim.app();
     for event in &mut events {
         event["portalId"] = PORTAL.into();
@@ -29,7 +36,6 @@ async fn events(world: &World, mut events: Vec<Value>) {
     let url = world.host().url(intake::PATH);
     let status = deliver(url.as_str(), &app.client_secret, body.into()).await;
     assert_eq!(status.unwrap(), 204);
-    world.settle().await;
 }
 
 /// As [`cook`], with a moment after that.
@@ -77,6 +83,45 @@ async fn two_changes_of_one_moment_that_disagree_are_settled_by_a_read() {
     )
     .await;
     assert_eq!(world.values(&ana).await, json!({"job_title": "Chef"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_from_a_fast_clock_does_not_win_for_ever() {
+    let (world, ana, id, now) = timed_cook().await;
+    let ahead = now + 200_000;
+    titles(&world, id, &[(ahead, "Zookeeper")]).await;
+    assert_eq!(world.values(&ana).await, json!({"job_title": "Zookeeper"}));
+    // They disagree, and what HubSpot says stays older: the last answer settles it.
+    let disagrees = json!({
+        "objectId": id, "subscriptionType": "contact.propertyChange",
+        "occurredAt": ahead, "propertyName": "jobtitle", "propertyValue": "Astronaut",
+    });
+    deliver_events(&world, vec![disagrees]).await;
+    let is_settled = async || world.values(&ana).await == json!({"job_title": "Cook"});
+    hours_later(&world, is_settled).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_from_before_an_event_is_not_the_last_word() {
+    let (world, ana, id, _) = timed_cook().await;
+    let ben = user(&world, "ben@example.com").await;
+    let account = world.account(PORTAL);
+    world.sim.clear_calls();
+    world
+        .sim
+        .inject(FaultRule::once(Route::BatchRead, Trouble::Held));
+    account
+        .patch("contacts", id, &[("email", "ben@example.com")])
+        .unwrap();
+    world.until(async || !reads(&world).is_empty()).await;
+    account
+        .patch("contacts", id, &[("email", "ana@example.com")])
+        .unwrap();
+    world.applied().await;
+    world.sim.clear_faults();
+    world.settle().await;
+    assert_eq!(world.values(&ana).await, json!({"job_title": "Cook"}));
+    assert_eq!(world.values(&ben).await, json!({}));
 }
 
 #[tokio::test(flavor = "multi_thread")]
