@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hubspot_sim::{App, Simulator};
 use jimo_connect::web::descriptors;
 use serde_json::Value;
 
@@ -170,6 +171,35 @@ pub fn alone() -> [(&'static str, &'static str); 5] {
         ("HUBSPOT_API_URL", "http://127.0.0.1:9"),
         ("JIMO_LOG", "info"),
     ]
+}
+
+/// A simulated HubSpot, as a program is told of it.
+pub struct Simulated {
+    app: App,
+    app_id: String,
+    api: String,
+}
+
+impl Simulated {
+    /// As it is now.
+    pub fn of(sim: &Simulator) -> Self {
+        let app = sim.app();
+        Self {
+            app_id: app.id.to_string(),
+            api: sim.url(),
+            app,
+        }
+    }
+
+    /// Settings of a program before it.
+    pub fn settings(&self) -> [(&'static str, &str); 4] {
+        [
+            ("HUBSPOT_CLIENT_ID", &self.app.client_id),
+            ("HUBSPOT_CLIENT_SECRET", &self.app.client_secret),
+            ("HUBSPOT_APP_ID", &self.app_id),
+            ("HUBSPOT_API_URL", &self.api),
+        ]
+    }
 }
 
 /// The program, as `cargo build` leaves it beside the tests.

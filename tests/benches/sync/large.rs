@@ -3,7 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use harness::{bare, program::Program, world::World};
+use harness::{
+    bare,
+    program::{Program, Simulated},
+    world::World,
+};
 use hubspot_sim::{Account, Limits};
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -80,15 +84,9 @@ pub async fn full_sync(contacts: usize) {
 }
 
 fn start(world: &World) -> Program {
-    let app = world.sim.app();
-    let (api, id) = (world.sim.url(), app.id.to_string());
-    let settings = [
-        ("HUBSPOT_CLIENT_ID", app.client_id.as_str()),
-        ("HUBSPOT_CLIENT_SECRET", app.client_secret.as_str()),
-        ("HUBSPOT_APP_ID", id.as_str()),
-        ("HUBSPOT_API_URL", api.as_str()),
-        ("HUBSPOT_JOURNAL", "off"),
-    ];
+    let hubspot = Simulated::of(&world.sim);
+    let mut settings = hubspot.settings().to_vec();
+    settings.push(("HUBSPOT_JOURNAL", "off"));
     let program = Program::start(world.directory.path(), &settings);
     let target = format!("{}{}", program.url, jimo_connect::intake::PATH);
     world.sim.set_webhook_target(&target);

@@ -4,7 +4,10 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use harness::{program::Program, world::World};
+use harness::{
+    program::{Program, Simulated},
+    world::World,
+};
 use hubspot_sim::{ApiKnobs, Config, FaultRule, Route, Trouble, WebhookKnobs};
 use jimo_connect::{clock::Clock, config::JournalUse, model::Timestamp, store::projects::Role};
 use proptest::{
@@ -281,15 +284,9 @@ impl Weeks {
     fn host(&mut self) -> &Program {
         if self.host.is_none() {
             self.skew = self.random.below(2 * SKEW_MAX) as i64 - SKEW_MAX as i64;
-            let (sim, app) = (&self.world.sim, self.world.sim.app());
-            let (api, id) = (sim.url(), app.id.to_string());
-            let settings = [
-                ("HUBSPOT_CLIENT_ID", app.client_id.as_str()),
-                ("HUBSPOT_CLIENT_SECRET", app.client_secret.as_str()),
-                ("HUBSPOT_APP_ID", id.as_str()),
-                ("HUBSPOT_API_URL", api.as_str()),
-                ("JIMO_PUBLIC_URL", self.wire.url.as_str()),
-            ];
+            let hubspot = Simulated::of(&self.world.sim);
+            let mut settings = hubspot.settings().to_vec();
+            settings.push(("JIMO_PUBLIC_URL", &self.wire.url));
             let directory = self.world.directory.path();
             let host = Program::start_at(self.moment(), directory, &settings);
             let address = host.url.strip_prefix("http://").unwrap();

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use harness::{program::Program, world::World};
+use harness::{
+    program::{Program, Simulated},
+    world::World,
+};
 use hubspot_sim::{Limits, Link};
 use jimo_connect::{clock::Clock, model::RunId};
 use serde_json::json;
@@ -58,18 +61,11 @@ async fn it_goes_on_where_it_was_and_counts_nothing_twice() {
     let path = format!("/connections/{connection}/syncs");
     world.stop().await;
 
-    let app = world.sim.app();
-    let (api, id) = (world.sim.url(), app.id.to_string());
-    let settings = [
-        ("HUBSPOT_CLIENT_ID", app.client_id.as_str()),
-        ("HUBSPOT_CLIENT_SECRET", app.client_secret.as_str()),
-        ("HUBSPOT_APP_ID", id.as_str()),
-        ("HUBSPOT_API_URL", api.as_str()),
-    ];
+    let hubspot = Simulated::of(&world.sim);
     let directory = world.directory.path().to_path_buf();
     let run = ask(&directory, &connection);
     for _ in 0..rounds {
-        let program = Program::start(&directory, &settings);
+        let program = Program::start(&directory, &hubspot.settings());
         tokio::time::sleep(Duration::from_millis(random.below(LATER_MAX))).await;
         program.kill();
     }
