@@ -69,12 +69,15 @@ pub async fn full_sync(contacts: usize) {
         let path = format!("/connections/{connection}/syncs");
         let run = host.post(&path, json!({"kind": "full"})).await;
         let path = format!("{path}/{}", run["id"].as_str().unwrap());
-        let mut beside = Vec::new();
+        let before = done(&host, &path, 5_000.0).await;
+        let (mut beside, begun) = (Vec::new(), Instant::now());
         while beside.len() < CHANGES && host.get(&path).await["status"] == "running" {
             beside.extend(live(&host, &account, ids[0], user, 10).await);
         }
+        let done = done(&host, &path, before).await - before;
         println!(
-            "| from HubSpot's change to the user's value, p50 / p99, alone / beside a full sync {how} | {} / {} ms |",
+            "| from HubSpot's change to the user's value, p50 and p99, alone / beside a full sync {how}, which reads {:.0} records a second | {} / {} ms |",
+            done / begun.elapsed().as_secs_f64(),
             spread(&alone),
             spread(&beside)
         );
@@ -102,6 +105,19 @@ async fn watch(host: &Host, path: &str, program: &Program) -> (Value, u64) {
         if run["status"] != "running" {
             return (run, peak);
         }
+        tokio::time::sleep(WATCH_EVERY).await;
+    }
+}
+
+/// How many records a run has done, once it has done so many.
+async fn done(host: &Host, path: &str, at_least: f64) -> f64 {
+    loop {
+        let run = host.get(path).await;
+        let done = run["progress"]["done"].as_f64().unwrap();
+        if done >= at_least {
+            return done;
+        }
+        assert_eq!(run["status"], "running", "{run}");
         tokio::time::sleep(WATCH_EVERY).await;
     }
 }
@@ -134,7 +150,7 @@ fn spread(times: &[Duration]) -> String {
     let mut times = times.to_vec();
     times.sort();
     let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize].as_millis();
-    format!("{} {}", at(0.5), at(0.99))
+    format!("{} and {}", at(0.5), at(0.99))
 }
 
 /// The API of a project on the program.

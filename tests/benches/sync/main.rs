@@ -1,5 +1,7 @@
 //! What syncing costs and how long it takes: a host before a simulated HubSpot,
-//! both in this process. `cargo bench --package jimo-connect-tests --bench sync`.
+//! both in this process, or the program by itself where its memory counts.
+//! `cargo bench --package jimo-connect-tests --bench sync -- NAME`, or no name for
+//! all: `full`, `arrivals`, `live`, `large`.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,19 +23,28 @@ const PORTAL: u64 = 1_001;
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 fn main() {
+    let names: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with("--"))
+        .collect();
+    let is_wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         println!("| what | figure |\n| --- | --- |");
-        full_sync("within HubSpot's limits", Limits::marketplace(), 30_000).await;
-        full_sync(
-            "where HubSpot allows a thousand calls a second",
-            free(),
-            100_000,
-        )
-        .await;
-        arrivals().await;
-        live().await;
-        large::full_sync(1_000_000).await;
+        if is_wanted("full") {
+            full_sync("within HubSpot's limits", Limits::marketplace(), 30_000).await;
+            let how = "where HubSpot allows a thousand calls a second";
+            full_sync(how, free(), 100_000).await;
+        }
+        if is_wanted("arrivals") {
+            arrivals().await;
+        }
+        if is_wanted("live") {
+            live().await;
+        }
+        if is_wanted("large") {
+            large::full_sync(1_000_000).await;
+        }
     });
 }
 
