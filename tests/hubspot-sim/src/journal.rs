@@ -191,6 +191,12 @@ impl Journal {
         Some(self.files.iter().skip(start).filter(concerns).collect())
     }
 
+    /// Whether anything was not read by who has read up to an offset.
+    pub(crate) fn has_more_after(&self, offset: Option<&str>) -> bool {
+        let more = self.after(offset, None);
+        !self.waiting.is_empty() || more.is_none_or(|files| !files.is_empty())
+    }
+
     /// A file by its offset.
     pub(crate) fn file(&self, offset: &str) -> Option<&File> {
         self.files.iter().find(|file| file.offset == offset)

@@ -195,6 +195,12 @@ impl Simulator {
             .collect()
     }
 
+    /// Whether the journal tells more than who has read up to an offset knows.
+    #[must_use]
+    pub fn journal_has_more_after(&self, offset: Option<&str>) -> bool {
+        self.shared.lock().journal.has_more_after(offset)
+    }
+
     /// Ends all subscriptions of the app to the journal.
     pub fn drop_journal_subscriptions(&self) {
         self.shared.lock().journal.subscriptions.clear();

@@ -88,6 +88,7 @@ fn weather() -> impl Strategy<Value = Weather> {
     (
         any::<u64>(),
         any::<bool>(),
+        any::<bool>(),
         select(&[0.0, 0.0, 0.3, 1.0][..]),
         select(&[0.0, 0.3][..]),
         select(&[0.0, 0.5][..]),
@@ -99,6 +100,7 @@ fn weather() -> impl Strategy<Value = Weather> {
         .prop_map(
             |(
                 seed,
+                journal,
                 hold,
                 loss,
                 repeats,
@@ -110,6 +112,7 @@ fn weather() -> impl Strategy<Value = Weather> {
             )| {
                 Weather {
                     seed,
+                    journal,
                     hold,
                     loss,
                     repeats,
@@ -210,6 +213,8 @@ fn failure() -> impl Strategy<Value = Step> {
         Route::Associations,
         Route::Search,
         Route::Token,
+        Route::Journal,
+        Route::JournalFile,
     ];
     let route = select(routes.to_vec());
     let trouble = select(

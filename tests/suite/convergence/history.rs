@@ -51,6 +51,8 @@ pub struct History {
 pub struct Weather {
     /// What the simulator draws from.
     pub seed: u64,
+    /// Whether the host reads the journal too.
+    pub journal: bool,
     /// Whether webhooks are held until a step lets them go.
     pub hold: bool,
     /// The chance that an event never comes.

@@ -2,9 +2,9 @@
 //! user ends up with what HubSpot says: random histories on a real host before
 //! a simulated HubSpot, compared with an oracle of the simulator's own truth.
 //!
-//! Where events are lost, or values calculated without a stamp, a catch-up finds
-//! them; else live alone does, and a catch-up changes nothing. Left out are fields
-//! that are mapped after records exist.
+//! Where webhooks are lost and no journal is read, or values are calculated without
+//! a stamp, a catch-up finds them; else live alone does, and a catch-up changes
+//! nothing. Left out are fields that are mapped after records exist.
 
 mod chance;
 mod history;

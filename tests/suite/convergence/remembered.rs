@@ -14,6 +14,7 @@ use super::{
 fn check(hold: bool, steps: Vec<Step>) {
     let weather = Weather {
         seed: 1,
+        journal: false,
         hold,
         loss: 0.0,
         repeats: 0.0,

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use harness::world::World;
 use hubspot_sim::{ApiKnobs, Config, FaultRule, WebhookKnobs};
-use jimo_connect::{clock::Clock, model::Timestamp};
+use jimo_connect::{clock::Clock, config::JournalUse, model::Timestamp};
 use serde_json::json;
 
 use super::{
@@ -35,8 +35,8 @@ pub fn to_the_end(history: &History) -> Result<(), String> {
             run.step(step).await;
         }
         together::settle(&run.world).await;
-        // Live alone does, where nothing was lost and nothing calculated.
-        let needs_no_more = history.weather.loss == 0.0
+        // Live alone does, where nothing was lost by both ways and nothing calculated.
+        let needs_no_more = (history.weather.loss == 0.0 || history.weather.journal)
             && !history
                 .steps
                 .iter()
@@ -83,10 +83,18 @@ impl Run {
             },
             ..Config::default()
         };
-        let world = World::start_with(hubspot, Clock::manual(Timestamp(START))).await;
+        let journal = match weather.journal {
+            true => JournalUse::On,
+            false => JournalUse::Off,
+        };
+        let clock = Clock::manual(Timestamp(START));
+        let world = World::start_from(hubspot, clock, journal).await;
         let connection = world.connect(PORTAL).await;
         // Before there is any record: whatever happens to a field counts.
         world.map(&connection, together::mappings(&FIELDS)).await;
+        if weather.journal {
+            together::told_by_the_journal(&world, &connection).await;
+        }
         let portal = Portal::new(world.account(PORTAL));
         Self {
             world,

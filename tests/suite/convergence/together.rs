@@ -46,11 +46,39 @@ pub async fn settle(world: &World) {
             () = world.settle() => {}
             () = let_time_pass(world) => {}
         }
-        if world.sim.settled().waiting == 0 {
+        if !is_journal_read(world).await {
+            a_moment(world).await;
+        } else if world.sim.settled().waiting > 0 {
+            turn(world, RETRY);
+        } else {
             return;
         }
-        turn(world, RETRY);
     }
+}
+
+/// Waits until the journal is asked for all that a connection needs.
+pub async fn told_by_the_journal(world: &World, connection: &str) {
+    loop {
+        let path = format!("/connections/{connection}");
+        let held = world.get(&path).await.good();
+        let ways = held["live"].as_array().unwrap().iter();
+        let told = ways.filter(|way| way["way"] == "journal").count();
+        if told == ObjectType::ALL.len() {
+            return;
+        }
+        a_moment(world).await;
+    }
+}
+
+async fn is_journal_read(world: &World) -> bool {
+    let cursor = format!("hubspot-journal/{}", world.sim.app().client_id);
+    let read = world.host().log.cursor(&cursor).await.unwrap();
+    !world.sim.journal_has_more_after(read.as_deref())
+}
+
+/// Lets some time pass.
+async fn a_moment(world: &World) {
+    let _ = tokio::time::timeout(QUIET * 4, let_time_pass(world)).await;
 }
 
 /// Turns the clocks whenever nothing moves: what waits for a moment does not
