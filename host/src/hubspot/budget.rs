@@ -9,13 +9,14 @@
 //! interval after its end. Whatever the network does, no more calls are counted
 //! in any interval than the share allows.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
 use super::{
-    day::{Day, part},
+    day::Day,
     rates::{Policy, Rates},
+    window::{Window, together},
 };
 use crate::model::{Priority, Timestamp};
 
@@ -41,7 +42,8 @@ const ONE_SECOND: Duration = Duration::from_secs(1);
 /// pause is refused again.
 const STRIKES_MAX: u32 = 6;
 /// How long a refused search speaks of what other apps search: then one more a
-/// second is tried again.
+/// second is tried again, and after as long another one. All of them at once would
+/// be refused again and again where others go on.
 const OTHERS_SEARCH: Duration = Duration::from_secs(30);
 /// How long a spent day is believed in when the account's time zone is not
 /// known; then one call asks again.
@@ -123,7 +125,10 @@ impl Ledger {
         Self {
             share: share.clamp(0.0, 1.0),
             general: Window::new(GENERAL_MAX, TEN_SECONDS),
-            search: Window::new(SEARCH_MAX, ONE_SECOND),
+            search: Window {
+                others_fade: Some(OTHERS_SEARCH),
+                ..Window::new(SEARCH_MAX, ONE_SECOND)
+            },
             associations: Window::new(ASSOCIATIONS_MAX, TEN_SECONDS),
             day: None,
             associations_day: None,
@@ -239,6 +244,8 @@ impl Ledger {
         }
         let share = self.share;
         let window = self.window(pool);
+        window.settle(now);
+        window.refused.push_back(now);
         // The calls that were under way with the first refused one are refused
         // with it, and are no further strikes.
         if now >= window.paused_until {
@@ -247,8 +254,7 @@ impl Ledger {
         if policy == Policy::Secondly && pool == Pool::Search {
             // Nothing else tells of others' searches. One of ours a second is
             // always tried.
-            let accepted = window.ours().saturating_sub(1);
-            let others = window.max.saturating_sub(accepted);
+            let others = window.max.saturating_sub(window.accepted());
             let others = others.min(together(window.max, share).saturating_sub(1));
             window.others = Some((others, now.plus(OTHERS_SEARCH)));
         }
@@ -299,95 +305,6 @@ impl Ledger {
             Some(Timestamp(next.timestamp().as_millisecond()))
         });
         midnight.unwrap_or(now.plus(DAY_UNKNOWN))
-    }
-}
-
-/// The calls of all apps that a limit is used up to, where ours are some of them.
-fn together(max: u32, share: f64) -> u32 {
-    part(max, share.max(SHARE)).max(1)
-}
-
-/// One rolling window.
-#[derive(Debug)]
-struct Window {
-    max: u32,
-    interval: Duration,
-    in_flight: u32,
-    /// When calls ended that still count, oldest first.
-    recent: VecDeque<Timestamp>,
-    /// Calls of other apps that the last answer counted, and until when they
-    /// may count.
-    others: Option<(u32, Timestamp)>,
-    paused_until: Timestamp,
-    strikes: u32,
-}
-
-impl Window {
-    fn new(max: u32, interval: Duration) -> Self {
-        Self {
-            max,
-            interval,
-            in_flight: 0,
-            recent: VecDeque::new(),
-            others: None,
-            paused_until: Timestamp(0),
-            strikes: 0,
-        }
-    }
-
-    /// Forgets what counts no more.
-    fn settle(&mut self, now: Timestamp) {
-        // A clock that was set back must not keep calls counted for hours.
-        for end in self.recent.iter_mut().rev().take_while(|end| **end > now) {
-            *end = now;
-        }
-        // Stamps are cut to milliseconds, so the last one still counts.
-        while self
-            .recent
-            .front()
-            .is_some_and(|end| end.plus(self.interval) < now)
-        {
-            self.recent.pop_front();
-        }
-    }
-
-    fn ours(&self) -> u32 {
-        let recent = u32::try_from(self.recent.len()).unwrap_or(u32::MAX);
-        self.in_flight.saturating_add(recent)
-    }
-
-    fn others(&self, now: Timestamp) -> u32 {
-        match self.others {
-            Some((calls, until)) if now <= until => calls,
-            _ => 0,
-        }
-    }
-
-    /// The calls that we allow ourselves: within our own share, and with those
-    /// of others within the common one. At least one beside nobody's, else a
-    /// small limit would mean none at all.
-    fn allowed(&self, share: f64, now: Timestamp) -> u32 {
-        let own = part(self.max, share).max(1);
-        own.min(together(self.max, share).saturating_sub(self.others(now)))
-    }
-
-    fn pause(&mut self, until: Timestamp) {
-        self.paused_until = self.paused_until.max(until);
-    }
-
-    fn check(&mut self, share: f64, now: Timestamp) -> Verdict {
-        self.settle(now);
-        if now < self.paused_until {
-            return Verdict::Wait(Some(self.paused_until));
-        }
-        let others = self.others(now);
-        if self.ours() < self.allowed(share, now) {
-            return Verdict::Go;
-        }
-        let oldest = self.recent.front().map(|end| end.plus(self.interval));
-        let theirs = self.others.filter(|_| others > 0).map(|(_, until)| until);
-        let next = [oldest, theirs].into_iter().flatten().min();
-        Verdict::Wait(next.map(|moment| moment.plus(Duration::from_millis(1))))
     }
 }
 

@@ -290,21 +290,69 @@ proptest! {
     }
 }
 
+/// Makes searches at once, of which the last ones are refused.
+fn searches(ledger: &mut Ledger, accepted: u32, refused: u32, now: Timestamp) {
+    (0..accepted + refused).for_each(|_| ledger.start(Pool::Search));
+    for _ in 0..accepted {
+        ledger.finish(Pool::Search, None, now);
+        ledger.accepted(Pool::Search, now);
+    }
+    for _ in 0..refused {
+        ledger.finish(Pool::Search, None, now);
+        ledger.refused(Pool::Search, Policy::Secondly, None, 0.0, now);
+    }
+}
+
 #[test]
-fn what_others_search_is_known_by_a_refusal_and_forgotten() {
+fn what_others_search_is_known_by_a_refusal_and_forgotten_one_by_one() {
     let mut ledger = Ledger::new(SHARE);
     // One of two is refused: others make four a second.
-    for _ in 0..2 {
-        ledger.start(Pool::Search);
-        ledger.finish(Pool::Search, None, NOW);
+    searches(&mut ledger, 1, 1, NOW);
+    let mut allowed = |milliseconds| {
+        let now = after(milliseconds);
+        let calls = burst(&mut ledger, Pool::Search, now);
+        let next = ledger.check(Pool::Search, Priority::Live, now);
+        assert_ne!(next, Verdict::Go);
+        (0..calls).for_each(|_| ledger.finish(Pool::Search, None, now));
+        calls
+    };
+    assert_eq!(allowed(1_001), 1);
+    assert_eq!(allowed(30_000), 1);
+    assert_eq!([30_001 + 1_001, 60_000].map(&mut allowed), [2, 2]);
+    assert_eq!([61_002, 90_000].map(&mut allowed), [3, 3]);
+    assert_eq!([91_003, 10_000_000].map(&mut allowed), [4, 4]);
+}
+
+#[test]
+fn searches_of_ours_that_were_refused_are_none_that_others_left_to_us() {
+    let mut ledger = Ledger::new(SHARE);
+    // Others make four a second, and so one of our four is let through.
+    searches(&mut ledger, 1, 3, NOW);
+    assert_eq!(burst(&mut ledger, Pool::Search, after(1_001)), 1);
+    // Where they make two, two are ours within our share.
+    let mut ledger = Ledger::new(SHARE);
+    searches(&mut ledger, 3, 1, NOW);
+    assert_eq!(burst(&mut ledger, Pool::Search, after(1_001)), 2);
+}
+
+#[test]
+fn while_others_search_on_few_of_ours_are_refused() {
+    let mut ledger = Ledger::new(SHARE);
+    let (mut made, mut refused) = (0, 0);
+    // Five minutes, in which others make four searches each second before us.
+    for second in 0..300 {
+        let now = after(second * 1_001);
+        let calls = burst(&mut ledger, Pool::Search, now);
+        for call in 0..calls {
+            ledger.finish(Pool::Search, None, now);
+            match call {
+                0 => ledger.accepted(Pool::Search, now),
+                _ => drop(ledger.refused(Pool::Search, Policy::Secondly, None, 0.0, now)),
+            }
+        }
+        made += calls;
+        refused += calls.saturating_sub(1);
     }
-    ledger.refused(Pool::Search, Policy::Secondly, None, 0.0, NOW);
-    let later = after(1_001);
-    assert_eq!(burst(&mut ledger, Pool::Search, later), 1);
-    let next = ledger.check(Pool::Search, Priority::Live, later);
-    assert_ne!(next, Verdict::Go);
-    let forgotten = NOW.plus(OTHERS_SEARCH).plus(Duration::from_millis(1_002));
-    let mut others = Ledger::new(SHARE);
-    others.refused(Pool::Search, Policy::Secondly, None, 0.0, NOW);
-    assert_eq!(burst(&mut others, Pool::Search, forgotten), 4);
+    assert!(made >= 280, "{made}");
+    assert!(refused * 20 <= made, "{refused} of {made}");
 }

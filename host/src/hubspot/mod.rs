@@ -26,6 +26,7 @@ pub mod retry;
 pub mod search;
 pub mod signature;
 mod transport;
+mod window;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
