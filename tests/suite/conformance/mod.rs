@@ -2,4 +2,5 @@
 
 mod choices;
 mod log;
+mod runs;
 mod store;

@@ -20,16 +20,16 @@ use tempfile::TempDir;
 const NOW: Timestamp = Timestamp(1_000);
 
 /// A store with a project and an active connection.
-struct Kept {
+pub(super) struct Kept {
     store: Store,
     directory: TempDir,
     project: ProjectId,
-    connection: ConnectionId,
+    pub(super) connection: ConnectionId,
     account: AccountId,
 }
 
 impl Kept {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let directory = TempDir::new().unwrap();
         let store = Store::open(directory.path()).unwrap();
         let (project, connection, account) = store
@@ -52,7 +52,7 @@ impl Kept {
         }
     }
 
-    async fn write<T: Send + 'static>(
+    pub(super) async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
     ) -> T {

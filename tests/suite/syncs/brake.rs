@@ -104,3 +104,27 @@ async fn a_sync_that_is_held_ends_with_its_connection() {
     world.until(async || world.count(lost) == 0).await;
     assert_eq!(cooks(&world), left);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_that_was_told_to_go_on_does_not_ask_again_when_its_connection_is_resumed() {
+    let (world, connection) = bereft().await;
+    let (id, _) = held(&world, &connection).await;
+    let path = format!("/connections/{connection}");
+    let post = async |what: &str| {
+        world
+            .post(&format!("{path}/{what}"), json!({}))
+            .await
+            .status
+    };
+    assert!(post("pause").await < 300);
+    assert_eq!(post(&format!("syncs/{id}/continue")).await, 202);
+    assert!(post("resume").await < 300);
+    world
+        .until(async || {
+            super::pass(&world, 10);
+            cooks(&world) == 30
+        })
+        .await;
+    let run = over(&world, &connection, &id).await;
+    assert_eq!(run["status"], "completed", "{run}");
+}

@@ -193,3 +193,38 @@ async fn a_run_begins_anew_when_the_mapping_that_it_goes_by_changes() {
     assert_eq!(run["status"], "completed", "{run}");
     assert_eq!(world.values(&ana).await, json!({"job_title": "u-1"}));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_comes_after_a_new_consent_fails_no_sync() {
+    let (world, connection) = silent().await;
+    let ana = users(&world, &["ana@example.com"]).await.remove(0);
+    let values = [("email", "ana@example.com"), ("jobtitle", "Cook")];
+    let account = world.account(PORTAL);
+    account.create("contacts", &values).unwrap();
+    world
+        .map(&connection, json!({"contacts": mappings()["contacts"]}))
+        .await;
+    account.drop_scope("crm.objects.contacts.read");
+    let held = FaultRule::once(Route::Search, Trouble::Held);
+    world.sim.inject(held);
+    world.sim.clear_calls();
+    let path = format!("/connections/{connection}/syncs");
+    let started = world.post(&path, json!({"kind": "catch_up"})).await;
+    let id = started.json["id"].as_str().unwrap().to_owned();
+    let refused = || {
+        let calls = world.sim.calls().into_iter();
+        calls
+            .filter(|call| call.route == Route::Search && call.status == 403)
+            .count()
+    };
+    world.until(async || refused() == 1).await;
+    let path = format!("/connections/{connection}/reconnect");
+    let begun = world.post(&path, json!({})).await.good();
+    let page = world.consent(&begun, PORTAL).await;
+    assert_eq!(world.confirm(&page).await.0, 200);
+    // It is to begin anew by now; the refusal is of before.
+    world.sim.clear_faults();
+    let run = over(&world, &connection, &id).await;
+    assert_eq!(run["status"], "completed", "{run}");
+    assert_eq!(world.values(&ana).await, json!({"job_title": "Cook"}));
+}

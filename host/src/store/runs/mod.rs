@@ -182,7 +182,7 @@ impl Tx<'_> {
         Ok(started.map(Timestamp))
     }
 
-    /// A run begins, at first or anew.
+    /// A run begins, at first or anew. One that goes on without a brake keeps none.
     pub fn start_run(&self, run: RunId, how: &Beginning, now: Timestamp) -> Result<(), Error> {
         for sql in [
             "DELETE FROM run_counts WHERE run = ?1",
@@ -194,7 +194,8 @@ impl Tx<'_> {
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         self.statement(
             "UPDATE runs SET started_at = ?2, sequence = ?3, since = ?4, plan = ?5, stages = ?6,
-                    total = ?7, losses_max = ?8, done = 0, problem = NULL
+                    total = ?7, done = 0, problem = NULL,
+                    losses_max = CASE WHEN started_at IS NULL OR losses_max IS NOT NULL THEN ?8 END
              WHERE id = ?1",
         )?
         .execute(params![
@@ -210,12 +211,13 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// A connection's runs that are not over are planned anew, and begin again: what
-    /// they went by is not so any more.
+    /// A connection's runs that are not over are planned anew, and begin as if they
+    /// never had: what they went by is not so any more, nor what was said of their
+    /// brake.
     pub fn begin_runs_anew(&self, connection: ConnectionId) -> Result<(), Error> {
         super::delete(
             self,
-            "UPDATE runs SET stages = NULL
+            "UPDATE runs SET stages = NULL, started_at = NULL
              WHERE connection = ?1 AND status IN ('running', 'braked')",
             connection.0,
         )?;
@@ -239,6 +241,16 @@ impl Tx<'_> {
         self.statement("UPDATE runs SET stages = ?2 WHERE id = ?1 AND stages IS NOT NULL")?
             .execute(params![run.0, encode::json(&stages)?])?;
         Ok(())
+    }
+
+    /// A run that nothing is left of is over, unless it is to begin anew. Returns
+    /// whether it is.
+    pub fn end_run(&self, run: RunId, status: RunStatus, now: Timestamp) -> Result<bool, Error> {
+        let is_over = self.run(run)?.stages.is_some_and(|left| left.is_empty());
+        if is_over {
+            self.set_run_status(run, status, now)?;
+        }
+        Ok(is_over)
     }
 
     /// More records of a run are done.

@@ -104,7 +104,7 @@ async fn drive(host: &Arc<Host>, id: RunId, stop: &CancellationToken) {
             step = step(host, id) => step,
             () = stop.cancelled() => return,
         };
-        let error = match step {
+        let Failed { error, stages } = match step {
             Ok(Outcome::Over) => return,
             Ok(Outcome::More) => {
                 (pause, refusals) = (PAUSE, 0);
@@ -119,7 +119,7 @@ async fn drive(host: &Arc<Host>, id: RunId, stop: &CancellationToken) {
                 }
                 continue;
             }
-            Err(error) => error,
+            Err(failed) => failed,
         };
         let next = next(&error, 1);
         if next == Next::Again {
@@ -127,14 +127,14 @@ async fn drive(host: &Arc<Host>, id: RunId, stop: &CancellationToken) {
         }
         tracing::warn!(%error, "a step of a run failed");
         if let Error::HubSpot(hubspot::Error::MissingScopes { scopes }) = &error {
-            give_up_stage(host, id, missing_scopes(scopes)).await;
+            give_up_stage(host, id, stages, missing_scopes(scopes)).await;
             continue;
         }
         if next == Next::PutOff {
             refusals += 1;
             if refusals >= REFUSALS_MAX {
                 refusals = 0;
-                give_up_stage(host, id, refused(&error)).await;
+                give_up_stage(host, id, stages, refused(&error)).await;
                 continue;
             }
         }
@@ -152,23 +152,42 @@ async fn drive(host: &Arc<Host>, id: RunId, stop: &CancellationToken) {
     }
 }
 
-async fn step(host: &Arc<Host>, id: RunId) -> Result<Outcome, Error> {
+/// Why a step failed, and what was left of the run when it began.
+struct Failed {
+    error: Error,
+    stages: Option<Vec<Stage>>,
+}
+
+async fn step(host: &Arc<Host>, id: RunId) -> Result<Outcome, Failed> {
     let run = match host.store.read(move |tx| tx.run(id)).await {
         Ok(run) if run.status == RunStatus::Running => run,
         // Over, held, or gone with its connection.
         Ok(_) | Err(store::Error::NotFound(_)) => return Ok(Outcome::Over),
-        Err(error) => return Err(error.into()),
+        Err(error) => {
+            return Err(Failed {
+                error: error.into(),
+                stages: None,
+            });
+        }
     };
+    step_of(host, &run).await.map_err(|error| Failed {
+        error,
+        stages: run.stages,
+    })
+}
+
+async fn step_of(host: &Arc<Host>, run: &Run) -> Result<Outcome, Error> {
+    let id = run.id;
     let routing = host.pipeline.routing().await?;
     let route = routing.accounts().find(|account| {
-        let of_account = |route: &Arc<_>| is_of(route, &run);
+        let of_account = |route: &Arc<_>| is_of(route, run);
         account.connections.iter().any(of_account)
     });
     // Paused, or without a grant: it goes on when somebody mends that.
     let Some(route) = route.filter(|route| route.may_call) else {
         return Ok(Outcome::Wait);
     };
-    let Some(connection) = route.connections.iter().find(|route| is_of(route, &run)) else {
+    let Some(connection) = route.connections.iter().find(|route| is_of(route, run)) else {
         return Ok(Outcome::Wait);
     };
     // One run of an account after the other: they read the same records, and each
@@ -189,7 +208,7 @@ async fn step(host: &Arc<Host>, id: RunId) -> Result<Outcome, Error> {
         account: route,
         connection,
         configuration: routing.configuration,
-        run: &run,
+        run,
     };
     match run.stages.as_deref() {
         None => step.begin().await,
@@ -202,13 +221,13 @@ fn is_of(route: &crate::pipeline::routing::ConnectionRoute, run: &Run) -> bool {
     route.id == run.connection
 }
 
-/// A run goes on without the stage it is in, and says why. It is no complete one
-/// then.
-async fn give_up_stage(host: &Host, id: RunId, problem: Problem) {
+/// A run goes on without the first of the stages that a step had, and says why. It
+/// is no complete one then. One that is to begin anew meanwhile is left to that.
+async fn give_up_stage(host: &Host, id: RunId, had: Option<Vec<Stage>>, problem: Problem) {
     let now = host.clock.now();
     let give_up = move |tx: &store::Tx<'_>| {
         let run = tx.run(id)?;
-        if run.status != RunStatus::Running {
+        if run.status != RunStatus::Running || run.stages != had {
             return Ok(());
         }
         let Some(stages) = run.stages else {

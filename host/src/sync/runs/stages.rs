@@ -113,7 +113,7 @@ impl Step<'_> {
         }
     }
 
-    /// All is done.
+    /// All is done, unless the run is to begin anew.
     pub(super) async fn end(&self) -> Result<Outcome, Error> {
         let id = self.run.id;
         let status = match self.run.problem {
@@ -121,8 +121,10 @@ impl Step<'_> {
             Some(_) => RunStatus::Failed,
         };
         let now = self.host.clock.now();
-        self.transact(move |tx| tx.set_run_status(id, status, now))
-            .await?;
+        let is_over = self.transact(move |tx| tx.end_run(id, status, now)).await?;
+        if !is_over {
+            return Ok(Outcome::More);
+        }
         tracing::info!(?status, "a run is over");
         self.host.pipeline.notify_changed();
         Ok(Outcome::Over)

@@ -1,0 +1,102 @@
+//! What every user store must do for runs that begin anew.
+
+use std::collections::BTreeSet;
+
+use jimo_connect::{
+    model::{Problem, RunId, RunKind, RunStatus, Stage, Timestamp, UserId},
+    store::{
+        Error, Tx,
+        runs::{Beginning, NewRun},
+    },
+};
+
+use super::store::Kept;
+
+const NOW: Timestamp = Timestamp(1_000);
+
+/// A catch-up that was asked for.
+async fn asked_for(kept: &Kept) -> RunId {
+    let new = NewRun {
+        connection: kept.connection,
+        kind: RunKind::CatchUp,
+        dry_run: false,
+        brief: false,
+        origin: "schedule",
+    };
+    kept.write(move |tx| tx.request_run(new, NOW)).await
+}
+
+/// A run begins, at first or anew; it may clear values of one user.
+async fn begin(kept: &Kept, run: RunId, stages: Vec<Stage>) {
+    let beginning = Beginning {
+        sequence: 1,
+        since: None,
+        plan: Vec::new(),
+        stages,
+        losses_max: Some(1),
+    };
+    kept.write(move |tx| tx.start_run(run, &beginning, NOW))
+        .await;
+}
+
+#[tokio::test]
+async fn a_run_ends_when_nothing_is_left_of_it_unless_it_is_to_begin_anew() {
+    let kept = Kept::new().await;
+    let run = asked_for(&kept).await;
+    let end = async || {
+        kept.write(move |tx| {
+            let is_over = tx.end_run(run, RunStatus::Completed, NOW)?;
+            Ok((is_over, tx.run(run)?.status))
+        })
+        .await
+    };
+    begin(&kept, run, vec![Stage::Answers]).await;
+    assert_eq!(end().await, (false, RunStatus::Running));
+    kept.write(move |tx| tx.move_run(run, &[])).await;
+    let connection = kept.connection;
+    kept.write(move |tx| tx.begin_catch_up_anew(connection))
+        .await;
+    assert_eq!(end().await, (false, RunStatus::Running));
+    begin(&kept, run, Vec::new()).await;
+    assert_eq!(end().await, (true, RunStatus::Completed));
+}
+
+#[tokio::test]
+async fn a_run_that_goes_on_without_its_brake_has_none_when_it_begins_anew() {
+    let kept = Kept::new().await;
+    let run = asked_for(&kept).await;
+    let is_held = async || {
+        let two = BTreeSet::from([UserId(1), UserId(2)]);
+        kept.write(move |tx| match tx.add_run_losses(run, &two) {
+            Err(Error::Braked(..)) => Ok(true),
+            done => done.map(|()| false),
+        })
+        .await
+    };
+    let connection = kept.connection;
+    let anew = async |again: fn(&Tx<'_>, _) -> Result<(), Error>| {
+        kept.write(move |tx| again(tx, connection)).await;
+        begin(&kept, run, Vec::new()).await;
+    };
+    begin(&kept, run, Vec::new()).await;
+    assert!(is_held().await);
+    // Nobody told it to go on.
+    anew(|tx, connection| tx.begin_catch_up_anew(connection)).await;
+    assert!(is_held().await);
+    let why = Problem {
+        code: "braked".into(),
+        detail: String::new(),
+        remedy: String::new(),
+    };
+    kept.write(move |tx| {
+        tx.hold_run(run, &why)?;
+        tx.release_run(run, NOW)
+    })
+    .await;
+    assert!(!is_held().await);
+    anew(|tx, connection| tx.begin_catch_up_anew(connection)).await;
+    assert!(!is_held().await);
+    // What other mappings clear was asked of nobody.
+    anew(|tx, connection| tx.begin_runs_anew(connection)).await;
+    assert!(is_held().await);
+}
