@@ -13,7 +13,10 @@ use std::{sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{grants::missing_scopes, runs::schedule};
+use super::{
+    grants::missing_scopes,
+    runs::schedule::{self, UnderWay},
+};
 use crate::{
     host::Host,
     hubspot::{
@@ -417,7 +420,7 @@ fn resume(
         (_, None) => {
             tx.set_connection_status(id, Status::Active, None)?;
             // What happened while it was not connected.
-            schedule::request(tx, id, now)
+            schedule::request(tx, id, UnderWay::BeginsAnew, now)
         }
     }
 }

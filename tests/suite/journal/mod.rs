@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use harness::world::World;
 use hubspot_sim::{PropertySpec, Route};
+use jimo_connect::{clock::Clock, config::JournalUse, model::Timestamp};
 use serde_json::{Value, json};
 
 const PORTAL: u64 = 1_001;
@@ -39,7 +40,22 @@ async fn map(world: &World, connection: &str, mappings: Value) {
 
 /// A host that hears of [`contacts`] by the journal alone; its connection.
 async fn unpushed() -> (World, String) {
-    let world = World::start_with_journal().await;
+    unpushed_in(World::start_with_journal().await).await
+}
+
+/// The same at noon, when no catch-up comes by itself for hours.
+async fn noon() -> (World, String) {
+    // A Monday.
+    let now = Timestamp(1_795_435_200_000);
+    let hubspot = hubspot_sim::Config {
+        clock: hubspot_sim::Clock::manual(now.0),
+        ..hubspot_sim::Config::default()
+    };
+    let world = World::start_from(hubspot, Clock::manual(now), JournalUse::On);
+    unpushed_in(world.await).await
+}
+
+async fn unpushed_in(world: World) -> (World, String) {
     world.sim.unsubscribe_all();
     let connection = connect(&world, PORTAL).await;
     map(&world, &connection, contacts()).await;
@@ -52,12 +68,22 @@ async fn unpushed() -> (World, String) {
 async fn soon(world: &World, is_true: impl AsyncFn() -> bool) {
     world
         .until(async || {
-            let wait = Duration::from_secs(1);
-            world.clock.turn(wait);
-            world.sim.turn(wait);
+            pass(world, 1);
             is_true().await
         })
         .await;
+}
+
+/// Time passes, for both sides.
+fn pass(world: &World, seconds: u64) {
+    let time = Duration::from_secs(seconds);
+    world.clock.turn(time);
+    world.sim.turn(time);
+}
+
+/// How many catch-ups were asked for.
+fn catch_ups(world: &World) -> i64 {
+    world.count("SELECT count(*) FROM runs WHERE kind = 'catch_up'")
 }
 
 /// The ways by which changes of a type come.

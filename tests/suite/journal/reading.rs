@@ -6,7 +6,7 @@ use harness::world::World;
 use hubspot_sim::{FaultRule, Route, Trouble};
 use serde_json::{Value, json};
 
-use super::{OWN, PORTAL, ana, journal_calls, shows, soon, unpushed, way};
+use super::{OWN, PORTAL, ana, journal_calls, noon, shows, soon, unpushed, way};
 
 /// Whom a change concerns that was made while the host was stopped.
 struct Away {
@@ -117,6 +117,56 @@ async fn a_host_that_did_not_read_for_too_long_says_what_is_missing_and_goes_on(
     soon(&world, async || {
         let way = way(&world, &away.connection, "contacts", "journal").await;
         way.is_some_and(|way| !way["why"].as_str().unwrap().contains("missing"))
+    })
+    .await;
+}
+
+/// Has the reader's place in the journal be lost, and waits until that is found.
+async fn lose_place(world: &World, contact: u64) {
+    // It has one again, behind a file.
+    world.sim.clear_calls();
+    let is_behind_one = |path: &String| path.ends_with("/next");
+    soon(world, async || {
+        journal_calls(world).iter().any(is_behind_one)
+    })
+    .await;
+    let before = world.host().journal.gap();
+    world.sim.turn(Duration::from_secs(4 * 24 * 3_600));
+    // Old files go when a new one is published.
+    let title = format!("Cook for {before:?}");
+    world
+        .account(PORTAL)
+        .patch("contacts", contact, &[("jobtitle", &title)])
+        .unwrap();
+    soon(world, async || world.host().journal.gap() != before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_is_lost_again_and_again_lets_a_catch_up_end() {
+    let (world, connection) = noon().await;
+    let (_, contact) = ana(&world, PORTAL, "ana@example.com").await;
+    // A catch-up that waits for what it reads.
+    let failing = FaultRule::by_chance(Trouble::Status(503), 1.0).on(Route::BatchRead);
+    world.sim.inject(failing);
+    let path = format!("/connections/{connection}/syncs");
+    let started = world.post(&path, json!({"kind": "catch_up"})).await.good();
+    let waits = "SELECT count(*) FROM runs WHERE stages LIKE '[{\"stage\":\"answers\"}%'";
+    soon(&world, async || world.count(waits) == 1).await;
+    let begun = || world.count("SELECT coalesce(max(sequence), 0) FROM runs");
+    let first = begun();
+
+    // It may have passed what was lost, and begins anew once.
+    lose_place(&world, contact).await;
+    soon(&world, async || begun() > first && world.count(waits) == 1).await;
+    let second = begun();
+    for _ in 0..2 {
+        lose_place(&world, contact).await;
+        assert_eq!((begun(), world.count(waits)), (second, 1));
+    }
+    world.sim.clear_faults();
+    let path = format!("{path}/{}", started["id"].as_str().unwrap());
+    soon(&world, async || {
+        world.get(&path).await.good()["status"] == "completed"
     })
     .await;
 }

@@ -1,13 +1,13 @@
 //! What the journal is asked for, and where it is refused.
 
-use std::time::Duration;
-
 use harness::world::World;
-use hubspot_sim::Route;
+use hubspot_sim::{FaultRule, Route, Trouble};
 use jimo_connect::{model::AccountKey, sync::journal::journal_refused};
 use serde_json::{Value, json};
 
-use super::{OWN, PORTAL, connect, contacts, map, soon, told, unpushed, way, ways};
+use super::{
+    OWN, PORTAL, catch_ups, connect, contacts, map, noon, pass, soon, told, unpushed, way, ways,
+};
 
 /// The account's subscriptions to the journal: type, object type, properties or
 /// the types at the other end.
@@ -113,8 +113,8 @@ async fn subscriptions_follow_the_mappings() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn subscriptions_that_somebody_took_away_come_back() {
-    let (mut world, _) = unpushed().await;
+async fn subscriptions_that_somebody_took_away_come_back_and_what_they_missed_is_caught_up_with() {
+    let (mut world, _) = noon().await;
     let before = subscriptions(&world, PORTAL);
     world.stop().await;
     world.sim.drop_journal_subscriptions();
@@ -122,10 +122,79 @@ async fn subscriptions_that_somebody_took_away_come_back() {
     world.go_on().await;
     soon(&world, async || subscriptions(&world, PORTAL) == before).await;
     // Within an hour on a host that runs, too.
+    assert_eq!(catch_ups(&world), 0);
     world.sim.drop_journal_subscriptions();
-    world.clock.turn(Duration::from_secs(3_601));
-    world.sim.turn(Duration::from_secs(3_601));
+    pass(&world, 3_601);
     soon(&world, async || subscriptions(&world, PORTAL) == before).await;
+    soon(&world, async || catch_ups(&world) == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_mapped_for_the_first_time_has_nothing_to_catch_up_with() {
+    let (world, connection) = noon().await;
+    let mut more = contacts();
+    more["companies"] = json!({"fields": [{"property": "name", "variable": "company"}]});
+    map(&world, &connection, more).await;
+    // By then it is decided.
+    told(&world, &connection, "companies", &["name"]).await;
+    assert_eq!(catch_ups(&world), 0);
+}
+
+/// Has HubSpot answer no call about the journal, until that is found out.
+async fn fail(world: &World) {
+    let failing = FaultRule::by_chance(Trouble::Status(503), 1.0).on(Route::Journal);
+    world.sim.inject(failing);
+    // Subscriptions are looked at once an hour.
+    pass(world, 3_601);
+    let found = "SELECT count(*) FROM journal_findings
+                 WHERE subject = 'subscriptions' AND state = 'failing'";
+    soon(world, async || world.count(found) == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_fails_for_a_moment_has_nothing_caught_up_with_but_a_long_failure_has() {
+    let (world, connection) = noon().await;
+    fail(&world).await;
+    world.sim.clear_faults();
+    let mut more = contacts();
+    more["contacts"]["fields"][0]["property"] = json!("city");
+    map(&world, &connection, more).await;
+    told(&world, &connection, "contacts", &["city"]).await;
+    assert_eq!(catch_ups(&world), 0);
+
+    fail(&world).await;
+    pass(&world, 601);
+    world.sim.clear_faults();
+    soon(&world, async || catch_ups(&world) == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_is_caught_up_with_though_a_call_failed_in_between() {
+    let (world, _) = noon().await;
+    world.sim.set_api(|api| api.journal_refused = true);
+    pass(&world, 3_601);
+    let refused = || {
+        world.count(
+            "SELECT count(*) FROM journal_findings
+             WHERE subject = 'subscriptions' AND state = 'refused'",
+        )
+    };
+    soon(&world, async || refused() == 1).await;
+    let failing = FaultRule::by_chance(Trouble::Status(503), 1.0).on(Route::Journal);
+    world.sim.inject(failing);
+    world.sim.clear_calls();
+    let failures = || {
+        let calls = world.sim.calls().into_iter();
+        calls
+            .filter(|call| call.status == 503 && call.path.contains("/subscriptions"))
+            .count()
+    };
+    // When there is a second one, the first is kept.
+    soon(&world, async || failures() >= 2).await;
+    assert_eq!(refused(), 1);
+    world.sim.set_api(|api| api.journal_refused = false);
+    world.sim.clear_faults();
+    soon(&world, async || catch_ups(&world) == 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,8 @@
 //! here how it goes. Where HubSpot refuses it, catch-up has to take its place.
 
 mod access;
+mod files;
+mod plan;
 mod reader;
 mod subscriptions;
 
@@ -20,7 +22,10 @@ use tokio_util::sync::CancellationToken;
 
 use access::Access;
 
-use super::{lock, runs::schedule};
+use super::{
+    lock,
+    runs::schedule::{self, UnderWay},
+};
 use crate::{
     config::{HubspotConfig, JournalUse},
     host::Host,
@@ -171,11 +176,7 @@ impl Journal {
             return Service::Refused((*reason).to_owned());
         }
         let findings = lock(&self.findings);
-        let subjects = [
-            Subject::Reading,
-            Subject::Subscriptions,
-            Subject::Account(account.clone()),
-        ];
+        let subjects = subjects(account);
         let states = subjects.map(|subject| findings.get(&subject).map(|found| &found.state));
         let reason = |refused: bool| {
             states.iter().flatten().find_map(|state| match state {
@@ -251,26 +252,35 @@ impl Journal {
         Ok(is_new)
     }
 
-    /// Whether it was found not to work.
-    fn is_out(&self, subject: &Subject) -> bool {
+    /// Whether it tells nothing that this is about: it is refused, or has failed for a
+    /// while.
+    fn is_out(&self, subject: &Subject, now: Timestamp) -> bool {
+        let findings = lock(&self.findings);
+        findings
+            .get(subject)
+            .is_some_and(|found| match found.state {
+                State::Works => false,
+                State::Refused(_) => true,
+                State::Failing(_) => now.since(found.since) >= FAILING,
+            })
+    }
+
+    /// Whether somebody has to act before it can be used.
+    fn is_refused(&self, subject: &Subject) -> bool {
         let findings = lock(&self.findings);
         let found = findings.get(subject);
-        found.is_some_and(|finding| finding.state != State::Works)
+        found.is_some_and(|found| matches!(found.state, State::Refused(_)))
     }
 
-    /// Since when it tells nothing of an account, though it is to be tried again.
-    fn failing_since(&self, account: &AccountKey) -> Option<Timestamp> {
-        let findings = lock(&self.findings);
-        let account = Subject::Account(account.clone());
-        let subjects = [Subject::Reading, Subject::Subscriptions, account];
-        let found = subjects.iter().filter_map(|subject| findings.get(subject));
-        let failing = found.filter(|finding| finding.state != State::Works);
-        failing.map(|finding| finding.since).min()
-    }
-
-    /// Keeps what went wrong, and says it once.
+    /// Keeps what went wrong, and says it once. What is refused stays so until it
+    /// works: a call that fails tells nothing of it.
     async fn failed(&self, subject: Subject, error: &Error, now: Timestamp) {
-        match self.found(subject.clone(), error.state(), now).await {
+        let state = error.state();
+        let kept = match state {
+            State::Failing(_) if self.is_refused(&subject) => Ok(false),
+            _ => self.found(subject.clone(), state, now).await,
+        };
+        match kept {
             Ok(true) => {
                 tracing::warn!(%error, ?subject, "the journal cannot be used; it is tried again")
             }
@@ -279,11 +289,6 @@ impl Journal {
                 tracing::warn!(%error, %store, "the journal cannot be used, nor can that be kept")
             }
         }
-    }
-
-    /// Whether an account's subscriptions were as they should be.
-    fn tells_of(&self, account: &AccountKey) -> bool {
-        lock(&self.told).contains_key(account)
     }
 
     /// An account's subscriptions are as they should be.
@@ -319,20 +324,25 @@ impl Journal {
 /// Whether the journal tells nothing of an account: it is refused, or not used, or
 /// has failed for a while. Catch-up then has to run every few minutes.
 pub fn journal_refused(host: &Host, account: &AccountKey) -> bool {
-    match host.journal.service(account) {
-        Service::Refused(_) => true,
-        Service::Failing(_) => {
-            let since = host.journal.failing_since(account);
-            since.is_some_and(|since| host.clock.now().since(since) >= FAILING)
-        }
-        Service::Unknown | Service::Works => false,
-    }
+    let (journal, now) = (&host.journal, host.clock.now());
+    let subjects = subjects(account);
+    journal.access.is_err() || subjects.iter().any(|one| journal.is_out(one, now))
+}
+
+/// What an account needs to work.
+fn subjects(account: &AccountKey) -> [Subject; 3] {
+    [
+        Subject::Reading,
+        Subject::Subscriptions,
+        Subject::Account(account.clone()),
+    ]
 }
 
 /// Has what the journal did not tell found by catch-ups.
 async fn catch_up<'a>(
     host: &Host,
     accounts: impl Iterator<Item = &'a Arc<AccountRoute>>,
+    under_way: UnderWay,
 ) -> Result<(), store::Error> {
     let connections = accounts.flat_map(|account| &account.connections);
     let connections: Vec<ConnectionId> = connections.map(|one| one.id).collect();
@@ -342,7 +352,7 @@ async fn catch_up<'a>(
     let now = host.clock.now();
     let ask = move |tx: &store::Tx<'_>| {
         let mut connections = connections.iter();
-        connections.try_for_each(|connection| schedule::request(tx, *connection, now))
+        connections.try_for_each(|connection| schedule::request(tx, *connection, under_way, now))
     };
     host.store.transact(ask).await?;
     host.pipeline.notify_changed();

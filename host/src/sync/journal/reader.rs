@@ -4,18 +4,22 @@
 //! the log: killed at any instant, the reader goes on behind what is in the log.
 //! At worst it takes what it had not appended yet once more.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::{Access, Error, catch_up};
+use super::{
+    super::runs::schedule::UnderWay,
+    Access, Error, GAP_SEEN, catch_up,
+    files::{Taken, taken},
+};
 use crate::{
     host::Host,
-    hubspot::{self, journal},
-    log::{Cursor, Entry, EntryKind, Lane},
+    hubspot,
+    log::Cursor,
     model::{AccountKey, Timestamp},
-    plugin::{BodyDescription, enclose, split},
+    plugin::BodyDescription,
     store::journal::{State, Subject},
     telemetry::spawn_blocking,
 };
@@ -33,11 +37,6 @@ const PAUSE_MAX: Duration = Duration::from_secs(300);
 
 /// How long HubSpot keeps the journal (HubSpot: webhooks journal guide).
 const KEPT_DAYS: u32 = 3;
-
-/// Bytes of an account's events that one entry of the log takes: as many as a
-/// large delivery has, so that an account's thousands of events wait their turn
-/// as if they had been pushed.
-const ENTRY_BYTES_MAX: usize = 32 * 1024;
 
 /// What a step came to.
 enum Next {
@@ -68,7 +67,7 @@ pub(super) async fn run(host: &Arc<Host>, access: &Access, stop: &CancellationTo
         offset: None,
     };
     let mut is_begun = false;
-    let mut pause = PAUSE;
+    let mut pace = Pace::default();
     while !stop.is_cancelled() {
         let step = async {
             if !is_begun {
@@ -81,20 +80,12 @@ pub(super) async fn run(host: &Arc<Host>, access: &Access, stop: &CancellationTo
             () = stop.cancelled() => return,
         };
         is_begun |= step.is_ok();
-        let wait = match step {
-            // Whether it goes well is known at the end: it may begin anew again.
-            Ok(Next::AtOnce) => continue,
-            Ok(Next::Later) => {
-                pause = PAUSE;
-                POLL_EVERY
-            }
-            Ok(Next::Anew) => grown(&mut pause),
-            Err(error) => {
-                let now = host.clock.now();
-                host.journal.failed(Subject::Reading, &error, now).await;
-                let told = error.retry_at().map(|moment| moment.since(now));
-                told.unwrap_or_default().max(grown(&mut pause))
-            }
+        if let Err(error) = &step {
+            let now = host.clock.now();
+            host.journal.failed(Subject::Reading, error, now).await;
+        }
+        let Some(wait) = pace.wait(&step, host.clock.now()) else {
+            continue;
         };
         tokio::select! {
             () = host.clock.sleep(wait) => {}
@@ -103,11 +94,55 @@ pub(super) async fn run(host: &Arc<Host>, access: &Access, stop: &CancellationTo
     }
 }
 
-/// The present pause; the next is longer.
-fn grown(pause: &mut Duration) -> Duration {
-    let present = *pause;
-    *pause = (present * 2).min(PAUSE_MAX);
-    present
+/// How long the reader waits between its steps.
+struct Pace {
+    /// After the next failure.
+    pause: Duration,
+    /// Whether the place was lost, and files alone were taken since.
+    begins_anew: bool,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            pause: PAUSE,
+            begins_anew: false,
+        }
+    }
+}
+
+impl Pace {
+    /// The wait after a step; none before the next file.
+    fn wait(&mut self, step: &Result<Next, Error>, now: Timestamp) -> Option<Duration> {
+        let wait = match step {
+            Ok(Next::AtOnce) => {
+                // A place that is lost again behind each first file is asked for
+                // less and less often.
+                if !self.begins_anew {
+                    self.pause = PAUSE;
+                }
+                return None;
+            }
+            Ok(Next::Later) => {
+                self.pause = PAUSE;
+                POLL_EVERY
+            }
+            Ok(Next::Anew) => self.grown(),
+            Err(error) => {
+                let told = error.retry_at().map(|moment| moment.since(now));
+                told.unwrap_or_default().max(self.grown())
+            }
+        };
+        self.begins_anew = matches!(step, Ok(Next::Anew));
+        Some(wait)
+    }
+
+    /// The present pause; the next is longer.
+    fn grown(&mut self) -> Duration {
+        let present = self.pause;
+        self.pause = (present * 2).min(PAUSE_MAX);
+        present
+    }
 }
 
 impl Reader<'_> {
@@ -208,13 +243,19 @@ impl Reader<'_> {
              keeps it: changes that it alone told of before are missing until the next catch-up"
         );
         tracing::error!(reason, "HubSpot's journal was not read in time");
+        // A place that is refused again and again would keep a catch-up from ever
+        // ending that takes longer than the pauses between.
+        let under_way = match self.host.journal.gap() {
+            Some((found_at, _)) if now.since(found_at) < GAP_SEEN => UnderWay::GoesOn,
+            _ => UnderWay::BeginsAnew,
+        };
+        let routing = self.host.pipeline.routing().await?;
+        catch_up(self.host, routing.accounts(), under_way).await?;
         let found = self
             .host
             .journal
             .found(Subject::Gap, State::Failing(reason), now);
         found.await?;
-        let routing = self.host.pipeline.routing().await?;
-        catch_up(self.host, routing.accounts()).await?;
         self.offset = None;
         Ok(())
     }
@@ -230,136 +271,43 @@ fn is_lost(error: &hubspot::Error) -> bool {
     }
 }
 
-/// What a file becomes.
-#[derive(Debug)]
-struct Taken {
-    /// Its events, in entries of one account each.
-    entries: Vec<Entry>,
-    /// The accounts that the app was uninstalled from, and when.
-    uninstalled: Vec<(AccountKey, Timestamp)>,
-}
-
-/// Splits a file by account, so that each account's events wait in its own lane. A
-/// file that cannot be split is one entry, which the pipeline sets aside.
-fn taken(at: &BodyDescription, body: &Bytes, received_at: Timestamp) -> Taken {
-    let entry = |lane, body| Entry {
-        kind: EntryKind::JournalFile,
-        lane,
-        received_at,
-        body,
-    };
-    let mut taken = Taken {
-        entries: Vec::new(),
-        uninstalled: Vec::new(),
-    };
-    let Ok(elements) = split(body, at) else {
-        taken.entries.push(entry(Lane::default(), body.clone()));
-        return taken;
-    };
-    let mut accounts: BTreeMap<Option<AccountKey>, Vec<&[u8]>> = BTreeMap::new();
-    for element in elements {
-        if let Some(account) = &element.account {
-            let ended_at = journal::uninstalled_at(element.bytes);
-            let ended = ended_at.map(|moment| (account.clone(), moment));
-            taken.uninstalled.extend(ended);
-        }
-        let own = accounts.entry(element.account).or_default();
-        own.push(element.bytes);
-    }
-    for (account, events) in accounts {
-        let lane = account.as_ref().map(lane).unwrap_or_default();
-        for part in parts(&events) {
-            let body = enclose(at, part.iter().copied());
-            taken.entries.push(entry(lane, body.into()));
-        }
-    }
-    taken
-}
-
-/// The lane of an account: its id, as intake has it.
-fn lane(account: &AccountKey) -> Lane {
-    account.as_str().parse().map(Lane).unwrap_or_default()
-}
-
-/// Events in their order, in parts of about the bytes that an entry takes.
-fn parts<'a, 'e>(events: &'e [&'a [u8]]) -> impl Iterator<Item = &'e [&'a [u8]]> {
-    let mut bytes = 0;
-    events.chunk_by(move |event, _| {
-        bytes += event.len();
-        let is_more = bytes < ENTRY_BYTES_MAX;
-        if !is_more {
-            bytes = 0;
-        }
-        is_more
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn at() -> BodyDescription {
-        let path = |name: &str| vec![name.to_owned()];
-        BodyDescription {
-            elements: path("journalEvents"),
-            account: Some(path("portalId")),
-            records: vec![path("objectId")],
-        }
+    const NOW: Timestamp = Timestamp(1_790_000_000_000);
+
+    /// The seconds that each of the steps is waited behind; none before the next file.
+    fn waits(steps: impl IntoIterator<Item = Result<Next, Error>>) -> Vec<Option<u64>> {
+        let mut pace = Pace::default();
+        let waits = steps.into_iter().map(|step| pace.wait(&step, NOW));
+        waits.map(|wait| Some(wait?.as_secs())).collect()
     }
 
-    fn split_again(entry: &Entry) -> Vec<(Option<String>, Vec<u8>)> {
-        let elements = split(&entry.body, &at()).expect("a file");
-        let account = |key: AccountKey| key.as_str().to_owned();
-        let each = elements.into_iter();
-        each.map(|one| (one.account.map(account), one.bytes.to_vec()))
-            .collect()
+    fn failed() -> Result<Next, Error> {
+        Err(Error::NoProgress)
     }
 
     #[test]
-    fn each_accounts_events_are_entries_of_its_own_lane_in_their_order() {
-        let file = r#"{"offset":"a","journalEvents":[
-            {"portalId":7,"objectId":1},{"portalId":8,"objectId":2},{"portalId":"7","objectId":3},
-            {"objectId":4}],"publishedAt":"x"}"#;
-        let taken = taken(&at(), &Bytes::from(file), Timestamp(5));
-        assert!(taken.uninstalled.is_empty());
-        let found: Vec<_> = taken
-            .entries
-            .iter()
-            .map(|entry| (entry.lane.0, split_again(entry)))
-            .collect();
-        let event = |account: Option<&str>, bytes: &str| {
-            (account.map(str::to_owned), bytes.as_bytes().to_vec())
-        };
-        let seven = vec![
-            event(Some("7"), r#"{"portalId":7,"objectId":1}"#),
-            event(Some("7"), r#"{"portalId":"7","objectId":3}"#),
-        ];
-        let eight = vec![event(Some("8"), r#"{"portalId":8,"objectId":2}"#)];
-        let nobodys = vec![event(None, r#"{"objectId":4}"#)];
-        assert_eq!(found, [(0, nobodys), (7, seven), (8, eight)]);
+    fn failures_are_waited_behind_longer_each_time_until_a_file_is_taken() {
+        let waited = waits([failed(), failed(), failed(), Ok(Next::AtOnce), failed()]);
+        assert_eq!(waited, [Some(2), Some(4), Some(8), None, Some(2)]);
+        let waited = waits([failed(), failed(), Ok(Next::Later), failed()]);
+        assert_eq!(waited, [Some(2), Some(4), Some(3), Some(2)]);
+        let many = waits((0..12).map(|_| failed()));
+        assert_eq!(many.last(), Some(&Some(300)));
     }
 
     #[test]
-    fn many_events_of_one_account_are_many_entries_and_none_is_lost() {
-        let event = |id: usize| format!(r#"{{"portalId":7,"objectId":{id},"x":"{:0500}"}}"#, 0);
-        let events: Vec<_> = (0..1_000).map(event).collect();
-        let file = format!(r#"{{"journalEvents":[{}]}}"#, events.join(","));
-        let taken = taken(&at(), &Bytes::from(file), Timestamp(5));
-        let bytes: Vec<_> = taken.entries.iter().map(|entry| entry.body.len()).collect();
-        assert!(bytes.len() > 10, "{bytes:?}");
-        let largest = ENTRY_BYTES_MAX + 1_000;
-        assert!(bytes.iter().all(|bytes| *bytes < largest), "{bytes:?}");
-        let found = taken.entries.iter().flat_map(split_again);
-        let found: Vec<_> = found.map(|(_, bytes)| bytes).collect();
-        let events: Vec<_> = events.into_iter().map(String::into_bytes).collect();
-        assert_eq!(found, events);
-    }
-
-    #[test]
-    fn what_cannot_be_split_is_kept_whole() {
-        let taken = taken(&at(), &Bytes::from_static(b"<html>"), Timestamp(5));
-        assert_eq!(taken.entries.len(), 1);
-        assert_eq!(taken.entries[0].body, "<html>");
-        assert_eq!(taken.entries[0].lane, Lane::default());
+    fn a_place_that_is_lost_behind_each_first_file_is_asked_for_less_and_less_often() {
+        let (anew, file) = (|| Ok(Next::Anew), || Ok(Next::AtOnce));
+        let waited = waits([anew(), file(), anew(), file(), file(), anew()]);
+        let expected = [Some(2), None, Some(4), None, None, Some(8)];
+        assert_eq!(waited, expected);
+        // Until there is no more, or it fails otherwise.
+        let waited = waits([anew(), file(), Ok(Next::Later), file(), anew()]);
+        assert_eq!(waited, [Some(2), None, Some(3), None, Some(2)]);
+        let waited = waits([anew(), file(), failed(), file(), anew()]);
+        assert_eq!(waited, [Some(2), None, Some(4), None, Some(2)]);
     }
 }

@@ -59,7 +59,7 @@ async fn after_absence(host: &Host) -> Result<(), store::Error> {
             let was_away = tx.alive_at()?.is_some_and(|at| now.since(at) >= AWAY);
             if was_away {
                 for one in syncing(tx)? {
-                    request(tx, one.connection, now)?;
+                    request(tx, one.connection, UnderWay::BeginsAnew, now)?;
                 }
             }
             tx.set_alive(now)?;
@@ -123,18 +123,33 @@ async fn look(host: &Host) -> Result<(), store::Error> {
     Ok(())
 }
 
+/// What becomes of a catch-up that is under way when another is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnderWay {
+    /// It begins anew, for it may have passed what is new.
+    BeginsAnew,
+    /// It goes on, for it sees what the other one would.
+    GoesOn,
+}
+
 /// Asks for a catch-up of a connection, unless nothing is mapped: nothing was
-/// heard for a while. One that is under way begins anew, for it may have passed
-/// what is new.
+/// heard for a while.
 ///
 /// # Errors
 ///
 /// Only the store's own.
-pub fn request(tx: &Tx<'_>, connection: ConnectionId, now: Timestamp) -> Result<(), store::Error> {
+pub fn request(
+    tx: &Tx<'_>,
+    connection: ConnectionId,
+    under_way: UnderWay,
+    now: Timestamp,
+) -> Result<(), store::Error> {
     if tx.first_mapped_at(connection)?.is_none() {
         return Ok(());
     }
-    tx.begin_catch_up_anew(connection)?;
+    if under_way == UnderWay::BeginsAnew {
+        tx.begin_catch_up_anew(connection)?;
+    }
     ask(tx, connection, false, now)
 }
 

@@ -15,7 +15,10 @@ use crate::{
     host::Host,
     model::{ConnectionId, ProjectId, Status},
     pipeline, store,
-    sync::{consents, runs::schedule},
+    sync::{
+        consents,
+        runs::schedule::{self, UnderWay},
+    },
     web::{error::Error, problem::Problem},
 };
 
@@ -269,7 +272,7 @@ pub async fn set_paused(
             }
             if !paused {
                 // Nothing was taken in meanwhile.
-                schedule::request(tx, id, now)?;
+                schedule::request(tx, id, UnderWay::BeginsAnew, now)?;
             }
             tx.note(id, ADMIN, word, now)
         })
