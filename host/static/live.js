@@ -18,9 +18,8 @@ const FADED = 40;
 const TOLD_MAX = 4;
 const TOLD_LENGTH_MAX = 80;
 
-const announcer = document.querySelector("[data-announcer]");
-
 function announce(text) {
+  const announcer = document.querySelector("[data-announcer]");
   if (announcer) announcer.textContent = text;
 }
 
@@ -41,7 +40,8 @@ class LivePart {
   }
 
   follow() {
-    if (document.hidden) return this.close();
+    // It may have made room for a newer one.
+    if (document.hidden || !this.element.isConnected) return this.close();
     if (this.source && this.source.readyState !== EventSource.CLOSED) return;
     this.source = new EventSource(this.element.dataset.live);
     this.source.addEventListener("open", () => this.state("live"));
@@ -162,7 +162,13 @@ class LivePart {
   }
 }
 
-for (const element of document.querySelectorAll("[data-live]")) new LivePart(element);
+// Follows the live parts of what is shown from now on.
+function follow(within) {
+  if (within.matches?.("[data-live]")) new LivePart(within);
+  for (const element of within.querySelectorAll("[data-live]")) new LivePart(element);
+}
+
+follow(document);
 
 // <form data-quiet> is sent without leaving the page; its <output data-outcome>
 // says what came of it.

@@ -137,6 +137,11 @@ impl Error {
         self.told().detail
     }
 
+    /// What people are told, in a few words.
+    pub fn title(&self) -> &'static str {
+        self.told().title
+    }
+
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         self.told().status

@@ -517,7 +517,7 @@ async fn no_page_carries_scripts_or_styles_of_its_own_or_of_others() {
         for (at, _) in page.match_indices("<script") {
             let tag = page[at..].split('>').next().expect("tag");
             assert!(
-                tag.starts_with("<script src=\"/static/live."),
+                tag.starts_with("<script src=\"/static/page."),
                 "{path}: {tag}"
             );
         }

@@ -2,7 +2,7 @@
 //! the code.
 
 mod activity;
-mod connection_state;
+pub mod connection_state;
 pub mod connections;
 mod extract;
 mod mapping_check;

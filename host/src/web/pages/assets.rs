@@ -32,14 +32,35 @@ impl Asset {
     }
 }
 
+/// The files below `static`, one after the other.
+macro_rules! of_static {
+    ($($file:literal),+ $(,)?) => {
+        concat!($(include_str!(concat!("../../../static/", $file)), "\n"),+)
+    };
+}
+
+/// What is narrow, printed or of few colours overrides the rest, and comes last.
 static STYLE: LazyLock<Asset> = LazyLock::new(|| {
-    let content = include_str!("../../../static/style.css");
+    let content = of_static!(
+        "style/theme.css",
+        "style/ground.css",
+        "style/frame.css",
+        "style/alone.css",
+        "style/controls.css",
+        "style/layout.css",
+        "style/components.css",
+        "style/tables.css",
+        "style/profile.css",
+        "style/connection.css",
+        "style/demo.css",
+        "style/narrow.css",
+    );
     Asset::new("style", "css", "text/css; charset=utf-8", content)
 });
 
 static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
-    let content = include_str!("../../../static/live.js");
-    Asset::new("live", "js", "text/javascript; charset=utf-8", content)
+    let content = of_static!("live.js", "parts.js");
+    Asset::new("page", "js", "text/javascript; charset=utf-8", content)
 });
 
 static ICON: LazyLock<Asset> = LazyLock::new(|| {

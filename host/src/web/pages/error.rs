@@ -8,7 +8,7 @@ use axum::{
 use http::StatusCode;
 
 use super::{Bare, html, see_other};
-use crate::{host::Host, store};
+use crate::{host::Host, store, web};
 
 /// Why a page cannot be shown, or a form not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +49,9 @@ pub enum Error {
     /// As many live pages are open as may be.
     #[error("too many live pages are open")]
     TooManyStreams,
+    /// What the API says of the same.
+    #[error(transparent)]
+    Api(web::error::Error),
     /// The store.
     #[error(transparent)]
     Store(store::Error),
@@ -62,6 +65,16 @@ impl From<store::Error> for Error {
         match error {
             store::Error::NotFound(what) => Self::NotFound(what),
             error => Self::Store(error),
+        }
+    }
+}
+
+impl From<web::error::Error> for Error {
+    fn from(error: web::error::Error) -> Self {
+        match error {
+            web::error::Error::NotFound(what) => Self::NotFound(what),
+            web::error::Error::Store(error) => error.into(),
+            error => Self::Api(error),
         }
     }
 }
@@ -140,6 +153,16 @@ impl IntoResponse for Error {
                 "Too many live pages are open".to_owned(),
                 "Close some, or load the page again to see what is new.".to_owned(),
             ),
+            Self::Api(error) => (error.status(), error.title().to_owned(), error.detail()),
+            // It does not go with how things stand by now.
+            Self::Store(store::Error::Conflict(_)) => {
+                let error = web::error::Error::Conflict(self.to_string());
+                (
+                    error.status(),
+                    "This cannot be done now".to_owned(),
+                    error.detail(),
+                )
+            }
             Self::Store(_) | Self::Template(_) => {
                 tracing::error!(error = %self, "a page could not be made");
                 (

@@ -116,6 +116,44 @@ fn grouped(digits: &str) -> String {
     out
 }
 
+/// A count with its thousands grouped.
+pub fn count(count: impl Into<i128>) -> String {
+    let count = count.into();
+    let sign = if count < 0 { "\u{2212}" } else { "" };
+    format!("{sign}{}", grouped(&count.unsigned_abs().to_string()))
+}
+
+/// A time that passed or is left, as one would say it: `0.4 s`, `12 s`, `3 min`,
+/// `2 h 5 min`.
+pub fn seconds(seconds: f64) -> String {
+    // No time that is shown is longer than a float's whole numbers.
+    let whole = seconds.round() as u64;
+    match whole {
+        _ if seconds < 9.95 => {
+            let tenths = (seconds * 10.0).round() / 10.0;
+            format!("{tenths} s")
+        }
+        0..=99 => format!("{whole} s"),
+        100..=5_399 => format!("{} min", (seconds / 60.0).round() as u64),
+        _ => {
+            let minutes = (seconds / 60.0).round() as u64;
+            match (minutes / 60, minutes % 60) {
+                (hours, 0) => format!("{hours} h"),
+                (hours, minutes) => format!("{hours} h {minutes} min"),
+            }
+        }
+    }
+}
+
+/// `contacts, companies and deals`.
+pub fn enumerated(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => one.clone(),
+        [before @ .., last] => format!("{} and {last}", before.join(", ")),
+    }
+}
+
 /// The name of a type on pages.
 pub fn type_name(variable_type: VariableType) -> &'static str {
     match variable_type {
@@ -144,6 +182,21 @@ mod tests {
             (1e21, "1e21"),
         ] {
             assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn times_are_said_as_one_would() {
+        for (given, text) in [
+            (0.0, "0 s"),
+            (0.43, "0.4 s"),
+            (9.96, "10 s"),
+            (99.0, "99 s"),
+            (100.0, "2 min"),
+            (5_400.0, "1 h 30 min"),
+            (7_200.0, "2 h"),
+        ] {
+            assert_eq!(seconds(given), text);
         }
     }
 

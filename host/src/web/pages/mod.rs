@@ -1,7 +1,8 @@
 //! The pages: rendered here, from templates that are compiled in.
 //!
 //! Architecture invariants:
-//! - A page works without scripts; `live.js` only keeps it fresh.
+//! - A page works without scripts: `live.js` only keeps it fresh, and `parts.js`
+//!   loads a part of it where it would load the whole.
 //! - Nothing is loaded from elsewhere and nothing is inline: the content
 //!   security policy allows this host's own style and script alone.
 
@@ -13,6 +14,7 @@ mod extract;
 mod format;
 mod live;
 mod profile;
+mod settings;
 mod sign_in;
 mod streams;
 mod users;
@@ -84,6 +86,7 @@ pub fn router(host: &Arc<Host>, extra: Extra, stop: &CancellationToken) -> Route
         .route("/users/{user}", get(profile::page))
         .route("/users/{user}/live", get(live::profile))
         .route("/static/{file}", get(assets::file))
+        .merge(settings::router())
         .merge(extra.pages)
         .fallback(async || Error::NotFound("page"))
         .method_not_allowed_fallback(async || Error::NoSuchMethod)
@@ -205,7 +208,21 @@ impl Visit {
             may_change: self.session.may_change(),
             csrf: self.session.csrf(&self.host).expose().to_owned(),
             simulated_hubspot: self.surroundings.simulated_hubspot,
+            banners: Vec::new(),
         }
+    }
+
+    /// The same around a page of the settings: what keeps the project's
+    /// connections from working stands above it.
+    async fn settings_frame(
+        &self,
+        title: impl Into<String>,
+        section: Section,
+    ) -> Result<Frame, Error> {
+        Ok(Frame {
+            banners: settings::banners(self).await?,
+            ..self.frame(title, section)
+        })
     }
 
     /// How moments are shown.
@@ -243,7 +260,19 @@ impl Bare {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Section {
     Users,
+    Integrations,
     SimulatedHubspot,
+}
+
+impl Section {
+    /// What the layout calls it by.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Users => "users",
+            Self::Integrations => "integrations",
+            Self::SimulatedHubspot => "simulated-hubspot",
+        }
+    }
 }
 
 /// What the layout shows around the page of someone who is signed in.
@@ -254,11 +283,25 @@ struct Frame {
     may_change: bool,
     csrf: String,
     simulated_hubspot: Option<&'static str>,
+    banners: Vec<Banner>,
+}
+
+/// Something to know or to do, which stands above a page.
+struct Banner {
+    /// `warn` or `bad`.
+    tone: &'static str,
+    title: String,
+    detail: String,
+    /// A path that leads to more, and what it is called.
+    link: Option<(String, &'static str)>,
+    /// A path to post to, and what that does; for those who may.
+    act: Option<(String, &'static str)>,
 }
 
 impl Frame {
-    fn is(&self, section: Section) -> bool {
-        self.section == section
+    /// Whether the page is of the part with that name.
+    fn is(&self, section: &str) -> bool {
+        self.section.name() == section
     }
 }
 

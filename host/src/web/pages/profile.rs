@@ -96,6 +96,7 @@ pub struct Profile {
 }
 
 /// What links to records are made of.
+#[derive(Clone)]
 pub struct RecordLinks {
     base: String,
     simulated_hubspot: Option<&'static str>,

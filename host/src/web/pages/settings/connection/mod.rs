@@ -1,0 +1,146 @@
+//! The pages of one connection, each a tab below the same head.
+
+mod ending;
+mod overview;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+
+use super::{
+    super::{Error, Frame, Section, Visit},
+    integrations::{Connectors, reconnect},
+};
+use crate::{
+    host::Host,
+    model::{ConnectionId, Status},
+    web::api::connection_state::{self, Connection},
+};
+
+/// Routes below a connection's path.
+pub(super) fn router() -> Router<Arc<Host>> {
+    Router::new()
+        .route("/", get(overview::page))
+        .route("/live", get(overview::live))
+        .route("/pause", post(ending::pause))
+        .route("/resume", post(ending::resume))
+        .route("/reconnect", post(reconnect))
+        .route("/delete", get(ending::page).post(ending::delete))
+}
+
+/// A page of a connection, as its head names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tab {
+    Overview,
+}
+
+impl Tab {
+    /// All, in their order.
+    const ALL: [Self; 1] = [Self::Overview];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Overview => "Overview",
+        }
+    }
+
+    /// The path below the connection's.
+    fn path(self) -> &'static str {
+        match self {
+            Self::Overview => "",
+        }
+    }
+}
+
+/// What stands at the head of each page of a connection.
+pub(super) struct Shell {
+    pub id: ConnectionId,
+    pub connector: String,
+    /// What people call the connector.
+    pub label: String,
+    pub account: Option<Account>,
+    pub standing: Standing,
+    pub tab: Tab,
+    pub tabs: [Tab; Tab::ALL.len()],
+}
+
+impl Shell {
+    /// What is around a page of a connection, its head, and how the connection
+    /// stands.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where it is not the project's.
+    pub async fn load(
+        visit: &Visit,
+        id: ConnectionId,
+        tab: Tab,
+    ) -> Result<(Frame, Self, Connection), Error> {
+        let project = visit.session.project.id;
+        let now = visit.host.clock.now();
+        let state = visit
+            .host
+            .store
+            .read(move |tx| connection_state::load(tx, tx.connection(project, id)?, now))
+            .await?
+            .shown(&visit.host);
+        let label = Connectors::of(&visit.host).label(&state.connector);
+        let title = format!("{} · {label}", tab.label());
+        let frame = visit.settings_frame(title, Section::Integrations).await?;
+        let shell = Self {
+            id,
+            connector: state.connector.clone(),
+            label,
+            account: state.account.as_ref().map(Account::from),
+            standing: Standing::of(&state),
+            tab,
+            tabs: Tab::ALL,
+        };
+        Ok((frame, shell, state))
+    }
+}
+
+/// An account, for people.
+#[derive(Clone)]
+pub(super) struct Account {
+    pub id: String,
+    /// The customer's domain, else the id.
+    pub name: String,
+    /// Whether the name is a domain.
+    pub has_domain: bool,
+}
+
+impl From<&connection_state::Account> for Account {
+    fn from(account: &connection_state::Account) -> Self {
+        let id = account.id.to_string();
+        Self {
+            name: account.domain.clone().unwrap_or_else(|| id.clone()),
+            has_domain: account.domain.is_some(),
+            id,
+        }
+    }
+}
+
+/// How a connection stands, in a word.
+#[derive(Clone, Copy)]
+pub(super) struct Standing {
+    pub word: &'static str,
+    /// `good`, `warn`, `bad` or nothing.
+    pub tone: &'static str,
+}
+
+impl Standing {
+    pub fn of(state: &Connection) -> Self {
+        let (word, tone) = match state.status {
+            Status::Pending => ("Not finished", ""),
+            Status::Paused => ("Paused", "warn"),
+            Status::NeedsAttention => ("Needs attention", "bad"),
+            Status::Active if state.problem.is_some() => ("Asks you", "warn"),
+            Status::Active => ("Connected", "good"),
+        };
+        Self { word, tone }
+    }
+}

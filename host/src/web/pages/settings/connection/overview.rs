@@ -1,0 +1,149 @@
+//! What a connection is, how far its setup is, and how it works.
+
+use std::{sync::Arc, time::Duration};
+
+use askama::Template;
+use axum::response::{Html, Response};
+
+use super::{
+    super::super::{
+        Error, Frame, Visit,
+        extract::Path,
+        format::{self, Calendar, Moment},
+        html,
+        live::{self, Part},
+    },
+    Shell, Tab,
+};
+use crate::{
+    host::Host,
+    model::{ConnectionId, ObjectMapping, Status, Timestamp, UserIdentifier},
+    store::{self, Tx},
+    web::{
+        api::connection_state::{self, Connection},
+        session::Session,
+    },
+};
+
+/// How far the setup is, a step after the other.
+struct Setup {
+    /// The rule that contacts are matched by, once there is one.
+    matching: Option<String>,
+    fields: usize,
+    full_sync: Option<Moment>,
+}
+
+impl Setup {
+    fn is_done(&self) -> bool {
+        self.fields > 0 && self.full_sync.is_some()
+    }
+}
+
+/// How it works, as the page shows it and brings up to date.
+#[derive(Template)]
+#[template(path = "integrations/overview_facts.html")]
+struct Facts {
+    p50: Option<String>,
+    p95: Option<String>,
+    last_delivery: Option<Moment>,
+    last_catch_up: Option<Moment>,
+    last_full_sync: Option<Moment>,
+    updated: String,
+}
+
+impl Facts {
+    fn of(state: &Connection, calendar: &Calendar) -> Self {
+        let moment = |at: Option<Timestamp>| at.map(|at| calendar.moment(at));
+        let updated = state.counts.done.get("updated").copied();
+        Self {
+            p50: state.freshness.p50_seconds.map(format::seconds),
+            p95: state.freshness.p95_seconds.map(format::seconds),
+            last_delivery: moment(state.last_delivery_at),
+            last_catch_up: moment(state.last_catch_up_at),
+            last_full_sync: moment(state.last_full_sync_at),
+            updated: format::count(updated.unwrap_or_default()),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "integrations/overview.html")]
+struct OverviewPage {
+    frame: Frame,
+    shell: Shell,
+    status: Status,
+    setup: Setup,
+    facts: Facts,
+}
+
+/// `GET /settings/integrations/{connection}`.
+pub async fn page(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<String>, Error> {
+    let (frame, shell, state) = Shell::load(&visit, id, Tab::Overview).await?;
+    let calendar = visit.calendar();
+    let project = visit.session.project.id;
+    let (mappings, names) = visit
+        .host
+        .store
+        .read(move |tx| Ok((tx.mappings(id)?, tx.variables(project)?)))
+        .await?;
+    let rule = mappings
+        .iter()
+        .find_map(|mapping| mapping.matching.as_ref());
+    let matching = rule.map(|rule| {
+        let user = match rule.identifier {
+            UserIdentifier::Email => "Email".to_owned(),
+            UserIdentifier::ExternalId => "User ID".to_owned(),
+            UserIdentifier::Variable(id) => {
+                let variable = names.iter().find(|variable| variable.id == id);
+                variable.map_or_else(String::new, |variable| variable.name.clone())
+            }
+        };
+        format!("{} in HubSpot is {user} in Jimo", rule.property.name)
+    });
+    let mapped = |mapping: &ObjectMapping| {
+        let fields = mapping.fields.iter();
+        fields.filter(|field| field.variable.is_some()).count()
+    };
+    html(&OverviewPage {
+        status: state.status,
+        setup: Setup {
+            matching,
+            fields: mappings.iter().map(mapped).sum(),
+            full_sync: state.last_full_sync_at.map(|at| calendar.moment(at)),
+        },
+        facts: Facts::of(&state, &calendar),
+        frame,
+        shell,
+    })
+}
+
+#[derive(Clone)]
+struct FactsPart {
+    host: Arc<Host>,
+    id: ConnectionId,
+}
+
+impl Part for FactsPart {
+    type Shown = Facts;
+
+    fn load(
+        &self,
+        tx: &Tx<'_>,
+        session: &Session,
+        calendar: &Calendar,
+    ) -> Result<Facts, store::Error> {
+        let connection = tx.connection(session.project.id, self.id)?;
+        let state = connection_state::load(tx, connection, self.host.clock.now())?;
+        Ok(Facts::of(&state.shown(&self.host), calendar))
+    }
+
+    fn looks_every(&self) -> Duration {
+        Duration::from_secs(10)
+    }
+}
+
+/// `GET …/live`.
+pub async fn live(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Response, Error> {
+    let host = visit.host.clone();
+    live::stream(visit, FactsPart { host, id }).await
+}

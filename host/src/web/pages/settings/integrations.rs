@@ -1,0 +1,178 @@
+//! Settings → Integrations: what can be connected, and what is.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::{
+    extract::{Path, State},
+    response::Html,
+};
+
+use super::{
+    super::{Bare, Error, Frame, Section, Visit, html},
+    connection::{Account, Standing},
+};
+use crate::{
+    host::Host,
+    model::{ConnectionId, Status},
+    sync::consents,
+    web::{
+        api::{connection_state, connections},
+        pages::{extract, format},
+        session::Posted,
+    },
+};
+
+/// What can be connected, as the plugins describe it.
+pub(super) struct Connectors(Vec<Connector>);
+
+/// One of them.
+pub(super) struct Connector {
+    /// Its name.
+    pub name: String,
+    /// What people call it.
+    pub label: String,
+    /// The labels of its object types.
+    object_types: String,
+    /// Whether a connection was begun and not finished.
+    is_begun: bool,
+}
+
+impl Connectors {
+    /// Those of a host.
+    pub fn of(host: &Host) -> Self {
+        let version = host.plugins.active();
+        let said = version.description();
+        let labels: Vec<_> = said
+            .object_types
+            .iter()
+            .map(|object_type| object_type.label.to_lowercase())
+            .collect();
+        Self(vec![Connector {
+            name: said.connector.clone(),
+            label: said.label.clone(),
+            object_types: format::enumerated(&labels),
+            is_begun: false,
+        }])
+    }
+
+    /// What people call one; its name where no plugin describes it.
+    pub fn label(&self, name: &str) -> String {
+        let known = self.0.iter().find(|connector| connector.name == name);
+        known.map_or_else(|| name.to_owned(), |connector| connector.label.clone())
+    }
+}
+
+/// A connection, as its card shows it.
+struct Card {
+    id: ConnectionId,
+    account: Option<Account>,
+    standing: Standing,
+    freshness: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "integrations/list.html")]
+struct IntegrationsPage {
+    frame: Frame,
+    /// Each with its connections.
+    connectors: Vec<(Connector, Vec<Card>)>,
+}
+
+/// `GET /settings/integrations`.
+pub async fn page(visit: Visit) -> Result<Html<String>, Error> {
+    let frame = visit
+        .settings_frame("Integrations", Section::Integrations)
+        .await?;
+    let project = visit.session.project.id;
+    let now = visit.host.clock.now();
+    let states = visit.host.store.read(move |tx| {
+        tx.connections(project)?
+            .into_iter()
+            .map(|connection| connection_state::load(tx, connection, now))
+            .collect::<Result<Vec<_>, _>>()
+    });
+    let mut connectors: Vec<_> = Connectors::of(&visit.host)
+        .0
+        .into_iter()
+        .map(|connector| (connector, Vec::new()))
+        .collect();
+    for state in states.await? {
+        let state = state.shown(&visit.host);
+        let card = Card {
+            id: state.id,
+            standing: Standing::of(&state),
+            freshness: state.freshness.p50_seconds.map(format::seconds),
+            account: state.account.as_ref().map(Account::from),
+        };
+        let connector = connectors
+            .iter_mut()
+            .find(|(connector, _)| connector.name == state.connector);
+        if let Some((connector, cards)) = connector {
+            connector.is_begun |= state.status == Status::Pending;
+            cards.push(card);
+        }
+    }
+    html(&IntegrationsPage { frame, connectors })
+}
+
+/// A form without fields of its own.
+#[derive(serde::Deserialize)]
+pub struct Nothing {}
+
+#[derive(Template)]
+#[template(path = "integrations/opening.html")]
+struct OpeningPage {
+    page: Bare,
+    authorize_url: String,
+}
+
+/// `POST /settings/integrations/enable/{connector}`: begins a connection, or goes
+/// on with one that was begun and left.
+pub async fn enable(
+    State(host): State<Arc<Host>>,
+    Path(connector): Path<String>,
+    posted: Posted<Nothing>,
+) -> Result<Html<String>, Error> {
+    let session = posted.session;
+    let project = session.project.id;
+    let begun = host
+        .store
+        .read(move |tx| tx.connections(project))
+        .await?
+        .into_iter()
+        .find(|other| other.status == Status::Pending && other.connector == connector);
+    let authorize_url = match begun {
+        Some(begun) => consents::begin(&host, project, begun.id, Some(session.hash))
+            .await
+            .map_err(crate::web::error::Error::from)?,
+        None => {
+            connections::begin(&host, project, &connector, Some(session.hash))
+                .await?
+                .1
+        }
+    };
+    opening(&host, authorize_url.into())
+}
+
+/// `POST …/reconnect`: the same account's consent again.
+pub async fn reconnect(
+    State(host): State<Arc<Host>>,
+    extract::Path(id): extract::Path<ConnectionId>,
+    posted: Posted<Nothing>,
+) -> Result<Html<String>, Error> {
+    let session = posted.session;
+    let url = consents::begin(&host, session.project.id, id, Some(session.hash))
+        .await
+        .map_err(crate::web::error::Error::from)?;
+    opening(&host, url.into())
+}
+
+/// The page that leads to HubSpot. The form's own answer cannot: our policy lets
+/// forms lead nowhere else, and HubSpot sends browsers on to an address by region.
+fn opening(host: &Host, authorize_url: String) -> Result<Html<String>, Error> {
+    html(&OpeningPage {
+        page: Bare::new(host, "Opening HubSpot"),
+        authorize_url,
+    })
+}

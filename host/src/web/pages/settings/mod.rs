@@ -1,0 +1,90 @@
+//! Settings: integrations, and what each of them is set up by.
+
+mod connection;
+mod integrations;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+
+use super::{Banner, Error, Visit};
+use crate::{
+    host::Host,
+    model::{ConnectionId, Status},
+    pipeline::brake,
+};
+
+/// Where integrations are.
+const INTEGRATIONS: &str = "/settings/integrations";
+
+/// The settings' routes.
+pub(super) fn router() -> Router<Arc<Host>> {
+    Router::new()
+        .route(INTEGRATIONS, get(integrations::page))
+        .route(
+            "/settings/integrations/enable/{connector}",
+            post(integrations::enable),
+        )
+        .nest("/settings/integrations/{connection}", connection::router())
+}
+
+/// The path of a connection's page.
+fn path(id: ConnectionId, page: &str) -> String {
+    format!("{INTEGRATIONS}/{id}{page}")
+}
+
+/// What keeps the project's connections from working, or what they ask: it stands
+/// above every page of the settings.
+pub(super) async fn banners(visit: &Visit) -> Result<Vec<Banner>, Error> {
+    let project = visit.session.project.id;
+    let labels = integrations::Connectors::of(&visit.host);
+    let banners = visit.host.store.read(move |tx| {
+        let mut banners = Vec::new();
+        for connection in tx.connections(project)? {
+            let id = connection.id;
+            let of = match &connection.account {
+                Some((account, key)) => {
+                    let domain = tx.account(*account)?.domain;
+                    domain.unwrap_or_else(|| key.to_string())
+                }
+                None => continue,
+            };
+            let label = labels.label(&connection.connector);
+            let open = Some((path(id, ""), "Open"));
+            if connection.status == Status::Paused {
+                banners.push(Banner {
+                    tone: "warn",
+                    title: format!("{label} is paused: {of}"),
+                    detail: "Nothing is taken in or read until it is resumed. What changes in \
+                             the meantime is caught up with then."
+                        .to_owned(),
+                    link: open.clone(),
+                    act: Some((path(id, "/resume"), "Resume")),
+                });
+            }
+            if let Some(problem) = connection.problem {
+                banners.push(Banner {
+                    tone: "bad",
+                    title: format!("{label} needs attention: {of}"),
+                    detail: format!("{} {}", problem.detail, problem.remedy),
+                    link: open.clone(),
+                    act: Some((path(id, "/reconnect"), "Reconnect")),
+                });
+            }
+            if let Some(question) = brake::question(tx, id)? {
+                banners.push(Banner {
+                    tone: "warn",
+                    title: format!("{label} asks before it goes on: {of}"),
+                    detail: question.detail,
+                    link: Some((path(id, "/health"), "See what is held")),
+                    act: None,
+                });
+            }
+        }
+        Ok(banners)
+    });
+    Ok(banners.await?)
+}

@@ -1,0 +1,130 @@
+// Sends forms and follows links without loading the whole page again. Without
+// this script they do the same by loading it.
+//
+// <form data-part="ID"> is sent in the background; of the page that comes back,
+// the element ID takes the place of the one that is shown. With data-on-input
+// that happens while its fields are filled in, too. <a data-part="ID"> likewise.
+// Addresses of GETs are kept in the address bar, so that Back and Reload work.
+// How long typing may pause before what was typed is sent.
+const TYPING_MS = 250;
+
+class Part {
+  constructor() {
+    this.sent = new Map();
+    document.addEventListener("submit", (event) => this.submitted(event));
+    document.addEventListener("click", (event) => this.clicked(event));
+    document.addEventListener("input", (event) => this.typed(event));
+    addEventListener("popstate", () => location.reload());
+  }
+
+  submitted(event) {
+    const form = event.target.closest("form[data-part]");
+    if (!form || event.submitter?.hasAttribute("data-whole")) return;
+    event.preventDefault();
+    this.send(form, event.submitter);
+  }
+
+  clicked(event) {
+    const link = event.target.closest("a[data-part]");
+    if (!link || event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
+    event.preventDefault();
+    this.load(link.dataset.part, link.href, { method: "GET" });
+  }
+
+  typed(event) {
+    const form = event.target.form;
+    if (!form?.matches("[data-part][data-on-input]")) return;
+    clearTimeout(form.typing);
+    form.typing = setTimeout(() => this.send(form, null), TYPING_MS);
+  }
+
+  send(form, submitter) {
+    clearTimeout(form.typing);
+    const data = new URLSearchParams(new FormData(form, submitter));
+    const method = (submitter?.getAttribute("formmethod") || form.method || "get").toUpperCase();
+    const action = submitter?.getAttribute("formaction") || form.getAttribute("action") || location.href;
+    const url = new URL(action, location.href);
+    const id = submitter?.dataset.part || form.dataset.part;
+    if (method === "GET") {
+      url.search = data;
+      return this.load(id, url.href, { method });
+    }
+    return this.load(id, url.href, { method, body: data });
+  }
+
+  async load(id, url, request) {
+    const shown = document.getElementById(id);
+    if (!shown) return location.assign(url);
+    // What was asked for before is not wanted any more.
+    this.sent.get(id)?.abort();
+    const abort = new AbortController();
+    this.sent.set(id, abort);
+    shown.setAttribute("aria-busy", "true");
+    try {
+      const answer = await fetch(url, { ...request, signal: abort.signal, headers: { "X-Part": id } });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page.getElementById(id);
+      // Another page came: an error, the way to sign in, or where it goes on.
+      if (!fresh) {
+        if (request.method === "GET" || answer.redirected) return location.assign(answer.url);
+        return this.whole(page);
+      }
+      this.replace(document.getElementById(id), fresh);
+      if (request.method === "GET") history.replaceState(null, "", url);
+      else if (answer.redirected) history.replaceState(null, "", answer.url);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      shown.removeAttribute("aria-busy");
+      announce("The host does not answer. Try again.");
+    }
+  }
+
+  // The whole page becomes the one that came.
+  whole(page) {
+    document.title = page.title;
+    document.body.replaceWith(page.body);
+    follow(document.body);
+    document.querySelector("main")?.focus();
+  }
+
+  replace(shown, fresh) {
+    const active = document.activeElement;
+    const held = shown.contains(active) && active.id ? { id: active.id, value: active.value, at: selection(active) } : null;
+    shown.replaceWith(fresh);
+    follow(fresh);
+    const said = fresh.querySelector("[data-said]");
+    if (said) announce(said.textContent);
+    const wanted = fresh.querySelector("[autofocus]");
+    if (wanted) return wanted.focus();
+    const again = held && document.getElementById(held.id);
+    if (!again) return;
+    again.focus({ preventScroll: true });
+    // What was typed since the form was sent is kept.
+    if (held.at && again.value !== held.value) again.value = held.value;
+    if (held.at) again.setSelectionRange(...held.at);
+  }
+}
+
+// Where the cursor stands in a field that has one.
+function selection(field) {
+  if (!/^(text|search|url|tel|password)$/.test(field.type) && field.tagName !== "TEXTAREA") return null;
+  return [field.selectionStart, field.selectionEnd];
+}
+
+new Part();
+
+// <button data-copy="ID"> copies the text of a field.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  event.preventDefault();
+  const field = document.getElementById(button.dataset.copy);
+  try {
+    await navigator.clipboard.writeText(field.value ?? field.textContent);
+    announce("Copied.");
+    button.textContent = "Copied";
+  } catch {
+    field.select?.();
+    announce("Press Control and C to copy.");
+  }
+});
