@@ -79,11 +79,26 @@ class Part {
     }
   }
 
+  async fetched(id, url) {
+    try {
+      const answer = await fetch(url, { headers: { "X-Part": id } });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page.getElementById(id);
+      const shown = document.getElementById(id);
+      if (fresh && shown) return this.replace(shown, fresh);
+      throw new Error("another page came");
+    } catch {
+      const waiting = document.querySelector(`#${id} [data-loading]`);
+      if (waiting) waiting.textContent = "This could not be loaded. Load the page again.";
+    }
+  }
+
   // The whole page becomes the one that came.
   whole(page) {
     document.title = page.title;
     document.body.replaceWith(page.body);
     follow(document.body);
+    load(document.body);
     document.querySelector("main")?.focus();
   }
 
@@ -105,13 +120,24 @@ class Part {
   }
 }
 
+// <div id="ID" data-load="URL"> is replaced by the same element of the page at
+// URL, which takes longer than a page may. What it waits for is said meanwhile.
+function load(within) {
+  for (const element of within.querySelectorAll("[data-load]")) {
+    const waiting = element.querySelector("[data-loading]");
+    if (waiting) waiting.textContent = waiting.dataset.loading;
+    parts.fetched(element.id, element.dataset.load);
+  }
+}
+
 // Where the cursor stands in a field that has one.
 function selection(field) {
   if (!/^(text|search|url|tel|password)$/.test(field.type) && field.tagName !== "TEXTAREA") return null;
   return [field.selectionStart, field.selectionEnd];
 }
 
-new Part();
+const parts = new Part();
+load(document);
 
 // <button data-copy="ID"> copies the text of a field.
 document.addEventListener("click", async (event) => {

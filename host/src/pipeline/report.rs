@@ -8,7 +8,7 @@ use crate::{
     store::{
         self, Tx,
         history::{Activity, freshness_bucket},
-        runs::Counts,
+        runs::{Counts, EXAMPLES_MAX, Example, Examples},
     },
 };
 
@@ -40,8 +40,8 @@ pub struct Report {
     counts: BTreeMap<String, i64>,
     freshness: BTreeMap<u32, i64>,
     lines: Vec<Activity>,
-    /// What is counted for runs.
-    runs: BTreeMap<RunId, Counts>,
+    /// What is counted for runs, and some of what that is.
+    runs: BTreeMap<RunId, RunReport>,
     /// The users whose values were cleared or moved, by a run or by what comes
     /// live.
     losses: BTreeMap<Option<RunId>, BTreeSet<UserId>>,
@@ -54,6 +54,25 @@ pub struct Report {
     pub(super) missed: Option<Missed>,
     /// Where lines come from that no record caused; a mapping, where none is said.
     cause: Option<&'static str>,
+}
+
+/// What was counted for a run.
+#[derive(Debug, Default)]
+pub struct RunReport {
+    counts: Counts,
+    examples: Examples,
+}
+
+impl RunReport {
+    /// Adds it to the run.
+    ///
+    /// # Errors
+    ///
+    /// The store's own.
+    pub fn save(&self, tx: &Tx<'_>, run: RunId) -> Result<(), store::Error> {
+        tx.add_run_counts(run, &self.counts)?;
+        tx.add_run_examples(run, &self.examples)
+    }
 }
 
 /// What happened to one record.
@@ -154,14 +173,14 @@ impl Report {
     }
 
     /// What was counted for a run.
-    pub fn counted_for(mut self, run: RunId) -> Counts {
+    pub fn counted_for(mut self, run: RunId) -> RunReport {
         self.runs.remove(&run).unwrap_or_default()
     }
 
     /// Adds to a count of the run that is counted for.
     pub(super) fn count_in_run(&mut self, name: &str, by: i64) {
         if let Some(run) = self.run {
-            let counts = self.runs.entry(run).or_default();
+            let counts = &mut self.runs.entry(run).or_default().counts;
             *counts.entry(name.to_owned()).or_default() += by;
         }
     }
@@ -178,9 +197,30 @@ impl Report {
         }
         if let Some(before) = before {
             self.count_in_run(&before, -1);
+            self.no_example(&before, object_type, record);
         }
         self.count_in_run(UPDATED, 1);
         self.count_missed();
+    }
+
+    /// Something that did nothing, for the run that is counted for.
+    fn example(&mut self, name: &str, object_type: &ObjectType, record: &RecordId) {
+        let Some(run) = self.run else {
+            return;
+        };
+        let examples = &mut self.runs.entry(run).or_default().examples;
+        let some = examples.entry(name.to_owned()).or_default();
+        if some.len() < EXAMPLES_MAX {
+            some.push(Example::Record(object_type.clone(), record.clone()));
+        }
+    }
+
+    fn no_example(&mut self, name: &str, object_type: &ObjectType, record: &RecordId) {
+        let run = self.run.and_then(|run| self.runs.get_mut(&run));
+        if let Some(some) = run.and_then(|run| run.examples.get_mut(name)) {
+            let that = Example::Record(object_type.clone(), record.clone());
+            some.retain(|example| *example != that);
+        }
     }
 
     fn count_missed(&mut self) {
@@ -243,8 +283,10 @@ impl Report {
             self.count_in_run("read", 1);
             self.count_in_run("matched", i64::from(told.matched));
             self.count_in_run(&counted, 1);
-            if outcome == UPDATED {
-                self.count_missed();
+            match outcome {
+                UPDATED => self.count_missed(),
+                UNCHANGED => {}
+                _ => self.example(&counted, object_type, record),
             }
             let key = (object_type.clone(), record.clone());
             self.counted.insert(key, counted);
@@ -368,8 +410,8 @@ impl Report {
                 None => brake::count(tx, connection, users, now)?,
             }
         }
-        for (run, counts) in &self.runs {
-            tx.add_run_counts(*run, counts)?;
+        for (run, counted) in &self.runs {
+            counted.save(tx, *run)?;
         }
         for line in &self.lines {
             tx.add_activity(connection, line)?;

@@ -275,7 +275,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Forgets the activity of a record.
+    /// Forgets the activity of a record, and where runs named it.
     pub fn forget_activity(
         &self,
         connection: ConnectionId,
@@ -290,7 +290,7 @@ impl Tx<'_> {
             self.object_type_id(object_type)?,
             encode::record_id(record)
         ])?;
-        Ok(())
+        self.forget_run_examples(connection, object_type, record)
     }
 
     /// Removes what was set aside before a moment.

@@ -267,6 +267,7 @@ impl Tx<'_> {
             "DELETE FROM losses WHERE user = ?1",
             "DELETE FROM links WHERE user = ?1",
             "DELETE FROM activity WHERE user = ?1",
+            "DELETE FROM run_examples WHERE user = ?1",
             "DELETE FROM users WHERE id = ?1",
         ] {
             super::delete(self, sql, user.0)?;

@@ -24,7 +24,7 @@ use crate::{
         history::Activity,
         lookups::{DueLookup, LookupKind, UserKeys},
         reads::{ReadKey, Wanted},
-        runs::Counts,
+        runs::{Counts, Example, Examples},
     },
 };
 
@@ -296,6 +296,10 @@ fn end(tx: &Tx<'_>, lookup: &DueLookup, counted: Option<&str>) -> Result<bool, s
         tx.advance_run(run, 1)?;
         let counts = counted.map(|name| (name.to_owned(), 1));
         tx.add_run_counts(run, &Counts::from_iter(counts))?;
+        if let Some(name) = counted {
+            let example = Example::User(lookup.user);
+            tx.add_run_examples(run, &Examples::from([(name.to_owned(), vec![example])]))?;
+        }
     }
     Ok(true)
 }

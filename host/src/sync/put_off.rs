@@ -4,7 +4,7 @@
 //! believed to be missing, or when its last answer settles it. Whatever else
 //! happens puts it off, at first for moments, then for an hour, and is told.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use crate::{
     model::Timestamp,
@@ -12,7 +12,11 @@ use crate::{
         report::{Origin, RecordReport, Report},
         routing::AccountRoute,
     },
-    store::{self, Tx, reads::DueRead},
+    store::{
+        self, Tx,
+        reads::DueRead,
+        runs::{Counts, Example, Examples},
+    },
 };
 
 /// How long an answer that knew too little is waited with: HubSpot shows a
@@ -129,7 +133,11 @@ pub(super) fn put_off(
         // The run is not held up by it.
         tx.let_go_of_read(read)?;
         tx.advance_run(run, 1)?;
-        tx.add_run_counts(run, &BTreeMap::from([("failed".to_owned(), 1)]))?;
+        let failed = "failed".to_owned();
+        tx.add_run_counts(run, &Counts::from([(failed.clone(), 1)]))?;
+        let (object_type, record) = (read.key.object_type.clone(), read.key.record.clone());
+        let example = Example::Record(object_type, record);
+        tx.add_run_examples(run, &Examples::from([(failed, vec![example])]))?;
     }
     let key = &read.key;
     for connection in &route.connections {

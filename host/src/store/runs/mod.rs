@@ -1,8 +1,10 @@
 //! Full syncs and catch-ups: asked for, under way, and over.
 
 mod brake;
+mod examples;
 mod reach;
 
+pub use examples::{EXAMPLES_MAX, Example, Examples};
 pub use reach::RunRecord;
 
 use std::collections::BTreeMap;

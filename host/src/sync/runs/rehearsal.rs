@@ -28,10 +28,11 @@ use crate::{
         associations::apply_associations,
         feeding::Feeder,
         pages::{Asked, ReadMoment, apply_absence},
+        report::RunReport,
         routing::ConnectionRoute,
     },
     secrets::Keys,
-    store::{self, records::RecordKey, runs::Counts},
+    store::{self, records::RecordKey},
 };
 
 /// The most records that are taken for the identifiers of one step.
@@ -229,7 +230,7 @@ impl Step<'_> {
         done: usize,
         stages: Vec<Stage>,
     ) -> Result<Outcome, Error> {
-        let (mut counts, reached, mut answers) = self.undone(work, answers).await?;
+        let (mut counted, reached, mut answers) = self.undone(work, answers).await?;
         let connection = self.connection.clone();
         let mut follow = false;
         for (object_type, records) in &reached {
@@ -254,11 +255,11 @@ impl Step<'_> {
             }
         }
         if follow {
-            counts = self.undone(work, answers).await?.0;
+            counted = self.undone(work, answers).await?.0;
         }
         let id = self.run.id;
         self.transact(move |tx| {
-            tx.add_run_counts(id, &counts)?;
+            counted.save(tx, id)?;
             tx.advance_run(id, done)?;
             tx.move_run(id, &stages)
         })
@@ -297,7 +298,7 @@ impl Step<'_> {
         &self,
         work: &Work,
         answers: Answers,
-    ) -> Result<(Counts, Vec<(ObjectType, Vec<RecordId>)>, Answers), Error> {
+    ) -> Result<(RunReport, Vec<(ObjectType, Vec<RecordId>)>, Answers), Error> {
         let (run, connection) = (self.run.id, self.connection.clone());
         let (keys, cause, now) = (self.host.keys.clone(), self.cause(), self.host.clock.now());
         let moment = ReadMoment {

@@ -205,23 +205,28 @@ pub async fn estimate(
     Path((_project, id)): Path<(String, ConnectionId)>,
     Json(new): Json<NewSync>,
 ) -> Result<axum::Json<SyncEstimate>, Error> {
-    let project = writer.project;
+    let estimate = estimated(&host, writer.project, id, new.kind).await?;
+    Ok(axum::Json(SyncEstimate {
+        plan: estimate.types,
+        calls: estimate.calls,
+        seconds: estimate.seconds,
+    }))
+}
+
+/// What a sync of a connection will cost.
+pub async fn estimated(
+    host: &Arc<Host>,
+    project: ProjectId,
+    id: ConnectionId,
+    kind: RunKind,
+) -> Result<runs::Estimate, Error> {
     host.store
         .read(move |tx| {
             tx.connection(project, id)?;
             runs::check(tx, id)
         })
         .await?;
-    let runs::Estimate {
-        types,
-        calls,
-        seconds,
-    } = runs::estimate(&host, id, new.kind).await?;
-    Ok(axum::Json(SyncEstimate {
-        plan: types,
-        calls,
-        seconds,
-    }))
+    Ok(runs::estimate(host, id, kind).await?)
 }
 
 /// A connection's syncs, newest first.
@@ -297,7 +302,8 @@ pub async fn cancel(
     writer: Writer,
     Path((_project, connection, id)): Path<(String, ConnectionId, RunId)>,
 ) -> Result<StatusCode, Error> {
-    steer(&host, writer.project, connection, id, runs::cancel).await
+    steer(&host, writer.project, connection, id, runs::cancel).await?;
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// Lets a sync go on that is held because it would clear or move the values of
@@ -316,16 +322,18 @@ pub async fn go_on(
     writer: Writer,
     Path((_project, connection, id)): Path<(String, ConnectionId, RunId)>,
 ) -> Result<StatusCode, Error> {
-    steer(&host, writer.project, connection, id, runs::go_on).await
+    steer(&host, writer.project, connection, id, runs::go_on).await?;
+    Ok(StatusCode::ACCEPTED)
 }
 
-async fn steer(
+/// Ends a sync of the project, or lets it go on: `how` is of [`runs`].
+pub async fn steer(
     host: &Host,
     project: ProjectId,
     connection: ConnectionId,
     id: RunId,
     how: fn(&Tx<'_>, RunId, Timestamp) -> Result<(), store::Error>,
-) -> Result<StatusCode, Error> {
+) -> Result<(), Error> {
     let now = host.clock.now();
     host.store
         .transact(move |tx| {
@@ -334,10 +342,11 @@ async fn steer(
         })
         .await?;
     host.pipeline.notify_changed();
-    Ok(StatusCode::ACCEPTED)
+    Ok(())
 }
 
-fn of(
+/// A sync of a connection of the project.
+pub fn of(
     tx: &Tx<'_>,
     project: ProjectId,
     connection: ConnectionId,

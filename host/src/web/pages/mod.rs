@@ -19,6 +19,7 @@ mod sign_in;
 mod streams;
 mod users;
 mod wanted;
+mod words;
 
 use std::{convert::Infallible, sync::Arc};
 

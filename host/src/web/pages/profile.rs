@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     host::Host,
-    model::{ConnectionId, ProjectId, UserId},
+    model::{ConnectionId, ObjectType, ProjectId, RecordId, UserId},
     store::{
         self,
         users::{ProfileValue, Source},
@@ -109,6 +109,40 @@ impl RecordLinks {
             base: base(host),
             simulated_hubspot: surroundings.simulated_hubspot,
         }
+    }
+
+    /// Whether they lead to another site.
+    pub(super) fn are_elsewhere(&self) -> bool {
+        self.simulated_hubspot.is_none()
+    }
+
+    /// What one record of a type is called, and the record's page.
+    pub(super) fn of(
+        &self,
+        tx: &store::Tx<'_>,
+        connection: ConnectionId,
+        object_type: &ObjectType,
+        record: &RecordId,
+    ) -> Result<(String, Option<String>), store::Error> {
+        let portal = Portal::load(tx, connection)?;
+        Ok(self.to(portal.as_ref(), object_type, record))
+    }
+
+    fn to(
+        &self,
+        portal: Option<&Portal>,
+        object_type: &ObjectType,
+        record: &RecordId,
+    ) -> (String, Option<String>) {
+        let (object, type_id) = object_names(object_type.as_str());
+        let link = match (self.simulated_hubspot, portal, type_id) {
+            (Some(path), ..) => Some(format!("{}{path}/{object_type}/{record}", self.base)),
+            (None, Some(Portal { id, ui_domain }), Some(type_id)) => Some(format!(
+                "https://{ui_domain}/contacts/{id}/record/{type_id}/{record}"
+            )),
+            _ => None,
+        };
+        (object, link)
     }
 }
 
@@ -238,23 +272,18 @@ fn row(
             ..
         } => {
             let portal = accounts.get(&connection).and_then(Option::as_ref);
-            let (object, type_id) = object_names(object_type.as_str());
-            let link = match (links.simulated_hubspot, portal, type_id) {
-                (Some(path), ..) => Some(format!(
-                    "{}{path}/{object_type}/{record}#{property}",
-                    links.base
-                )),
-                (None, Some(Portal { id, ui_domain }), Some(type_id)) => Some(format!(
-                    "https://{ui_domain}/contacts/{id}/record/{type_id}/{record}"
-                )),
-                _ => None,
-            };
+            let (object, link) = links.to(portal, &object_type, &record);
+            // The simulated one shows the property.
+            let link = link.map(|link| match links.are_elsewhere() {
+                true => link,
+                false => format!("{link}#{property}"),
+            });
             Origin::Record {
                 object,
                 record: record.as_str().to_owned(),
                 property: property.as_str().to_owned(),
                 link,
-                is_elsewhere: links.simulated_hubspot.is_none(),
+                is_elsewhere: links.are_elsewhere(),
                 changed: calendar.moment(value.changed_at),
                 written,
                 kept: value.unreadable.as_deref().map(kept_because),

@@ -2,6 +2,8 @@
 
 mod ending;
 mod overview;
+mod run;
+mod syncs;
 
 use std::sync::Arc;
 
@@ -28,6 +30,13 @@ pub(super) fn router() -> Router<Arc<Host>> {
         .route("/pause", post(ending::pause))
         .route("/resume", post(ending::resume))
         .route("/reconnect", post(reconnect))
+        .route("/syncs", get(syncs::page).post(syncs::start))
+        .route("/syncs/estimate", get(syncs::estimate))
+        .route("/syncs/{run}", get(run::page))
+        .route("/syncs/{run}/live", get(run::live))
+        .route("/syncs/{run}/records", get(run::records))
+        .route("/syncs/{run}/cancel", post(run::cancel))
+        .route("/syncs/{run}/continue", post(run::go_on))
         .route("/delete", get(ending::page).post(ending::delete))
 }
 
@@ -35,15 +44,17 @@ pub(super) fn router() -> Router<Arc<Host>> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tab {
     Overview,
+    Syncs,
 }
 
 impl Tab {
     /// All, in their order.
-    const ALL: [Self; 1] = [Self::Overview];
+    const ALL: [Self; 2] = [Self::Overview, Self::Syncs];
 
     fn label(self) -> &'static str {
         match self {
             Self::Overview => "Overview",
+            Self::Syncs => "Full sync",
         }
     }
 
@@ -51,6 +62,7 @@ impl Tab {
     fn path(self) -> &'static str {
         match self {
             Self::Overview => "",
+            Self::Syncs => "/syncs",
         }
     }
 }

@@ -1,0 +1,390 @@
+//! One run: how far it is, what it did, and what it counts.
+
+use std::{sync::Arc, time::Duration};
+
+use askama::Template;
+use axum::{
+    extract::State,
+    response::{Html, Response},
+};
+
+use super::{
+    super::{
+        super::{
+            Error, Frame, Visit,
+            extract::{Path, Query},
+            format::{self, Calendar, Moment},
+            html,
+            live::{self, Part},
+            profile::RecordLinks,
+            see_other,
+            users::Person,
+            words,
+        },
+        integrations::Nothing,
+        path,
+    },
+    Shell, Tab,
+};
+use crate::{
+    host::Host,
+    model::{ConnectionId, Problem, RunId, RunKind, RunStatus},
+    store::{
+        self, Tx,
+        runs::{EXAMPLES_MAX, Example},
+    },
+    sync::runs,
+    web::{
+        api::syncs::{self, Sync},
+        session::{Posted, Session},
+    },
+};
+
+/// How often a run's page looks though nothing says that something changed: its
+/// rate and the time left move by themselves.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What a run is called.
+pub(super) fn kind_label(sync: &Sync) -> &'static str {
+    match (sync.kind, sync.dry_run) {
+        (RunKind::Full, false) => "Full sync",
+        (RunKind::Full, true) => "Dry run",
+        (RunKind::CatchUp, false) if sync.origin == "schedule" => "Daily catch-up",
+        (RunKind::CatchUp, false) => "Catch-up",
+        (RunKind::CatchUp, true) => "Dry run of a catch-up",
+    }
+}
+
+/// Where a run stands, in a word.
+pub(super) struct RunWords {
+    pub word: &'static str,
+    /// `good`, `warn`, `bad` or nothing.
+    pub tone: &'static str,
+}
+
+impl RunWords {
+    pub(super) fn of(sync: &Sync) -> Self {
+        let (word, tone) = match sync.status {
+            RunStatus::Running if sync.started_at.is_none() => ("Waiting its turn", ""),
+            RunStatus::Running => ("Running", ""),
+            RunStatus::Braked => ("Asks you", "warn"),
+            RunStatus::Completed => ("Completed", "good"),
+            RunStatus::Failed => ("Not complete", "bad"),
+            RunStatus::Cancelled => ("Cancelled", ""),
+        };
+        Self { word, tone }
+    }
+}
+
+/// A count, and where it leads.
+struct Counted {
+    label: &'static str,
+    hint: &'static str,
+    count: String,
+    /// What [`records`] is asked for; none where nothing is kept of it.
+    of: Option<String>,
+}
+
+/// A run as its page shows it and brings up to date.
+#[derive(Template)]
+#[template(path = "integrations/run_fragment.html")]
+struct RunShown {
+    base: String,
+    /// The run's path.
+    path: String,
+    /// Where another one is begun.
+    again: String,
+    /// What its forms carry; none for who may not change anything.
+    csrf: Option<String>,
+    words: RunWords,
+    kind: RunKind,
+    is_dry: bool,
+    status: RunStatus,
+    asked: Moment,
+    took: Option<String>,
+    done: u64,
+    done_text: String,
+    total: Option<u64>,
+    total_text: Option<String>,
+    per_second: Option<String>,
+    left: Option<String>,
+    problem: Option<Problem>,
+    read: String,
+    matched: String,
+    updated: String,
+    unchanged: String,
+    values: Vec<(&'static str, String)>,
+    skipped: Vec<Counted>,
+    missed: Vec<(&'static str, String)>,
+}
+
+impl RunShown {
+    fn of(sync: Sync, part: &RunPart, csrf: Option<String>, calendar: &Calendar) -> Self {
+        let words = RunWords::of(&sync);
+        let mut counts = sync.counts;
+        let value = |name: &str| counts.values.get(name).copied().unwrap_or_default();
+        let values = [
+            ("set", "set"),
+            ("changed", "changed"),
+            ("cleared", "cleared"),
+        ]
+        .map(|(label, name)| (label, format::count(value(name))))
+        .to_vec();
+        let mut skipped: Vec<(String, i64)> = std::mem::take(&mut counts.skipped)
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        skipped.sort_by_key(|(_, count)| -count);
+        let mut skipped: Vec<Counted> = skipped
+            .into_iter()
+            .map(|(reason, count)| {
+                let (label, hint) = words::reason(&reason);
+                Counted {
+                    label,
+                    hint,
+                    count: format::count(count),
+                    of: Some(format!("skipped.{reason}")),
+                }
+            })
+            .collect();
+        if counts.failed > 0 {
+            let (label, hint) = words::reason("failed");
+            skipped.push(Counted {
+                label,
+                hint,
+                count: format::count(counts.failed),
+                of: Some("failed".to_owned()),
+            });
+        }
+        let took = sync
+            .started_at
+            .zip(sync.finished_at)
+            .map(|(from, to)| format::seconds(to.since(from).as_secs_f64()));
+        Self {
+            words,
+            base: part.base.clone(),
+            path: path(part.connection, &format!("/syncs/{}", part.run)),
+            again: path(part.connection, "/syncs"),
+            csrf,
+            kind: sync.kind,
+            is_dry: sync.dry_run,
+            status: sync.status,
+            asked: calendar.moment(sync.started_at.unwrap_or(sync.requested_at)),
+            took,
+            done: sync.progress.done,
+            done_text: format::count(sync.progress.done),
+            total_text: sync.progress.total.map(format::count),
+            total: sync.progress.total,
+            per_second: sync
+                .progress
+                .per_second
+                .filter(|_| sync.status.is_open())
+                .map(|rate| format::number(rate.round())),
+            // Seconds that are left are far below a float's whole numbers.
+            left: sync
+                .progress
+                .eta_seconds
+                .map(|left| format::seconds(left as f64)),
+            problem: sync.problem,
+            read: format::count(counts.read),
+            matched: format::count(counts.matched),
+            updated: format::count(counts.updated),
+            unchanged: format::count(counts.unchanged),
+            values,
+            skipped,
+            missed: counts
+                .missed
+                .iter()
+                .map(|(kind, count)| (words::missed(kind), format::count(*count)))
+                .collect(),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct RunPart {
+    host: Arc<Host>,
+    base: String,
+    connection: ConnectionId,
+    run: RunId,
+}
+
+impl Part for RunPart {
+    type Shown = RunShown;
+
+    fn load(
+        &self,
+        tx: &Tx<'_>,
+        session: &Session,
+        calendar: &Calendar,
+    ) -> Result<RunShown, store::Error> {
+        let run = syncs::of(tx, session.project.id, self.connection, self.run)?;
+        let sync = syncs::show(tx, run, self.host.clock.now())?;
+        let csrf = session.csrf(&self.host).expose().to_owned();
+        let csrf = session.may_change().then_some(csrf);
+        Ok(RunShown::of(sync, self, csrf, calendar))
+    }
+
+    fn looks_every(&self) -> Duration {
+        LOOK_EVERY
+    }
+}
+
+fn part(visit: &Visit, connection: ConnectionId, run: RunId) -> RunPart {
+    RunPart {
+        host: visit.host.clone(),
+        base: super::super::super::base(&visit.host),
+        connection,
+        run,
+    }
+}
+
+#[derive(Template)]
+#[template(path = "integrations/run.html")]
+struct RunPage {
+    frame: Frame,
+    shell: Shell,
+    id: RunId,
+    title: &'static str,
+    run: RunShown,
+}
+
+/// `GET …/syncs/{run}`.
+pub async fn page(
+    visit: Visit,
+    Path((connection, id)): Path<(ConnectionId, RunId)>,
+) -> Result<Html<String>, Error> {
+    let (frame, shell, _) = Shell::load(&visit, connection, Tab::Syncs).await?;
+    let part = part(&visit, connection, id);
+    let (session, calendar) = (visit.session.clone(), visit.calendar());
+    let run = visit
+        .host
+        .store
+        .read(move |tx| part.load(tx, &session, &calendar))
+        .await?;
+    html(&RunPage {
+        title: match (run.kind, run.is_dry) {
+            (RunKind::Full, false) => "Full sync",
+            (RunKind::CatchUp, false) => "Catch-up",
+            (_, true) => "Dry run",
+        },
+        frame,
+        shell,
+        id,
+        run,
+    })
+}
+
+/// `GET …/syncs/{run}/live`.
+pub async fn live(
+    visit: Visit,
+    Path((connection, id)): Path<(ConnectionId, RunId)>,
+) -> Result<Response, Error> {
+    let part = part(&visit, connection, id);
+    live::stream(visit, part).await
+}
+
+/// `POST …/syncs/{run}/cancel`.
+pub async fn cancel(
+    State(host): State<Arc<Host>>,
+    Path((connection, id)): Path<(ConnectionId, RunId)>,
+    posted: Posted<Nothing>,
+) -> Result<Response, Error> {
+    let project = posted.session.project.id;
+    syncs::steer(&host, project, connection, id, runs::cancel).await?;
+    Ok(see_other(&path(connection, &format!("/syncs/{id}"))))
+}
+
+/// `POST …/syncs/{run}/continue`.
+pub async fn go_on(
+    State(host): State<Arc<Host>>,
+    Path((connection, id)): Path<(ConnectionId, RunId)>,
+    posted: Posted<Nothing>,
+) -> Result<Response, Error> {
+    let project = posted.session.project.id;
+    syncs::steer(&host, project, connection, id, runs::go_on).await?;
+    Ok(see_other(&path(connection, &format!("/syncs/{id}"))))
+}
+
+/// Something that a run counted.
+enum Listed {
+    Record {
+        object: String,
+        id: String,
+        link: Option<String>,
+    },
+    User(Person),
+}
+
+#[derive(Template)]
+#[template(path = "integrations/run_records.html")]
+struct RecordsPage {
+    frame: Frame,
+    shell: Shell,
+    id: RunId,
+    label: &'static str,
+    hint: &'static str,
+    listed: Vec<Listed>,
+    is_cut: bool,
+    is_elsewhere: bool,
+}
+
+/// What is asked for.
+#[derive(serde::Deserialize)]
+pub struct RecordsQuery {
+    of: String,
+}
+
+/// `GET …/syncs/{run}/records?of=skipped.no_match`: some of what a run counted.
+pub async fn records(
+    visit: Visit,
+    Path((connection, id)): Path<(ConnectionId, RunId)>,
+    Query(query): Query<RecordsQuery>,
+) -> Result<Html<String>, Error> {
+    let (frame, shell, _) = Shell::load(&visit, connection, Tab::Syncs).await?;
+    let project = visit.session.project.id;
+    let reason = query.of.strip_prefix("skipped.").unwrap_or(&query.of);
+    let (label, hint) = words::reason(reason);
+    // What could not be read is counted at once, or record by record.
+    let names = match &*query.of {
+        "failed" => vec!["failed".to_owned(), "read_put_off".to_owned()],
+        of => vec![of.to_owned()],
+    };
+    let links = RecordLinks::new(&visit.host, &visit.surroundings);
+    let is_elsewhere = links.are_elsewhere();
+    let listed = visit
+        .host
+        .store
+        .read(move |tx| {
+            syncs::of(tx, project, connection, id)?;
+            let mut listed = Vec::new();
+            for name in names {
+                for example in tx.run_examples(id, &name)? {
+                    listed.push(match example {
+                        Example::Record(object_type, record) => {
+                            let (object, link) = links.of(tx, connection, &object_type, &record)?;
+                            let id = record.as_str().to_owned();
+                            Listed::Record { object, id, link }
+                        }
+                        Example::User(user) => match tx.user(project, user) {
+                            Ok(user) => Listed::User(user.into()),
+                            Err(store::Error::NotFound(_)) => continue,
+                            Err(error) => return Err(error),
+                        },
+                    });
+                }
+            }
+            Ok(listed)
+        })
+        .await?;
+    html(&RecordsPage {
+        frame,
+        shell,
+        id,
+        label,
+        hint,
+        is_cut: listed.len() >= EXAMPLES_MAX,
+        listed,
+        is_elsewhere,
+    })
+}

@@ -1,0 +1,204 @@
+//! Full syncs: what one costs, beginning it, and the runs there were.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::{
+    extract::State,
+    response::{Html, Response},
+};
+
+use super::{
+    super::{
+        super::{
+            Error, Frame, Visit,
+            extract::{Path, Query},
+            format::{self, Moment},
+            html, see_other,
+        },
+        path,
+    },
+    Shell, Tab,
+    run::{RunWords, kind_label},
+};
+use crate::{
+    host::Host,
+    model::{ConnectionId, RunId, RunKind, Status, Way},
+    web::{
+        api::syncs::{self, Sync},
+        session::Posted,
+    },
+};
+
+/// Runs on one page.
+const PAGE_RUNS: usize = 20;
+
+/// A run, as the history lists it.
+struct Line {
+    id: RunId,
+    kind: &'static str,
+    words: RunWords,
+    asked: Moment,
+    took: Option<String>,
+    read: String,
+    updated: String,
+}
+
+#[derive(Template)]
+#[template(path = "integrations/syncs.html")]
+struct SyncsPage {
+    frame: Frame,
+    shell: Shell,
+    /// Whether one can begin now; why not, else.
+    ready: Result<(), &'static str>,
+    under_way: Option<RunId>,
+    is_first: bool,
+    runs: Vec<Line>,
+    next: Option<RunId>,
+}
+
+/// Which runs.
+#[derive(serde::Deserialize)]
+pub struct RunsQuery {
+    before: Option<RunId>,
+}
+
+/// `GET …/syncs`.
+pub async fn page(
+    visit: Visit,
+    Path(id): Path<ConnectionId>,
+    Query(query): Query<RunsQuery>,
+) -> Result<Html<String>, Error> {
+    let (frame, shell, state) = Shell::load(&visit, id, Tab::Syncs).await?;
+    let calendar = visit.calendar();
+    let now = visit.host.clock.now();
+    let before = query.before.unwrap_or(RunId(i64::MAX));
+    let (mut runs, open, is_mapped) = visit
+        .host
+        .store
+        .read(move |tx| {
+            let runs = tx.runs(id, before, PAGE_RUNS + 1)?.into_iter();
+            let shown: Result<Vec<_>, _> = runs.map(|run| syncs::show(tx, run, now)).collect();
+            let open = tx.open_runs()?;
+            Ok((shown?, open, !tx.mappings(id)?.is_empty()))
+        })
+        .await?;
+    let more = runs.len() > PAGE_RUNS;
+    runs.truncate(PAGE_RUNS);
+    let next = runs.last().filter(|_| more).map(|run| run.id);
+    let ready = match state.status {
+        Status::Pending => Err("Finish connecting first."),
+        Status::Paused => Err("Resume the integration first."),
+        Status::NeedsAttention if state.problem.is_some_and(|problem| problem.stops_calls()) => {
+            Err("Reconnect the integration first.")
+        }
+        _ if !is_mapped => Err("Map fields first: there is nothing to sync yet."),
+        _ => Ok(()),
+    };
+    let own = open.iter().filter(|run| run.connection == id);
+    let under_way = own
+        .filter(|run| run.kind == RunKind::Full)
+        .map(|run| run.id)
+        .next_back();
+    let line = |sync: Sync| Line {
+        id: sync.id,
+        kind: kind_label(&sync),
+        words: RunWords::of(&sync),
+        asked: calendar.moment(sync.started_at.unwrap_or(sync.requested_at)),
+        took: sync
+            .started_at
+            .zip(sync.finished_at)
+            .map(|(from, to)| format::seconds(to.since(from).as_secs_f64())),
+        read: format::count(sync.counts.read),
+        updated: format::count(sync.counts.updated),
+    };
+    html(&SyncsPage {
+        frame,
+        shell,
+        ready,
+        under_way,
+        is_first: query.before.is_none(),
+        runs: runs.into_iter().map(line).collect(),
+        next,
+    })
+}
+
+/// What one object type costs.
+struct Cost {
+    label: String,
+    how: &'static str,
+    records: String,
+    calls: String,
+}
+
+#[derive(Template)]
+#[template(path = "integrations/estimate.html")]
+struct EstimatePage {
+    frame: Frame,
+    shell: Shell,
+    told: Result<Told, String>,
+}
+
+struct Told {
+    costs: Vec<Cost>,
+    calls: String,
+    time: String,
+}
+
+/// `GET …/syncs/estimate`: asks HubSpot how much there is, so it may take a
+/// moment.
+pub async fn estimate(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<String>, Error> {
+    let (frame, shell, _) = Shell::load(&visit, id, Tab::Syncs).await?;
+    let project = visit.session.project.id;
+    let version = visit.host.plugins.active();
+    let estimate = syncs::estimated(&visit.host, project, id, RunKind::Full).await;
+    let told = match estimate {
+        Err(error) => Err(error.detail()),
+        Ok(estimate) => Ok(Told {
+            calls: format::count(estimate.calls),
+            // Seconds of a plan are far below a float's whole numbers.
+            time: format::seconds(estimate.seconds.max(1) as f64),
+            costs: estimate
+                .types
+                .into_iter()
+                .map(|planned| Cost {
+                    label: version
+                        .description()
+                        .object_type(&planned.object_type)
+                        .map_or_else(
+                            || planned.object_type.to_string(),
+                            |said| said.label.clone(),
+                        ),
+                    how: match planned.way {
+                        Way::Records => "all records, page by page",
+                        Way::Users => "looked up by your users’ identifiers",
+                        Way::Associations => "those of matched contacts",
+                        Way::Changes => "those that changed",
+                    },
+                    records: format::count(planned.records),
+                    calls: format::count(planned.calls),
+                })
+                .collect(),
+        }),
+    };
+    html(&EstimatePage { frame, shell, told })
+}
+
+/// What to begin.
+#[derive(serde::Deserialize)]
+pub struct StartForm {
+    kind: RunKind,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// `POST …/syncs`.
+pub async fn start(
+    State(host): State<Arc<Host>>,
+    Path(id): Path<ConnectionId>,
+    posted: Posted<StartForm>,
+) -> Result<Response, Error> {
+    let (project, form) = (posted.session.project.id, posted.form);
+    let run = syncs::begin(&host, project, id, form.kind, form.dry_run).await?;
+    Ok(see_other(&path(id, &format!("/syncs/{run}"))))
+}
