@@ -112,7 +112,7 @@ impl World {
     ) -> Result<hubspot::oauth::Grant, GrantError> {
         let redirect = REDIRECT.parse().expect("address");
         self.client
-            .exchange_code(&self.app(), code, &redirect, verifier)
+            .exchange_code(&self.app(), code, &redirect, Some(verifier))
             .await
     }
 

@@ -7,11 +7,13 @@ use harness::world::World;
 use jimo_connect::{
     clock::Clock,
     hubspot::oauth::SCOPES,
-    secrets::{hash_token, random_token},
+    model::ConnectionId,
+    secrets::{Secret, hash_token},
+    store::projects::Role,
     sync::consents,
-    web::session::COOKIE_NAME,
+    web::session::{Link, make_sign_in_link},
 };
-use reqwest::{Url, header};
+use reqwest::{Url, header, redirect::Policy};
 use serde_json::{Value, json};
 
 const PORTAL: u64 = 1_001;
@@ -227,34 +229,154 @@ async fn a_connection_deleted_meanwhile_is_not_made_again() {
     world.get(&path).await.problem(404);
 }
 
+/// The cookie of a browser that is signed in to the world's project.
+async fn cookie(world: &World, role: Role) -> String {
+    let host = world.host();
+    let project = world.project.parse().unwrap();
+    let now = host.clock.now();
+    let made = make_sign_in_link(
+        &host.store,
+        &host.public_url,
+        (project, role),
+        Link::Again,
+        now,
+    );
+    let link = made.await.unwrap();
+    let browser = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(Policy::none());
+    let answer = browser.build().unwrap().get(link).send().await.unwrap();
+    let set = answer.headers()[header::SET_COOKIE].to_str().unwrap();
+    set.split(';').next().unwrap().to_owned()
+}
+
+/// Asks for a page, or sends the token of one that asks for confirmation.
+async fn as_browser(url: Url, cookie: Option<&str>, token: Option<&str>) -> (u16, String, Url) {
+    let browser = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = match token {
+        None => browser.get(url),
+        Some(token) => browser.post(url).form(&[("token", token)]),
+    };
+    let request = match cookie {
+        Some(cookie) => request.header(header::COOKIE, cookie),
+        None => request,
+    };
+    let answer = request.send().await.unwrap();
+    let (status, url) = (answer.status().as_u16(), answer.url().clone());
+    (status, answer.text().await.unwrap(), url)
+}
+
+fn token_of(page: &str) -> &str {
+    let (_, rest) = page.split_once("name=\"token\" value=\"").expect(page);
+    rest.split('"').next().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_consent_begun_in_a_browser_ends_in_that_browser_alone_and_asks_nothing_more() {
+async fn a_consent_begun_in_a_browser_ends_in_that_browser_alone() {
     let world = World::start().await;
     let begun = begin(&world).await;
-    let (project, id) = (
-        world.project.parse().unwrap(),
-        begun["id"].as_str().unwrap().parse().unwrap(),
+    let (own, other) = (
+        cookie(&world, Role::Admin).await,
+        cookie(&world, Role::Admin).await,
     );
-    let session = random_token();
-    let hash = hash_token(&session);
-    let address = async || {
+    let (_, own_token) = own.split_once('=').unwrap();
+    let hash = hash_token(&Secret::from(own_token));
+    let id: ConnectionId = begun["id"].as_str().unwrap().parse().unwrap();
+    let project = world.project.parse().unwrap();
+    let back = async || {
         let url = consents::begin(world.host(), project, id, Some(hash)).await;
         let begun = json!({"authorize_url": url.unwrap().as_str()});
         world.consent_at_hubspot(&begun, PORTAL).await
     };
-    let browser = reqwest::Client::builder().no_proxy().build().unwrap();
-    let strangers = [None, Some(random_token())];
-    for stranger in strangers {
-        let mut request = browser.get(address().await);
-        if let Some(cookie) = stranger {
-            let cookie = format!("{COOKIE_NAME}={}", cookie.expose());
-            request = request.header(header::COOKIE, cookie);
-        }
-        assert_eq!(request.send().await.unwrap().status(), 403);
+    for stranger in [None, Some(&*other)] {
+        assert_eq!(as_browser(back().await, stranger, None).await.0, 403);
         assert_eq!(status(&world, &begun).await, "pending");
     }
-    let cookie = format!("{COOKIE_NAME}={}", session.expose());
-    let request = browser.get(address().await).header(header::COOKIE, cookie);
-    assert!(request.send().await.unwrap().status().is_success());
+    let confirm = world.host().url("/oauth/hubspot/confirm");
+    let (_, page, _) = as_browser(back().await, Some(&own), None).await;
+    assert!(page.contains("customer-1001.example"), "{page}");
+    assert_eq!(status(&world, &begun).await, "pending");
+    let stolen = as_browser(confirm.clone(), Some(&other), Some(token_of(&page))).await;
+    assert_eq!(stolen.0, 403);
+    let (_, page, _) = as_browser(back().await, Some(&own), None).await;
+    let (good, _, at) = as_browser(confirm, Some(&own), Some(token_of(&page))).await;
+    assert_eq!(
+        (good, at.path()),
+        (200, &*format!("/settings/integrations/{id}"))
+    );
     assert_eq!(status(&world, &begun).await, "active");
+    // The same account again asks nothing.
+    let (again, _, at) = as_browser(back().await, Some(&own), None).await;
+    assert_eq!(
+        (again, at.path()),
+        (200, &*format!("/settings/integrations/{id}"))
+    );
+}
+
+/// What HubSpot's marketplace sends an admin back with: no state of ours.
+async fn from_marketplace(world: &World, portal: u64) -> Url {
+    let mut url: Url = world.sim.authorize_url().parse().unwrap();
+    url.query_pairs_mut()
+        .append_pair("client_id", &world.sim.app().client_id)
+        .append_pair(
+            "redirect_uri",
+            world.host().url(consents::CALLBACK).as_str(),
+        )
+        .append_pair("scope", &SCOPES.join(" "));
+    let begun = json!({"authorize_url": url.as_str()});
+    let back = world.consent_at_hubspot(&begun, portal).await;
+    assert!(
+        !back.query_pairs().any(|(name, _)| name == "state"),
+        "{back}"
+    );
+    back
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_marketplace_begins_is_signed_in_to_shown_and_confirmed() {
+    let world = World::start().await;
+    let confirm = world.host().url("/oauth/hubspot/confirm");
+    let connections = async || world.get("/connections").await.good()["connections"].clone();
+
+    // Nobody is signed in: HubSpot is not even asked.
+    let back = from_marketplace(&world, PORTAL).await;
+    let (_, page, at) = as_browser(back.clone(), None, None).await;
+    assert_eq!(at.path(), "/sign-in", "{page}");
+    let viewer = cookie(&world, Role::Viewer).await;
+    assert_eq!(as_browser(back.clone(), Some(&viewer), None).await.0, 403);
+
+    let admin = cookie(&world, Role::Admin).await;
+    let (_, page, _) = as_browser(back, Some(&admin), None).await;
+    assert!(page.contains("customer-1001.example"), "{page}");
+    assert_eq!(connections().await, json!([]));
+    let answer = as_browser(confirm.clone(), Some(&admin), Some(token_of(&page))).await;
+    assert_eq!(answer.0, 200, "{}", answer.1);
+    let made = connections().await;
+    assert_eq!(
+        (&made[0]["status"], &made[0]["account"]["id"]),
+        (&json!("active"), &json!("1001"))
+    );
+
+    // Installed again, it is the same connection.
+    let back = from_marketplace(&world, PORTAL).await;
+    let (_, page, _) = as_browser(back, Some(&admin), None).await;
+    let answer = as_browser(confirm, Some(&admin), Some(token_of(&page))).await;
+    assert_eq!(answer.0, 200, "{}", answer.1);
+    assert_eq!(connections().await.as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_made_up_way_back_is_refused_and_asks_hubspot_nothing_of_strangers() {
+    let world = World::start().await;
+    let mut url = world.host().url(consents::CALLBACK);
+    assert_eq!(as_browser(url.clone(), None, None).await.0, 400);
+    url.set_query(Some("code=made-up"));
+    let calls = world.sim.calls().len();
+    assert_eq!(
+        as_browser(url.clone(), None, None).await.2.path(),
+        "/sign-in"
+    );
+    assert_eq!(world.sim.calls().len(), calls);
+    let admin = cookie(&world, Role::Admin).await;
+    assert_eq!(as_browser(url, Some(&admin), None).await.0, 400);
 }

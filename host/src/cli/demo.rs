@@ -183,7 +183,7 @@ async fn connect(
         .await
         .map_err(|error| failed(&error))?;
     if let Step::Confirm(_, token) = step {
-        consents::confirm(host, &token)
+        consents::confirm(host, &token, None)
             .await
             .map_err(|error| failed(&error))?;
     }

@@ -404,7 +404,7 @@ mod oauth_calls {
         let verifier = Verifier::random();
         stage
             .client
-            .exchange_code(&app(), &"code".into(), &redirect, &verifier)
+            .exchange_code(&app(), &"code".into(), &redirect, Some(&verifier))
             .await
     }
 

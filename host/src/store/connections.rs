@@ -56,8 +56,8 @@ impl ConsentStep {
 /// A consent under way.
 #[derive(Clone, Debug)]
 pub struct Consent {
-    /// The connection it is for.
-    pub connection: ConnectionId,
+    /// The connection it is for; none where the source's marketplace began it.
+    pub connection: Option<ConnectionId>,
     /// The hash of the browser session that began it; none over the API.
     pub session: Option<Vec<u8>>,
     /// What the step needs to go on, sealed.
@@ -370,7 +370,7 @@ impl Tx<'_> {
             params![
                 hash,
                 step.as_str(),
-                consent.connection.0,
+                consent.connection.map(|id| id.0),
                 consent.session,
                 consent.sealed,
                 consent.expires_at.0
@@ -393,7 +393,7 @@ impl Tx<'_> {
             )?
             .query_row(params![hash, step.as_str()], |row| {
                 Ok(Consent {
-                    connection: ConnectionId(row.get(0)?),
+                    connection: row.get::<_, Option<i64>>(0)?.map(ConnectionId),
                     session: row.get(1)?,
                     sealed: row.get(2)?,
                     expires_at: timestamp(row, 3)?,

@@ -73,6 +73,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0010_brake.sql"),
     include_str!("../../migrations/sqlite/store/0011_lookups_missing.sql"),
     include_str!("../../migrations/sqlite/store/0016_run_examples.sql"),
+    include_str!("../../migrations/sqlite/store/0017_installs.sql"),
 ];
 
 /// What can go wrong with the store.

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     RequestExt,
     body::Bytes,
-    extract::{Form, FromRequest, FromRequestParts, Request},
+    extract::{Form, FromRequest, FromRequestParts, OptionalFromRequestParts, Request},
     http::{HeaderMap, HeaderValue, header::COOKIE, request::Parts},
 };
 use serde::de::DeserializeOwned;
@@ -25,6 +25,7 @@ use crate::{
         self, Store,
         projects::{Project, Purpose, Role},
     },
+    sync::consents::Visitor,
 };
 
 /// How long a browser stays signed in.
@@ -180,6 +181,14 @@ impl Session {
         }))
     }
 
+    /// Who comes back from a consent with it.
+    pub fn visitor(&self) -> Visitor {
+        Visitor {
+            session: self.hash,
+            project: self.project.id,
+        }
+    }
+
     /// The code that its forms carry.
     pub fn csrf(&self, host: &Host) -> Secret {
         host.keys.session_code(&self.hash, CSRF_PURPOSE)
@@ -199,6 +208,22 @@ impl FromRequestParts<Arc<Host>> for Session {
         let now = host.clock.now();
         let found = host.store.read(move |tx| Self::find(tx, hash, now)).await?;
         found.ok_or(Error::SignedOut)
+    }
+}
+
+/// None where nobody is signed in.
+impl OptionalFromRequestParts<Arc<Host>> for Session {
+    type Rejection = Error;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        host: &Arc<Host>,
+    ) -> Result<Option<Self>, Error> {
+        match <Self as FromRequestParts<_>>::from_request_parts(parts, host).await {
+            Ok(session) => Ok(Some(session)),
+            Err(Error::SignedOut) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -140,17 +140,19 @@ impl Client {
         app: &App,
         code: &Secret,
         redirect_uri: &Url,
-        verifier: &Verifier,
+        verifier: Option<&Verifier>,
     ) -> Result<Grant, GrantError> {
         let issued_at = self.clock().now();
-        let form = [
+        let mut form = vec![
             ("grant_type", "authorization_code"),
             ("client_id", &app.client_id),
             ("client_secret", app.client_secret.expose()),
             ("redirect_uri", redirect_uri.as_str()),
             ("code", code.expose()),
-            ("code_verifier", verifier.secret().expose()),
         ];
+        if let Some(verifier) = verifier {
+            form.push(("code_verifier", verifier.secret().expose()));
+        }
         let raw = self.oauth("token", &form, Repeat::Never).await?;
         let token: TokenWire = decode(&raw)?;
         let refresh_token = token.refresh_token.clone().ok_or_else(no_refresh_token)?;

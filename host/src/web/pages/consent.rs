@@ -5,7 +5,6 @@ use std::sync::Arc;
 use askama::Template;
 use axum::{
     extract::State,
-    http::HeaderMap,
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
@@ -14,14 +13,14 @@ use serde::Deserialize;
 use super::{
     Bare, Error,
     extract::{Form, Query},
-    html,
+    html, see_other, settings,
 };
 use crate::{
     host::Host,
     hubspot::oauth::GrantError,
     secrets::Secret,
     sync::consents::{self, Answer, Sides, Step},
-    web::session,
+    web::session::Session,
 };
 
 #[derive(Template)]
@@ -32,6 +31,8 @@ struct Confirm {
     domain: Option<String>,
     project: String,
     token: String,
+    /// Whether somebody is signed in, and can go back to the settings.
+    is_signed_in: bool,
 }
 
 #[derive(Template)]
@@ -39,6 +40,8 @@ struct Confirm {
 struct Message {
     page: Bare,
     detail: String,
+    /// What to do about it, where somebody is signed in.
+    link: Option<(&'static str, &'static str)>,
 }
 
 /// What HubSpot sends back.
@@ -59,39 +62,57 @@ pub struct Confirmation {
 pub async fn callback(
     State(host): State<Arc<Host>>,
     Query(returned): Query<Returned>,
-    headers: HeaderMap,
+    session: Option<Session>,
 ) -> Result<Response, Error> {
     let answer = Answer {
         state: returned.state,
         code: returned.code,
         error: returned.error,
     };
-    match consents::answered(&host, answer, session::hash_of(&headers)).await {
-        Ok(Step::Connected(sides)) => connected(&host, &sides),
+    let visitor = visitor(session.as_ref())?;
+    match consents::answered(&host, answer, visitor).await {
+        Ok(Step::Connected(sides)) => connected(&host, &sides, session.is_some()),
         Ok(Step::Confirm(sides, token)) => Ok(html(&Confirm {
             page: Bare::new(&host, "Connect HubSpot"),
             account: sides.account.to_string(),
             domain: sides.domain,
             project: sides.project_name,
             token: token.expose().to_owned(),
+            is_signed_in: session.is_some(),
         })?
         .into_response()),
-        Err(error) => refused(&host, &error),
+        Err(consents::Error::SignedOut) => Err(Error::SignedOut),
+        Err(error) => refused(&host, &error, session.is_some()),
     }
 }
 
 /// Takes the admin's confirmation.
 pub async fn confirm(
     State(host): State<Arc<Host>>,
+    session: Option<Session>,
     Form(form): Form<Confirmation>,
 ) -> Result<Response, Error> {
-    match consents::confirm(&host, &Secret::from(form.token)).await {
-        Ok(sides) => connected(&host, &sides),
-        Err(error) => refused(&host, &error),
+    let visitor = visitor(session.as_ref())?;
+    match consents::confirm(&host, &Secret::from(form.token), visitor).await {
+        Ok(sides) => connected(&host, &sides, session.is_some()),
+        Err(consents::Error::SignedOut) => Err(Error::SignedOut),
+        Err(error) => refused(&host, &error, session.is_some()),
     }
 }
 
-fn connected(host: &Host, sides: &Sides) -> Result<Response, Error> {
+/// Who comes back, where somebody is signed in: viewers connect nothing.
+fn visitor(session: Option<&Session>) -> Result<Option<consents::Visitor>, Error> {
+    match session {
+        Some(session) if !session.may_change() => Err(Error::ViewerOnly),
+        session => Ok(session.map(Session::visitor)),
+    }
+}
+
+/// Somebody who is signed in goes on setting it up.
+fn connected(host: &Host, sides: &Sides, is_signed_in: bool) -> Result<Response, Error> {
+    if let (true, Some(id)) = (is_signed_in, sides.connection) {
+        return Ok(see_other(&settings::path(id, "")));
+    }
     let name = sides
         .domain
         .clone()
@@ -102,10 +123,11 @@ fn connected(host: &Host, sides: &Sides) -> Result<Response, Error> {
         sides.project_name
     );
     let page = Bare::new(host, "HubSpot is connected");
-    Ok(html(&Message { page, detail })?.into_response())
+    let link = None;
+    Ok(html(&Message { page, detail, link })?.into_response())
 }
 
-fn refused(host: &Host, error: &consents::Error) -> Result<Response, Error> {
+fn refused(host: &Host, error: &consents::Error, is_signed_in: bool) -> Result<Response, Error> {
     use consents::Error as E;
     let (status, detail) = match error {
         E::Unknown => (
@@ -113,7 +135,7 @@ fn refused(host: &Host, error: &consents::Error) -> Result<Response, Error> {
             "This consent was used already, or is older than ten minutes. Begin again from Jimo."
                 .to_owned(),
         ),
-        E::OtherSession => (
+        E::OtherSession | E::SignedOut => (
             StatusCode::FORBIDDEN,
             "Another browser began this consent. Go on there, or begin again here.".to_owned(),
         ),
@@ -165,5 +187,6 @@ fn refused(host: &Host, error: &consents::Error) -> Result<Response, Error> {
         }
     };
     let page = Bare::new(host, "HubSpot is not connected");
-    Ok((status, html(&Message { page, detail })?).into_response())
+    let link = is_signed_in.then_some((settings::INTEGRATIONS, "Back to Integrations"));
+    Ok((status, html(&Message { page, detail, link })?).into_response())
 }

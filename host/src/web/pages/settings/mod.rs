@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Where integrations are.
-const INTEGRATIONS: &str = "/settings/integrations";
+pub(super) const INTEGRATIONS: &str = "/settings/integrations";
 
 /// The settings' routes.
 pub(super) fn router() -> Router<Arc<Host>> {
@@ -32,7 +32,7 @@ pub(super) fn router() -> Router<Arc<Host>> {
 }
 
 /// The path of a connection's page.
-fn path(id: ConnectionId, page: &str) -> String {
+pub(super) fn path(id: ConnectionId, page: &str) -> String {
     format!("{INTEGRATIONS}/{id}{page}")
 }
 

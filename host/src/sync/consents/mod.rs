@@ -1,0 +1,342 @@
+//! An admin's consent: begun, come back from HubSpot, confirmed.
+//!
+//! Whoever comes back is shown both sides, and confirms: nothing is kept of an
+//! account that was chosen by mistake, and an address sent to someone else does
+//! not connect their account to a project they never saw. A consent that a browser
+//! session began is good in that session alone.
+//!
+//! One that HubSpot's marketplace began comes back without our state. Who brings it
+//! signs in, is shown both sides, and confirms.
+//!
+//! What was exchanged and never confirmed is forgotten with the consent. It is
+//! not revoked: HubSpot gives an account's connections one refresh token.
+
+mod connecting;
+
+use std::{sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use connecting::{Known, connect, connection_for, known, sides};
+
+use crate::{
+    host::Host,
+    hubspot::oauth::{self, Grant, GrantError, OPTIONAL_SCOPES, SCOPES, Verifier},
+    model::{AccountKey, ConnectionId, ProjectId, Timestamp},
+    secrets::{Secret, hash_token, random_token},
+    store::{
+        self,
+        connections::{Consent, ConsentStep},
+    },
+};
+
+/// Where HubSpot sends the admin's browser back to.
+pub const CALLBACK: &str = "/oauth/hubspot/callback";
+
+/// How long a step of a consent may take.
+const STEP_MAX: Duration = Duration::from_secs(600);
+
+/// Why a consent cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The state or the one-time token is unknown, was used, or is too old.
+    #[error("the consent is unknown, was used, or is too old")]
+    Unknown,
+    /// Another browser began it.
+    #[error("another browser began the consent")]
+    OtherSession,
+    /// HubSpot's marketplace began it, and nobody is signed in.
+    #[error("nobody is signed in to take what the marketplace began")]
+    SignedOut,
+    /// The admin, or HubSpot, said no.
+    #[error("the consent was denied")]
+    Denied,
+    /// HubSpot sent back neither a code nor an error.
+    #[error("HubSpot's answer has no code")]
+    NoCode,
+    /// The connection is of another account.
+    #[error("the connection is of account {expected}, the consent of account {given}")]
+    OtherAccount {
+        /// The account of the connection.
+        expected: AccountKey,
+        /// The account that consented.
+        given: AccountKey,
+    },
+    /// The project has a connection to that account.
+    #[error("this account is connected to the project already")]
+    AlreadyConnected,
+    /// What was consented to ended before it was connected.
+    #[error(
+        "the access ended meanwhile: the account's last connection was deleted, or the app uninstalled"
+    )]
+    GivenBack,
+    /// This host has no HubSpot app.
+    #[error("HUBSPOT_CLIENT_ID and HUBSPOT_CLIENT_SECRET are not set")]
+    NoApp,
+    /// HubSpot gave no grant.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
+    /// What was sealed cannot be opened.
+    #[error(transparent)]
+    Secrets(#[from] crate::secrets::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// What HubSpot sends back with the admin's browser.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// The state that was sent there.
+    pub state: Option<String>,
+    /// The code, where the admin consented.
+    pub code: Option<String>,
+    /// The word for what went wrong, where the admin did not.
+    pub error: Option<String>,
+}
+
+/// Both sides of a connection, for people.
+#[derive(Clone, Debug)]
+pub struct Sides {
+    /// The connection; none where it is made once the admin confirms.
+    pub connection: Option<ConnectionId>,
+    /// What people call the project.
+    pub project_name: String,
+    /// The account.
+    pub account: AccountKey,
+    /// The customer's domain, where HubSpot says it.
+    pub domain: Option<String>,
+}
+
+/// A browser that is signed in.
+#[derive(Clone, Copy, Debug)]
+pub struct Visitor {
+    /// The hash of its session.
+    pub session: [u8; 32],
+    /// The project that it looks at.
+    pub project: ProjectId,
+}
+
+/// What comes of an answer.
+pub enum Step {
+    /// It is connected: the same account consented again.
+    Connected(Sides),
+    /// The admin has to confirm, with this one-time token.
+    Confirm(Sides, Secret),
+}
+
+/// What is sealed between the answer and the confirmation.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    access_token: String,
+    refresh_token: String,
+    issued_at: Timestamp,
+    expires_at: Timestamp,
+    account: AccountKey,
+    scopes: Vec<String>,
+    known: Known,
+}
+
+/// Begins a consent for a connection; the answer is the address at HubSpot that
+/// the admin's browser goes to. `session` is the hash of the browser session
+/// that asks; none over the API.
+pub async fn begin(
+    host: &Host,
+    project: ProjectId,
+    connection: ConnectionId,
+    session: Option<[u8; 32]>,
+) -> Result<Url, Error> {
+    let app = host.app.as_ref().ok_or(Error::NoApp)?;
+    let (state, verifier) = (random_token(), Verifier::random());
+    let hash = hash_token(&state);
+    let sealed = host.keys.seal(
+        &context(ConsentStep::Authorize, &hash),
+        verifier.secret().expose().as_bytes(),
+    );
+    let consent = Consent {
+        connection: Some(connection),
+        session: session.map(|hash| hash.to_vec()),
+        sealed,
+        expires_at: host.clock.now().plus(STEP_MAX),
+    };
+    let account = host
+        .store
+        .transact(move |tx| {
+            let connection = tx.connection(project, connection)?;
+            tx.save_consent(hash, ConsentStep::Authorize, &consent)?;
+            Ok(connection.account.map(|(_, key)| key))
+        })
+        .await?;
+    Ok(oauth::authorize_url(
+        &host.config.hubspot.authorize_url,
+        app,
+        &oauth::Consent {
+            state: &state,
+            redirect_uri: &host.url(CALLBACK),
+            scopes: &SCOPES,
+            optional_scopes: &OPTIONAL_SCOPES,
+            account: account.as_ref(),
+            verifier: &verifier,
+        },
+    ))
+}
+
+/// Takes what came back with the browser of an admin, who may be signed in.
+///
+/// Without a state it was HubSpot's marketplace that began it. That is good for
+/// who is signed in alone, so that nobody else makes us ask HubSpot.
+///
+/// # Errors
+///
+/// [`Error::SignedOut`] where the marketplace began it and nobody is signed in.
+pub async fn answered(
+    host: &Arc<Host>,
+    answer: Answer,
+    visitor: Option<Visitor>,
+) -> Result<Step, Error> {
+    let app = host.app.as_ref().ok_or(Error::NoApp)?;
+    let Some(state) = answer.state else {
+        if answer.code.is_none() && answer.error.is_none() {
+            return Err(Error::Unknown);
+        }
+        let visitor = visitor.ok_or(Error::SignedOut)?;
+        if answer.error.is_some() {
+            return Err(Error::Denied);
+        }
+        let code = Secret::from(answer.code.ok_or(Error::NoCode)?);
+        let redirect = host.url(CALLBACK);
+        let client = &host.hubspot;
+        let grant = client.exchange_code(app, &code, &redirect, None).await?;
+        let known = known(host, app, &grant).await?;
+        let sides = sides(host, None, visitor.project, &grant, &known).await?;
+        let consent = Consent {
+            connection: None,
+            session: Some(visitor.session.to_vec()),
+            sealed: Vec::new(),
+            expires_at: host.clock.now(),
+        };
+        let token = keep(host, consent, grant, known).await?;
+        return Ok(Step::Confirm(sides, token));
+    };
+    let state = Secret::from(state);
+    let (hash, now) = (hash_token(&state), host.clock.now());
+    let consent = host
+        .store
+        .transact(move |tx| tx.take_consent(hash, ConsentStep::Authorize, now))
+        .await?
+        .ok_or(Error::Unknown)?;
+    check_session(&consent, visitor)?;
+    if answer.error.is_some() {
+        return Err(Error::Denied);
+    }
+    let code = Secret::from(answer.code.ok_or(Error::NoCode)?);
+    let verifier = host
+        .keys
+        .open_text(&context(ConsentStep::Authorize, &hash), &consent.sealed)?;
+    let verifier = Verifier::kept(verifier);
+    let redirect = host.url(CALLBACK);
+    let client = &host.hubspot;
+    let grant = client.exchange_code(app, &code, &redirect, Some(&verifier));
+    let grant = grant.await?;
+    let known = known(host, app, &grant).await?;
+    let id = consent.connection.ok_or(Error::Unknown)?;
+    let connection = host.store.read(move |tx| tx.any_connection(id)).await?;
+    let sides = sides(host, Some(id), connection.project, &grant, &known).await?;
+    if consent.session.is_some() && connection.account.is_some() {
+        connect(host, id, grant, known).await?;
+        return Ok(Step::Connected(sides));
+    }
+    let token = keep(host, consent, grant, known).await?;
+    Ok(Step::Confirm(sides, token))
+}
+
+/// Keeps what was exchanged until the admin confirms; the answer is the one-time
+/// token of that.
+async fn keep(host: &Host, consent: Consent, grant: Grant, known: Known) -> Result<Secret, Error> {
+    let token = random_token();
+    let hash = hash_token(&token);
+    let kept = serde_json::to_vec(&Kept {
+        access_token: grant.access_token.expose().to_owned(),
+        refresh_token: grant.refresh_token.expose().to_owned(),
+        issued_at: grant.issued_at,
+        expires_at: grant.expires_at,
+        account: grant.account,
+        scopes: grant.scopes,
+        known,
+    })
+    .map_err(|_| store::Error::Undecodable("consent"))?;
+    let kept = zeroize::Zeroizing::new(kept);
+    let consent = Consent {
+        sealed: host.keys.seal(&context(ConsentStep::Confirm, &hash), &kept),
+        expires_at: host.clock.now().plus(STEP_MAX),
+        ..consent
+    };
+    host.store
+        .transact(move |tx| tx.save_consent(hash, ConsentStep::Confirm, &consent))
+        .await?;
+    Ok(token)
+}
+
+/// Takes the admin's confirmation. What the marketplace began is connected to
+/// the project that the admin looks at.
+pub async fn confirm(
+    host: &Arc<Host>,
+    token: &Secret,
+    visitor: Option<Visitor>,
+) -> Result<Sides, Error> {
+    let (hash, now) = (hash_token(token), host.clock.now());
+    let consent = host
+        .store
+        .transact(move |tx| tx.take_consent(hash, ConsentStep::Confirm, now))
+        .await?
+        .ok_or(Error::Unknown)?;
+    check_session(&consent, visitor)?;
+    let kept = host
+        .keys
+        .open(&context(ConsentStep::Confirm, &hash), &consent.sealed)?;
+    let kept: Kept =
+        serde_json::from_slice(&kept).map_err(|_| crate::secrets::Error::Unopenable)?;
+    let grant = Grant {
+        access_token: kept.access_token.into(),
+        refresh_token: kept.refresh_token.into(),
+        issued_at: kept.issued_at,
+        expires_at: kept.expires_at,
+        account: kept.account,
+        scopes: kept.scopes,
+    };
+    let (id, project) = match (consent.connection, visitor) {
+        (Some(id), _) => {
+            let connection = host.store.read(move |tx| tx.any_connection(id)).await?;
+            (id, connection.project)
+        }
+        (None, Some(visitor)) => {
+            let project = visitor.project;
+            let id = connection_for(host, project, &grant.account).await?;
+            (id, project)
+        }
+        (None, None) => return Err(Error::SignedOut),
+    };
+    let sides = sides(host, Some(id), project, &grant, &kept.known).await?;
+    connect(host, id, grant, kept.known).await?;
+    Ok(sides)
+}
+
+/// A consent that a browser session began is good in that session alone.
+fn check_session(consent: &Consent, visitor: Option<Visitor>) -> Result<(), Error> {
+    let is_own = |own: &[u8]| visitor.is_some_and(|visitor| own == visitor.session);
+    match consent.session.as_deref() {
+        Some(own) if !is_own(own) => Err(Error::OtherSession),
+        _ => Ok(()),
+    }
+}
+
+fn context(step: ConsentStep, hash: &[u8; 32]) -> String {
+    use std::fmt::Write as _;
+    let mut context = format!("consent/{step:?}/");
+    for byte in hash {
+        // Writing to a text cannot fail.
+        let _ = write!(context, "{byte:02x}");
+    }
+    context
+}
