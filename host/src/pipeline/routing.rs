@@ -70,6 +70,9 @@ pub struct ConnectionRoute {
     pub variable_names: HashMap<VariableId, String>,
     /// Whether nothing that comes live takes values from its users.
     pub held: bool,
+    /// Whether some users are still fed by a record that is not selected for them:
+    /// while it is held, and until the last of them was selected for anew.
+    pub feeds_by_holds: bool,
 }
 
 /// A field of a connection.
@@ -239,6 +242,7 @@ impl ConnectionRoute {
             selection_fields: selections,
             variable_names,
             held: tx.brake(id)?.held_at.is_some(),
+            feeds_by_holds: tx.has_held_selections(id)?,
         })
     }
 

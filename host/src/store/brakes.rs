@@ -239,6 +239,17 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Whether any selection of a connection is held, or was and is not made anew
+    /// yet.
+    pub fn has_held_selections(&self, connection: ConnectionId) -> Result<bool, Error> {
+        Ok(!self.some_held_selections(connection, 1)?.is_empty())
+    }
+
+    /// A connection that was released feeds as it selects again.
+    pub fn released_selections_done(&self) -> Result<(), Error> {
+        self.configuration_changed()
+    }
+
     /// Whether a user's selection is held.
     pub fn is_selection_held(&self, mapping: MappingId, user: UserId) -> Result<bool, Error> {
         let found = self

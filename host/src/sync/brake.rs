@@ -82,5 +82,10 @@ fn select_page(tx: &Tx<'_>, now: Timestamp) -> Result<(), store::Error> {
             feeder.touch(index, user);
         }
     }
-    feeder.finish()?.save(tx, id, now)
+    feeder.finish()?.save(tx, id, now)?;
+    if tx.has_held_selections(id)? {
+        return Ok(());
+    }
+    // Whoever prepares from now on need not ask by what a user is fed.
+    tx.released_selections_done()
 }

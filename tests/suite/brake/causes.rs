@@ -85,6 +85,52 @@ async fn what_becomes_somebody_elses_meanwhile_shows_on_nobody_it_was_of() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn it_shows_on_nobody_it_was_of_until_they_are_selected_for_anew_either() {
+    let staff = staff(150).await;
+    let account = staff.world.account(PORTAL);
+    staff.pass(1);
+    for (contact, email) in staff.contacts[..70].iter().zip(&staff.emails[..70]) {
+        let nobody = format!("was-{email}");
+        let values = [("email", &*nobody)];
+        account.patch("contacts", *contact, &values).unwrap();
+    }
+    for (contact, email) in staff.contacts[70..140].iter().zip(&staff.emails[..70]) {
+        let values = [("email", &**email)];
+        account.patch("contacts", *contact, &values).unwrap();
+    }
+    staff.settle().await;
+    assert_eq!(staff.question().await["code"], "braked");
+    // Told to go on, it cannot select anew for a while.
+    let stuck = "CREATE TRIGGER stuck BEFORE DELETE ON held_selections
+         BEGIN SELECT RAISE(ABORT, 'stuck'); END";
+    staff.world.tamper(stuck).await;
+    let told = staff.world.post(&staff.path("/continue"), json!({})).await;
+    assert_eq!(told.status, 202);
+    assert!(staff.world.count("SELECT count(*) FROM held_selections") > 0);
+    staff.patch(&staff.contacts[70..140], &[("city", "Oslo")]);
+    let is_heard = async || {
+        let heard = "SELECT count(*) FROM registers WHERE text = 'Oslo'";
+        staff.world.count(heard) == 70
+    };
+    staff.world.until(is_heard).await;
+    for user in &staff.users[70..140] {
+        let city = staff.world.values(user).await["city"].clone();
+        assert!(city.is_null() || city == "Lyon", "{city}");
+    }
+    staff.world.tamper("DROP TRIGGER stuck").await;
+    let is_done = async || {
+        staff.pass(1);
+        staff.world.count("SELECT count(*) FROM held_selections") == 0
+    };
+    staff.world.until(is_done).await;
+    staff.settle().await;
+    for (user, city) in [(0, json!("Oslo")), (69, json!("Oslo")), (70, json!(null))] {
+        let values = staff.world.values(&staff.users[user]).await;
+        assert_eq!(values["city"], city, "{user}");
+    }
+}
+
 /// Staff with two deals each: the second was created last, and the first, in the
 /// stage `contractsent`, was modified last, and feeds them.
 async fn dealers(prefer_open: bool) -> Staff {

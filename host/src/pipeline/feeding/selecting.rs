@@ -92,15 +92,16 @@ impl Feeder<'_, '_> {
         Ok((candidates, chosen))
     }
 
-    /// Whether a record feeds a user only because another selection is held:
-    /// what it says may be of somebody else by now.
+    /// Whether a record feeds a user only because another selection is held, or was
+    /// until a moment ago: what it says may be of somebody else by now.
     pub(super) fn feeds_by_a_hold(
         &self,
         mapping: usize,
         user: UserId,
         record: RecordKey,
     ) -> Result<bool, store::Error> {
-        Ok(self.route.held && self.choose(mapping, user)?.1 != Some(record))
+        let may = self.route.held || self.route.feeds_by_holds;
+        Ok(may && self.choose(mapping, user)?.1 != Some(record))
     }
 
     fn is_shown_by(
