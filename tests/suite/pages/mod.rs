@@ -1,5 +1,6 @@
 //! The pages, as a browser gets them.
 
+mod settings;
 mod world;
 
 use std::time::Duration;

@@ -1,0 +1,295 @@
+//! Settings → Integrations, as a browser gets it without scripts.
+
+use jimo_connect::{
+    model::UserId,
+    store::{projects::Role, users::UserFilter},
+};
+use reqwest::StatusCode;
+
+use super::{
+    location,
+    world::{Browser, World},
+};
+
+const CONNECTION: &str = "/settings/integrations/con_1";
+
+/// A browser of an admin, and the code that its forms carry.
+async fn admin(world: &World) -> (Browser<'_>, String) {
+    let admin = world.sign_in(Role::Admin).await;
+    let csrf = admin.csrf().await;
+    (admin, csrf)
+}
+
+/// The path of the run that was begun, once it is over; and its page then.
+async fn ran(admin: &Browser<'_>, csrf: &str, form: &[(&str, &str)]) -> (String, String) {
+    let form = [&[("csrf", csrf)], form].concat();
+    let answer = admin.post(&format!("{CONNECTION}/syncs"), &form).await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    let path = location(&answer).to_owned();
+    let mut events = admin.follow(&format!("{path}/live")).await;
+    let page = events.until("Completed").await;
+    (path, page)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_integration_is_enabled_by_going_to_hubspot_and_begun_only_once() {
+    let world = World::new().await;
+    let (admin, csrf) = admin(&world).await;
+    let list = admin.page("/settings/integrations").await;
+    for said in [
+        "HubSpot",
+        "northwind.example",
+        "Connected",
+        "contacts, companies and deals",
+    ] {
+        assert!(list.contains(said), "{said}: {list}");
+    }
+    let enable = "/settings/integrations/enable/hubspot";
+    for _ in 0..2 {
+        let answer = admin.post(enable, &[("csrf", &csrf)]).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let page = answer.text().await.expect("text");
+        let authorize = world.sim.authorize_url();
+        assert!(
+            page.contains(&format!("content=\"0;url={authorize}")),
+            "{page}"
+        );
+        assert!(page.contains("Go to HubSpot"), "{page}");
+    }
+    let list = admin.page("/settings/integrations").await;
+    assert_eq!(list.matches("Not finished").count(), 1, "{list}");
+    assert!(list.contains("Finish connecting"), "{list}");
+    let pending = admin.page("/settings/integrations/con_2").await;
+    assert!(
+        pending.contains("Nothing is read or kept until it is."),
+        "{pending}"
+    );
+    let other = "/settings/integrations/enable/other";
+    let unknown = admin.post(other, &[("csrf", &csrf)]).await;
+    assert_eq!(unknown.status(), StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn viewers_see_the_settings_and_change_nothing() {
+    let world = World::new().await;
+    let viewer = world.sign_in(Role::Viewer).await;
+    let csrf = viewer.csrf().await;
+    for path in ["", "/syncs", "/delete"] {
+        let page = viewer.page(&format!("{CONNECTION}{path}")).await;
+        let forms = page.matches("method=\"post\"").count();
+        // Signing out, and on the page that deletes, a form without a button.
+        assert!(forms <= 2, "{path}: {page}");
+        assert!(
+            !page.contains("type=\"submit\">Delete integration"),
+            "{page}"
+        );
+    }
+    for path in [
+        "/pause",
+        "/resume",
+        "/reconnect",
+        "/delete",
+        "/syncs",
+        "/syncs/run_1/cancel",
+        "/syncs/run_1/continue",
+    ] {
+        let form = [("csrf", &*csrf), ("values", "keep"), ("kind", "full")];
+        let answer = viewer.post(&format!("{CONNECTION}{path}"), &form).await;
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{path}");
+    }
+    let enable = "/settings/integrations/enable/hubspot";
+    let answer = viewer.post(enable, &[("csrf", &csrf)]).await;
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_of_another_project_is_not_there() {
+    let world = World::new().await;
+    let now = world.host.clock.now();
+    let other = world
+        .host
+        .store
+        .transact(move |tx| Ok(tx.create_project("Southwind", "UTC", now)?.id))
+        .await
+        .expect("project");
+    let stranger = world.sign_in_to(other, Role::Admin).await;
+    let csrf = stranger.csrf().await;
+    for path in [
+        "",
+        "/live",
+        "/syncs",
+        "/syncs/estimate",
+        "/syncs/run_1",
+        "/delete",
+    ] {
+        let answer = stranger.get(&format!("{CONNECTION}{path}")).await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+    }
+    for path in ["/pause", "/delete", "/syncs", "/reconnect"] {
+        let form = [("csrf", &*csrf), ("values", "clear"), ("kind", "full")];
+        let answer = stranger.post(&format!("{CONNECTION}{path}"), &form).await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+    }
+    let list = stranger.page("/settings/integrations").await;
+    assert!(
+        list.contains(">Enable<") && !list.contains("northwind.example"),
+        "{list}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_paused_or_revoked_says_so_above_every_page_of_the_settings() {
+    let world = World::new().await;
+    let (admin, csrf) = admin(&world).await;
+    let pages = [
+        "/settings/integrations",
+        CONNECTION,
+        "/settings/integrations/con_1/syncs",
+    ];
+    let pause = admin
+        .post(&format!("{CONNECTION}/pause"), &[("csrf", &csrf)])
+        .await;
+    assert_eq!(location(&pause), CONNECTION);
+    for path in pages {
+        let page = admin.page(path).await;
+        assert!(
+            page.contains("HubSpot is paused: northwind.example"),
+            "{path}: {page}"
+        );
+    }
+    let page = admin.page(&format!("{CONNECTION}/syncs")).await;
+    assert!(page.contains("Resume the integration first."), "{page}");
+    let resume = admin
+        .post(&format!("{CONNECTION}/resume"), &[("csrf", &csrf)])
+        .await;
+    assert_eq!(location(&resume), CONNECTION);
+    assert!(!admin.page(CONNECTION).await.contains("is paused"));
+
+    world.account.uninstall();
+    // The next call finds out.
+    let page = admin.page(&format!("{CONNECTION}/syncs/estimate")).await;
+    assert!(page.contains("Reconnect"), "{page}");
+    for path in pages {
+        let page = admin.page(path).await;
+        assert!(page.contains("HubSpot needs attention"), "{path}: {page}");
+        assert!(page.contains(">Reconnect</button>"), "{path}: {page}");
+    }
+    let viewer = world.sign_in(Role::Viewer).await;
+    let page = viewer.page("/settings/integrations").await;
+    assert!(
+        page.contains("HubSpot needs attention") && !page.contains(">Reconnect<"),
+        "{page}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleting_says_what_stops_and_does_what_was_chosen_with_the_values() {
+    for (values, stay) in [("keep", true), ("clear", false)] {
+        let world = World::new().await;
+        let (admin, csrf) = admin(&world).await;
+        let path = format!("{CONNECTION}/delete");
+        let page = admin.page(&path).await;
+        for said in [
+            "stops everything at once",
+            "10 attributes",
+            "<code>company_industry</code>",
+        ] {
+            assert!(page.contains(said), "{said}: {page}");
+        }
+        let answer = admin
+            .post(&path, &[("csrf", &csrf), ("values", values)])
+            .await;
+        assert_eq!(location(&answer), "/settings/integrations");
+        let list = admin.page("/settings/integrations").await;
+        assert!(list.contains(">Enable<"), "{list}");
+        let profile = admin.page(&format!("/users/{}", world.ana)).await;
+        assert_eq!(profile.contains("Head of Operations"), stay, "{profile}");
+        assert!(!profile.contains("HubSpot ·"), "{profile}");
+        assert_eq!(admin.get(CONNECTION).await.status(), StatusCode::NOT_FOUND);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_sync_is_estimated_rehearsed_run_and_summed_up() {
+    let world = World::new().await;
+    let (admin, csrf) = admin(&world).await;
+    for n in 0..3 {
+        let email = format!("stranger-{n}@example.com");
+        let values = [("email", &*email)];
+        world.account.create("contacts", &values).expect("contact");
+    }
+    world.sim.settle().await;
+    let estimate = admin.page(&format!("{CONNECTION}/syncs/estimate")).await;
+    assert!(estimate.contains("A full sync takes about"), "{estimate}");
+    assert!(
+        estimate.contains("<th scope=\"row\">Companies</th>"),
+        "{estimate}"
+    );
+
+    let (_, dry) = ran(&admin, &csrf, &[("kind", "full"), ("dry_run", "true")]).await;
+    assert!(dry.contains("What it would do"), "{dry}");
+    let (path, page) = ran(&admin, &csrf, &[("kind", "full")]).await;
+    assert!(
+        page.contains("What it did") && page.contains("No Jimo user matches"),
+        "{page}"
+    );
+
+    // A reason leads to the records that it counts.
+    let of = "skipped.no_match";
+    assert!(page.contains(&format!("{path}/records?of={of}")), "{page}");
+    let records = admin.page(&format!("{path}/records?of={of}")).await;
+    assert_eq!(
+        records.matches("<th scope=\"row\">").count(),
+        3,
+        "{records}"
+    );
+    assert!(records.contains("/demo/hubspot/contacts/"), "{records}");
+    let none = admin
+        .page(&format!("{path}/records?of=skipped.nothing"))
+        .await;
+    assert!(none.contains("None is named"), "{none}");
+
+    let history = admin.page(&format!("{CONNECTION}/syncs")).await;
+    assert!(
+        history.contains(">Dry run</a>") && history.contains(">Full sync</a>"),
+        "{history}"
+    );
+    let overview = admin.page(CONNECTION).await;
+    assert!(!overview.contains("Set it up"), "{overview}");
+    let late = admin
+        .post(&format!("{path}/cancel"), &[("csrf", &csrf)])
+        .await;
+    assert_eq!(late.status(), StatusCode::CONFLICT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_of_whom_hubspot_has_no_record_are_named_and_forgotten_when_deleted() {
+    let world = World::new().await;
+    let (admin, csrf) = admin(&world).await;
+    // Many strangers, so that the users are looked up instead.
+    for n in 0..300 {
+        let email = format!("stranger-{n}@example.com");
+        let values = [("email", &*email)];
+        world.account.create("contacts", &values).expect("contact");
+    }
+    world.sim.settle().await;
+    let (path, page) = ran(&admin, &csrf, &[("kind", "full")]).await;
+    assert!(page.contains("Not in HubSpot"), "{page}");
+    let records = format!("{path}/records?of=skipped.no_record");
+    let page = admin.page(&records).await;
+    assert!(page.contains("Jonas Weber"), "{page}");
+    let project = world.project;
+    let deleted = world.host.store.transact(move |tx| {
+        let all = tx.users(project, &UserFilter::default(), UserId(0), 100)?;
+        let jonas = all
+            .iter()
+            .find(|user| user.name.as_deref() == Some("Jonas Weber"));
+        tx.delete_user(jonas.expect("Jonas").id)
+    });
+    deleted.await.expect("user");
+    let page = admin.page(&records).await;
+    assert!(
+        !page.contains("Jonas Weber") && page.contains("Mei Tanaka"),
+        "{page}"
+    );
+}
