@@ -1,25 +1,18 @@
-//! Pages of records that a read answered, applied: match keys and links,
-//! registers and values, and what was not there.
+//! Records that were read, applied: existence, links, registers and values.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::collections::HashMap;
 
-use super::{
-    apply::{find_again, mark, said},
-    feeding::Feeder,
-    report::{Origin, RecordReport},
-    routing::{AccountRoute, ConnectionRoute, FieldPlace},
-};
+use super::{Asked, ReadMoment, ReadRecord};
 use crate::{
     model::{
         Existence, MatchKey, Missed, ObjectType, RecordId, SourceRecord, Timestamp, UserId,
         Version, normalise,
     },
-    plugin::{
-        BodyKind, Fault, Outcome, Pass, Version as Plugin,
-        elements::{Element, SplitError, join, split},
+    pipeline::{
+        apply::{find_again, mark, said},
+        feeding::Feeder,
+        plan::Skip,
+        report::{Origin, RecordReport},
     },
     secrets::Keys,
     store::{self, Tx, records::RecordState},
@@ -27,186 +20,6 @@ use crate::{
 
 /// Why a record stays matched as it is.
 const KEYS_NOT_TOLD: &str = "match_not_told";
-
-/// Why an answer could not be understood.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The host could not find its elements.
-    #[error("the answer could not be read: {0}")]
-    Split(#[from] SplitError),
-    /// The plugin failed on it.
-    #[error(transparent)]
-    Plugin(#[from] Fault),
-}
-
-/// A record that was read, in a connection's terms.
-#[derive(Clone, Debug)]
-pub struct ReadRecord {
-    /// The record.
-    pub record: RecordId,
-    /// What the answer says of it.
-    pub said: SourceRecord,
-    /// Its properties, field by field.
-    pub texts: Vec<(FieldPlace, String, Outcome)>,
-    /// Its match keys; none where it is not matched itself, or the answer does
-    /// not tell them.
-    pub keys: Option<Vec<MatchKey>>,
-}
-
-/// A page of records, for each of an account's connections.
-#[derive(Debug)]
-pub struct RecordsPage {
-    /// The records' type.
-    pub object_type: ObjectType,
-    /// What each connection is told.
-    pub connections: Vec<(Arc<ConnectionRoute>, Vec<ReadRecord>)>,
-    /// The ids that were answered, and those that were merged into them.
-    pub answered: HashMap<RecordId, Option<Timestamp>>,
-    /// The ids of which the answer says something that the plugin could not
-    /// understand.
-    pub not_understood: HashSet<RecordId>,
-}
-
-/// When a read happened.
-#[derive(Clone, Copy, Debug)]
-pub struct ReadMoment {
-    /// The number that it took when it began.
-    pub sequence: i64,
-    /// The source's own time of its answer.
-    pub answered_at: Timestamp,
-}
-
-/// Reads a page of records.
-pub fn prepare_records(
-    account: &AccountRoute,
-    plugin: &Plugin,
-    object_type: &ObjectType,
-    body: &[u8],
-    received_at: Timestamp,
-) -> Result<RecordsPage, Error> {
-    let elements = split(body, &plugin.description().records_page)?;
-    // A rule a connection that matches this type itself.
-    let ruled: Vec<usize> = (0..account.connections.len())
-        .filter(|index| rule(&account.connections[*index], object_type).is_some())
-        .collect();
-    let rules: Vec<_> = ruled
-        .iter()
-        .filter_map(|index| rule(&account.connections[*index], object_type))
-        .map(|rule| (object_type.clone(), rule.clone()))
-        .collect();
-    let output = plugin.run(&Pass {
-        body: BodyKind::Records(object_type.clone()),
-        elements: &join(elements.iter().map(|element| element.bytes)),
-        element_count: elements.len(),
-        received_at,
-        interests: &account.interests,
-        conversions: &account.conversions,
-        rules: &rules,
-    })?;
-    let not_understood = not_understood(&elements, output.records.iter().map(|said| said.element));
-    let interest = account.interest(object_type);
-    let mut answered = HashMap::new();
-    for said in &output.records {
-        if let Some(id) = elements.get(said.element).and_then(|e| e.records.first()) {
-            answered.insert(id.clone(), said.modified_at);
-            for merged in &said.merged {
-                answered.entry(merged.clone()).or_insert(said.modified_at);
-            }
-        }
-    }
-    let mut connections = Vec::new();
-    for (index, (route, converted)) in account.connections.iter().zip(output.converted).enumerate()
-    {
-        if route.mapping(object_type).is_none() {
-            continue;
-        }
-        let mut outcomes: HashMap<(usize, usize), Outcome> = HashMap::new();
-        for one in converted {
-            outcomes.insert((one.element, one.field), one.outcome);
-        }
-        let mut keys: Option<HashMap<usize, Vec<MatchKey>>> = ruled
-            .iter()
-            .position(|ruled| *ruled == index)
-            .and_then(|rule| output.keys.get(rule))
-            .map(|keys| {
-                keys.iter()
-                    .map(|keys| (keys.element, keys.keys.clone()))
-                    .collect()
-            });
-        let mut records = Vec::new();
-        for said in &output.records {
-            let Some(record) = elements.get(said.element).and_then(|e| e.records.first()) else {
-                continue;
-            };
-            let mut texts = Vec::new();
-            for property in &said.properties {
-                let Some(name) = interest.get(property.property) else {
-                    continue;
-                };
-                let of_property = (object_type.clone(), name.clone());
-                for field in route
-                    .fields_by_property
-                    .get(&of_property)
-                    .into_iter()
-                    .flatten()
-                {
-                    if let Some(outcome) = outcomes.remove(&(said.element, *field)) {
-                        texts.push((route.fields[*field], property.text.clone(), outcome));
-                    }
-                }
-            }
-            records.push(ReadRecord {
-                record: record.clone(),
-                said: said.clone(),
-                texts,
-                keys: keys.as_mut().and_then(|keys| keys.remove(&said.element)),
-            });
-        }
-        connections.push((route.clone(), records));
-    }
-    Ok(RecordsPage {
-        object_type: object_type.clone(),
-        connections,
-        answered,
-        not_understood,
-    })
-}
-
-fn rule<'a>(
-    route: &'a ConnectionRoute,
-    object_type: &ObjectType,
-) -> Option<&'a crate::model::MatchingRule> {
-    route
-        .mapping(object_type)
-        .and_then(|(_, mapping)| mapping.matching.as_ref())
-}
-
-/// The records of the elements that were not told of: refused, or passed over.
-pub(super) fn not_understood(
-    elements: &[Element<'_>],
-    told: impl Iterator<Item = usize>,
-) -> HashSet<RecordId> {
-    let told: HashSet<usize> = told.collect();
-    let untold = elements
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| !told.contains(index));
-    untold
-        .filter_map(|(_, element)| element.records.first().cloned())
-        .collect()
-}
-
-/// How a record was asked for.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Asked {
-    /// The moment that the answer has to know of by now: it is the last one that
-    /// is asked for.
-    pub settled: Option<Timestamp>,
-    /// Whether nothing was known to have changed. Fields that nothing was said
-    /// of stay empty then, unless the record did change, or feeds for the first
-    /// time.
-    pub refresh: bool,
-}
 
 /// Applies a record that was read to one connection.
 pub fn apply_record(
@@ -296,7 +109,7 @@ pub fn apply_record(
         state.filled = true;
         feeder.was_read(state.key);
     } else {
-        told.reason(super::plan::Skip::NoMatch.as_str());
+        told.reason(Skip::NoMatch.as_str());
     }
     feeder.tx.save_record(&state)?;
     if is_restored {

@@ -4,19 +4,23 @@
 //! A plugin's fault fails one pass alone: it is tried again body by body, and
 //! the body that faults again is set aside, with its bytes and the reason.
 
+mod split;
+mod tell;
+
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+
+use split::{Part, passes, split_entry};
+use tell::tell;
 
 use super::{
     erasures::{AccountErasures, Erasure},
-    redact::tells_of,
     routing::{AccountRoute, ConnectionRoute, FieldPlace, Routing},
 };
 use crate::{
     log::{EntryKind, Logged, Position},
     model::{AccountKey, Change, ChangeKind, ObjectType, RecordId, Timestamp},
     plugin::{
-        BodyKind, Converted, Description, Element, Fault, Interest, Outcome, Pass, PassOutput,
-        Version, join, split,
+        BodyKind, Description, Element, Fault, Interest, Outcome, Pass, PassOutput, Version, join,
     },
     store::history::SetAside,
 };
@@ -72,12 +76,6 @@ pub struct Prepared {
     pub events: u64,
 }
 
-/// Elements of one account that came in one entry of the log.
-struct Part<'a> {
-    entry: &'a Logged,
-    elements: Vec<Element<'a>>,
-}
-
 /// Prepares entries of the log. Fails only where the host cannot run plugins.
 pub fn prepare(routing: &Routing, plugin: &Version, entries: &[Logged]) -> Result<Prepared, Fault> {
     let mut prepared = Prepared {
@@ -104,102 +102,6 @@ pub fn prepare(routing: &Routing, plugin: &Version, entries: &[Logged]) -> Resul
         }
     }
     Ok(prepared)
-}
-
-fn split_entry<'a>(
-    routing: &Routing,
-    plugin: &Version,
-    entry: &'a Logged,
-    accounts: &mut BTreeMap<AccountKey, Vec<Part<'a>>>,
-    prepared: &mut Prepared,
-) {
-    let description = plugin.description();
-    let at = match entry.kind {
-        EntryKind::Delivery => Some(&description.delivery),
-        EntryKind::JournalFile => description.journal_file.as_ref(),
-    };
-    let elements = at.map(|at| split(&entry.body, at));
-    let is_late = |element| tells_of(element, &routing.erased);
-    let may_be_late = || match &elements {
-        Some(Ok(elements)) => elements.iter().any(is_late),
-        // It may name one in whatever form.
-        _ => true,
-    };
-    if !routing.erased.is_empty() && may_be_late() {
-        prepared.late.push(entry.position);
-    }
-    let elements = match elements {
-        Some(Ok(elements)) => elements,
-        Some(Err(error)) => {
-            return prepared.set_aside.push(set_aside(
-                entry,
-                None,
-                error.to_string(),
-                plugin,
-                entry.body.clone(),
-            ));
-        }
-        None => {
-            let reason = "the plugin reads no journal files".to_owned();
-            return prepared.set_aside.push(set_aside(
-                entry,
-                None,
-                reason,
-                plugin,
-                entry.body.clone(),
-            ));
-        }
-    };
-    prepared.events += elements.len() as u64;
-    let mut own: BTreeMap<AccountKey, Vec<Element<'a>>> = BTreeMap::new();
-    let mut nobodys = Vec::new();
-    for element in elements {
-        match element.account.clone() {
-            Some(account) => own.entry(account).or_default().push(element),
-            None => nobodys.push(element.bytes),
-        }
-    }
-    if !nobodys.is_empty() {
-        let reason = "the event names no account".to_owned();
-        let body = join(nobodys.into_iter());
-        let aside = set_aside(entry, None, reason, plugin, body);
-        prepared.set_aside.push(aside);
-    }
-    for (account, elements) in own {
-        accounts
-            .entry(account)
-            .or_default()
-            .push(Part { entry, elements });
-    }
-}
-
-/// Parts that are worked on together: as many elements as fit a pass. One that
-/// does not fit by itself stands alone.
-fn passes(parts: Vec<Part<'_>>, bytes_max: usize) -> Vec<Vec<Part<'_>>> {
-    // Two bytes are the array's brackets.
-    let bytes_max = bytes_max.saturating_sub(2);
-    let mut passes = Vec::new();
-    let mut pass: Vec<Part<'_>> = Vec::new();
-    let mut room = bytes_max;
-    for Part { entry, elements } in parts {
-        for element in elements {
-            let bytes = element.bytes.len() + 1;
-            if bytes > room && !pass.is_empty() {
-                passes.push(std::mem::take(&mut pass));
-                room = bytes_max;
-            }
-            room = room.saturating_sub(bytes);
-            match pass.last_mut() {
-                Some(part) if part.entry.position == entry.position => part.elements.push(element),
-                _ => pass.push(Part {
-                    entry,
-                    elements: vec![element],
-                }),
-            }
-        }
-    }
-    passes.push(pass);
-    passes
 }
 
 fn run(
@@ -362,126 +264,6 @@ fn erasures(
             erasures: told,
         }),
     }
-}
-
-/// Says the changes in a connection's terms, leaving out what it does not map.
-fn tell(
-    account: &AccountRoute,
-    route: &ConnectionRoute,
-    elements: &[(&Logged, &Element<'_>)],
-    changes: &[Change],
-    converted: Vec<Converted>,
-) -> Vec<Told> {
-    let mut outcomes = Outcomes::new(converted);
-    let mut told = Vec::new();
-    for change in changes {
-        // Deletions for privacy are told of the account as a whole.
-        let is_told = match &change.kind {
-            ChangeKind::Erased => false,
-            ChangeKind::AssociationChanged(_) => true,
-            _ => route.mapping(&change.object_type).is_some(),
-        };
-        if !is_told {
-            continue;
-        }
-        let Some(record) = elements
-            .get(change.element)
-            .and_then(|(_, e)| e.records.first())
-        else {
-            continue;
-        };
-        let mut one = Told {
-            object_type: change.object_type.clone(),
-            record: record.clone(),
-            occurred_at: change.occurred_at,
-            kind: change.kind.clone(),
-            matching: false,
-            outcomes: Vec::new(),
-        };
-        match &change.kind {
-            ChangeKind::AssociationChanged(_) => {
-                told.extend(tell_association(route, one));
-                continue;
-            }
-            ChangeKind::PropertyChanged(text) => {
-                let Some((_, mapping)) = route.mapping(&change.object_type) else {
-                    continue;
-                };
-                let Some(property) = account.interest(&change.object_type).get(text.property)
-                else {
-                    continue;
-                };
-                one.matching = mapping.matching_properties.contains(property);
-                let of_property = (change.object_type.clone(), property.clone());
-                for index in route
-                    .fields_by_property
-                    .get(&of_property)
-                    .into_iter()
-                    .flatten()
-                {
-                    let outcome = outcomes.next(change.element, *index);
-                    one.outcomes
-                        .extend(outcome.map(|outcome| (route.fields[*index], outcome)));
-                }
-                if !one.matching && one.outcomes.is_empty() {
-                    continue;
-                }
-            }
-            _ => {}
-        }
-        told.push(one);
-    }
-    told
-}
-
-/// What a pass converted, by element and field. An element's outcomes for a
-/// field come in the order of its changes.
-struct Outcomes(Vec<((usize, usize), Option<Outcome>)>);
-
-impl Outcomes {
-    fn new(converted: Vec<Converted>) -> Self {
-        let mut outcomes: Vec<_> = converted
-            .into_iter()
-            .map(|one| ((one.element, one.field), Some(one.outcome)))
-            .collect();
-        outcomes.sort_by_key(|(place, _)| *place);
-        Self(outcomes)
-    }
-
-    /// The next outcome of an element's field; none where there is no more.
-    fn next(&mut self, element: usize, field: usize) -> Option<Outcome> {
-        let place = (element, field);
-        let first = self.0.partition_point(|(other, _)| *other < place);
-        self.0[first..]
-            .iter_mut()
-            .take_while(|(other, _)| *other == place)
-            .find_map(|(_, outcome)| outcome.take())
-    }
-}
-
-/// An association's change, told of the side that links to users: the record
-/// through which the other reaches them.
-fn tell_association(route: &ConnectionRoute, told: Told) -> Option<Told> {
-    let ChangeKind::AssociationChanged(change) = &told.kind else {
-        return None;
-    };
-    if route.follows(&change.to_type, &told.object_type) {
-        return Some(told);
-    }
-    if !route.follows(&told.object_type, &change.to_type) {
-        return None;
-    }
-    let turned = crate::model::AssociationChange {
-        to_type: told.object_type.clone(),
-        to_record: told.record.clone(),
-        removed: change.removed,
-    };
-    Some(Told {
-        object_type: change.to_type.clone(),
-        record: change.to_record.clone(),
-        kind: ChangeKind::AssociationChanged(turned),
-        ..told
-    })
 }
 
 fn set_aside(

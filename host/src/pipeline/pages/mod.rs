@@ -1,0 +1,80 @@
+//! Pages of records that a read answered, applied: match keys and links,
+//! registers and values, and what was not there.
+
+mod apply;
+mod prepare;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+pub use apply::{apply_absence, apply_record, relink};
+pub(super) use prepare::not_understood;
+pub use prepare::prepare_records;
+
+use super::routing::{ConnectionRoute, FieldPlace};
+use crate::{
+    model::{MatchKey, ObjectType, RecordId, SourceRecord, Timestamp},
+    plugin::{Fault, Outcome, elements::SplitError},
+};
+
+/// Why an answer could not be understood.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The host could not find its elements.
+    #[error("the answer could not be read: {0}")]
+    Split(#[from] SplitError),
+    /// The plugin failed on it.
+    #[error(transparent)]
+    Plugin(#[from] Fault),
+}
+
+/// A record that was read, in a connection's terms.
+#[derive(Clone, Debug)]
+pub struct ReadRecord {
+    /// The record.
+    pub record: RecordId,
+    /// What the answer says of it.
+    pub said: SourceRecord,
+    /// Its properties, field by field.
+    pub texts: Vec<(FieldPlace, String, Outcome)>,
+    /// Its match keys; none where it is not matched itself, or the answer does
+    /// not tell them.
+    pub keys: Option<Vec<MatchKey>>,
+}
+
+/// A page of records, for each of an account's connections.
+#[derive(Debug)]
+pub struct RecordsPage {
+    /// The records' type.
+    pub object_type: ObjectType,
+    /// What each connection is told.
+    pub connections: Vec<(Arc<ConnectionRoute>, Vec<ReadRecord>)>,
+    /// The ids that were answered, and those that were merged into them.
+    pub answered: HashMap<RecordId, Option<Timestamp>>,
+    /// The ids of which the answer says something that the plugin could not
+    /// understand.
+    pub not_understood: HashSet<RecordId>,
+}
+
+/// When a read happened.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadMoment {
+    /// The number that it took when it began.
+    pub sequence: i64,
+    /// The source's own time of its answer.
+    pub answered_at: Timestamp,
+}
+
+/// How a record was asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked {
+    /// The moment that the answer has to know of by now: it is the last one that
+    /// is asked for.
+    pub settled: Option<Timestamp>,
+    /// Whether nothing was known to have changed. Fields that nothing was said
+    /// of stay empty then, unless the record did change, or feeds for the first
+    /// time.
+    pub refresh: bool,
+}

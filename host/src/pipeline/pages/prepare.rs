@@ -1,0 +1,130 @@
+//! What an answer says, in the terms of each of an account's connections.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Error, ReadRecord, RecordsPage};
+use crate::{
+    model::{MatchKey, MatchingRule, ObjectType, RecordId, Timestamp},
+    pipeline::routing::{AccountRoute, ConnectionRoute},
+    plugin::{
+        BodyKind, Outcome, Pass, Version,
+        elements::{Element, join, split},
+    },
+};
+
+/// Reads a page of records.
+pub fn prepare_records(
+    account: &AccountRoute,
+    plugin: &Version,
+    object_type: &ObjectType,
+    body: &[u8],
+    received_at: Timestamp,
+) -> Result<RecordsPage, Error> {
+    let elements = split(body, &plugin.description().records_page)?;
+    // A rule a connection that matches this type itself.
+    let ruled: Vec<usize> = (0..account.connections.len())
+        .filter(|index| rule(&account.connections[*index], object_type).is_some())
+        .collect();
+    let rules: Vec<_> = ruled
+        .iter()
+        .filter_map(|index| rule(&account.connections[*index], object_type))
+        .map(|rule| (object_type.clone(), rule.clone()))
+        .collect();
+    let output = plugin.run(&Pass {
+        body: BodyKind::Records(object_type.clone()),
+        elements: &join(elements.iter().map(|element| element.bytes)),
+        element_count: elements.len(),
+        received_at,
+        interests: &account.interests,
+        conversions: &account.conversions,
+        rules: &rules,
+    })?;
+    let not_understood = not_understood(&elements, output.records.iter().map(|said| said.element));
+    let interest = account.interest(object_type);
+    let mut answered = HashMap::new();
+    for said in &output.records {
+        if let Some(id) = elements.get(said.element).and_then(|e| e.records.first()) {
+            answered.insert(id.clone(), said.modified_at);
+            for merged in &said.merged {
+                answered.entry(merged.clone()).or_insert(said.modified_at);
+            }
+        }
+    }
+    let mut connections = Vec::new();
+    for (index, (route, converted)) in account.connections.iter().zip(output.converted).enumerate()
+    {
+        if route.mapping(object_type).is_none() {
+            continue;
+        }
+        let mut outcomes: HashMap<(usize, usize), Outcome> = HashMap::new();
+        for one in converted {
+            outcomes.insert((one.element, one.field), one.outcome);
+        }
+        let mut keys: Option<HashMap<usize, Vec<MatchKey>>> = ruled
+            .iter()
+            .position(|ruled| *ruled == index)
+            .and_then(|rule| output.keys.get(rule))
+            .map(|keys| {
+                keys.iter()
+                    .map(|keys| (keys.element, keys.keys.clone()))
+                    .collect()
+            });
+        let mut records = Vec::new();
+        for said in &output.records {
+            let Some(record) = elements.get(said.element).and_then(|e| e.records.first()) else {
+                continue;
+            };
+            let mut texts = Vec::new();
+            for property in &said.properties {
+                let Some(name) = interest.get(property.property) else {
+                    continue;
+                };
+                let of_property = (object_type.clone(), name.clone());
+                for field in route
+                    .fields_by_property
+                    .get(&of_property)
+                    .into_iter()
+                    .flatten()
+                {
+                    if let Some(outcome) = outcomes.remove(&(said.element, *field)) {
+                        texts.push((route.fields[*field], property.text.clone(), outcome));
+                    }
+                }
+            }
+            records.push(ReadRecord {
+                record: record.clone(),
+                said: said.clone(),
+                texts,
+                keys: keys.as_mut().and_then(|keys| keys.remove(&said.element)),
+            });
+        }
+        connections.push((route.clone(), records));
+    }
+    Ok(RecordsPage {
+        object_type: object_type.clone(),
+        connections,
+        answered,
+        not_understood,
+    })
+}
+
+fn rule<'a>(route: &'a ConnectionRoute, object_type: &ObjectType) -> Option<&'a MatchingRule> {
+    route
+        .mapping(object_type)
+        .and_then(|(_, mapping)| mapping.matching.as_ref())
+}
+
+/// The records of the elements that were not told of: refused, or passed over.
+pub(in crate::pipeline) fn not_understood(
+    elements: &[Element<'_>],
+    told: impl Iterator<Item = usize>,
+) -> HashSet<RecordId> {
+    let told: HashSet<usize> = told.collect();
+    let untold = elements
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| !told.contains(index));
+    untold
+        .filter_map(|(_, element)| element.records.first().cloned())
+        .collect()
+}

@@ -1,0 +1,114 @@
+//! Bodies of the log, split by account and packed into passes.
+
+use std::collections::BTreeMap;
+
+use super::{Prepared, set_aside};
+use crate::{
+    log::{EntryKind, Logged},
+    model::AccountKey,
+    pipeline::{redact::tells_of, routing::Routing},
+    plugin::{Element, Version, join, split},
+};
+
+/// Elements of one account that came in one entry of the log.
+pub(super) struct Part<'a> {
+    pub entry: &'a Logged,
+    pub elements: Vec<Element<'a>>,
+}
+
+/// Splits an entry by account; what nobody can work on is set aside.
+pub(super) fn split_entry<'a>(
+    routing: &Routing,
+    plugin: &Version,
+    entry: &'a Logged,
+    accounts: &mut BTreeMap<AccountKey, Vec<Part<'a>>>,
+    prepared: &mut Prepared,
+) {
+    let description = plugin.description();
+    let at = match entry.kind {
+        EntryKind::Delivery => Some(&description.delivery),
+        EntryKind::JournalFile => description.journal_file.as_ref(),
+    };
+    let elements = at.map(|at| split(&entry.body, at));
+    let is_late = |element| tells_of(element, &routing.erased);
+    let may_be_late = || match &elements {
+        Some(Ok(elements)) => elements.iter().any(is_late),
+        // It may name one in whatever form.
+        _ => true,
+    };
+    if !routing.erased.is_empty() && may_be_late() {
+        prepared.late.push(entry.position);
+    }
+    let elements = match elements {
+        Some(Ok(elements)) => elements,
+        Some(Err(error)) => {
+            return prepared.set_aside.push(set_aside(
+                entry,
+                None,
+                error.to_string(),
+                plugin,
+                entry.body.clone(),
+            ));
+        }
+        None => {
+            let reason = "the plugin reads no journal files".to_owned();
+            return prepared.set_aside.push(set_aside(
+                entry,
+                None,
+                reason,
+                plugin,
+                entry.body.clone(),
+            ));
+        }
+    };
+    prepared.events += elements.len() as u64;
+    let mut own: BTreeMap<AccountKey, Vec<Element<'a>>> = BTreeMap::new();
+    let mut nobodys = Vec::new();
+    for element in elements {
+        match element.account.clone() {
+            Some(account) => own.entry(account).or_default().push(element),
+            None => nobodys.push(element.bytes),
+        }
+    }
+    if !nobodys.is_empty() {
+        let reason = "the event names no account".to_owned();
+        let body = join(nobodys.into_iter());
+        let aside = set_aside(entry, None, reason, plugin, body);
+        prepared.set_aside.push(aside);
+    }
+    for (account, elements) in own {
+        accounts
+            .entry(account)
+            .or_default()
+            .push(Part { entry, elements });
+    }
+}
+
+/// Parts that are worked on together: as many elements as fit a pass. One that
+/// does not fit by itself stands alone.
+pub(super) fn passes(parts: Vec<Part<'_>>, bytes_max: usize) -> Vec<Vec<Part<'_>>> {
+    // Two bytes are the array's brackets.
+    let bytes_max = bytes_max.saturating_sub(2);
+    let mut passes = Vec::new();
+    let mut pass: Vec<Part<'_>> = Vec::new();
+    let mut room = bytes_max;
+    for Part { entry, elements } in parts {
+        for element in elements {
+            let bytes = element.bytes.len() + 1;
+            if bytes > room && !pass.is_empty() {
+                passes.push(std::mem::take(&mut pass));
+                room = bytes_max;
+            }
+            room = room.saturating_sub(bytes);
+            match pass.last_mut() {
+                Some(part) if part.entry.position == entry.position => part.elements.push(element),
+                _ => pass.push(Part {
+                    entry,
+                    elements: vec![element],
+                }),
+            }
+        }
+    }
+    passes.push(pass);
+    passes
+}
