@@ -13,9 +13,10 @@ use crate::{
     disk::Disk,
     hubspot::{self, oauth},
     log::{self, EventLog},
+    members::Members,
     pipeline::Pipeline,
     plugin::{self, EMBEDDED, Engine, Limits, Versions},
-    secrets::{self, Keys},
+    secrets::{self, Keys, Secret},
     store::{self, Store},
     sync::{self, definitions::Definitions, grants::Grants, journal::Journal},
     telemetry::Metrics,
@@ -93,6 +94,8 @@ pub struct Host {
     pub grants: Arc<Grants>,
     /// HubSpot's webhooks journal.
     pub journal: Journal,
+    /// Who signs in.
+    pub members: Members,
     /// The definitions of the accounts' properties that are kept for a while.
     pub definitions: Definitions,
 }
@@ -171,6 +174,7 @@ impl Host {
             app,
             grants,
             journal,
+            members: Members::default(),
             definitions: Definitions::default(),
         })
     }
@@ -179,6 +183,18 @@ impl Host {
     pub fn url(&self, path: &str) -> Url {
         url_below(&self.public_url, path)
     }
+
+    /// The address of a page of this host for who holds a token.
+    pub fn link(&self, path: &str, token: &Secret) -> Url {
+        link_below(&self.public_url, path, token)
+    }
+}
+
+/// The address of a page of the host at a public address, for who holds a token.
+pub fn link_below(public_url: &Url, path: &str, token: &Secret) -> Url {
+    let mut url = url_below(public_url, path);
+    url.query_pairs_mut().append_pair("token", token.expose());
+    url
 }
 
 /// The address of a path of the host at a public address.

@@ -12,6 +12,7 @@ pub mod hubspot;
 pub mod intake;
 pub mod lock;
 pub mod log;
+pub mod members;
 pub mod model;
 pub mod pipeline;
 pub mod plugin;

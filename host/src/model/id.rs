@@ -64,6 +64,11 @@ own_id!(
     "prj"
 );
 own_id!(
+    /// Somebody who signs in: a member of projects.
+    PersonId,
+    "per"
+);
+own_id!(
     /// A user of a project, by Jimo's own id.
     UserId,
     "usr"

@@ -23,8 +23,8 @@ pub use change::{
 };
 pub use connection::{Connection, Problem, Status};
 pub use id::{
-    AccountId, AccountKey, ConnectionId, FieldId, MappingId, ObjectType, ProjectId, PropertyName,
-    RecordId, RunId, UserId, VariableId,
+    AccountId, AccountKey, ConnectionId, FieldId, MappingId, ObjectType, PersonId, ProjectId,
+    PropertyName, RecordId, RunId, UserId, VariableId,
 };
 pub use key::normalise;
 pub use mapping::{

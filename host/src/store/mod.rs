@@ -23,8 +23,10 @@ pub mod conversions;
 pub mod erasures;
 pub mod history;
 pub mod journal;
+pub mod links;
 pub mod lookups;
 pub mod mappings;
+pub mod members;
 pub mod projects;
 pub mod proofs;
 pub mod reach;
@@ -32,6 +34,7 @@ pub mod reads;
 pub mod records;
 pub mod registers;
 pub mod runs;
+pub mod sessions;
 pub mod users;
 pub mod variables;
 
@@ -72,6 +75,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0009_erasures.sql"),
     include_str!("../../migrations/sqlite/store/0010_brake.sql"),
     include_str!("../../migrations/sqlite/store/0011_lookups_missing.sql"),
+    include_str!("../../migrations/sqlite/store/0013_members.sql"),
     include_str!("../../migrations/sqlite/store/0016_run_examples.sql"),
     include_str!("../../migrations/sqlite/store/0017_installs.sql"),
 ];

@@ -2,8 +2,8 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Error, Tx};
-use crate::model::{ProjectId, Timestamp};
+use super::{Error, Tx, optional_timestamp, timestamp};
+use crate::model::{PersonId, ProjectId, Timestamp};
 
 /// A Jimo workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Role {
         }
     }
 
-    fn read(stored: &str) -> Result<Self, Error> {
+    pub(super) fn read(stored: &str) -> Result<Self, Error> {
         [Self::Admin, Self::Viewer, Self::Operator]
             .into_iter()
             .find(|role| role.as_str() == stored)
@@ -50,8 +50,6 @@ impl Role {
 pub enum Purpose {
     /// The JSON API.
     Api,
-    /// A signed-in browser.
-    Session,
     /// A link that signs a browser in.
     SignIn,
 }
@@ -60,7 +58,6 @@ impl Purpose {
     fn as_str(self) -> &'static str {
         match self {
             Self::Api => "api",
-            Self::Session => "session",
             Self::SignIn => "sign_in",
         }
     }
@@ -75,6 +72,8 @@ pub struct Holder {
     pub project: Option<ProjectId>,
     /// What it may do.
     pub role: Role,
+    /// When it was first used on the last day that it was used.
+    pub used_at: Option<Timestamp>,
 }
 
 /// A token as it is listed: never the token itself.
@@ -82,6 +81,10 @@ pub struct Holder {
 pub struct ListedToken {
     /// Whose it is.
     pub holder: Holder,
+    /// What people call it.
+    pub name: Option<String>,
+    /// The name of who made it, where a member did who still is one.
+    pub made_by: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -163,21 +166,22 @@ impl Tx<'_> {
         purpose: Purpose,
         now: Timestamp,
     ) -> Result<Option<Holder>, Error> {
-        let found: Option<(i64, Option<i64>, String)> = self
+        let found: Option<(i64, Option<i64>, String, Option<i64>)> = self
             .statement(
-                "SELECT id, project, role FROM tokens
+                "SELECT id, project, role, used_at FROM tokens
                  WHERE hash = ?1 AND purpose = ?2 AND (expires_at IS NULL OR expires_at > ?3)",
             )?
             .query_row(params![hash, purpose.as_str(), now.0], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
             })
             .optional()?;
         found
-            .map(|(token, project, role)| {
+            .map(|(token, project, role, used_at)| {
                 Ok(Holder {
                     token,
                     project: project.map(ProjectId),
                     role: Role::read(&role)?,
+                    used_at: used_at.map(Timestamp),
                 })
             })
             .transpose()
@@ -205,12 +209,44 @@ impl Tx<'_> {
         Ok(holder)
     }
 
-    /// The API tokens, oldest first.
-    pub fn tokens(&self) -> Result<Vec<ListedToken>, Error> {
-        let mut statement = self.statement(
-            "SELECT id, project, role, created_at FROM tokens WHERE purpose = 'api' ORDER BY id",
+    /// Keeps what people call a token, and who made it.
+    pub fn name_token(
+        &self,
+        token: i64,
+        name: &str,
+        made_by: Option<PersonId>,
+    ) -> Result<(), Error> {
+        self.connection.execute(
+            "UPDATE tokens SET name = ?2, made_by = ?3 WHERE id = ?1",
+            params![token, name, made_by.map(|person| person.0)],
         )?;
-        let mut rows = statement.query([])?;
+        Ok(())
+    }
+
+    /// Keeps when a token was used.
+    pub fn touch_token(&self, token: i64, now: Timestamp) -> Result<(), Error> {
+        self.statement("UPDATE tokens SET used_at = ?2 WHERE id = ?1")?
+            .execute([token, now.0])?;
+        Ok(())
+    }
+
+    /// All API tokens, oldest first.
+    pub fn tokens(&self) -> Result<Vec<ListedToken>, Error> {
+        self.list_tokens(None)
+    }
+
+    /// The API tokens of a project, oldest first.
+    pub fn project_tokens(&self, project: ProjectId) -> Result<Vec<ListedToken>, Error> {
+        self.list_tokens(Some(project))
+    }
+
+    fn list_tokens(&self, project: Option<ProjectId>) -> Result<Vec<ListedToken>, Error> {
+        let mut statement = self.statement(
+            "SELECT t.id, t.project, t.role, t.created_at, t.name, p.name, t.used_at
+             FROM tokens t LEFT JOIN people p ON p.id = t.made_by
+             WHERE t.purpose = 'api' AND (?1 IS NULL OR t.project = ?1) ORDER BY t.id",
+        )?;
+        let mut rows = statement.query([project.map(|project| project.0)])?;
         let mut tokens = Vec::new();
         while let Some(row) = rows.next()? {
             tokens.push(ListedToken {
@@ -218,11 +254,23 @@ impl Tx<'_> {
                     token: row.get(0)?,
                     project: row.get::<_, Option<i64>>(1)?.map(ProjectId),
                     role: Role::read(&row.get::<_, String>(2)?)?,
+                    used_at: optional_timestamp(row, 6)?,
                 },
-                created_at: Timestamp(row.get(3)?),
+                name: row.get(4)?,
+                made_by: row.get(5)?,
+                created_at: timestamp(row, 3)?,
             });
         }
         Ok(tokens)
+    }
+
+    /// Revokes an API token of a project. Returns whether there was one.
+    pub fn revoke_project_token(&self, project: ProjectId, token: i64) -> Result<bool, Error> {
+        let revoked = self.connection.execute(
+            "DELETE FROM tokens WHERE id = ?1 AND project = ?2 AND purpose = 'api'",
+            [token, project.0],
+        )?;
+        Ok(revoked > 0)
     }
 
     /// Revokes a token. Returns whether there was one.
@@ -238,7 +286,8 @@ impl Tx<'_> {
     }
 }
 
-fn read_project(row: &rusqlite::Row<'_>) -> rusqlite::Result<Project> {
+/// Reads `id`, `name`, `time_zone`, which are the first columns.
+pub(super) fn read_project(row: &rusqlite::Row<'_>) -> rusqlite::Result<Project> {
     Ok(Project {
         id: ProjectId(row.get(0)?),
         name: row.get(1)?,
