@@ -85,7 +85,12 @@ async fn a_sign_in_link_is_made_beside_a_running_host_and_takes_a_button() {
     let no_redirects = reqwest::redirect::Policy::none();
     let browser = reqwest::Client::builder().no_proxy().redirect(no_redirects);
     let browser = browser.build().unwrap();
-    let answer = browser.post(page).form(&form).send().await.unwrap();
+    let answer = browser
+        .post(format!("{page}/link"))
+        .form(&form)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.headers()["location"], "/users");
     let cookie = answer.headers()["set-cookie"].to_str().unwrap();
     let cookie = cookie.split(';').next().unwrap().to_owned();

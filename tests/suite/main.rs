@@ -24,6 +24,7 @@ mod live;
 mod logs;
 mod mapping_refusals;
 mod mappings;
+mod members;
 mod metrics;
 mod oauth;
 mod overload;

@@ -7,6 +7,7 @@ use super::{Error, project_id};
 use crate::{
     clock::Clock,
     config::DataConfig,
+    members::rules,
     model::ProjectId,
     secrets::{hash_token, random_token},
     store::{
@@ -99,6 +100,9 @@ pub enum TokenCommand {
         /// Make a token for the whole host instead.
         #[arg(long, conflicts_with_all = ["project", "role"])]
         operator: bool,
+        /// What people call it.
+        #[arg(long, value_parser = rules::name)]
+        name: Option<String>,
         #[command(flatten)]
         data: DataConfig,
     },
@@ -124,6 +128,7 @@ impl TokenCommand {
                 project,
                 role,
                 operator: _,
+                name,
                 data,
             } => {
                 let role = role.map_or(Role::Operator, Role::from);
@@ -133,7 +138,12 @@ impl TokenCommand {
                 let store = Store::open(&data.directory)?;
                 store
                     .transact(move |tx| {
-                        tx.create_token(hash, project, role, Purpose::Api, now, None)
+                        let token =
+                            tx.create_token(hash, project, role, Purpose::Api, now, None)?;
+                        match name {
+                            Some(name) => tx.name_token(token, &name, None),
+                            None => Ok(()),
+                        }
                     })
                     .await?;
                 println!("{}", token.expose());
@@ -143,11 +153,12 @@ impl TokenCommand {
                 for token in store.read(|tx| tx.tokens()).await? {
                     let project = token.holder.project;
                     println!(
-                        "{}\t{}\t{}\t{}",
+                        "{}\t{}\t{}\t{}\t{}",
                         token.holder.token,
                         token.holder.role.as_str(),
                         project.map_or("the whole host".into(), |project| project.to_string()),
-                        token.created_at
+                        token.created_at,
+                        token.name.unwrap_or_default()
                     );
                 }
             }

@@ -12,7 +12,7 @@ mod sync;
 
 use clap::{Parser, Subcommand};
 
-use crate::{config::Config, host, lock, model::ProjectId, secrets, store, telemetry};
+use crate::{config::Config, host, lock, members, model::ProjectId, secrets, store, telemetry};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,9 @@ pub enum Error {
     /// The store.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// Members.
+    #[error(transparent)]
+    Members(#[from] members::Error),
     /// The secret key.
     #[error(transparent)]
     Secrets(#[from] secrets::Error),
@@ -74,6 +77,8 @@ enum Command {
     Log(log::LogCommand),
     /// Make a link that signs a browser in to a project's pages, and print it.
     SignIn(sign_in::SignIn),
+    /// Make a link by which somebody chooses a new password, and print it.
+    ResetPassword(sign_in::ResetPassword),
 }
 
 impl Cli {
@@ -88,6 +93,7 @@ impl Cli {
             Command::Hubspot(command) => runtime()?.block_on(command.run()),
             Command::Log(command) => runtime()?.block_on(command.run()),
             Command::SignIn(command) => runtime()?.block_on(command.run()),
+            Command::ResetPassword(command) => runtime()?.block_on(command.run()),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     config::Config,
     host::{self, Host},
     lock::DirectoryLock,
+    members,
 };
 
 /// Run the host.
@@ -40,10 +41,24 @@ impl Serve {
         }
         let host = Host::open(self.config, public_url, Clock::system()).await?;
         println!("listening on {}", listening.as_str().trim_end_matches('/'));
+        tell_owner(&host).await?;
         host::run(Arc::new(host), listener, stop_signal()?).await;
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// Tells whoever starts the host how to come in, as long as nobody has: in the
+/// log, which is theirs alone. It is the one line that ever has such a link.
+async fn tell_owner(host: &Host) -> Result<(), Error> {
+    if let Some(link) = members::make_owner_link(host).await? {
+        tracing::warn!(
+            link = link.as_str(),
+            "nobody has an account yet: open this link to name a project and yourself; it is \
+             good once, for a day, and the next start makes another"
+        );
+    }
+    Ok(())
 }
 
 /// Cancelled by the signals that ask a process to stop.

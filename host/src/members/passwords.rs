@@ -97,7 +97,10 @@ mod tests {
         let passwords = Passwords::default();
         let kept = passwords.hash(&Secret::from("caf\u{e9} au lait")).await;
         let kept = kept.expect("hash");
-        assert!(kept.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{kept}");
+        assert!(
+            kept.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{kept}"
+        );
         for (password, is_it) in [
             ("caf\u{e9} au lait", true),
             // As some keyboards compose it.

@@ -50,13 +50,17 @@ pub async fn reset_link(
 
 /// Whether an admin of a project may make such a link for one of its members.
 /// Whoever holds it becomes them, so in all their projects the admin has to be
-/// one. A session of no person is of its project alone.
+/// one. A session of no person is of its project alone. For themselves nobody
+/// may: they change it with the one they have.
 pub fn may_reset(
     tx: &Tx<'_>,
     project: ProjectId,
     person: PersonId,
     made_by: Option<PersonId>,
 ) -> Result<bool, store::Error> {
+    if made_by == Some(person) {
+        return Ok(false);
+    }
     for membership in tx.memberships(person)? {
         let other = membership.project.id;
         let role = made_by.map(|admin| tx.member_role(other, admin));

@@ -14,11 +14,7 @@ use crate::{
 /// # Errors
 ///
 /// [`Error::Wrong`], [`Error::TooManyAttempts`].
-pub async fn check_password(
-    host: &Host,
-    email: &str,
-    password: &Secret,
-) -> Result<Person, Error> {
+pub async fn check_password(host: &Host, email: &str, password: &Secret) -> Result<Person, Error> {
     let key = normalise(KeyKind::Email, email).unwrap_or_default();
     if !host.members.attempts.take(&key, host.clock.now()) {
         return Err(Error::TooManyAttempts);
@@ -47,7 +43,10 @@ pub async fn project_of(host: &Host, person: PersonId) -> Result<ProjectId, Erro
     let found = host.store.read(move |tx| {
         Ok(match tx.last_project(person)? {
             Some(project) => Some(project),
-            None => tx.memberships(person)?.first().map(|first| first.project.id),
+            None => tx
+                .memberships(person)?
+                .first()
+                .map(|first| first.project.id),
         })
     });
     found.await?.ok_or(Error::NoProject)

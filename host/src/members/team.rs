@@ -49,15 +49,10 @@ pub async fn remove(host: &Host, project: ProjectId, person: PersonId) -> Result
 }
 
 /// Whether a member is the project's only admin.
-fn is_last_admin(
-    tx: &Tx<'_>,
-    project: ProjectId,
-    person: PersonId,
-) -> Result<bool, store::Error> {
+fn is_last_admin(tx: &Tx<'_>, project: ProjectId, person: PersonId) -> Result<bool, store::Error> {
     let role = tx.member_role(project, person)?;
     let role = role.ok_or(store::Error::NotFound("member"))?;
-    let is_other_admin = |member: &store::members::Member| {
-        member.role == Role::Admin && member.person.id != person
-    };
+    let is_other_admin =
+        |member: &store::members::Member| member.role == Role::Admin && member.person.id != person;
     Ok(role == Role::Admin && !tx.members(project)?.iter().any(is_other_admin))
 }

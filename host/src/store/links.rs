@@ -93,8 +93,7 @@ impl Tx<'_> {
         project: ProjectId,
         now: Timestamp,
     ) -> Result<Vec<Invitation>, Error> {
-        let sql =
-            format!("{INVITATIONS} WHERE i.project = ?1 AND i.expires_at > ?2 ORDER BY i.id");
+        let sql = format!("{INVITATIONS} WHERE i.project = ?1 AND i.expires_at > ?2 ORDER BY i.id");
         let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query([project.0, now.0])?;
         let mut invitations = Vec::new();

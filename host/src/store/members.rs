@@ -79,7 +79,9 @@ impl Tx<'_> {
         now: Timestamp,
     ) -> Result<PersonId, Error> {
         if self.person_by_email(&email.key)?.is_some() {
-            return Err(Error::Conflict("this address has an account already".into()));
+            return Err(Error::Conflict(
+                "this address has an account already".into(),
+            ));
         }
         self.connection.execute(
             "INSERT INTO people (email, email_key, name, password, created_at)
@@ -151,11 +153,7 @@ impl Tx<'_> {
     }
 
     /// What a person may do in a project; none where they are no member.
-    pub fn member_role(
-        &self,
-        project: ProjectId,
-        person: PersonId,
-    ) -> Result<Option<Role>, Error> {
+    pub fn member_role(&self, project: ProjectId, person: PersonId) -> Result<Option<Role>, Error> {
         let role: Option<String> = self
             .statement("SELECT role FROM memberships WHERE project = ?1 AND person = ?2")?
             .query_row([project.0, person.0], |row| row.get(0))

@@ -125,13 +125,20 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Gives a session another token and another project.
-    pub fn move_session(&self, id: i64, hash: [u8; 32], project: ProjectId) -> Result<(), Error> {
-        self.connection.execute(
-            "UPDATE sessions SET hash = ?2, project = ?3 WHERE id = ?1",
-            params![id, hash, project.0],
-        )?;
-        Ok(())
+    /// Gives a session another token, and moves it to a project. Returns when
+    /// it ends.
+    pub fn move_session(
+        &self,
+        id: i64,
+        hash: [u8; 32],
+        project: ProjectId,
+    ) -> Result<Timestamp, Error> {
+        self.statement(
+            "UPDATE sessions SET hash = ?2, project = ?3 WHERE id = ?1 RETURNING expires_at",
+        )?
+        .query_row(params![id, hash, project.0], |row| timestamp(row, 0))
+        .optional()?
+        .ok_or(Error::NotFound("session"))
     }
 
     /// A person's sessions that have not ended, the last used first.
@@ -166,6 +173,13 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Ends the session whose token has this hash, where there is one.
+    pub fn end_session_with(&self, hash: [u8; 32]) -> Result<(), Error> {
+        self.connection
+            .execute("DELETE FROM sessions WHERE hash = ?1", [hash])?;
+        Ok(())
+    }
+
     /// Ends a session of a person. Returns whether it was theirs.
     pub fn end_session_of(&self, person: PersonId, id: i64) -> Result<bool, Error> {
         let ended = self.connection.execute(
@@ -190,15 +204,10 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Removes sessions that have expired, or were not used since a moment.
-    pub fn remove_ended_sessions(
-        &self,
-        now: Timestamp,
-        used_since: Timestamp,
-    ) -> Result<usize, Error> {
-        Ok(self.connection.execute(
-            "DELETE FROM sessions WHERE expires_at <= ?1 OR used_at <= ?2",
-            [now.0, used_since.0],
-        )?)
+    /// Removes sessions that have expired.
+    pub fn remove_ended_sessions(&self, now: Timestamp) -> Result<usize, Error> {
+        Ok(self
+            .connection
+            .execute("DELETE FROM sessions WHERE expires_at <= ?1", [now.0])?)
     }
 }

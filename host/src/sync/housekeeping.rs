@@ -75,6 +75,8 @@ async fn trim(host: &Host, stop: &CancellationToken) -> Result<(), TrimError> {
         .store
         .transact(move |tx| {
             tx.remove_expired_tokens(now)?;
+            tx.remove_ended_sessions(now)?;
+            tx.remove_expired_links(now)?;
             tx.remove_expired_consents(now)?;
             tx.trim_set_aside(now.minus(SET_ASIDE_KEPT))?;
             tx.trim_erasures(now.minus(erasures::KEPT))?;

@@ -5,6 +5,7 @@
 //! caller.
 
 pub mod api;
+mod browsers;
 mod connections;
 pub mod descriptors;
 pub mod error;

@@ -16,26 +16,41 @@ use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq;
 use url::{Url, form_urlencoded};
 
-use super::pages::Error;
+use super::{browsers, pages::Error};
 use crate::{
     host::{self, Host},
-    model::{ProjectId, Timestamp},
+    model::{PersonId, ProjectId, Timestamp},
     secrets::{Secret, hash_token, random_token},
     store::{
         self, Store,
+        members::Person,
         projects::{Project, Purpose, Role},
+        sessions::{Holder, NewSession},
     },
     sync::consents::Visitor,
 };
 
-/// How long a browser stays signed in.
+/// How long a browser stays signed in at most.
 pub const SESSION_LIFE: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+/// How long it stays signed in unused.
+pub const SESSION_IDLE: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// How exactly it is known when a session was used.
+const TOUCH_EVERY: Duration = Duration::from_secs(600);
 
 /// How long a link that signs in once is good for.
 pub const LINK_LIFE: Duration = Duration::from_secs(3_600);
 
-/// The cookie's name.
+/// The cookie's name, over plain HTTP.
 pub const COOKIE_NAME: &str = "jimo_session";
+
+/// What stands before cookies' names over HTTPS: browsers take such a cookie from
+/// this very host alone, and over HTTPS alone (RFC 6265bis §4.1.3.2).
+const COOKIE_PREFIX: &str = "__Host-";
+
+/// Where links that sign in lead.
+const PATH: &str = "/sign-in";
 
 /// The hidden field of every form.
 pub const CSRF_FIELD: &str = "csrf";
@@ -77,9 +92,7 @@ pub async fn make_sign_in_link(
             tx.create_token(hash, Some(project), role, Purpose::SignIn, now, expires_at)
         })
         .await?;
-    let mut url = host::url_below(public_url, "/sign-in");
-    url.query_pairs_mut().append_pair("token", token.expose());
-    Ok(url)
+    Ok(host::link_below(public_url, PATH, &token))
 }
 
 /// How often a sign-in link can be used; none where it is not good.
@@ -100,31 +113,95 @@ pub async fn find_link(host: &Host, link: &Secret) -> Result<Option<Link>, store
 }
 
 /// Uses a sign-in link: the cookie of a new session, or none where the link is
-/// not good.
+/// not good. Whatever session the browser had ends.
 ///
 /// # Errors
 ///
 /// The store's own.
-pub async fn sign_in(host: &Host, link: &Secret) -> Result<Option<HeaderValue>, store::Error> {
-    let link = hash_token(link);
-    let token = random_token();
-    let hash = hash_token(&token);
+pub async fn sign_in(
+    host: &Host,
+    link: &Secret,
+    headers: &HeaderMap,
+) -> Result<Option<HeaderValue>, store::Error> {
+    let (link, now) = (hash_token(link), host.clock.now());
+    let beginning = Beginning::of(host, headers);
+    let begun = host.store.transact(move |tx| {
+        let Some(holder) = tx.use_sign_in(link, now)? else {
+            return Ok(None);
+        };
+        let Some(project) = holder.project else {
+            return Ok(None);
+        };
+        beginning
+            .keep(tx, project, Holder::Link(holder.role), now)
+            .map(Some)
+    });
+    let token = begun.await?;
+    Ok(token.and_then(|token| cookie(host, COOKIE_NAME, token.expose(), SESSION_LIFE)))
+}
+
+/// Signs a member's browser in: the cookie of a new session. Whatever session it
+/// had ends, so that nobody who knows that one's token is signed in by it.
+///
+/// # Errors
+///
+/// The store's own.
+pub async fn begin(
+    host: &Host,
+    person: PersonId,
+    project: ProjectId,
+    headers: &HeaderMap,
+) -> Result<Option<HeaderValue>, store::Error> {
     let now = host.clock.now();
-    let expires_at = Some(now.plus(SESSION_LIFE));
-    let signed_in = host
-        .store
-        .transact(move |tx| {
-            let Some(holder) = tx.use_sign_in(link, now)? else {
-                return Ok(false);
-            };
-            let (project, role) = (holder.project, holder.role);
-            tx.create_token(hash, project, role, Purpose::Session, now, expires_at)?;
-            Ok(true)
-        })
-        .await?;
-    Ok(signed_in
-        .then(|| cookie(host, COOKIE_NAME, token.expose(), SESSION_LIFE))
-        .flatten())
+    let beginning = Beginning::of(host, headers);
+    let begun = host.store.transact(move |tx| {
+        tx.set_last_project(person, project)?;
+        beginning.keep(tx, project, Holder::Member(person), now)
+    });
+    let token = begun.await?;
+    // Live parts of the session before end.
+    host.pipeline.notify_changed();
+    Ok(cookie(host, COOKIE_NAME, token.expose(), SESSION_LIFE))
+}
+
+/// A session that is about to begin in a browser.
+struct Beginning {
+    token: Secret,
+    browser: String,
+    /// The browser's session before.
+    before: Option<[u8; 32]>,
+}
+
+impl Beginning {
+    fn of(host: &Host, headers: &HeaderMap) -> Self {
+        Self {
+            token: random_token(),
+            browser: browsers::name(headers),
+            before: hash_of(host, headers),
+        }
+    }
+
+    /// Keeps it in place of the one before; returns its token.
+    fn keep(
+        self,
+        tx: &store::Tx<'_>,
+        project: ProjectId,
+        holder: Holder,
+        now: Timestamp,
+    ) -> Result<Secret, store::Error> {
+        if let Some(before) = self.before {
+            tx.end_session_with(before)?;
+        }
+        let new = NewSession {
+            hash: hash_token(&self.token),
+            project,
+            holder,
+            browser: self.browser,
+            expires_at: now.plus(SESSION_LIFE),
+        };
+        tx.create_session(&new, now)?;
+        Ok(self.token)
+    }
 }
 
 /// The cookie that makes a browser forget its session.
@@ -134,26 +211,37 @@ pub fn no_cookie(host: &Host) -> Option<HeaderValue> {
 
 /// What sets a cookie; no life makes a browser forget it.
 pub(super) fn cookie(host: &Host, name: &str, value: &str, life: Duration) -> Option<HeaderValue> {
-    let secure = match host.public_url.scheme() {
-        "https" => "; Secure",
-        _ => "",
-    };
-    let life = life.as_secs();
+    let secure = if is_secure(host) { "; Secure" } else { "" };
+    let (name, life) = (full_name(host, name), life.as_secs());
     let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={life}{secure}");
     HeaderValue::from_str(&text).ok()
+}
+
+fn is_secure(host: &Host) -> bool {
+    host.public_url.scheme() == "https"
+}
+
+/// A cookie's name as browsers know it.
+fn full_name(host: &Host, name: &str) -> String {
+    let prefix = if is_secure(host) { COOKIE_PREFIX } else { "" };
+    format!("{prefix}{name}")
 }
 
 /// A browser that is signed in to a project.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// The number of its token.
-    pub token: i64,
+    /// Its number.
+    pub id: i64,
     /// The token's hash, which names the session.
     pub hash: [u8; 32],
     /// The project.
     pub project: Project,
     /// What it may do there.
     pub role: Role,
+    /// Who is signed in; none where a link of the demo's or the command line's
+    /// did it.
+    pub person: Option<Person>,
+    used_at: Timestamp,
 }
 
 impl Session {
@@ -167,17 +255,14 @@ impl Session {
         hash: [u8; 32],
         now: Timestamp,
     ) -> Result<Option<Self>, store::Error> {
-        let Some(holder) = tx.token_holder(hash, Purpose::Session, now)? else {
-            return Ok(None);
-        };
-        let Some(project) = holder.project else {
-            return Ok(None);
-        };
-        Ok(Some(Self {
-            token: holder.token,
+        let found = tx.session(hash, now, now.minus(SESSION_IDLE))?;
+        Ok(found.map(|found| Self {
+            id: found.id,
             hash,
-            project: tx.project(project)?,
-            role: holder.role,
+            project: found.project,
+            role: found.role,
+            person: found.person,
+            used_at: found.used_at,
         }))
     }
 
@@ -186,6 +271,49 @@ impl Session {
         Visitor {
             session: self.hash,
             project: self.project.id,
+        }
+    }
+
+    /// Who is signed in.
+    pub fn person_id(&self) -> Option<PersonId> {
+        self.person.as_ref().map(|person| person.id)
+    }
+
+    /// Goes on with another token, in a project: forms and links of pages that
+    /// were made before are not good any more. Returns the cookie.
+    ///
+    /// # Errors
+    ///
+    /// The store's own.
+    pub async fn renew(
+        &self,
+        host: &Host,
+        project: ProjectId,
+    ) -> Result<Option<HeaderValue>, store::Error> {
+        let token = random_token();
+        let (id, hash, person) = (self.id, hash_token(&token), self.person_id());
+        let renewed = host.store.transact(move |tx| {
+            if let Some(person) = person {
+                tx.set_last_project(person, project)?;
+            }
+            tx.move_session(id, hash, project)
+        });
+        let expires_at = renewed.await?;
+        host.pipeline.notify_changed();
+        let life = expires_at.since(host.clock.now());
+        Ok(cookie(host, COOKIE_NAME, token.expose(), life))
+    }
+
+    /// Keeps that it is used, now and then.
+    async fn touch(&self, host: &Host) {
+        let (id, now) = (self.id, host.clock.now());
+        if now.since(self.used_at) < TOUCH_EVERY {
+            return;
+        }
+        let touched = host.store.transact(move |tx| tx.touch_session(id, now));
+        if let Err(error) = touched.await {
+            // The page can be shown all the same; the next one is another chance.
+            tracing::warn!(%error, "it could not be kept that a session is used");
         }
     }
 
@@ -204,10 +332,12 @@ impl FromRequestParts<Arc<Host>> for Session {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, host: &Arc<Host>) -> Result<Self, Error> {
-        let hash = hash_of(&parts.headers).ok_or(Error::SignedOut)?;
+        let hash = hash_of(host, &parts.headers).ok_or(Error::SignedOut)?;
         let now = host.clock.now();
         let found = host.store.read(move |tx| Self::find(tx, hash, now)).await?;
-        found.ok_or(Error::SignedOut)
+        let session = found.ok_or(Error::SignedOut)?;
+        session.touch(host).await;
+        Ok(session)
     }
 }
 
@@ -228,19 +358,20 @@ impl OptionalFromRequestParts<Arc<Host>> for Session {
 }
 
 /// The hash that names the session of a request's cookie, good or not.
-pub fn hash_of(headers: &HeaderMap) -> Option<[u8; 32]> {
-    let token = cookie_of(headers, COOKIE_NAME)?;
+fn hash_of(host: &Host, headers: &HeaderMap) -> Option<[u8; 32]> {
+    let token = cookie_of(host, headers, COOKIE_NAME)?;
     Some(hash_token(&Secret::from(token)))
 }
 
 /// The value of a cookie that came with a request.
-pub(super) fn cookie_of<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+pub(super) fn cookie_of<'h>(host: &Host, headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let name = full_name(host, name);
     headers
         .get_all(COOKIE)
         .iter()
         .filter_map(|header| header.to_str().ok())
         .flat_map(|header| header.split(';'))
-        .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+        .find_map(|pair| pair.trim().strip_prefix(&name)?.strip_prefix('='))
 }
 
 /// A form posted by a page of this very session.

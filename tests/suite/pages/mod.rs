@@ -1,7 +1,7 @@
 //! The pages, as a browser gets them.
 
 mod settings;
-mod world;
+pub mod world;
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ async fn a_link_signs_in_and_without_a_session_every_page_says_how() {
         assert_eq!(location(&answer), "/sign-in", "{path}");
     }
     let page = stranger.page("/sign-in").await;
-    assert!(page.contains("You sign in with a link."), "{page}");
+    assert!(page.contains("type=\"password\""), "{page}");
     assert!(page.contains("jimo-connect sign-in"), "{page}");
 
     let link = world.link(world.project, Role::Admin, Link::Once).await;
@@ -45,7 +45,7 @@ async fn a_link_signs_in_and_without_a_session_every_page_says_how() {
         let page = answer.text().await.expect("text");
         assert!(page.contains(&format!("value=\"{token}\"")), "{page}");
     }
-    let answer = stranger.post("/sign-in", &[("token", token)]).await;
+    let answer = stranger.post("/sign-in/link", &[("token", token)]).await;
     assert_eq!(location(&answer), "/users");
     let cookie = answer.headers()[header::SET_COOKIE].to_str().expect("text");
     assert!(cookie.starts_with(&format!("{COOKIE_NAME}=")), "{cookie}");
@@ -58,7 +58,7 @@ async fn a_link_signs_in_and_without_a_session_every_page_says_how() {
     );
     let again = stranger.get(link.as_str()).await;
     assert_eq!(again.status(), StatusCode::FORBIDDEN);
-    let again = stranger.post("/sign-in", &[("token", token)]).await;
+    let again = stranger.post("/sign-in/link", &[("token", token)]).await;
     assert_eq!(again.status(), StatusCode::FORBIDDEN);
 
     // The demo's link may be followed again and again.
@@ -136,7 +136,14 @@ async fn what_cannot_be_answered_is_answered_with_a_page() {
     }
     let large = "x".repeat(5_000);
     let stranger = Browser::new(&world);
-    for path in ["/oauth/hubspot/confirm", "/sign-in"] {
+    for path in [
+        "/oauth/hubspot/confirm",
+        "/sign-in",
+        "/sign-in/link",
+        "/welcome",
+        "/join",
+        "/reset-password",
+    ] {
         let answer = stranger.post(path, &[("token", &large)]).await;
         assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE, "{path}");
     }
@@ -496,6 +503,10 @@ async fn no_page_carries_scripts_or_styles_of_its_own_or_of_others() {
         "/users?q=%3Cscript%3E".to_owned(),
         format!("/users/{}", world.ana),
         "/sign-in".to_owned(),
+        "/settings/general".to_owned(),
+        "/settings/team".to_owned(),
+        "/settings/tokens".to_owned(),
+        "/settings/account".to_owned(),
         "/nothing/here".to_owned(),
         "/demo/hubspot/contacts".to_owned(),
         format!("/demo/hubspot/contacts/{}", world.contact),

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     host::Host,
-    model::ProjectId,
+    model::{ProjectId, Timestamp},
     secrets::{Secret, hash_token},
     store::projects::{Holder, Purpose, Role},
     web::{error::Error, problem::step},
@@ -23,6 +23,9 @@ use crate::{
 
 /// The largest body. A thousand users with a dozen variables have half of it.
 pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// A day of UTC.
+const DAY_MS: i64 = 24 * 3_600 * 1_000;
 
 /// The most characters of a header's token that are looked at: ours have 43.
 const TOKEN_LENGTH_MAX: usize = 200;
@@ -112,10 +115,28 @@ async fn holder(parts: &Parts, host: &Arc<Host>) -> Result<Holder, Error> {
         .ok_or(Error::Unauthenticated)?;
     let hash = hash_token(&Secret::from(token));
     let now = host.clock.now();
-    host.store
+    let found = host
+        .store
         .read(move |tx| tx.token_holder(hash, Purpose::Api, now))
-        .await?
-        .ok_or(Error::Unauthenticated)
+        .await?;
+    let holder = found.ok_or(Error::Unauthenticated)?;
+    keep_use(host, &holder, now).await;
+    Ok(holder)
+}
+
+/// Keeps that a token is used, once a day.
+async fn keep_use(host: &Host, holder: &Holder, now: Timestamp) {
+    let day = |moment: Timestamp| moment.0.div_euclid(DAY_MS);
+    if holder.used_at.is_some_and(|at| day(at) == day(now)) {
+        return;
+    }
+    let token = holder.token;
+    let kept = host.store.transact(move |tx| tx.touch_token(token, now));
+    if let Err(error) = kept.await {
+        // What was asked for can be done all the same; the next use is another
+        // chance.
+        tracing::warn!(%error, "it could not be kept that a token is used");
+    }
 }
 
 /// The path's parts. A part that is no id of its kind names nothing.

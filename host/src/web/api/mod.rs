@@ -11,7 +11,7 @@ pub mod mapping_document;
 mod mapping_selection;
 mod mapping_variables;
 pub mod mappings;
-mod projects;
+pub mod projects;
 mod properties;
 pub mod syncs;
 mod user_items;

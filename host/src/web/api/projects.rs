@@ -83,9 +83,14 @@ pub async fn create(
     _: Operator,
     Json(new): Json<NewProject>,
 ) -> Result<impl IntoResponse, Error> {
-    let time_zone = new.time_zone.unwrap_or_else(|| TIME_ZONE.to_owned());
-    let name = new.name.trim().to_owned();
-    check(Some(&name), Some(&time_zone))?;
+    let mut errors = Vec::new();
+    let read = name(&new.name);
+    let name = read.unwrap_or_else(|told| wrong(&mut errors, "/name", told));
+    let read = time_zone(new.time_zone.as_deref().unwrap_or(TIME_ZONE));
+    let time_zone = read.unwrap_or_else(|told| wrong(&mut errors, "/time_zone", told));
+    if !errors.is_empty() {
+        return Err(Error::Invalid(errors));
+    }
     let now = host.clock.now();
     let project = host
         .store
@@ -134,45 +139,75 @@ pub async fn update(
     writer: Writer,
     Json(change): Json<ProjectChange>,
 ) -> Result<axum::Json<Project>, Error> {
-    let name = change.name.map(|name| name.trim().to_owned());
-    check(name.as_deref(), change.time_zone.as_deref())?;
-    let project = host
-        .store
-        .transact(move |tx| {
-            let mut project = tx.project(writer.project)?;
-            project.name = name.unwrap_or(project.name);
-            project.time_zone = change.time_zone.unwrap_or(project.time_zone);
-            tx.update_project(&project)?;
-            Ok(project)
-        })
-        .await?;
-    host.pipeline.notify_changed();
+    let mut errors = Vec::new();
+    let name = change.name.map(|text| {
+        let read = name(&text);
+        read.unwrap_or_else(|told| wrong(&mut errors, "/name", told))
+    });
+    let time_zone = change.time_zone.map(|text| {
+        let read = time_zone(&text);
+        read.unwrap_or_else(|told| wrong(&mut errors, "/time_zone", told))
+    });
+    if !errors.is_empty() {
+        return Err(Error::Invalid(errors));
+    }
+    let project = self::change(&host, writer.project, name, time_zone).await?;
     Ok(axum::Json(project.into()))
 }
 
-fn check(name: Option<&str>, time_zone: Option<&str>) -> Result<(), Error> {
-    let mut errors = Vec::new();
-    if let Some(name) = name
-        && (name.is_empty()
-            || name.chars().count() > NAME_LENGTH_MAX
-            || name.chars().any(char::is_control))
-    {
-        errors.push(InputError::new(
-            "/name",
-            format!("A name has 1 to {NAME_LENGTH_MAX} characters, on one line."),
+/// Changes a project, by what [`name`] and [`time_zone`] have read.
+///
+/// # Errors
+///
+/// The store's own.
+pub async fn change(
+    host: &Host,
+    project: ProjectId,
+    name: Option<String>,
+    time_zone: Option<String>,
+) -> Result<store::projects::Project, store::Error> {
+    let changed = host.store.transact(move |tx| {
+        let mut project = tx.project(project)?;
+        project.name = name.unwrap_or(project.name);
+        project.time_zone = time_zone.unwrap_or(project.time_zone);
+        tx.update_project(&project)?;
+        Ok(project)
+    });
+    let project = changed.await?;
+    host.pipeline.notify_changed();
+    Ok(project)
+}
+
+/// A project's name.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn name(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    let length = name.chars().count();
+    if !(1..=NAME_LENGTH_MAX).contains(&length) || name.chars().any(char::is_control) {
+        return Err(format!(
+            "A name has 1 to {NAME_LENGTH_MAX} characters, on one line."
         ));
     }
-    if let Some(zone) = time_zone
-        && jiff::tz::TimeZone::get(zone).is_err()
-    {
-        errors.push(InputError::new(
-            "/time_zone",
-            "This is no IANA time zone, such as Europe/Paris.",
-        ));
+    Ok(name.to_owned())
+}
+
+/// A time zone's name.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn time_zone(text: &str) -> Result<String, String> {
+    match jiff::tz::TimeZone::get(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("This is no IANA time zone, such as Europe/Paris.".to_owned()),
     }
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::Invalid(errors))
-    }
+}
+
+/// Keeps what is wrong at a pointer; what is returned is not used then.
+fn wrong(errors: &mut Vec<InputError>, pointer: &str, told: String) -> String {
+    errors.push(InputError::new(pointer, told));
+    String::new()
 }

@@ -52,6 +52,7 @@ static STYLE: LazyLock<Asset> = LazyLock::new(|| {
         "style/tables.css",
         "style/profile.css",
         "style/connection.css",
+        "style/members.css",
         "style/demo.css",
         "style/narrow.css",
     );

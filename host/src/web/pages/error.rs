@@ -8,7 +8,7 @@ use axum::{
 use http::StatusCode;
 
 use super::{Bare, html, see_other};
-use crate::{host::Host, store, web};
+use crate::{host::Host, members, store, web};
 
 /// Why a page cannot be shown, or a form not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +52,9 @@ pub enum Error {
     /// What the API says of the same.
     #[error(transparent)]
     Api(web::error::Error),
+    /// A defect.
+    #[error("{0}")]
+    Failed(&'static str),
     /// The store.
     #[error(transparent)]
     Store(store::Error),
@@ -79,6 +82,47 @@ impl From<web::error::Error> for Error {
     }
 }
 
+impl From<members::Error> for Error {
+    fn from(error: members::Error) -> Self {
+        use members::Error as E;
+        match error {
+            E::BadLink => Self::BadLink,
+            E::Store(error) => error.into(),
+            E::Wrong | E::TooManyAttempts => Self::Refused(password_refusal(&error).to_owned()),
+            E::NoProject => Self::Refused("You are a member of no project any more.".to_owned()),
+            E::OthersLink => Self::Refused(
+                "This invitation is for another e-mail address than the one you are signed in \
+                 with. Sign out, and open the link again."
+                    .to_owned(),
+            ),
+            E::MemberAlready => Self::Refused("This person is a member already.".to_owned()),
+            E::TooManyInvitations => Self::Refused("Too many invitations are waiting.".to_owned()),
+            E::LastAdmin => Self::Refused(
+                "A project needs an admin, and this is the only one. Make another member an \
+                 admin first."
+                    .to_owned(),
+            ),
+            E::ElsewhereToo => Self::Refused(
+                "This member cannot be given a link from here: they are a member of other \
+                 projects as well, or they are you. Whoever runs Jimo Connect can make one."
+                    .to_owned(),
+            ),
+            E::Hash => Self::Failed("a password could not be hashed"),
+        }
+    }
+}
+
+/// What is told where a password is not taken.
+pub(super) fn password_refusal(error: &members::Error) -> &'static str {
+    match error {
+        members::Error::TooManyAttempts => {
+            "There were many attempts lately, so this one was not looked at. Take a break, and \
+             try again in a quarter of an hour."
+        }
+        _ => "This is not the password.",
+    }
+}
+
 /// What a page about an error says.
 #[derive(Clone)]
 pub(super) struct Problem {
@@ -100,7 +144,7 @@ impl IntoResponse for Error {
             }
             Self::BadLink => (
                 StatusCode::FORBIDDEN,
-                "This link does not sign you in".to_owned(),
+                "This link is not good any more".to_owned(),
                 "It was used already, or its time is over. Ask for a new one.".to_owned(),
             ),
             Self::NotFound(what) => (
@@ -163,7 +207,7 @@ impl IntoResponse for Error {
                     error.detail(),
                 )
             }
-            Self::Store(_) | Self::Template(_) => {
+            Self::Store(_) | Self::Template(_) | Self::Failed(_) => {
                 tracing::error!(error = %self, "a page could not be made");
                 (
                     StatusCode::INTERNAL_SERVER_ERROR,

@@ -43,6 +43,25 @@ impl Calendar {
         Moment { datetime, text }
     }
 
+    /// The day of a moment: `today`, else `12 May 2026`.
+    pub fn day(&self, at: Timestamp) -> Moment {
+        let local = |moment: Timestamp| {
+            let moment = jiff::Timestamp::from_millisecond(moment.0).ok()?;
+            Some(moment.to_zoned_datetime(self.zone.clone()).date())
+        };
+        let Some(date) = local(at) else {
+            return self.moment(at);
+        };
+        let text = match local(self.now) {
+            Some(today) if today == date => Some("today".to_owned()),
+            _ => strtime::format("%-d %B %Y", date).ok(),
+        };
+        Moment {
+            datetime: date.to_string(),
+            text: text.unwrap_or_else(|| date.to_string()),
+        }
+    }
+
     fn text(&self, at: Timestamp) -> Option<String> {
         let local = |moment: Timestamp| {
             let moment = jiff::Timestamp::from_millisecond(moment.0).ok()?;

@@ -13,6 +13,7 @@ mod error;
 mod extract;
 mod format;
 mod live;
+mod members;
 mod profile;
 mod settings;
 mod sign_in;
@@ -46,9 +47,15 @@ pub use error::Error;
 use streams::Streams;
 
 use super::{Extra, REQUEST_MAX, in_time, requests, session::Session};
-use crate::{host::Host, model::Timestamp, sync::consents};
+use crate::{
+    host::Host,
+    model::{ProjectId, Timestamp},
+    store::members::{Membership, Person},
+    sync::consents,
+};
 
-/// The largest form that holds a token alone, which anyone may send.
+/// The largest form that anyone may send: it holds a token, or a name, an address
+/// and a password.
 const TOKEN_FORM_BYTES_MAX: usize = 4 * 1024;
 
 const HEADERS: [(HeaderName, &str); 4] = [
@@ -79,8 +86,12 @@ pub fn router(host: &Arc<Host>, extra: Extra, stop: &CancellationToken) -> Route
         .route(
             "/sign-in",
             get(sign_in::page)
-                .post(sign_in::confirm)
+                .post(sign_in::password)
                 .layer(DefaultBodyLimit::max(TOKEN_FORM_BYTES_MAX)),
+        )
+        .route(
+            "/sign-in/link",
+            post(sign_in::confirm).layer(DefaultBodyLimit::max(TOKEN_FORM_BYTES_MAX)),
         )
         .route("/sign-out", post(sign_in::sign_out))
         .route("/users", get(users::page))
@@ -88,6 +99,7 @@ pub fn router(host: &Arc<Host>, extra: Extra, stop: &CancellationToken) -> Route
         .route("/users/{user}/live", get(live::profile))
         .route("/static/{file}", get(assets::file))
         .merge(settings::router())
+        .merge(members::router())
         .merge(extra.pages)
         .fallback(async || Error::NotFound("page"))
         .method_not_allowed_fallback(async || Error::NoSuchMethod)
@@ -184,6 +196,8 @@ struct Visit {
     host: Arc<Host>,
     session: Session,
     surroundings: Surroundings,
+    /// The projects that who is signed in is a member of.
+    memberships: Vec<Membership>,
 }
 
 impl FromRequestParts<Arc<Host>> for Visit {
@@ -191,10 +205,16 @@ impl FromRequestParts<Arc<Host>> for Visit {
 
     async fn from_request_parts(parts: &mut Parts, host: &Arc<Host>) -> Result<Self, Error> {
         let Ok(surroundings) = Surroundings::from_request_parts(parts, host).await;
+        let session = Session::from_request_parts(parts, host).await?;
+        let memberships = match session.person_id() {
+            Some(person) => host.store.read(move |tx| tx.memberships(person)).await?,
+            None => Vec::new(),
+        };
         Ok(Self {
             host: host.clone(),
-            session: Session::from_request_parts(parts, host).await?,
+            session,
             surroundings,
+            memberships,
         })
     }
 }
@@ -206,6 +226,8 @@ impl Visit {
             bare: Bare::new(&self.host, title),
             section,
             project: self.session.project.name.clone(),
+            other_projects: self.other_projects(),
+            person: self.session.person.clone(),
             may_change: self.session.may_change(),
             csrf: self.session.csrf(&self.host).expose().to_owned(),
             simulated_hubspot: self.surroundings.simulated_hubspot,
@@ -224,6 +246,17 @@ impl Visit {
             banners: settings::banners(self).await?,
             ..self.frame(title, section)
         })
+    }
+
+    fn other_projects(&self) -> Vec<(ProjectId, String)> {
+        let projects = self
+            .memberships
+            .iter()
+            .map(|membership| &membership.project);
+        projects
+            .filter(|project| project.id != self.session.project.id)
+            .map(|project| (project.id, project.name.clone()))
+            .collect()
     }
 
     /// How moments are shown.
@@ -261,7 +294,11 @@ impl Bare {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Section {
     Users,
+    General,
+    Team,
     Integrations,
+    ApiTokens,
+    Account,
     SimulatedHubspot,
 }
 
@@ -270,7 +307,11 @@ impl Section {
     fn name(self) -> &'static str {
         match self {
             Self::Users => "users",
+            Self::General => "general",
+            Self::Team => "team",
             Self::Integrations => "integrations",
+            Self::ApiTokens => "api-tokens",
+            Self::Account => "account",
             Self::SimulatedHubspot => "simulated-hubspot",
         }
     }
@@ -281,6 +322,10 @@ struct Frame {
     bare: Bare,
     section: Section,
     project: String,
+    /// What else can be looked at.
+    other_projects: Vec<(ProjectId, String)>,
+    /// Who is signed in; none where a link did it.
+    person: Option<Person>,
     may_change: bool,
     csrf: String,
     simulated_hubspot: Option<&'static str>,

@@ -1,11 +1,11 @@
-//! Sign-in by link, and sign-out.
+//! Sign-in by password or by link, and sign-out.
 
 use std::sync::Arc;
 
 use askama::Template;
 use axum::{
     extract::State,
-    http::{HeaderMap, header::SET_COOKIE},
+    http::{HeaderMap, StatusCode, header::SET_COOKIE},
     response::{IntoResponse, Response},
 };
 
@@ -16,6 +16,8 @@ use super::{
 };
 use crate::{
     host::Host,
+    members,
+    model::{PersonId, ProjectId},
     secrets::Secret,
     web::session::{self, Link, Signed},
 };
@@ -32,22 +34,33 @@ pub struct LinkForm {
     token: Secret,
 }
 
-#[derive(Template)]
-#[template(path = "sign_in.html")]
-struct SignInPage {
-    page: Bare,
+/// What the form of [`SignInPage`] sends.
+#[derive(serde::Deserialize)]
+pub struct PasswordForm {
+    #[serde(default)]
+    email: String,
+    password: Secret,
 }
 
 #[derive(Template)]
-#[template(path = "sign_in_confirm.html")]
+#[template(path = "members/sign_in.html")]
+struct SignInPage {
+    page: Bare,
+    email: String,
+    /// Why it did not go.
+    refusal: Option<&'static str>,
+}
+
+#[derive(Template)]
+#[template(path = "members/sign_in_confirm.html")]
 struct ConfirmPage {
     page: Bare,
     token: String,
 }
 
-/// `GET /sign-in`: signs in who brings a link that can be used again, and tells
-/// all others how. A link that is good once is not used up by being looked at,
-/// as programs that show a preview of links do: it takes a button.
+/// `GET /sign-in`: asks for a password; signs in who brings a link that can be
+/// used again. A link that is good once is not used up by being looked at, as
+/// programs that show a preview of links do: it takes a button.
 pub async fn page(
     State(host): State<Arc<Host>>,
     Query(query): Query<LinkQuery>,
@@ -55,11 +68,16 @@ pub async fn page(
 ) -> Result<Response, Error> {
     let page = Bare::new(&host, "Sign in");
     let Some(token) = query.token else {
-        return Ok(html(&SignInPage { page })?.into_response());
+        let page = SignInPage {
+            page,
+            email: String::new(),
+            refusal: None,
+        };
+        return Ok(html(&page)?.into_response());
     };
     match session::find_link(&host, &token).await? {
         None => Err(Error::BadLink),
-        Some(Link::Again) => sign_in(&host, &token, &headers).await,
+        Some(Link::Again) => by_link(&host, &token, &headers).await,
         Some(Link::Once) => {
             let token = token.expose().to_owned();
             Ok(html(&ConfirmPage { page, token })?.into_response())
@@ -67,26 +85,97 @@ pub async fn page(
     }
 }
 
-/// `POST /sign-in`: uses a link.
+/// `POST /sign-in/link`: uses a link.
 pub async fn confirm(
     State(host): State<Arc<Host>>,
     headers: HeaderMap,
     Form(form): Form<LinkForm>,
 ) -> Result<Response, Error> {
-    sign_in(&host, &form.token, &headers).await
+    refuse_foreign(&headers)?;
+    by_link(&host, &form.token, &headers).await
 }
 
-/// Signs in, and goes where the browser wanted to go before.
-async fn sign_in(host: &Host, token: &Secret, headers: &HeaderMap) -> Result<Response, Error> {
-    let cookie = session::sign_in(host, token).await?;
-    let cookie = cookie.ok_or(Error::BadLink)?;
-    let path = wanted::recall(headers);
-    let mut response = see_other(path.as_deref().unwrap_or("/users"));
+async fn by_link(host: &Host, token: &Secret, headers: &HeaderMap) -> Result<Response, Error> {
+    let cookie = session::sign_in(host, token, headers).await?;
+    Ok(arrived(host, cookie.ok_or(Error::BadLink)?, headers, None))
+}
+
+/// `POST /sign-in`: signs in a member.
+pub async fn password(
+    State(host): State<Arc<Host>>,
+    headers: HeaderMap,
+    Form(form): Form<PasswordForm>,
+) -> Result<Response, Error> {
+    refuse_foreign(&headers)?;
+    let checked = async {
+        let person = members::check_password(&host, &form.email, &form.password).await?;
+        let project = members::project_of(&host, person.id).await?;
+        Ok((person.id, project))
+    };
+    let (status, refusal) = match checked.await {
+        Ok((person, project)) => return enter(&host, person, project, &headers, None).await,
+        Err(members::Error::Wrong) => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "This e-mail address and this password do not go together.",
+        ),
+        Err(members::Error::TooManyAttempts) => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "There were many attempts to sign in lately, so this one was not looked at. \
+             Take a break, and try again in a quarter of an hour.",
+        ),
+        Err(members::Error::NoProject) => (
+            StatusCode::FORBIDDEN,
+            "You are a member of no project any more. Ask an admin for an invitation.",
+        ),
+        Err(other) => return Err(other.into()),
+    };
+    let page = SignInPage {
+        page: Bare::new(&host, "Sign in"),
+        email: form.email,
+        refusal: Some(refusal),
+    };
+    Ok((status, html(&page)?).into_response())
+}
+
+/// Signs a member in, and goes where the browser wanted to go before, else to
+/// `path`.
+pub(super) async fn enter(
+    host: &Host,
+    person: PersonId,
+    project: ProjectId,
+    headers: &HeaderMap,
+    path: Option<&str>,
+) -> Result<Response, Error> {
+    let cookie = session::begin(host, person, project, headers).await?;
+    // An address of ours always makes a header.
+    let cookie = cookie.ok_or(Error::SignedOut)?;
+    Ok(arrived(host, cookie, headers, path))
+}
+
+fn arrived(
+    host: &Host,
+    cookie: http::HeaderValue,
+    headers: &HeaderMap,
+    path: Option<&str>,
+) -> Response {
+    let wanted = wanted::recall(host, headers);
+    let mut response = see_other(wanted.as_deref().or(path).unwrap_or("/users"));
     response.headers_mut().append(SET_COOKIE, cookie);
-    if let Some(forget) = path.and_then(|_| wanted::forget(host)) {
+    if let Some(forget) = wanted.and_then(|_| wanted::forget(host)) {
         response.headers_mut().append(SET_COOKIE, forget);
     }
-    Ok(response)
+    response
+}
+
+/// Refuses a form that a page of another site sends: it would sign the browser
+/// in as somebody that its person is not. Where there is a session, its code
+/// does that; here there is none yet, but browsers say where forms come from
+/// (Fetch Metadata, `Sec-Fetch-Site`).
+fn refuse_foreign(headers: &HeaderMap) -> Result<(), Error> {
+    match headers.get("sec-fetch-site").map(|site| site.as_bytes()) {
+        None | Some(b"same-origin" | b"none") => Ok(()),
+        Some(_) => Err(Error::ForeignForm),
+    }
 }
 
 /// A form without fields of its own.
@@ -98,13 +187,19 @@ pub async fn sign_out(
     State(host): State<Arc<Host>>,
     signed: Signed<Nothing>,
 ) -> Result<Response, Error> {
-    let token = signed.session.token;
+    let session = signed.session.id;
     host.store
-        .transact(move |tx| tx.revoke_token(token))
+        .transact(move |tx| tx.end_session(session))
         .await?;
+    host.pipeline.notify_changed();
+    Ok(gone(&host))
+}
+
+/// Makes the browser forget its session, which has ended.
+pub(super) fn gone(host: &Host) -> Response {
     let mut response = see_other("/sign-in");
-    if let Some(cookie) = session::no_cookie(&host) {
+    if let Some(cookie) = session::no_cookie(host) {
         response.headers_mut().insert(SET_COOKIE, cookie);
     }
-    Ok(response)
+    response
 }

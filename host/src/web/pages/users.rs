@@ -59,15 +59,9 @@ impl From<User> for Person {
             .or_else(|| user.email.clone())
             .or_else(|| user.external_id.clone())
             .unwrap_or_else(|| "Anonymous".to_owned());
-        let words = || display_name.split(|c: char| !c.is_alphanumeric());
-        let initials = words()
-            .filter_map(|word| word.chars().next())
-            .take(2)
-            .flat_map(char::to_uppercase)
-            .collect();
         Self {
             id: user.id,
-            initials,
+            initials: initials(&display_name),
             tone: user.id.0.rem_euclid(8),
             display_name,
             name: user.name,
@@ -75,6 +69,15 @@ impl From<User> for Person {
             external_id: user.external_id,
         }
     }
+}
+
+/// Up to two letters in place of a picture.
+pub(super) fn initials(name: &str) -> String {
+    name.split(|c: char| !c.is_alphanumeric())
+        .filter_map(|word| word.chars().next())
+        .take(2)
+        .flat_map(char::to_uppercase)
+        .collect()
 }
 
 /// `GET /users`.

@@ -39,8 +39,8 @@ pub fn remember(host: &Host, path: &str) -> Option<HeaderValue> {
 }
 
 /// The path that a browser's cookie keeps.
-pub fn recall(headers: &HeaderMap) -> Option<String> {
-    let value = cookie_of(headers, COOKIE_NAME)?;
+pub fn recall(host: &Host, headers: &HeaderMap) -> Option<String> {
+    let value = cookie_of(host, headers, COOKIE_NAME)?;
     let path = String::from_utf8(URL_SAFE_NO_PAD.decode(value).ok()?).ok()?;
     is_own(&path).then_some(path)
 }

@@ -1,0 +1,9 @@
+//! People who sign in: how they come in, what they may do, and that they go.
+
+mod arriving;
+mod forms;
+mod people;
+mod sessions;
+mod signing_in;
+mod team;
+mod tokens;
