@@ -65,7 +65,7 @@ async fn ones_browsers_are_listed_and_each_can_be_signed_out() {
     for foreign in [3, 999] {
         assert_eq!(told(&this, &path(foreign), &[]).await.0, 404);
     }
-    done(&this, &path(2), &[], "/settings/account").await;
+    done(&this, &path(2), &[], "/settings/account?done=signed-out").await;
     assert!(!is_in(&other).await && is_in(&this).await);
     let answer = send(&this, &path(1), &[]).await;
     assert_eq!(location(&answer), "/sign-in");
@@ -116,7 +116,7 @@ async fn a_changed_password_signs_other_browsers_out_and_renews_this_ones_token(
 
     let form = [("current", PASSWORD), ("password", "a better password")];
     let answer = send(&this, path, &form).await;
-    assert_eq!(location(&answer), "/settings/account");
+    assert_eq!(location(&answer), "/settings/account?done=password");
     assert!(!is_in(&other).await && !is_in(&this).await);
     this.cookie = cookie(&answer);
     assert!(is_in(&this).await);

@@ -21,7 +21,13 @@ async fn a_role_that_is_changed_holds_from_the_next_request_on() {
     let rename = [("name", "Renamed"), ("time_zone", "UTC")];
     assert_eq!(told(&mei, "/settings/general", &rename).await.0, 403);
     done(&olga, &role, &[("role", "admin")], "/settings/team").await;
-    done(&mei, "/settings/general", &rename, "/settings/general").await;
+    done(
+        &mei,
+        "/settings/general",
+        &rename,
+        "/settings/general?saved=1",
+    )
+    .await;
     done(&olga, &role, &[("role", "viewer")], "/settings/team").await;
     assert_eq!(told(&mei, "/settings/general", &rename).await.0, 403);
     assert!(olga.page("/settings/general").await.contains("Renamed"));

@@ -50,7 +50,7 @@ use super::{Extra, REQUEST_MAX, in_time, requests, session::Session};
 use crate::{
     host::Host,
     model::{ProjectId, Timestamp},
-    store::members::{Membership, Person},
+    store::members::Membership,
     sync::consents,
 };
 
@@ -227,7 +227,7 @@ impl Visit {
             section,
             project: self.session.project.name.clone(),
             other_projects: self.other_projects(),
-            person: self.session.person.clone(),
+            person: self.session.person.as_ref().map(members::Face::from),
             may_change: self.session.may_change(),
             csrf: self.session.csrf(&self.host).expose().to_owned(),
             simulated_hubspot: self.surroundings.simulated_hubspot,
@@ -325,7 +325,7 @@ struct Frame {
     /// What else can be looked at.
     other_projects: Vec<(ProjectId, String)>,
     /// Who is signed in; none where a link did it.
-    person: Option<Person>,
+    person: Option<members::Face>,
     may_change: bool,
     csrf: String,
     simulated_hubspot: Option<&'static str>,

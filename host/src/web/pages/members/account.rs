@@ -11,7 +11,7 @@ use super::{
     super::{
         Error, Frame, Section, Visit,
         error::password_refusal,
-        extract::Path,
+        extract::{Path, Query},
         format::Moment,
         html, see_other,
         sign_in::{self, Nothing},
@@ -45,6 +45,8 @@ struct AccountPage {
     role: &'static str,
     name: String,
     browsers: Vec<Browser>,
+    /// What the form that led here did.
+    done: Option<&'static str>,
     wrong: Wrong,
 }
 
@@ -72,6 +74,7 @@ impl AccountPage {
             role: role_name(visit.session.role),
             name: person.map(|person| person.name.clone()).unwrap_or_default(),
             browsers: sessions.await?.into_iter().map(browser).collect(),
+            done: None,
             wrong: Wrong::default(),
         })
     }
@@ -88,8 +91,29 @@ fn person(session: &Session) -> Result<Person, Error> {
 }
 
 /// `GET /settings/account`.
-pub async fn page(visit: Visit) -> Result<Html<String>, Error> {
-    html(&AccountPage::load(&visit).await?)
+pub async fn page(visit: Visit, Query(query): Query<PageQuery>) -> Result<Html<String>, Error> {
+    let mut page = AccountPage::load(&visit).await?;
+    page.done = query.done.map(|done| match done {
+        Done::Name => "Your name is saved.",
+        Done::Password => "Your password is changed, and your other browsers are signed out.",
+        Done::SignedOut => "That browser is signed out.",
+    });
+    html(&page)
+}
+
+/// Which form led to the page.
+#[derive(Clone, Copy, Debug, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Done {
+    Name,
+    Password,
+    SignedOut,
+}
+
+/// What the page is told by the form that led to it.
+#[derive(serde::Deserialize)]
+pub struct PageQuery {
+    done: Option<Done>,
 }
 
 /// What the form that changes a name sends.
@@ -109,7 +133,7 @@ pub async fn rename(visit: Visit, signed: Signed<NameForm>) -> Result<Response, 
                 .store
                 .transact(move |tx| tx.rename_person(id, &name));
             renamed.await?;
-            Ok(see_other(ACCOUNT))
+            Ok(see_other(&format!("{ACCOUNT}?done=name")))
         }
         Err(told) => {
             let mut page = AccountPage::load(&visit).await?;
@@ -141,7 +165,7 @@ pub async fn change_password(
         let (current, new) = (&form.current, &form.password);
         match members::change_password(&visit.host, &person, current, new, session.id).await {
             Ok(()) => {
-                let mut response = see_other(ACCOUNT);
+                let mut response = see_other(&format!("{ACCOUNT}?done=password"));
                 if let Some(cookie) = session.renew(&visit.host, session.project.id).await? {
                     response.headers_mut().append(SET_COOKIE, cookie);
                 }
@@ -176,7 +200,7 @@ pub async fn end_session(
     visit.host.pipeline.notify_changed();
     Ok(match id == session.id {
         true => sign_in::gone(&visit.host),
-        false => see_other(ACCOUNT),
+        false => see_other(&format!("{ACCOUNT}?done=signed-out")),
     })
 }
 

@@ -7,7 +7,7 @@ use axum::{
 };
 
 use super::{
-    super::{Error, Frame, Section, Visit, html, see_other},
+    super::{Error, Frame, Section, Visit, extract::Query, html, see_other},
     TIME_ZONES, Wrong,
 };
 use crate::{
@@ -24,13 +24,14 @@ struct GeneralPage {
     time_zone: String,
     time_zones: &'static [String],
     wrong: Wrong,
+    is_saved: bool,
 }
 
 async fn show(
     visit: &Visit,
-    name: String,
-    time_zone: String,
+    (name, time_zone): (String, String),
     wrong: Wrong,
+    is_saved: bool,
 ) -> Result<Html<String>, Error> {
     html(&GeneralPage {
         frame: visit.settings_frame("General", Section::General).await?,
@@ -39,13 +40,21 @@ async fn show(
         time_zone,
         time_zones: &TIME_ZONES,
         wrong,
+        is_saved,
     })
 }
 
+/// What the page is told by the form that led to it.
+#[derive(serde::Deserialize)]
+pub struct PageQuery {
+    saved: Option<String>,
+}
+
 /// `GET /settings/general`.
-pub async fn page(visit: Visit) -> Result<Html<String>, Error> {
+pub async fn page(visit: Visit, Query(query): Query<PageQuery>) -> Result<Html<String>, Error> {
     let project = visit.session.project.clone();
-    show(&visit, project.name, project.time_zone, Wrong::default()).await
+    let shown = (project.name, project.time_zone);
+    show(&visit, shown, Wrong::default(), query.saved.is_some()).await
 }
 
 /// What the form of [`GeneralPage`] sends.
@@ -65,8 +74,8 @@ pub async fn change(visit: Visit, posted: Posted<GeneralForm>) -> Result<Respons
     if let Some((name, time_zone)) = name.zip(time_zone) {
         let project = visit.session.project.id;
         projects::change(&visit.host, project, Some(name), Some(time_zone)).await?;
-        return Ok(see_other("/settings/general"));
+        return Ok(see_other("/settings/general?saved=1"));
     }
-    let page = show(&visit, form.name, form.time_zone, wrong).await?;
+    let page = show(&visit, (form.name, form.time_zone), wrong, false).await?;
     Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
 }

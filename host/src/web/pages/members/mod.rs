@@ -100,13 +100,13 @@ impl Wrong {
 }
 
 /// A member, as pages show them.
-struct Face {
-    name: String,
-    email: String,
+pub(super) struct Face {
+    pub name: String,
+    pub email: String,
     /// Up to two letters in place of a picture.
-    initials: String,
+    pub initials: String,
     /// One of eight colours, the same for the same person.
-    tone: i64,
+    pub tone: i64,
 }
 
 impl From<&Person> for Face {
