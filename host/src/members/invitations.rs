@@ -104,7 +104,10 @@ pub async fn join(host: &Host, link: &Secret, person: PersonId) -> Result<Projec
         }
         let project = invitation.project.id;
         tx.remove_invitation(project, invitation.id)?;
-        tx.set_member(project, person, invitation.role, now)?;
+        // Who became one meanwhile stays what they are.
+        if tx.member_role(project, person)?.is_none() {
+            tx.set_member(project, person, invitation.role, now)?;
+        }
         Ok(Ok(project))
     });
     joined.await?

@@ -7,6 +7,7 @@
 pub mod api;
 mod browsers;
 mod connections;
+mod cookies;
 pub mod descriptors;
 pub mod error;
 mod operate;

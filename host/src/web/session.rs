@@ -10,13 +10,13 @@ use axum::{
     RequestExt,
     body::Bytes,
     extract::{Form, FromRequest, FromRequestParts, OptionalFromRequestParts, Request},
-    http::{HeaderMap, HeaderValue, header::COOKIE, request::Parts},
+    http::{HeaderMap, HeaderValue, request::Parts},
 };
 use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq;
 use url::{Url, form_urlencoded};
 
-use super::{browsers, pages::Error};
+use super::{browsers, cookies, pages::Error};
 use crate::{
     host::{self, Host},
     model::{PersonId, ProjectId, Timestamp},
@@ -44,10 +44,6 @@ pub const LINK_LIFE: Duration = Duration::from_secs(3_600);
 
 /// The cookie's name, over plain HTTP.
 pub const COOKIE_NAME: &str = "jimo_session";
-
-/// What stands before cookies' names over HTTPS: browsers take such a cookie from
-/// this very host alone, and over HTTPS alone (RFC 6265bis §4.1.3.2).
-const COOKIE_PREFIX: &str = "__Host-";
 
 /// Where links that sign in lead.
 const PATH: &str = "/sign-in";
@@ -137,7 +133,7 @@ pub async fn sign_in(
             .map(Some)
     });
     let token = begun.await?;
-    Ok(token.and_then(|token| cookie(host, COOKIE_NAME, token.expose(), SESSION_LIFE)))
+    Ok(token.and_then(|token| cookies::set(host, COOKIE_NAME, token.expose(), SESSION_LIFE)))
 }
 
 /// Signs a member's browser in: the cookie of a new session. Whatever session it
@@ -161,7 +157,12 @@ pub async fn begin(
     let token = begun.await?;
     // Live parts of the session before end.
     host.pipeline.notify_changed();
-    Ok(cookie(host, COOKIE_NAME, token.expose(), SESSION_LIFE))
+    Ok(cookies::set(
+        host,
+        COOKIE_NAME,
+        token.expose(),
+        SESSION_LIFE,
+    ))
 }
 
 /// A session that is about to begin in a browser.
@@ -206,25 +207,7 @@ impl Beginning {
 
 /// The cookie that makes a browser forget its session.
 pub fn no_cookie(host: &Host) -> Option<HeaderValue> {
-    cookie(host, COOKIE_NAME, "", Duration::ZERO)
-}
-
-/// What sets a cookie; no life makes a browser forget it.
-pub(super) fn cookie(host: &Host, name: &str, value: &str, life: Duration) -> Option<HeaderValue> {
-    let secure = if is_secure(host) { "; Secure" } else { "" };
-    let (name, life) = (full_name(host, name), life.as_secs());
-    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={life}{secure}");
-    HeaderValue::from_str(&text).ok()
-}
-
-fn is_secure(host: &Host) -> bool {
-    host.public_url.scheme() == "https"
-}
-
-/// A cookie's name as browsers know it.
-fn full_name(host: &Host, name: &str) -> String {
-    let prefix = if is_secure(host) { COOKIE_PREFIX } else { "" };
-    format!("{prefix}{name}")
+    cookies::set(host, COOKIE_NAME, "", Duration::ZERO)
 }
 
 /// A browser that is signed in to a project.
@@ -301,7 +284,7 @@ impl Session {
         let expires_at = renewed.await?;
         host.pipeline.notify_changed();
         let life = expires_at.since(host.clock.now());
-        Ok(cookie(host, COOKIE_NAME, token.expose(), life))
+        Ok(cookies::set(host, COOKIE_NAME, token.expose(), life))
     }
 
     /// Keeps that it is used, now and then.
@@ -359,19 +342,8 @@ impl OptionalFromRequestParts<Arc<Host>> for Session {
 
 /// The hash that names the session of a request's cookie, good or not.
 fn hash_of(host: &Host, headers: &HeaderMap) -> Option<[u8; 32]> {
-    let token = cookie_of(host, headers, COOKIE_NAME)?;
+    let token = cookies::get(host, headers, COOKIE_NAME)?;
     Some(hash_token(&Secret::from(token)))
-}
-
-/// The value of a cookie that came with a request.
-pub(super) fn cookie_of<'h>(host: &Host, headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let name = full_name(host, name);
-    headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|header| header.to_str().ok())
-        .flat_map(|header| header.split(';'))
-        .find_map(|pair| pair.trim().strip_prefix(&name)?.strip_prefix('='))
 }
 
 /// A form posted by a page of this very session.

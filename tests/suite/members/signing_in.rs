@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use jimo_connect::store::projects::Role;
 use reqwest::{Method, StatusCode, header};
 
@@ -51,10 +52,10 @@ async fn an_address_is_tried_ten_times_and_again_after_a_quarter_of_an_hour() {
         let page = answer.text().await.unwrap();
         assert!(page.contains("quarter of an hour"), "{page}");
     }
-    world.host.clock.turn(Duration::from_secs(15 * 60 - 30));
+    world.host.clock.turn(Duration::from_secs(10 * 60));
     let answer = try_password(&browser, "olga@example.com", PASSWORD).await;
     assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
-    world.host.clock.turn(Duration::from_secs(30));
+    world.host.clock.turn(Duration::from_secs(5 * 60));
     sign_in(&world, "olga@example.com", PASSWORD).await;
 }
 
@@ -63,17 +64,15 @@ async fn a_flood_of_attempts_with_many_addresses_is_not_computed() {
     let world = World::new().await;
     owner(&world).await;
     let browser = Browser::new(&world);
-    let mut statuses = Vec::new();
-    for number in 0..140 {
+    let attempts = (0..140).map(async |number| {
         let email = format!("user-{number}@example.com");
         let answer = try_password(&browser, &email, "a guess a guess").await;
-        statuses.push(answer.status().as_u16());
-    }
+        answer.status().as_u16()
+    });
+    let statuses = join_all(attempts).await;
     let looked_at = statuses.iter().filter(|status| **status == 422).count();
     let refused = statuses.iter().filter(|status| **status == 429).count();
-    assert_eq!(looked_at + refused, 140);
-    // The clock goes on while they are made, a minute at most.
-    assert!((120..140).contains(&looked_at), "{looked_at}");
+    assert_eq!((looked_at, refused), (120, 20));
     world.host.clock.turn(Duration::from_secs(60));
     sign_in(&world, "olga@example.com", PASSWORD).await;
 }

@@ -84,13 +84,12 @@ pub async fn create(
     Json(new): Json<NewProject>,
 ) -> Result<impl IntoResponse, Error> {
     let mut errors = Vec::new();
-    let read = name(&new.name);
-    let name = read.unwrap_or_else(|told| wrong(&mut errors, "/name", told));
-    let read = time_zone(new.time_zone.as_deref().unwrap_or(TIME_ZONE));
-    let time_zone = read.unwrap_or_else(|told| wrong(&mut errors, "/time_zone", told));
-    if !errors.is_empty() {
+    let name = read("/name", name(&new.name), &mut errors);
+    let zone = time_zone(new.time_zone.as_deref().unwrap_or(TIME_ZONE));
+    let zone = read("/time_zone", zone, &mut errors);
+    let Some((name, time_zone)) = name.zip(zone) else {
         return Err(Error::Invalid(errors));
-    }
+    };
     let now = host.clock.now();
     let project = host
         .store
@@ -140,14 +139,12 @@ pub async fn update(
     Json(change): Json<ProjectChange>,
 ) -> Result<axum::Json<Project>, Error> {
     let mut errors = Vec::new();
-    let name = change.name.map(|text| {
-        let read = name(&text);
-        read.unwrap_or_else(|told| wrong(&mut errors, "/name", told))
-    });
-    let time_zone = change.time_zone.map(|text| {
-        let read = time_zone(&text);
-        read.unwrap_or_else(|told| wrong(&mut errors, "/time_zone", told))
-    });
+    let name = change
+        .name
+        .and_then(|text| read("/name", name(&text), &mut errors));
+    let time_zone = change
+        .time_zone
+        .and_then(|text| read("/time_zone", time_zone(&text), &mut errors));
     if !errors.is_empty() {
         return Err(Error::Invalid(errors));
     }
@@ -206,8 +203,8 @@ pub fn time_zone(text: &str) -> Result<String, String> {
     }
 }
 
-/// Keeps what is wrong at a pointer; what is returned is not used then.
-fn wrong(errors: &mut Vec<InputError>, pointer: &str, told: String) -> String {
-    errors.push(InputError::new(pointer, told));
-    String::new()
+/// What was read at a pointer; none where something is wrong with it.
+fn read<T>(pointer: &str, read: Result<T, String>, errors: &mut Vec<InputError>) -> Option<T> {
+    read.map_err(|told| errors.push(InputError::new(pointer, told)))
+        .ok()
 }

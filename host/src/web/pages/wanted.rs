@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::{
     host::Host,
-    web::session::{self, LINK_LIFE, cookie_of},
+    web::{cookies, session::LINK_LIFE},
 };
 
 /// The cookie's name.
@@ -35,19 +35,19 @@ pub fn of(request: &Request) -> Option<String> {
 /// The cookie that keeps a path.
 pub fn remember(host: &Host, path: &str) -> Option<HeaderValue> {
     let value = URL_SAFE_NO_PAD.encode(path);
-    session::cookie(host, COOKIE_NAME, &value, LINK_LIFE)
+    cookies::set(host, COOKIE_NAME, &value, LINK_LIFE)
 }
 
 /// The path that a browser's cookie keeps.
 pub fn recall(host: &Host, headers: &HeaderMap) -> Option<String> {
-    let value = cookie_of(host, headers, COOKIE_NAME)?;
+    let value = cookies::get(host, headers, COOKIE_NAME)?;
     let path = String::from_utf8(URL_SAFE_NO_PAD.decode(value).ok()?).ok()?;
     is_own(&path).then_some(path)
 }
 
 /// What makes a browser forget it.
 pub fn forget(host: &Host) -> Option<HeaderValue> {
-    session::cookie(host, COOKIE_NAME, "", Duration::ZERO)
+    cookies::set(host, COOKIE_NAME, "", Duration::ZERO)
 }
 
 /// The path of the page that a form was sent from.
