@@ -1,0 +1,218 @@
+// Settings → Integrations: from Enable to HubSpot's consent and back, and all that can be met on
+// the way.
+
+import assert from 'node:assert/strict'
+import { describe } from 'node:test'
+
+import { connect, grant, said, statuses, tab, toConsent, toIntegrations } from './pages.mjs'
+import { scene } from './scene.mjs'
+
+describe('connecting', { concurrency: 2 }, () => {
+  scene('HubSpot is enabled, consented to and confirmed, and its account is shown', async (scene) => {
+    const [project, account] = await scene.sides('Northwind')
+    const browser = await scene.signedIn(project)
+    const { page } = browser
+    await toIntegrations(page)
+    await browser.see('integrations/nothing-enabled')
+    await toConsent(page)
+    await grant(page, account)
+    await page.getByRole('heading', { name: 'Connect HubSpot' }).waitFor()
+    const main = page.getByRole('main')
+    await said(page, account.label).waitFor()
+    await said(page, 'Northwind', { exact: true }).waitFor()
+    // Nothing is kept before.
+    assert.deepEqual(await statuses(project), ['pending'])
+    await browser.see('connecting/confirm')
+    await page.getByRole('button', { name: 'Connect', exact: true }).click()
+    await page.getByRole('heading', { level: 1, name: 'HubSpot integration' }).waitFor()
+    await said(page, 'Connected', { exact: true }).waitFor()
+    await said(page, `Account ${account.portal}`).waitFor()
+    await browser.see('connection/overview-new')
+    await tab(page, 'Full sync').click()
+    await page.getByRole('heading', { name: 'Run a full sync' }).waitFor()
+    await browser.see('connection/full-sync-nothing-mapped')
+    await toIntegrations(page)
+    await said(page, account.domain).waitFor()
+    await browser.see('integrations/connected')
+  })
+
+  scene('a browser that is not sent on to HubSpot is led there by a link', async (scene) => {
+    const [project] = await scene.sides()
+    const browser = await scene.signedIn(project)
+    const { page } = browser
+    await toIntegrations(page)
+    // As where the line is so slow that the page can be read.
+    await page.route('**/enable/hubspot', async (route) => {
+      const answer = await route.fetch()
+      const body = (await answer.text()).replace(/<meta http-equiv="refresh"[^>]*>/, '')
+      await route.fulfill({ response: answer, body })
+    })
+    await page.getByRole('button', { name: 'Enable' }).click()
+    await page.getByRole('status').getByText('Your browser goes to HubSpot').waitFor()
+    await browser.see('connecting/opening-hubspot')
+    await page.getByRole('link', { name: 'Go to HubSpot' }).click()
+    await page.getByRole('heading', { name: 'Simulated HubSpot' }).waitFor()
+  })
+
+  scene('a consent that is refused is explained, and can be begun again', async (scene) => {
+    const [project, account] = await scene.sides()
+    const browser = await scene.signedIn(project)
+    const { page } = browser
+    await toIntegrations(page)
+    await toConsent(page)
+    await page.getByRole('button', { name: 'Cancel' }).click()
+    await said(page, 'access was not granted').waitFor()
+    await browser.see('connecting/refused')
+    await page.getByRole('link', { name: 'Integrations' }).click()
+    await said(page, 'Not finished', { exact: true }).waitFor()
+    await browser.see('integrations/not-finished')
+    await page.getByRole('link', { name: 'No account yet' }).click()
+    await page.getByRole('heading', { name: 'Finish connecting' }).waitFor()
+    await browser.see('connection/not-finished')
+    await toConsent(page, 'Connect with HubSpot')
+    await grant(page, account)
+    await page.getByRole('button', { name: 'Connect', exact: true }).click()
+    await page.getByRole('heading', { name: 'HubSpot integration' }).waitFor()
+    // It went on with the one that was begun.
+    assert.deepEqual(await statuses(project), ['active'])
+  })
+
+  scene('of a wrong account nothing is kept', async (scene) => {
+    const [project, account] = await scene.sides()
+    const browser = await scene.signedIn(project)
+    const { page } = browser
+    await toIntegrations(page)
+    await toConsent(page)
+    await grant(page, account)
+    await page.getByRole('link', { name: 'Not this one' }).click()
+    await page.getByRole('heading', { level: 1, name: 'Integrations' }).waitFor()
+    await said(page, 'Not finished', { exact: true }).waitFor()
+    assert.deepEqual(await statuses(project), ['pending'])
+  })
+
+  scene('a consent is used once', async (scene) => {
+    const [project, account] = await scene.sides()
+    const browser = await scene.signedIn(project)
+    const { page } = browser
+    await toIntegrations(page)
+    await toConsent(page)
+    await grant(page, account)
+    await page.getByRole('heading', { name: 'Connect HubSpot' }).waitFor()
+    const used = page.url()
+    await page.getByRole('button', { name: 'Connect', exact: true }).click()
+    await page.getByRole('heading', { name: 'HubSpot integration' }).waitFor()
+    await page.goto(used)
+    await said(page, 'used already, or is older than ten minutes').waitFor()
+    await browser.see('connecting/used-or-expired')
+    await page.getByRole('link', { name: 'Integrations' }).click()
+    await said(page, account.domain).waitFor()
+  })
+
+  scene('an account that is connected already, and another one on reconnecting, are refused', async (scene) => {
+    const [project, account] = await scene.sides()
+    const other = await scene.world.account('southwind.example')
+    const browser = await scene.signedIn(project)
+    const { page } = browser
+    await connect(page, account)
+    await toIntegrations(page)
+    await toConsent(page, 'Connect another account')
+    await grant(page, account)
+    await said(page, 'is connected to the project already').waitFor()
+    await browser.see('connecting/already-connected')
+    await toIntegrationsFrom(page)
+    await page.getByRole('link', { name: account.domain }).click()
+    await toConsent(page, 'Reconnect')
+    // HubSpot is told which account it was; who looks for another one finds it.
+    await page.goto(page.url().replace(`/oauth/${account.portal}/`, '/oauth/'))
+    await grant(page, other)
+    await said(page, `is of the HubSpot account ${account.portal}, and you chose ${other.portal}`).waitFor()
+    await browser.see('connecting/other-account')
+    assert.deepEqual(await statuses(project), ['active', 'pending'])
+  })
+
+  scene('an account whose plan lacks what Jimo reads cannot be connected', async (scene) => {
+    const { world } = scene
+    const project = await world.project('Northwind')
+    const account = await world.account('small.example', { scopes: ['crm.objects.contacts.read'] })
+    const browser = await scene.signedIn(project)
+    const { page } = browser
+    await toIntegrations(page)
+    await toConsent(page)
+    await grant(page, account)
+    // HubSpot says so itself, on a page of its own.
+    await page.getByRole('heading', { name: 'Insufficient scopes' }).waitFor()
+    assert.deepEqual(await statuses(project), ['pending'])
+  })
+
+  scene('an answer of HubSpot that cannot be used is explained', async (scene) => {
+    const [project] = await scene.sides()
+    const browser = await scene.signedIn(project)
+    const { page } = browser
+    await toIntegrations(page)
+    await toConsent(page)
+    const state = new URL(page.url()).searchParams.get('state')
+    await page.goto(`/oauth/hubspot/callback?state=${encodeURIComponent(state)}&code=made-up`)
+    await said(page, /HubSpot.s answer could not be used/).waitFor()
+    await browser.see('connecting/answer-not-usable')
+  })
+
+  scene('a consent that another browser began is not taken over', async (scene) => {
+    const [project, account] = await scene.sides()
+    const [first, second] = [await scene.signedIn(project), await scene.signedIn(project)]
+    await toIntegrations(first.page)
+    await toConsent(first.page)
+    await second.page.goto(first.page.url())
+    await grant(second.page, account)
+    await said(second.page, 'Another browser began this consent').waitFor()
+    await second.see('connecting/other-browser')
+    assert.deepEqual(await statuses(project), ['pending'])
+  })
+
+  scene('what begins in HubSpot’s marketplace goes on after signing in', async (scene) => {
+    const [project, account] = await scene.sides()
+    const browser = await scene.browser()
+    const { page } = browser
+    const { world } = scene
+    const install = await marketplace(world)
+    await page.goto(install)
+    await grant(page, account)
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor()
+    await page.goto(await project.signInLink())
+    await page.getByRole('button', { name: 'Sign in', exact: true }).click()
+    await said(page, account.label).waitFor()
+    await browser.see('connecting/from-the-marketplace')
+    assert.deepEqual(await statuses(project), [])
+    await page.getByRole('button', { name: 'Connect', exact: true }).click()
+    await page.getByRole('heading', { name: 'HubSpot integration' }).waitFor()
+    assert.deepEqual(await statuses(project), ['active'])
+  })
+
+  scene('a viewer sees what is connected, and cannot connect', async (scene) => {
+    const [project, account] = await scene.sides()
+    const id = await project.connect(account)
+    const browser = await scene.signedIn(project, 'viewer')
+    const { page } = browser
+    await toIntegrations(page)
+    await said(page, 'An admin of the project can connect HubSpot').waitFor()
+    await browser.see('integrations/viewer')
+    await page.goto(`/settings/integrations/${id}`)
+    await said(page, 'An admin of the project can pause or delete it').waitFor()
+    await browser.see('connection/overview-viewer')
+    assert.equal(await page.getByRole('button', { name: /Pause|Reconnect|Enable|Connect/ }).count(), 0)
+  })
+})
+
+/** Where HubSpot's marketplace leads to: what the app asks for, with nothing of Jimo's in it. */
+async function marketplace(world) {
+  const elsewhere = await world.project('Elsewhere')
+  const { authorize_url } = await elsewhere.call('POST', '/connections', { connector: 'hubspot' })
+  const install = new URL(authorize_url)
+  for (const own of ['state', 'code_challenge', 'code_challenge_method']) install.searchParams.delete(own)
+  return install.href
+}
+
+/** From a page without the navigation, as those about consents are. */
+async function toIntegrationsFrom(page) {
+  await page.getByRole('link', { name: 'Integrations' }).click()
+  await page.getByRole('heading', { level: 1, name: 'Integrations' }).waitFor()
+}

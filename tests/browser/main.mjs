@@ -1,0 +1,12 @@
+// Every subject, in one process: they share the browser, the host and the simulated HubSpot.
+//
+//   JIMO_CONNECT_BIN=… HUBSPOT_SIM_BIN=… node --test main.mjs
+//
+// One subject: `node --test connecting.test.mjs`. One test: `--test-name-pattern`.
+
+import './signing_in.test.mjs'
+import './connecting.test.mjs'
+import './syncing.test.mjs'
+import './stopping.test.mjs'
+import './users.test.mjs'
+import './watching.test.mjs'

@@ -1,0 +1,133 @@
+// Full syncs and catch-ups: what they cost, how far they are, what they did and skipped.
+
+import assert from 'node:assert/strict'
+import { describe } from 'node:test'
+
+import { begin, comes, connectionPath, said, tab } from './pages.mjs'
+import { scene } from './scene.mjs'
+
+const MAPPINGS = {
+  contacts: {
+    fields: [
+      { property: 'jobtitle', variable: 'job_title' },
+      { property: 'city', variable: 'city' },
+    ],
+  },
+}
+
+describe('syncing', { concurrency: 2 }, () => {
+  scene('a full sync tells its cost, is rehearsed, run and summed up, and each reason leads to its records', async (scene) => {
+    const [project, account] = await scene.sides()
+    await project.users({ external_id: '1', email: 'ana@northwind.example', name: 'Ana Silva' })
+    await account.create('contacts', { email: 'ana@northwind.example', jobtitle: 'Head of Product', city: 'Lisbon' })
+    const stranger = await account.create('contacts', { email: 'zoe@elsewhere.example', jobtitle: 'Pilot' })
+    const id = await project.connect(account, MAPPINGS)
+    const browser = await scene.signedIn(project)
+    const { page } = browser
+    await page.goto(connectionPath(id))
+    await browser.see('connection/overview-mapped')
+    await tab(page, 'Full sync').click()
+    await said(page, 'A full sync takes about').waitFor()
+    await browser.see('syncing/before')
+
+    await begin(page, 'Dry run')
+    await comes(page, 'Completed')
+    await page.getByRole('heading', { name: 'What it would do' }).waitFor()
+    await browser.see('syncing/dry-run')
+    assert.equal((await project.user('1')).variables.job_title, undefined)
+
+    await tab(page, 'Full sync').click()
+    await begin(page, 'Run full sync')
+    await comes(page, 'Completed')
+    await browser.see('syncing/completed')
+    assert.equal((await project.user('1')).variables.job_title.value, 'Head of Product')
+
+    await page.getByRole('link', { name: 'No Jimo user matches' }).click()
+    await page.getByRole('rowheader', { name: `Contact ${stranger}` }).waitFor()
+    await browser.see('syncing/records-of-a-reason')
+    await page.getByRole('link', { name: 'Back to the run' }).click()
+    await page.getByRole('heading', { name: 'Full sync' }).waitFor()
+
+    await tab(page, 'Full sync').click()
+    await begin(page, 'Catch up now')
+    await comes(page, 'Completed')
+    await tab(page, 'Full sync').click()
+    for (const run of ['Catch-up', 'Full sync', 'Dry run']) {
+      await page.getByRole('rowheader', { name: run }).waitFor()
+    }
+    await said(page, 'A full sync takes about').waitFor()
+    await browser.see('syncing/history')
+  })
+
+  scene('while HubSpot is slow, the page says what it waits for, a run shows how far it is, and can be cancelled', async (scene) => {
+    const world = await scene.ownWorld()
+    const project = await world.project('Northwind')
+    const account = await world.account('northwind.example')
+    const users = Array.from({ length: 300 }, (_, n) => ({ external_id: `${n}`, email: `p${n}@northwind.example` }))
+    await project.users(...users)
+    for (const { email } of users) await account.create('contacts', { email, city: 'Lisbon' })
+    const id = await project.connect(account, MAPPINGS)
+    await world.simulate('POST', '/webhooks/settle')
+    const browser = await scene.signedIn(project)
+    const { page } = browser
+    await world.simulate('POST', '/faults', { trouble: 'held' })
+    await page.goto(connectionPath(id, '/syncs'))
+    await said(page, 'Asking HubSpot how much there is…').waitFor()
+    await browser.see('syncing/waiting-for-the-estimate')
+    await begin(page, 'Run full sync')
+    await page.getByRole('progressbar').waitFor()
+    await browser.see('syncing/begun')
+    await page.goto(connectionPath(id, '/syncs'))
+    await said(page, 'One is under way').waitFor()
+    await browser.see('syncing/under-way')
+    await page.getByRole('link', { name: 'See how far it is' }).click()
+    await page.getByRole('button', { name: 'Cancel' }).click()
+    await world.simulate('DELETE', '/faults')
+    await comes(page, 'Cancelled')
+    await browser.see('syncing/cancelled')
+    await begin(page, 'Run again')
+    await comes(page, 'Completed')
+    await page.getByRole('region', { name: 'What it did' }).getByText('300').first().waitFor()
+  })
+
+  scene('where HubSpot does not answer, what a full sync costs is not made up', async (scene) => {
+    const world = await scene.ownWorld()
+    const project = await world.project('Northwind')
+    const account = await world.account('northwind.example')
+    const id = await project.connect(account, MAPPINGS)
+    await world.simulate('POST', '/faults', { trouble: { status: 502 } })
+    const browser = await scene.signedIn(project)
+    const { page } = browser
+    await page.goto(connectionPath(id, '/syncs'))
+    await said(page, 'What it takes is not known now').waitFor()
+    await browser.see('syncing/cost-not-known')
+    await world.simulate('DELETE', '/faults')
+    await page.getByRole('link', { name: 'Ask again' }).click()
+    await said(page, 'A full sync takes about').waitFor()
+  })
+
+  scene('a run that would clear the values of many is held, with its reason, and goes on when it is told to', async (scene) => {
+    // Where nothing live tells of it, the next run finds out.
+    const world = await scene.ownWorld({ HUBSPOT_JOURNAL: 'off' })
+    await world.simulate('PUT', '/webhooks', { knobs: { loss: 1 } })
+    const [project, account] = await scene.sides()
+    const users = Array.from({ length: 120 }, (_, n) => ({ external_id: `${n}`, email: `p${n}@northwind.example` }))
+    await project.users(...users)
+    const contacts = []
+    for (const { email } of users) contacts.push(await account.create('contacts', { email, jobtitle: 'Pilot', city: 'Lisbon' }))
+    const id = await project.connect(account, MAPPINGS)
+    const browser = await scene.signedIn(project)
+    const { page } = browser
+    await page.goto(connectionPath(id, '/syncs'))
+    await begin(page, 'Run full sync')
+    await comes(page, 'Completed')
+    for (const contact of contacts) await account.change('contacts', contact, { jobtitle: '', city: '' })
+    await tab(page, 'Full sync').click()
+    await begin(page, 'Run full sync')
+    await said(page, 'It stopped to ask you').waitFor()
+    await browser.see('syncing/held')
+    await page.getByRole('button', { name: 'Go on' }).click()
+    await comes(page, 'Completed')
+    assert.equal((await project.user('7')).variables.job_title, undefined)
+  })
+})
