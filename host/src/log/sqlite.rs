@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::{Cursor, Entry, EntryKind, Error, Lane, Listed, Logged, Position};
 use crate::{
     model::Timestamp,
-    sqlite::{Database, Options},
+    sqlite::{Database, Options, no_functions},
 };
 
 const FILE_NAME: &str = "log.sqlite";
@@ -51,6 +51,7 @@ impl EventLog {
             cache_kibibytes: CACHE_KIBIBYTES,
             checkpoint_pages: CHECKPOINT_PAGES,
             migrations: MIGRATIONS,
+            functions: no_functions,
         })?;
         let fresh = uuid::Uuid::new_v4().to_string();
         let (identity, kept_from, tail) = database

@@ -79,6 +79,11 @@ own_id!(
     "var"
 );
 own_id!(
+    /// A segment of a project.
+    SegmentId,
+    "seg"
+);
+own_id!(
     /// A full sync or a catch-up.
     RunId,
     "run"

@@ -6,7 +6,9 @@
 
 mod cause;
 mod change;
+pub mod condition;
 mod connection;
+mod fold;
 mod id;
 mod key;
 mod mapping;
@@ -22,9 +24,10 @@ pub use change::{
     SourceRecord,
 };
 pub use connection::{Connection, Problem, Status};
+pub use fold::fold;
 pub use id::{
     AccountId, AccountKey, ConnectionId, FieldId, MappingId, ObjectType, PersonId, ProjectId,
-    PropertyName, RecordId, RunId, UserId, VariableId,
+    PropertyName, RecordId, RunId, SegmentId, UserId, VariableId,
 };
 pub use key::normalise;
 pub use mapping::{

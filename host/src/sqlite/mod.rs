@@ -49,6 +49,16 @@ pub struct Options {
     pub checkpoint_pages: i32,
     /// Numbered, never edited; the index is the schema version before it.
     pub migrations: &'static [&'static str],
+    /// Gives each connection the functions that statements call.
+    pub functions: Functions,
+}
+
+/// Gives a connection functions of our own.
+pub type Functions = fn(&Connection) -> rusqlite::Result<()>;
+
+/// No functions but SQLite's.
+pub fn no_functions(_: &Connection) -> rusqlite::Result<()> {
+    Ok(())
 }
 
 /// One file: a writer thread and readers.
@@ -87,7 +97,7 @@ impl Database {
             tasks: Some(tasks),
             writer: Some(writer),
             checkpoints: Some(checkpoints),
-            readers: Arc::new(Readers::new(&options.path)),
+            readers: Arc::new(Readers::new(options)),
         })
     }
 
@@ -230,6 +240,7 @@ fn open_writer(options: &Options) -> Result<Connection, Error> {
     connection.pragma_update(None, "cache_size", -i64::from(options.cache_kibibytes))?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     keep_plans(&connection)?;
+    (options.functions)(&connection)?;
     connection.set_prepared_statement_cache_capacity(256);
     Ok(connection)
 }
@@ -275,6 +286,7 @@ mod tests {
             cache_kibibytes: 1_024,
             checkpoint_pages,
             migrations: &["CREATE TABLE bodies (body BLOB)"],
+            functions: no_functions,
         })
         .expect("opens");
         let database = Arc::new(database);
@@ -323,6 +335,7 @@ mod tests {
             cache_kibibytes: 1_024,
             checkpoint_pages: 1_000,
             migrations: &["CREATE TABLE bodies (body TEXT)"],
+            functions: no_functions,
         })
         .expect("opens");
         let write = async |sql: &'static str| {
@@ -375,6 +388,7 @@ mod tests {
             cache_kibibytes: 1_024,
             checkpoint_pages: 1_000,
             migrations: &[],
+            functions: no_functions,
         };
         let database = Database::open(&options).expect("opens");
         let mode = std::fs::metadata(&directory).expect("directory");

@@ -1,14 +1,14 @@
 //! Reading beside the writer.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
-use super::{BUSY_TIMEOUT, Error, execute, keep_plans};
+use super::{BUSY_TIMEOUT, Error, Functions, Options, execute, keep_plans};
 
 /// Reads at once, each on a connection of its own. More would only share the
 /// same two cores.
@@ -17,6 +17,7 @@ pub(super) const READERS_MAX: usize = 4;
 /// Connections that only read, as many as read at once.
 pub(super) struct Readers {
     path: PathBuf,
+    functions: Functions,
     /// Whoever reads holds a part of it.
     pub(super) room: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
@@ -24,9 +25,10 @@ pub(super) struct Readers {
 
 impl Readers {
     /// Readers of a file; none is open yet.
-    pub(super) fn new(path: &Path) -> Self {
+    pub(super) fn new(options: &Options) -> Self {
         Self {
-            path: path.to_path_buf(),
+            path: options.path.clone(),
+            functions: options.functions,
             room: Arc::new(Semaphore::new(READERS_MAX)),
             idle: Mutex::default(),
         }
@@ -44,7 +46,7 @@ impl Readers {
             .pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => open_reader(&self.path)?,
+            None => self.open()?,
         };
         // One snapshot for all that the work reads.
         execute(&connection, "BEGIN")?;
@@ -55,6 +57,20 @@ impl Readers {
             .unwrap_or_else(PoisonError::into_inner)
             .push(connection);
         outcome
+    }
+
+    fn open(&self) -> Result<Connection, Error> {
+        let connection = Connection::open_with_flags(
+            &self.path,
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        // What a query gathers is smaller than what it is gathered from.
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        keep_plans(&connection)?;
+        (self.functions)(&connection)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
     }
 
     /// Closes those that are idle.
@@ -70,15 +86,4 @@ impl Readers {
     pub(super) fn idle(&self) -> usize {
         self.idle.lock().expect("readers").len()
     }
-}
-
-fn open_reader(path: &Path) -> Result<Connection, Error> {
-    let connection = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    keep_plans(&connection)?;
-    connection.set_prepared_statement_cache_capacity(64);
-    Ok(connection)
 }

@@ -5,7 +5,7 @@ use rusqlite::types::{Value as Column, ValueRef};
 use super::Error;
 use crate::model::{
     Existence, KeyKind, RecordId, RunKind, RunStatus, SelectionRule, Shown, Status, Timestamp,
-    UserIdentifier, Value, VariableId, VariableType,
+    UserIdentifier, Value, VariableId, VariableType, condition::Key,
 };
 
 /// A record id: an integer where it is one in canonical form, which is smaller
@@ -39,6 +39,16 @@ pub fn value(value: &Value) -> Column {
         Value::Date(date) => Column::Text(date.to_string()),
         Value::Datetime(moment) => Column::Integer(moment.0),
         Value::List(items) => Column::Text(serde_json::Value::from(items.clone()).to_string()),
+    }
+}
+
+/// A key, which compares as it does among those of its variable, and as
+/// [`value`] writes the value where that is compared as it is.
+pub fn key(key: &Key) -> Column {
+    match key {
+        Key::Whole(number) => Column::Integer(*number),
+        Key::Number(number) => Column::Real(*number),
+        Key::Text(text) => Column::Text(text.clone()),
     }
 }
 

@@ -194,8 +194,12 @@ impl Tx<'_> {
              WHERE user IN (SELECT user FROM feeds WHERE mapping = ?1)
                AND variable = ?2 AND field = ?3"
         };
-        Ok(self
+        let released = self
             .connection
-            .execute(sql, params![mapping.0, variable.0, field.0])?)
+            .execute(sql, params![mapping.0, variable.0, field.0])?;
+        if !keep {
+            self.forget_gone_values(variable)?;
+        }
+        Ok(released)
     }
 }

@@ -14,8 +14,10 @@
 //! read are the pipeline's.
 
 mod encode;
+mod sought;
 mod statements;
 
+pub mod audience;
 pub mod brakes;
 pub mod choices;
 pub mod connections;
@@ -34,11 +36,16 @@ pub mod reads;
 pub mod records;
 pub mod registers;
 pub mod runs;
+pub mod segments;
 pub mod sessions;
 pub mod users;
 pub mod variables;
 
-use std::{cell::RefCell, collections::HashMap, path::Path};
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+    path::Path,
+};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -46,7 +53,7 @@ use statements::{InUse, Statements};
 
 use crate::{
     log::{EventLog, Lane, Place, Position, Step},
-    model::{ConnectionId, ObjectType, RunId, Timestamp, UserId},
+    model::{ConnectionId, ObjectType, RunId, Timestamp, UserId, VariableId},
     secrets::Keys,
     sqlite::{Database, Options},
 };
@@ -75,6 +82,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0009_erasures.sql"),
     include_str!("../../migrations/sqlite/store/0010_brake.sql"),
     include_str!("../../migrations/sqlite/store/0011_lookups_missing.sql"),
+    include_str!("../../migrations/sqlite/store/0012_segments.sql"),
     include_str!("../../migrations/sqlite/store/0013_members.sql"),
     include_str!("../../migrations/sqlite/store/0016_run_examples.sql"),
     include_str!("../../migrations/sqlite/store/0017_installs.sql"),
@@ -181,6 +189,8 @@ pub struct Tx<'c> {
     connection: &'c Connection,
     object_types: RefCell<HashMap<ObjectType, i64>>,
     statements: Statements<'c>,
+    /// The variables that segments ask for, once they were looked up.
+    sought: RefCell<Option<HashSet<VariableId>>>,
 }
 
 impl Store {
@@ -192,6 +202,7 @@ impl Store {
             cache_kibibytes: CACHE_KIBIBYTES,
             checkpoint_pages: CHECKPOINT_PAGES,
             migrations: MIGRATIONS,
+            functions: audience::functions,
         })?;
         Ok(Self { database })
     }
@@ -330,6 +341,7 @@ impl<'c> Tx<'c> {
             connection,
             object_types: RefCell::default(),
             statements: Statements::default(),
+            sought: RefCell::default(),
         }
     }
 

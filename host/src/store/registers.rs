@@ -96,7 +96,12 @@ impl Tx<'_> {
     /// Shows a value on a user. Returns whether anything changed: a value that
     /// is there already, from wherever in the same field, is left alone.
     pub fn show_value(&self, fed: &FedValue, now: Timestamp) -> Result<bool, Error> {
-        let changed = match &fed.value {
+        let changed = self.keeping_sought(fed.user, fed.variable, || self.write_fed(fed, now))?;
+        Ok(changed > 0)
+    }
+
+    fn write_fed(&self, fed: &FedValue, now: Timestamp) -> Result<usize, Error> {
+        Ok(match &fed.value {
             Some(value) => self
                 .statement(
                     "INSERT INTO user_values
@@ -120,8 +125,7 @@ impl Tx<'_> {
             None => self
                 .statement("DELETE FROM user_values WHERE user = ?1 AND variable = ?2")?
                 .execute(params![fed.user.0, fed.variable.0])?,
-        };
-        Ok(changed > 0)
+        })
     }
 
     /// The record that a user's value comes from; none where it is Jimo's own,
@@ -149,9 +153,11 @@ impl Tx<'_> {
         variable: VariableId,
         field: FieldId,
     ) -> Result<bool, Error> {
-        let removed = self
-            .statement("DELETE FROM user_values WHERE user = ?1 AND variable = ?2 AND field = ?3")?
-            .execute(params![user.0, variable.0, field.0])?;
+        let removed = self.keeping_sought(user, variable, || {
+            let sql = "DELETE FROM user_values WHERE user = ?1 AND variable = ?2 AND field = ?3";
+            let mut statement = self.statement(sql)?;
+            Ok(statement.execute(params![user.0, variable.0, field.0])?)
+        })?;
         Ok(removed > 0)
     }
 }

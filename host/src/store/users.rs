@@ -259,6 +259,7 @@ impl Tx<'_> {
 
     /// Forgets a user and all that is kept of them.
     pub fn delete_user(&self, user: UserId) -> Result<(), Error> {
+        self.forget_sought_user(user)?;
         for sql in [
             "DELETE FROM user_values WHERE user = ?1",
             "DELETE FROM user_keys WHERE user = ?1",
@@ -283,8 +284,8 @@ impl Tx<'_> {
         value: Option<&Value>,
         now: Timestamp,
     ) -> Result<(), Error> {
-        match value {
-            Some(value) => self
+        let write = || match value {
+            Some(value) => Ok(self
                 .statement(
                     "INSERT INTO user_values (user, variable, value, changed_at, written_at)
                      VALUES (?1, ?2, ?3, ?4, ?4)
@@ -293,11 +294,12 @@ impl Tx<'_> {
                         changed_at = excluded.changed_at, written_at = excluded.written_at
                      WHERE value IS NOT excluded.value OR field IS NOT NULL",
                 )?
-                .execute(params![user.0, variable.0, encode::value(value), now.0])?,
-            None => self
+                .execute(params![user.0, variable.0, encode::value(value), now.0])?),
+            None => Ok(self
                 .statement("DELETE FROM user_values WHERE user = ?1 AND variable = ?2")?
-                .execute(params![user.0, variable.0])?,
+                .execute(params![user.0, variable.0])?),
         };
+        self.keeping_sought(user, variable, write)?;
         Ok(())
     }
 
@@ -366,7 +368,7 @@ impl Tx<'_> {
     }
 }
 
-fn read_user(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
+pub(super) fn read_user(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
     Ok(User {
         id: UserId(row.get(0)?),
         external_id: row.get(1)?,
@@ -375,7 +377,7 @@ fn read_user(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
     })
 }
 
-fn like_pattern(text: &str) -> String {
+pub(super) fn like_pattern(text: &str) -> String {
     let escaped = text
         .replace('\\', "\\\\")
         .replace('%', "\\%")

@@ -89,6 +89,14 @@ impl Tx<'_> {
         Ok(variables)
     }
 
+    /// The type of a variable, whichever project's it is.
+    pub(super) fn variable_type(&self, variable: VariableId) -> Result<VariableType, Error> {
+        let stored: String = self
+            .statement("SELECT type FROM variables WHERE id = ?1")?
+            .query_one([variable.0], |row| row.get(0))?;
+        encode::read_variable_type(&stored)
+    }
+
     /// Whether any user has a value for the variable.
     pub fn variable_is_used(
         &self,
