@@ -31,6 +31,7 @@ mod overload;
 mod pages;
 mod plugin;
 mod privacy;
+mod segments;
 mod selection;
 mod set_aside;
 mod syncs;

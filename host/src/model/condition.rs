@@ -186,6 +186,17 @@ pub enum Point {
     Day(Date),
 }
 
+impl PartialOrd for Point {
+    /// A day and a moment have no order without a time zone.
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        match (self, other) {
+            (Self::At(one), Self::At(other)) => one.partial_cmp(other),
+            (Self::Day(one), Self::Day(other)) => one.partial_cmp(other),
+            _ => None,
+        }
+    }
+}
+
 /// A test of a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -17,12 +17,12 @@ use rusqlite::{
 use super::{
     Error, Tx, encode,
     segments::Segments,
-    users::{User, read_user},
+    users::{User, UserFilter, like_pattern, read_user},
 };
 use crate::model::{
-    ProjectId, SegmentId, Timestamp, UserId, VariableType,
+    KeyKind, ProjectId, SegmentId, Timestamp, UserId, VariableId, VariableType,
     condition::{Attribute, Condition, Filter, Key, Keys, Today, keys_of},
-    fold,
+    fold, normalise,
 };
 
 /// Gives a connection the function that conditions compare texts by.
@@ -101,24 +101,38 @@ impl Tx<'_> {
         Ok(statement.query_one(params_from_iter(sql.parameters), |row| row.get(0))?)
     }
 
-    /// Users who pass, in the order of their ids, after `after`; with `text` in
-    /// the name, the e-mail address or the external id, where one is given.
+    /// Users who pass, and whom all of `filter` names, in the order of their
+    /// ids, after `after`.
     pub fn audience_users(
         &self,
         audience: &Audience,
-        text: Option<&str>,
+        filter: &UserFilter,
         after: UserId,
         limit: usize,
     ) -> Result<Vec<User>, Error> {
         let mut sql = Sql::new(self, audience.project);
         sql.filter(&audience.filter)?;
         let mut condition = std::mem::take(&mut sql.text);
-        if let Some(text) = text {
-            let pattern = sql.parameter(Column::Text(super::users::like_pattern(text)));
-            condition = format!(
-                "{condition} AND (u.name LIKE {pattern} ESCAPE '\\'
-                   OR u.email LIKE {pattern} ESCAPE '\\' OR u.external_id LIKE {pattern} ESCAPE '\\')"
-            );
+        if let Some(email) = &filter.email {
+            let Some(key) = normalise(KeyKind::Email, email) else {
+                return Ok(Vec::new());
+            };
+            let key = sql.parameter(Column::Text(key));
+            condition.push_str(&format!(
+                " AND u.id IN (SELECT k.user FROM user_keys k WHERE k.project = ?1
+                   AND k.identifier = 0 AND k.kind = 1 AND k.key = {key})"
+            ));
+        }
+        if let Some(external_id) = &filter.external_id {
+            let external_id = sql.parameter(Column::Text(external_id.trim().to_owned()));
+            condition.push_str(&format!(" AND u.external_id = {external_id}"));
+        }
+        if let Some(text) = &filter.text {
+            let pattern = sql.parameter(Column::Text(like_pattern(text)));
+            condition.push_str(&format!(
+                " AND (u.name LIKE {pattern} ESCAPE '\\' OR u.email LIKE {pattern} ESCAPE '\\'
+                   OR u.external_id LIKE {pattern} ESCAPE '\\')"
+            ));
         }
         let after = sql.parameter(Column::Integer(after.0));
         let limit = sql.parameter(Column::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
@@ -138,17 +152,15 @@ impl Tx<'_> {
         user: UserId,
         now: Timestamp,
     ) -> Result<Vec<super::segments::Segment>, Error> {
-        let segments = self.segment_conditions(project)?;
-        if segments.ids().is_empty() {
-            return Ok(Vec::new());
-        }
-        let today = self.today(project, now)?;
         let keys = self.keys_of_user(project, user)?;
+        let all = self.segments(project)?;
+        let segments = Segments::new(&all);
+        let today = self.today(project, now)?;
         let none: &[Key] = &[];
         let held = |attribute: Attribute| keys.get(&attribute).map_or(none, Vec::as_slice);
         let mut filters = Filters::new(&segments, &today);
         let mut of_user = Vec::new();
-        for segment in self.segments(project)? {
+        for segment in all {
             if filters.of_segment(segment.id)?.holds(&held) {
                 of_user.push(segment);
             }
@@ -186,7 +198,7 @@ impl Tx<'_> {
         while let Some(row) = rows.next()? {
             let of = encode::read_variable_type(row.get_ref(2)?.as_str().unwrap_or_default())?;
             let value = encode::read_value(row.get_ref(1)?, of)?;
-            let variable = Attribute::Variable(crate::model::VariableId(row.get(0)?));
+            let variable = Attribute::Variable(VariableId(row.get(0)?));
             keys.insert(variable, keys_of(&value));
         }
         Ok(keys)

@@ -95,6 +95,17 @@ pub struct Segments {
 }
 
 impl Segments {
+    /// Those of a project.
+    pub fn new(segments: &[Segment]) -> Self {
+        let by_id = segments.iter().map(|held| {
+            let wanted = held.wanted.clone();
+            (held.id, (wanted.name, wanted.condition))
+        });
+        Self {
+            by_id: by_id.collect(),
+        }
+    }
+
     /// A segment's condition.
     pub fn condition(&self, segment: SegmentId) -> Option<&Condition> {
         self.by_id.get(&segment).map(|(_, condition)| condition)
@@ -249,11 +260,7 @@ impl Tx<'_> {
 
     /// The conditions of the project's segments.
     pub fn segment_conditions(&self, project: ProjectId) -> Result<Segments, Error> {
-        let segments = self.segments(project)?.into_iter();
-        let by_id = segments.map(|held| (held.id, (held.wanted.name, held.wanted.condition)));
-        Ok(Segments {
-            by_id: by_id.collect(),
-        })
+        Ok(Segments::new(&self.segments(project)?))
     }
 
     /// The segments that name another one in their conditions.

@@ -42,6 +42,7 @@ async fn as_the_host_does(path: PathBuf) {
         checkpoint_pages: CHECKPOINT_PAGES,
         cache_kibibytes: 1_024,
         migrations: &[SCHEMA],
+        functions: jimo_connect::sqlite::no_functions,
     })
     .unwrap();
     for number in 1..=ROWS {

@@ -2,6 +2,7 @@
 //! the code.
 
 mod activity;
+pub mod condition_document;
 pub mod connection_state;
 pub mod connections;
 mod extract;
@@ -13,6 +14,7 @@ mod mapping_variables;
 pub mod mappings;
 pub mod projects;
 mod properties;
+pub mod segments;
 pub mod syncs;
 mod user_items;
 pub mod users;
@@ -71,6 +73,9 @@ pub fn router() -> Router<Arc<Host>> {
         .routes(routes!(users::put, users::list))
         .routes(routes!(users::get, users::delete))
         .routes(routes!(variables::list, variables::create))
+        .routes(routes!(segments::list, segments::create))
+        .routes(routes!(segments::preview))
+        .routes(routes!(segments::get, segments::put, segments::delete))
         .routes(routes!(connections::list, connections::create))
         .routes(routes!(connections::get, connections::delete))
         .routes(routes!(connections::pause))

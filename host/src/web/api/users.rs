@@ -14,11 +14,14 @@ use super::{
 use crate::{
     host::Host,
     model::{
-        ConnectionId, ObjectType, ProjectId, PropertyName, RecordId, Timestamp, UserId,
+        ConnectionId, ObjectType, ProjectId, PropertyName, RecordId, SegmentId, Timestamp, UserId,
         VariableType,
     },
     pipeline::arrivals::{Arrivals, Written},
-    store::users::{ProfileValue, Source, UserFilter},
+    store::{
+        self,
+        users::{ProfileValue, Source, UserFilter},
+    },
     web::{
         error::Error,
         problem::{InputError, Problem},
@@ -41,6 +44,17 @@ pub struct ListedUser {
     name: Option<String>,
 }
 
+impl From<store::users::User> for ListedUser {
+    fn from(user: store::users::User) -> Self {
+        Self {
+            id: user.id,
+            external_id: user.external_id,
+            email: user.email,
+            name: user.name,
+        }
+    }
+}
+
 /// Users, and where the list goes on.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Users {
@@ -61,6 +75,9 @@ pub struct ListQuery {
     external_id: Option<String>,
     /// Whose name, e-mail address or external id has this in it.
     q: Option<String>,
+    /// Who is in this segment.
+    #[param(value_type = Option<String>)]
+    segment: Option<SegmentId>,
     /// How many, from 1 to 200; 50 when not said.
     #[serde(default)]
     #[param(value_type = Option<usize>)]
@@ -82,8 +99,8 @@ pub struct User {
     name: Option<String>,
     /// The values, by variable.
     variables: BTreeMap<String, ShownValue>,
-    /// The segments that the user is in.
-    segments: Vec<String>,
+    /// The segments that the user is in now, by name.
+    segments: Vec<SegmentId>,
 }
 
 /// A value, and where it comes from.
@@ -305,9 +322,17 @@ pub async fn list(
         external_id: query.external_id,
         text: query.q.filter(|text| !text.is_empty()),
     };
+    let (project, now) = (reader.project, host.clock.now());
     let mut users = host
         .store
-        .read(move |tx| tx.users(reader.project, &filter, after, limit + 1))
+        .read(move |tx| match query.segment {
+            None => tx.users(project, &filter, after, limit + 1),
+            Some(id) => {
+                let segment = tx.segment(project, id)?;
+                let audience = tx.audience(project, &segment.wanted.condition, now)?;
+                tx.audience_users(&audience, &filter, after, limit + 1)
+            }
+        })
         .await?;
     let more = users.len() > limit;
     users.truncate(limit);
@@ -315,15 +340,7 @@ pub async fn list(
         .last()
         .filter(|_| more)
         .map(|user| user.id.to_string());
-    let users = users
-        .into_iter()
-        .map(|user| ListedUser {
-            id: user.id,
-            external_id: user.external_id,
-            email: user.email,
-            name: user.name,
-        })
-        .collect();
+    let users = users.into_iter().map(ListedUser::from).collect();
     Ok(axum::Json(Users { users, next }))
 }
 
@@ -341,9 +358,13 @@ pub async fn get(
     reader: Reader,
     Path((_project, id)): Path<(String, UserId)>,
 ) -> Result<axum::Json<User>, Error> {
-    let (user, values) = host
+    let (project, now) = (reader.project, host.clock.now());
+    let (user, values, segments) = host
         .store
-        .read(move |tx| Ok((tx.user(reader.project, id)?, tx.profile(id)?)))
+        .read(move |tx| {
+            let segments = tx.segments_of_user(project, id, now)?;
+            Ok((tx.user(project, id)?, tx.profile(id)?, segments))
+        })
         .await?;
     Ok(axum::Json(User {
         id: user.id,
@@ -354,7 +375,7 @@ pub async fn get(
             .into_iter()
             .map(|held| (held.variable.clone(), held.into()))
             .collect(),
-        segments: Vec::new(),
+        segments: segments.into_iter().map(|segment| segment.id).collect(),
     }))
 }
 

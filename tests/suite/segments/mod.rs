@@ -1,0 +1,3 @@
+//! Segments: conditions on users.
+
+mod chance;
