@@ -1,3 +1,5 @@
 //! Segments: conditions on users.
 
+mod api;
 mod chance;
+mod live;
