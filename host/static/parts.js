@@ -70,7 +70,7 @@ class Part {
         return this.whole(page);
       }
       this.replace(document.getElementById(id), fresh);
-      if (request.method === "GET") history.replaceState(null, "", url);
+      if (request.method === "GET") history.replaceState(null, "", answer.redirected ? answer.url : url);
       else if (answer.redirected) history.replaceState(null, "", answer.url);
     } catch (error) {
       if (error.name === "AbortError") return;

@@ -123,6 +123,18 @@ impl Segments {
         ids
     }
 
+    /// The segments that `of` can name: those that do not name it. By name.
+    pub fn besides(&self, of: Option<SegmentId>) -> Vec<(SegmentId, String)> {
+        let users = of.map(|of| self.users_of(of)).unwrap_or_default();
+        let others = self
+            .by_id
+            .iter()
+            .filter(|(id, _)| Some(**id) != of && !users.contains(*id));
+        let mut named: Vec<_> = others.map(|(id, (name, _))| (*id, name.clone())).collect();
+        named.sort_by_cached_key(|(_, name)| fold(name));
+        named
+    }
+
     fn named(&self, id: SegmentId) -> Named {
         let name = self.name(id).unwrap_or_default().to_owned();
         Named { id, name }

@@ -269,9 +269,14 @@ pub fn read(
     let condition = known.read(document, CONDITIONS);
     Ok(condition.and_then(|condition| {
         let checked = known.segments().check(of, &condition);
-        checked.map_err(|refusal| vec![InputError::new(CONDITIONS, refusal.to_string())])?;
+        checked.map_err(|refusal| refusal_errors(&refusal))?;
         Ok(condition)
     }))
+}
+
+/// What is wrong with conditions, as a refusal says it.
+pub fn refusal_errors(refusal: &Refusal) -> Vec<InputError> {
+    vec![InputError::new(CONDITIONS, refusal.to_string())]
 }
 
 /// Where conditions stand in a document.
@@ -309,13 +314,12 @@ pub async fn save(
 ) -> Result<SegmentId, Error> {
     let now = host.clock.now();
     let saved = host.store.transact(move |tx| {
-        let mut errors = Vec::new();
+        let mut errors = name_errors(&document);
         let name = document.name.trim().to_owned();
         let description = document
             .description
             .map(|text| text.trim().to_owned())
             .filter(|text| !text.is_empty());
-        check_texts(&name, description.as_deref(), &mut errors);
         let condition = match read(tx, project, id, &document.conditions)? {
             Ok(condition) => condition,
             Err(wrong) => {
@@ -359,12 +363,15 @@ fn refused(refusal: Refusal) -> Error {
             Error::Conflict(refusal.to_string())
         }
         Refusal::NoSegment(_) | Refusal::ContainsItself(_) | Refusal::TooLarge(_) => {
-            Error::invalid(CONDITIONS, refusal.to_string())
+            Error::Invalid(refusal_errors(&refusal))
         }
     }
 }
 
-fn check_texts(name: &str, description: Option<&str>, errors: &mut Vec<InputError>) {
+/// What is wrong with the texts of a segment.
+pub fn name_errors(document: &SegmentDocument) -> Vec<InputError> {
+    let mut errors = Vec::new();
+    let name = document.name.trim();
     let length = name.chars().count();
     if length == 0 || length > NAME_LENGTH_MAX || name.chars().any(char::is_control) {
         errors.push(InputError::new(
@@ -372,12 +379,14 @@ fn check_texts(name: &str, description: Option<&str>, errors: &mut Vec<InputErro
             format!("A name has 1 to {NAME_LENGTH_MAX} characters, on one line."),
         ));
     }
-    if description.is_some_and(|text| text.chars().count() > DESCRIPTION_LENGTH_MAX) {
+    let description = document.description.as_deref().unwrap_or_default();
+    if description.trim().chars().count() > DESCRIPTION_LENGTH_MAX {
         errors.push(InputError::new(
             "/description",
             format!("A description has at most {DESCRIPTION_LENGTH_MAX} characters."),
         ));
     }
+    errors
 }
 
 async fn load(host: &Host, project: ProjectId, id: SegmentId) -> Result<CountedSegment, Error> {

@@ -51,6 +51,7 @@ static STYLE: LazyLock<Asset> = LazyLock::new(|| {
         "style/components.css",
         "style/tables.css",
         "style/profile.css",
+        "style/audience.css",
         "style/connection.css",
         "style/members.css",
         "style/demo.css",

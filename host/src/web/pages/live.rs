@@ -58,6 +58,11 @@ pub(super) trait Part: Clone + Send + Sync + 'static {
     fn looks_every(&self) -> Duration {
         KEEP_ALIVE
     }
+
+    /// How long changes are gathered: longer where it costs more to look.
+    fn gathers(&self) -> Duration {
+        GATHER
+    }
 }
 
 /// Streams a part of a page; what it is about has to be there.
@@ -126,7 +131,7 @@ impl<P: Part> Stream<P> {
                 }
                 () = self.surroundings.stop.cancelled() => return None,
             }
-            tokio::time::sleep_until(self.looked_at + GATHER).await;
+            tokio::time::sleep_until(self.looked_at + self.part.gathers()).await;
         }
     }
 

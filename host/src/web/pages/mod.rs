@@ -7,6 +7,7 @@
 //!   security policy allows this host's own style and script alone.
 
 mod assets;
+mod audience;
 mod consent;
 pub mod demo;
 mod error;
@@ -97,7 +98,10 @@ pub fn router(host: &Arc<Host>, extra: Extra, stop: &CancellationToken) -> Route
         .route("/users", get(users::page))
         .route("/users/{user}", get(profile::page))
         .route("/users/{user}/live", get(live::profile))
+        .route("/users/{user}/segments", get(profile::segments))
+        .route("/users/{user}/segments/live", get(profile::live_segments))
         .route("/static/{file}", get(assets::file))
+        .merge(audience::router())
         .merge(settings::router())
         .merge(members::router())
         .merge(extra.pages)
@@ -296,6 +300,7 @@ enum Section {
     Users,
     General,
     Team,
+    Segments,
     Integrations,
     ApiTokens,
     Account,
@@ -309,6 +314,7 @@ impl Section {
             Self::Users => "users",
             Self::General => "general",
             Self::Team => "team",
+            Self::Segments => "segments",
             Self::Integrations => "integrations",
             Self::ApiTokens => "api-tokens",
             Self::Account => "account",

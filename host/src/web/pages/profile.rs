@@ -3,22 +3,23 @@
 use std::{collections::HashMap, sync::Arc};
 
 use askama::Template;
-use axum::response::Html;
+use axum::response::{Html, Response};
 
 use super::{
     Error, Frame, Section, Surroundings, Visit, base,
     extract::Path,
     format::{Calendar, Moment, Shown, type_name},
-    html,
+    html, live,
     users::Person,
 };
 use crate::{
     host::Host,
-    model::{ConnectionId, ObjectType, ProjectId, RecordId, UserId},
+    model::{ConnectionId, ObjectType, ProjectId, RecordId, SegmentId, UserId},
     store::{
         self,
         users::{ProfileValue, Source},
     },
+    web::session::Session,
 };
 
 /// A row of the attributes.
@@ -314,11 +315,28 @@ pub fn object_names(object_type: &str) -> (String, Option<&'static str>) {
     }
 }
 
+/// The tabs of a profile's page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tab {
+    Data,
+    Segments,
+}
+
+impl Tab {
+    /// Each with what stands behind the profile's path, and its name.
+    const ALL: [(Self, &'static str, &'static str); 2] = [
+        (Self::Data, "", "Data"),
+        (Self::Segments, "/segments", "Segments"),
+    ];
+}
+
 #[derive(Template)]
 #[template(path = "profile.html")]
-struct ProfilePage {
+struct ProfilePage<T: Template> {
     frame: Frame,
-    profile: Profile,
+    /// The address that streams what is shown.
+    live: String,
+    shown: T,
 }
 
 /// The profile that a visitor may see.
@@ -338,6 +356,75 @@ pub async fn page(visit: Visit, Path(user): Path<String>) -> Result<Html<String>
     let profile = load(&visit, user, Place::Page).await?;
     html(&ProfilePage {
         frame: visit.frame(profile.person.display_name.clone(), Section::Users),
-        profile,
+        live: format!("{}/users/{user}/live", base(&visit.host)),
+        shown: profile,
     })
+}
+
+/// The segments that a user is in, as they are shown and streamed.
+#[derive(Template)]
+#[template(path = "profile_segments.html")]
+pub struct Membership {
+    person: Person,
+    base: String,
+    segments: Vec<(SegmentId, String, Option<String>)>,
+    /// Whether the project has any.
+    has_segments: bool,
+}
+
+/// The segments of one user.
+#[derive(Clone)]
+struct MembershipPart {
+    host: Arc<Host>,
+    user: UserId,
+}
+
+impl live::Part for MembershipPart {
+    type Shown = Membership;
+
+    fn load(
+        &self,
+        tx: &store::Tx<'_>,
+        session: &Session,
+        _: &Calendar,
+    ) -> Result<Membership, store::Error> {
+        let (project, now) = (session.project.id, self.host.clock.now());
+        let person = tx.user(project, self.user)?.into();
+        let segments = tx.segments_of_user(project, self.user, now)?.into_iter();
+        Ok(Membership {
+            person,
+            base: base(&self.host),
+            segments: segments
+                .map(|segment| (segment.id, segment.wanted.name, segment.wanted.description))
+                .collect(),
+            has_segments: !tx.segments(project)?.is_empty(),
+        })
+    }
+}
+
+/// `GET /users/{user}/segments`.
+pub async fn segments(visit: Visit, Path(user): Path<String>) -> Result<Html<String>, Error> {
+    let user: UserId = user.parse().map_err(|_| Error::NotFound("user"))?;
+    let host = visit.host.clone();
+    let part = MembershipPart { host, user };
+    let (session, calendar) = (visit.session.clone(), visit.calendar());
+    let read = visit
+        .host
+        .store
+        .read(move |tx| live::Part::load(&part, tx, &session, &calendar));
+    let shown = read.await?;
+    html(&ProfilePage {
+        frame: visit.frame(shown.person.display_name.clone(), Section::Users),
+        live: format!("{}/users/{user}/segments/live", base(&visit.host)),
+        shown,
+    })
+}
+
+/// `GET /users/{user}/segments/live`.
+pub async fn live_segments(visit: Visit, Path(user): Path<String>) -> Result<Response, Error> {
+    let part = MembershipPart {
+        user: user.parse().map_err(|_| Error::NotFound("user"))?,
+        host: visit.host.clone(),
+    };
+    live::stream(visit, part).await
 }

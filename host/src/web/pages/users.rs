@@ -1,9 +1,15 @@
 //! Audience → Users.
 
 use askama::Template;
-use axum::response::Html;
+use axum::response::{IntoResponse, Response};
+use url::form_urlencoded;
 
-use super::{Error, Frame, Section, Visit, extract::Query, html};
+use super::{
+    Error, Frame, Section, Visit,
+    audience::{Act, Built, Group, GroupView, Offers, Views, path_text},
+    extract::Query,
+    format, html, see_other,
+};
 use crate::{
     model::UserId,
     store::users::{User, UserFilter},
@@ -12,19 +18,20 @@ use crate::{
 /// Users on one page.
 const PAGE_USERS: usize = 50;
 
-/// What is asked for.
-#[derive(serde::Deserialize)]
-pub struct ListQuery {
-    #[serde(default)]
-    q: String,
-    after: Option<UserId>,
-}
-
 #[derive(Template)]
 #[template(path = "users.html")]
 struct UsersPage {
     frame: Frame,
     query: String,
+    /// The conditions that narrow the list, where there are any.
+    tree: Option<GroupView>,
+    /// The conditions in an address; and with what is searched for.
+    filter_query: String,
+    list_query: String,
+    /// Whether a segment could have the conditions.
+    may_save: bool,
+    has_error: bool,
+    missing: usize,
     users: Vec<Person>,
     total: String,
     summary: String,
@@ -80,46 +87,152 @@ pub(super) fn initials(name: &str) -> String {
         .collect()
 }
 
-/// `GET /users`.
-pub async fn page(visit: Visit, Query(query): Query<ListQuery>) -> Result<Html<String>, Error> {
-    let project = visit.session.project.id;
-    let text = query.q.trim().to_owned();
+/// What an address says of the list.
+struct Asked {
+    text: String,
+    after: Option<UserId>,
+    next: Option<Vec<usize>>,
+    draft: Group,
+}
+
+impl Asked {
+    fn read(pairs: &[(String, String)]) -> Result<Self, Error> {
+        let field = |wanted: &str| {
+            let found = pairs.iter().find(|(name, _)| name == wanted);
+            found.map(|(_, value)| value.trim())
+        };
+        let after = field("after").map(str::parse).transpose();
+        let next = field("at").map(|at| {
+            let places = at.split('-').filter(|place| !place.is_empty());
+            places.map(str::parse).collect::<Result<Vec<usize>, _>>()
+        });
+        Ok(Self {
+            text: field("q").unwrap_or_default().to_owned(),
+            after: after.map_err(|_| Error::BadAddress)?,
+            next: next.transpose().map_err(|_| Error::BadAddress)?,
+            draft: Group::read(pairs).map_err(|_| Error::BadAddress)?,
+        })
+    }
+
+    /// The list's address without where it goes on.
+    fn query(&self) -> String {
+        let filter = self.draft.query();
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        if !self.text.is_empty() {
+            query.append_pair("q", &self.text);
+        }
+        let text = query.finish();
+        let parts = [text, filter].into_iter().filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join("&")
+    }
+}
+
+/// Whom the list has.
+struct Listed {
+    total: i64,
+    /// How many pass the conditions, where there are any.
+    passing: Option<i64>,
+    users: Vec<User>,
+    built: Built,
+    tree: GroupView,
+}
+
+/// `GET /users`. What a button of the filter does is done to the address.
+pub async fn page(
+    visit: Visit,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Response, Error> {
+    let mut asked = Asked::read(&pairs)?;
+    if let Some(act) = Act::of(&pairs) {
+        let next = asked.draft.act(&act).map(|path| path_text(&path));
+        let query = asked.query();
+        let at = next
+            .filter(|_| !query.is_empty())
+            .map(|at| format!("&at={at}"));
+        let address = format!("/users?{query}{}", at.unwrap_or_default());
+        return Ok(see_other(address.trim_end_matches('?')));
+    }
+    let (filter_query, list_query) = (asked.draft.query(), asked.query());
+    let Asked {
+        text,
+        after,
+        next,
+        draft,
+    } = asked;
+    let is_filtered = !draft.parts.is_empty();
+    let (project, now) = (visit.session.project.id, visit.host.clock.now());
     let filter = UserFilter {
         text: (!text.is_empty()).then(|| text.clone()),
         ..UserFilter::default()
     };
-    let after = query.after.unwrap_or(UserId(0));
-    let (total, mut users) = visit
-        .host
-        .store
-        .read(move |tx| {
-            let users = tx.users(project, &filter, after, PAGE_USERS + 1)?;
-            Ok((tx.user_count(project)?, users))
+    let is_first = after.is_none();
+    let after = after.unwrap_or(UserId(0));
+    let read = visit.host.store.read(move |tx| {
+        let offers = Offers::load(tx, project, None)?;
+        let built = Built::new(&offers, None, draft);
+        let (mut passing, mut users) = (None, Vec::new());
+        match &built.condition {
+            Some(condition) => {
+                let audience = tx.audience(project, condition, now)?;
+                passing = Some(tx.audience_count(&audience)?);
+                users = tx.audience_users(&audience, &filter, after, PAGE_USERS + 1)?;
+            }
+            // What cannot be understood narrows to nobody, not to everyone.
+            None if !built.errors.is_empty() => {}
+            None => users = tx.users(project, &filter, after, PAGE_USERS + 1)?,
+        }
+        let views = Views {
+            tx,
+            project,
+            offers: &offers,
+            built: &built,
+            next: next.as_ref(),
+        };
+        let tree = views.tree()?;
+        Ok(Listed {
+            total: tx.user_count(project)?,
+            passing,
+            users,
+            built,
+            tree,
         })
-        .await?;
+    });
+    let Listed {
+        total,
+        passing,
+        mut users,
+        built,
+        tree,
+    } = read.await?;
     let more = users.len() > PAGE_USERS;
     users.truncate(PAGE_USERS);
     let next = users.last().filter(|_| more).map(|user| user.id);
-    let is_first = query.after.is_none();
-    let shown = users.len();
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "counts of users are far below 2^52"
-    )]
-    let total_text = super::format::number(total as f64);
-    let summary = match (shown, is_first && !more) {
-        (0, _) => "No users found".to_owned(),
-        (1, true) => "1 user found".to_owned(),
-        (shown, true) => format!("{shown} users found"),
-        (shown, false) => format!("{shown} users on this page"),
+    let total = format::count(total);
+    let summary = match (users.len(), is_first && !more, passing) {
+        (0, ..) => "No users found".to_owned(),
+        (_, _, Some(passing)) if text.is_empty() => {
+            let verb = if passing == 1 { "matches" } else { "match" };
+            format!("{} of {total} users {verb}", format::count(passing))
+        }
+        (_, _, None) if text.is_empty() => String::new(),
+        (1, true, _) => "1 user found".to_owned(),
+        (shown, true, _) => format!("{shown} users found"),
+        (shown, false, _) => format!("{shown} users on this page"),
     };
-    html(&UsersPage {
+    let page = UsersPage {
         frame: visit.frame("Users", Section::Users),
         query: text,
+        tree: is_filtered.then_some(tree),
+        filter_query,
+        list_query,
+        may_save: built.condition.is_some() && visit.session.may_change(),
+        has_error: !built.errors.is_empty(),
+        missing: built.missing.len(),
         users: users.into_iter().map(Person::from).collect(),
-        total: total_text,
+        total,
         summary,
         is_first,
         next,
-    })
+    };
+    Ok(html(&page)?.into_response())
 }
