@@ -1,5 +1,6 @@
 //! The pages, as a browser gets them.
 
+mod audience;
 mod settings;
 pub mod world;
 

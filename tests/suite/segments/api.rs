@@ -286,7 +286,7 @@ async fn what_is_wrong_with_conditions_is_said_where_it_is() {
             "1 to 100",
         ),
         (rule("plan", "is_empty", json!("x")), "/value", "no value"),
-        (rule("seats", "=", json!("3")), "/value", "a number"),
+        (rule("seats", "=", json!("3")), "/value", "A number"),
         (rule("seats", "between", json!([3])), "/value", "two values"),
         (
             rule("seats", "between", json!([3, 2])),

@@ -463,16 +463,16 @@ fn texts(value: &Json) -> Result<Vec<String>, Wrong> {
 }
 
 fn number(value: &Json) -> Result<Number, Wrong> {
-    match values::from_json(value, VariableType::Number)? {
-        Some(Value::Number(number)) => Ok(Number(number)),
-        _ => Err("This operator takes a number.".into()),
+    match values::from_json(value, VariableType::Number) {
+        Ok(Some(Value::Number(number))) => Ok(Number(number)),
+        _ => Err("A number is asked for.".into()),
     }
 }
 
 fn date(value: &Json) -> Result<jiff::civil::Date, Wrong> {
-    match values::from_json(value, VariableType::Date)? {
-        Some(Value::Date(date)) => Ok(date),
-        _ => Err("This operator takes a date, such as \"2026-09-30\".".into()),
+    match values::from_json(value, VariableType::Date) {
+        Ok(Some(Value::Date(date))) => Ok(date),
+        _ => Err("A date is asked for, such as 2026-09-30.".into()),
     }
 }
 
@@ -482,14 +482,14 @@ fn point(value: &Json) -> Result<Point, Wrong> {
     }
     match values::from_json(value, VariableType::Datetime) {
         Ok(Some(Value::Datetime(moment))) => Ok(Point::At(moment)),
-        _ => Err("This operator takes a day, such as \"2026-09-30\", or a moment with its offset, such as \"2026-09-30T12:00:00Z\".".into()),
+        _ => Err("A day is asked for, such as 2026-09-30, or a moment with its offset, such as 2026-09-30T12:00:00Z.".into()),
     }
 }
 
 fn days(value: &Json) -> Result<u32, Wrong> {
     let days = value.as_u64().and_then(|days| u32::try_from(days).ok());
     days.filter(|days| (1..=DAYS_MAX).contains(days))
-        .ok_or_else(|| format!("This operator takes a number of days from 1 to {DAYS_MAX}.").into())
+        .ok_or_else(|| format!("A number of days from 1 to {DAYS_MAX} is asked for.").into())
 }
 
 fn written(test: &Test) -> (&'static str, Option<Json>) {

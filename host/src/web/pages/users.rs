@@ -145,11 +145,10 @@ pub async fn page(
     let mut asked = Asked::read(&pairs)?;
     if let Some(act) = Act::of(&pairs) {
         let next = asked.draft.act(&act).map(|path| path_text(&path));
-        let query = asked.query();
-        let at = next
-            .filter(|_| !query.is_empty())
-            .map(|at| format!("&at={at}"));
-        let address = format!("/users?{query}{}", at.unwrap_or_default());
+        let mut address = format!("/users?{}", asked.query());
+        if let Some(at) = next.filter(|_| !asked.draft.parts.is_empty()) {
+            address.push_str(&format!("&at={at}"));
+        }
         return Ok(see_other(address.trim_end_matches('?')));
     }
     let (filter_query, list_query) = (asked.draft.query(), asked.query());

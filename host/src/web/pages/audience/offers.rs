@@ -2,7 +2,7 @@
 
 use super::draft::{self, Rule, SEGMENT, Takes};
 use crate::{
-    model::{ProjectId, SegmentId, Shown, VariableType, condition::Attribute},
+    model::{ProjectId, SegmentId, Shown, VariableType, condition::Attribute, fold},
     store::{self, Tx, variables::Variable},
     web::{
         api::{condition_document::Known, segments},
@@ -249,15 +249,17 @@ fn field(of: VariableType, rule: &Rule) -> &'static str {
     }
 }
 
-/// Choices with those that are chosen marked, whether they are known or not.
+/// Choices with those that are chosen marked, whatever their case, and whether
+/// they are known or not.
 fn chosen(mut choices: Vec<(String, String)>, values: &[String]) -> Vec<(String, String, bool)> {
+    let is_same = |one: &str, other: &str| fold(one) == fold(other);
     for value in values.iter().filter(|value| !value.is_empty()) {
-        if !choices.iter().any(|(known, _)| known == value) {
+        if !choices.iter().any(|(known, _)| is_same(known, value)) {
             choices.push((value.clone(), value.clone()));
         }
     }
     let marked = choices.into_iter().map(|(value, label)| {
-        let is_chosen = values.contains(&value);
+        let is_chosen = values.iter().any(|chosen| is_same(chosen, &value));
         (value, label, is_chosen)
     });
     marked.collect()
