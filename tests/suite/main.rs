@@ -30,6 +30,7 @@ mod oauth;
 mod overload;
 mod pages;
 mod plugin;
+mod preview;
 mod privacy;
 mod segments;
 mod selection;

@@ -294,7 +294,7 @@ impl<'t, 'c> Arrivals<'t, 'c> {
 }
 
 /// What a value is matched by; none where values of its type cannot be.
-fn key_text(value: &Value) -> Option<String> {
+pub fn key_text(value: &Value) -> Option<String> {
     match value {
         Value::Text(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

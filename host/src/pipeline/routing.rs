@@ -14,6 +14,7 @@ use crate::{
     plugin::{Conversion, ConversionField, Interest},
     store::{
         self, Tx,
+        connections::Account,
         erasures::ErasedRecords,
         reach::{ClosingField, SelectionFields},
         reads::Wanted,
@@ -142,19 +143,24 @@ impl AccountRoute {
                 connections.push(Arc::new(route));
             }
         }
+        Ok(Self::of(&account, connections, may_call))
+    }
+
+    /// What these connections of an account want.
+    pub fn of(account: &Account, connections: Vec<Arc<ConnectionRoute>>, may_call: bool) -> Self {
         let interests = interests(&connections);
         let conversions = connections
             .iter()
             .map(|connection| connection.conversion.clone())
             .collect();
-        Ok(Self {
-            id,
-            key: account.key,
+        Self {
+            id: account.id,
+            key: account.key.clone(),
             interests,
             connections,
             may_call,
             conversions,
-        })
+        }
     }
 
     /// The properties to ask for when records of a type are read: all that the

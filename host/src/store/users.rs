@@ -139,6 +139,26 @@ impl Tx<'_> {
             .query_one([project.0], |row| row.get(0))?)
     }
 
+    /// At most `max` users of the project, spread evenly over all of them, in the
+    /// order of their ids; and how many there are.
+    pub fn users_spread(
+        &self,
+        project: ProjectId,
+        max: usize,
+    ) -> Result<(Vec<UserId>, usize), Error> {
+        let total = usize::try_from(self.user_count(project)?).unwrap_or_default();
+        let every = total.div_ceil(max.max(1)).max(1);
+        let mut statement = self.statement(
+            "SELECT id FROM (
+                SELECT id, row_number() OVER (ORDER BY id) AS number FROM users
+                WHERE project = ?1)
+             WHERE (number - 1) % ?2 = 0 ORDER BY id",
+        )?;
+        let every = i64::try_from(every).unwrap_or(i64::MAX);
+        let rows = statement.query_map([project.0, every], |row| row.get(0).map(UserId))?;
+        Ok((rows.collect::<Result<_, _>>()?, total))
+    }
+
     /// The project's users whose identifier, in the form of its kind, is the
     /// key, in the order of their ids.
     pub fn users_by_key(
@@ -301,6 +321,16 @@ impl Tx<'_> {
         };
         self.keeping_sought(user, variable, write)?;
         Ok(())
+    }
+
+    /// What a user has for a variable.
+    pub fn value(&self, user: UserId, variable: &Variable) -> Result<Option<Value>, Error> {
+        let mut statement =
+            self.statement("SELECT value FROM user_values WHERE user = ?1 AND variable = ?2")?;
+        let mut rows = statement.query(params![user.0, variable.id.0])?;
+        rows.next()?
+            .map(|row| encode::read_value(row.get_ref(0)?, variable.variable_type))
+            .transpose()
     }
 
     /// The users that have a value for a variable, with it.

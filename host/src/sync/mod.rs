@@ -5,6 +5,7 @@
 //! Architecture invariant: everything here can be killed at any instant and
 //! goes on from what the store holds.
 
+mod answers;
 mod batches;
 mod brake;
 pub mod choices;
@@ -23,6 +24,7 @@ mod lines;
 mod lookup_batches;
 pub mod lookups;
 mod places;
+pub mod previews;
 mod put_off;
 pub mod reads;
 mod regions;

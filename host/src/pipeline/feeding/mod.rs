@@ -289,6 +289,12 @@ impl<'t, 'c> Feeder<'t, 'c> {
     /// selected records say. Asks for the account's choices to be read anew
     /// where one was not known.
     pub fn finish(mut self) -> Result<Report, store::Error> {
+        self.settle()?;
+        Ok(self.report)
+    }
+
+    /// As [`Feeder::finish`], where what was done is still to be looked at.
+    pub fn settle(&mut self) -> Result<(), store::Error> {
         if self.unknown_choice {
             self.tx.request_labels(self.route.account)?;
         }
@@ -297,6 +303,6 @@ impl<'t, 'c> Feeder<'t, 'c> {
             self.report.missed = why.missed;
             self.select(mapping, user)?;
         }
-        Ok(self.report)
+        Ok(())
     }
 }

@@ -6,55 +6,24 @@
 //! the very rules that a real one goes by, and holds no more than a step's
 //! answers.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use super::{
     super::{
+        answers::{Answers, Found, asked_at_once},
         failures::Error,
         lookup_batches::key_kind,
-        lookups::{are_read_by_rule, asked_by},
         work::{Parsed, Work},
     },
     Outcome,
     stages::{Step, stages},
 };
 use crate::{
-    hubspot::{
-        objects::RECORDS_MAX,
-        search::{FOUND_MAX, Filter, VALUES_BYTES_MAX},
-    },
-    model::{Association, MatchingRule, ObjectType, Range, RecordId, Stage},
-    pipeline::{
-        associations::apply_associations,
-        feeding::Feeder,
-        pages::{Asked, ReadMoment, apply_absence},
-        report::RunReport,
-        routing::ConnectionRoute,
-    },
-    secrets::Keys,
-    store::{self, records::RecordKey},
+    hubspot::objects::RECORDS_MAX,
+    model::{ObjectType, Range, RecordId, Stage},
+    pipeline::{feeding::Feeder, pages::ReadMoment, report::RunReport},
+    store::records::RecordKey,
 };
-
-/// The most records that are taken for the identifiers of one step.
-const IDS_MAX: usize = 1_000;
-
-/// What HubSpot answered in a step, kept until it is counted.
-#[derive(Default)]
-struct Answers {
-    /// The records that the step began with.
-    first: Vec<Parsed>,
-    /// Of these, those that are to be counted: others are of another stage.
-    counted: HashSet<RecordId>,
-    /// Records that are not there any more.
-    absent: Vec<(ObjectType, RecordId)>,
-    /// The associations of those that would reach users, by their type and the
-    /// other's.
-    associations: Vec<(ObjectType, ObjectType, Found)>,
-    /// The records that these lead to.
-    following: Vec<Parsed>,
-}
-
-type Found = HashMap<RecordId, Vec<Association>>;
 
 impl Step<'_> {
     /// Reads the records of the next users' identifiers, and counts what they
@@ -76,21 +45,12 @@ impl Step<'_> {
             .store
             .read(move |tx| tx.user_keys_after(project, (identifier, kind), &from, RECORDS_MAX));
         let mut keys = keys.await?;
-        let mut bytes = 0;
-        let fit = keys.iter().take_while(|key| {
-            bytes += serde_json::Value::from(key.as_str()).to_string().len() + 1;
-            bytes <= VALUES_BYTES_MAX
-        });
-        // One that is too long by itself is asked for all the same.
-        let fit = fit.count().max(1);
-        keys.truncate(fit);
+        keys.truncate(asked_at_once(&keys));
         let Some(last) = keys.last().cloned() else {
             return self.move_on(None, rest).await;
         };
         let work = self.work().await?;
-        let parsed = self
-            .records_of_keys(&work, object_type, rule, &keys)
-            .await?;
+        let parsed = work.records_of_keys(object_type, rule, &keys).await?;
         let left = Stage::Keys {
             object_type: object_type.clone(),
             after: Some(last),
@@ -103,45 +63,6 @@ impl Step<'_> {
             ..Answers::default()
         };
         self.rehearse(&work, answers, done, stages).await
-    }
-
-    async fn records_of_keys(
-        &self,
-        work: &Work,
-        object_type: &ObjectType,
-        rule: &MatchingRule,
-        keys: &[String],
-    ) -> Result<Vec<Parsed>, Error> {
-        let property = &rule.property.name;
-        let account = self.account.id;
-        let is_unique = are_read_by_rule(self.host, account, object_type, rule).await?;
-        let values = keys.iter().map(|key| asked_by(rule, is_unique, key));
-        let values: Vec<String> = values.collect();
-        let values: Vec<&str> = values.iter().map(String::as_str).collect();
-        if is_unique {
-            let (parsed, _) = work.read(object_type, &values, Some(property)).await?;
-            return Ok(vec![parsed]);
-        }
-        let client = &self.host.hubspot;
-        let (mut ids, mut after) = (Vec::new(), None);
-        loop {
-            let mut filters = vec![Filter::one_of(property, values.clone())];
-            filters.extend(after.as_ref().map(Filter::after));
-            let found = work
-                .call(async |caller| {
-                    client
-                        .search(&caller, object_type, &filters, FOUND_MAX)
-                        .await
-                })
-                .await?;
-            ids.extend(found.records.into_iter().map(|found| found.record));
-            // What so many records share identifies nobody.
-            if !found.has_more || ids.len() >= IDS_MAX {
-                break;
-            }
-            after = ids.last().cloned();
-        }
-        Ok(work.read_all(object_type, &ids).await?.0)
     }
 
     /// Counts what the records of pages would do: of those that came with all that
@@ -308,46 +229,9 @@ impl Step<'_> {
         let rehearsed = self.host.store.rehearse(move |tx| {
             let mut feeder = Feeder::new(tx, &connection, cause, now);
             feeder.report.count_for(Some(run));
-            let reached = apply(&mut feeder, &keys, &connection, &answers, moment)?;
+            let reached = answers.apply(&mut feeder, &keys, connection.id, moment)?;
             Ok((feeder.finish()?.counted_for(run), reached, answers))
         });
         Ok(rehearsed.await?)
     }
-}
-
-fn apply(
-    feeder: &mut Feeder<'_, '_>,
-    keys: &Keys,
-    connection: &ConnectionRoute,
-    answers: &Answers,
-    moment: ReadMoment,
-) -> Result<Vec<(ObjectType, Vec<RecordId>)>, store::Error> {
-    let mut reached: HashMap<ObjectType, Vec<RecordId>> = HashMap::new();
-    for parsed in &answers.first {
-        let object_type = &parsed.page.object_type;
-        let records = parsed.of(connection.id);
-        for record in records.filter(|read| answers.counted.contains(&read.record)) {
-            parsed.apply_one(feeder, keys, record, Asked::default())?;
-            let record = &record.record;
-            let held = feeder.tx.find_record(connection.id, object_type, record)?;
-            if held.is_some_and(|held| held.reached) {
-                let of_type = reached.entry(object_type.clone()).or_default();
-                of_type.push(record.clone());
-            }
-        }
-    }
-    for (object_type, record) in &answers.absent {
-        apply_absence(feeder, object_type, record, moment)?;
-    }
-    for (from, to, found) in &answers.associations {
-        for (record, associations) in found {
-            apply_associations(feeder, from, record, to, associations, moment.sequence)?;
-        }
-    }
-    for parsed in &answers.following {
-        for record in parsed.of(connection.id) {
-            parsed.apply_one(feeder, keys, record, Asked::default())?;
-        }
-    }
-    Ok(reached.into_iter().collect())
 }

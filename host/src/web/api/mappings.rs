@@ -13,13 +13,14 @@ use utoipa::IntoParams;
 use super::{
     connections::{ADMIN, Values},
     extract::{Json, Path, Query, Reader, Writer},
-    mapping_check, mapping_choices,
+    mapping_check::{self, Draft},
+    mapping_choices::{self, Choices},
     mapping_document::{self, Document},
     mapping_variables, properties,
 };
 use crate::{
     host::Host,
-    model::{ConnectionId, ObjectType, ProjectId},
+    model::{AccountId, ConnectionId, ObjectType, ProjectId, Timestamp},
     pipeline::{self, mapping::NewMappings},
     store::{self, Tx},
     sync::definitions,
@@ -144,29 +145,12 @@ pub async fn save(
     keep: bool,
     expected: Option<Vec<u8>>,
 ) -> Result<(), Error> {
-    let account = properties::account(host, project, id).await?;
-    let plugin = host.plugins.active();
-    let known: Vec<_> = document
-        .keys()
-        .filter(|object_type| plugin.description().object_type(object_type).is_some())
-        .cloned()
-        .collect();
-    let asked_at = host.clock.now();
-    let mut definitions = definitions::of_all(host, account, &known, None).await?;
-    let lacks = |object_type: &ObjectType| {
-        let (object, defined) = (&document[object_type], &definitions[object_type]);
-        let mut named = object.properties();
-        object.shows_labels()
-            || named.any(|name| defined.iter().all(|one| one.property.name != *name))
-    };
-    let lacking: Vec<_> = known.iter().filter(|known| lacks(known)).cloned().collect();
-    // A property may have been made since they were read, or a label renamed.
-    definitions.extend(definitions::of_all(host, account, &lacking, Some(asked_at)).await?);
-    let drafts = spawn_blocking(move || mapping_check::check(&document, &plugin, &definitions))
-        .await
-        .map_err(|_| Error::Ended)?
-        .map_err(Error::Invalid)?;
-    let choices = mapping_choices::read(host, account, &drafts, asked_at).await?;
+    let Checked {
+        account,
+        drafts,
+        choices,
+        asked_at,
+    } = check(host, project, id, document).await?;
     let (keys, now) = (host.keys.clone(), host.clock.now());
     let write = move |tx: &Tx<'_>| {
         tx.connection(project, id)?;
@@ -202,4 +186,55 @@ pub async fn save(
         Saved::Outdated => Err(Error::Outdated),
         Saved::Invalid(errors) => Err(Error::Invalid(errors)),
     }
+}
+
+/// A document that is good by what HubSpot and the plugin say; its variables are
+/// still to be found.
+pub(super) struct Checked {
+    /// The connection's account.
+    pub account: AccountId,
+    /// Its mappings.
+    pub drafts: Vec<Draft>,
+    /// The choices that they depend on.
+    pub choices: Choices,
+    /// When these were asked for.
+    pub asked_at: Timestamp,
+}
+
+/// Checks a document against what HubSpot defines and the plugin converts.
+pub(super) async fn check(
+    host: &Arc<Host>,
+    project: ProjectId,
+    id: ConnectionId,
+    document: Document,
+) -> Result<Checked, Error> {
+    let account = properties::account(host, project, id).await?;
+    let plugin = host.plugins.active();
+    let known: Vec<_> = document
+        .keys()
+        .filter(|object_type| plugin.description().object_type(object_type).is_some())
+        .cloned()
+        .collect();
+    let asked_at = host.clock.now();
+    let mut definitions = definitions::of_all(host, account, &known, None).await?;
+    let lacks = |object_type: &ObjectType| {
+        let (object, defined) = (&document[object_type], &definitions[object_type]);
+        let mut named = object.properties();
+        object.shows_labels()
+            || named.any(|name| defined.iter().all(|one| one.property.name != *name))
+    };
+    let lacking: Vec<_> = known.iter().filter(|known| lacks(known)).cloned().collect();
+    // A property may have been made since they were read, or a label renamed.
+    definitions.extend(definitions::of_all(host, account, &lacking, Some(asked_at)).await?);
+    let drafts = spawn_blocking(move || mapping_check::check(&document, &plugin, &definitions))
+        .await
+        .map_err(|_| Error::Ended)?
+        .map_err(Error::Invalid)?;
+    let choices = mapping_choices::read(host, account, &drafts, asked_at).await?;
+    Ok(Checked {
+        account,
+        drafts,
+        choices,
+        asked_at,
+    })
 }

@@ -13,6 +13,7 @@ mod mapping_selection;
 mod mapping_variables;
 pub mod mappings;
 pub mod projects;
+pub mod previews;
 mod properties;
 pub mod segments;
 pub mod syncs;
@@ -85,6 +86,7 @@ pub fn router() -> Router<Arc<Host>> {
         .routes(routes!(properties::object_types))
         .routes(routes!(properties::list))
         .routes(routes!(mappings::get, mappings::put))
+        .routes(routes!(previews::preview))
         .routes(routes!(syncs::list, syncs::start))
         .routes(routes!(syncs::estimate))
         .routes(routes!(syncs::get))
