@@ -38,7 +38,7 @@ pub use error::{Error, Fault};
 pub use gate::Budgets;
 pub use owners::{OWNERS_SCOPE, Owner};
 pub use pipelines::{Pipeline, Stage};
-pub use properties::{Property, PropertyOption};
+pub use properties::{Property, PropertyGroup, PropertyOption};
 pub use region::{ApiUrl, BadApiUrl, NoRegion, Region};
 
 use tokio::sync::watch;

@@ -90,9 +90,22 @@ fn no_place() -> i64 {
     -1
 }
 
+/// A group that properties are shown in.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PropertyGroup {
+    /// HubSpot's internal name.
+    pub name: String,
+    /// What people read.
+    pub label: String,
+    /// Its place among others; negative ones come last.
+    #[serde(default = "no_place")]
+    pub display_order: i64,
+}
+
 #[derive(Deserialize)]
-struct PageWire {
-    results: Vec<Property>,
+struct PageWire<T> {
+    results: Vec<T>,
 }
 
 impl Client {
@@ -119,7 +132,32 @@ impl Client {
             pool: Pool::General,
             may_miss_all: false,
         };
-        let page: PageWire = self.call(caller, &call).await?.decode(name)?;
+        let page: PageWire<Property> = self.call(caller, &call).await?.decode(name)?;
+        Ok(page.results)
+    }
+    /// The groups that the properties of an object type are shown in.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`].
+    pub async fn property_groups(
+        &self,
+        caller: &Caller,
+        object_type: &ObjectType,
+    ) -> Result<Vec<PropertyGroup>, Error> {
+        let name = "property groups";
+        let call = Call {
+            name,
+            method: Method::GET,
+            path: format!(
+                "/crm/properties/{API_VERSION}/{}/groups?archived=false",
+                segment(object_type)?
+            ),
+            json: None,
+            pool: Pool::General,
+            may_miss_all: false,
+        };
+        let page: PageWire<PropertyGroup> = self.call(caller, &call).await?.decode(name)?;
         Ok(page.results)
     }
 }

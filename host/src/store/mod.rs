@@ -22,6 +22,7 @@ pub mod brakes;
 pub mod choices;
 pub mod connections;
 pub mod conversions;
+pub mod drafts;
 pub mod erasures;
 pub mod history;
 pub mod journal;
@@ -84,6 +85,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0011_lookups_missing.sql"),
     include_str!("../../migrations/sqlite/store/0012_segments.sql"),
     include_str!("../../migrations/sqlite/store/0013_members.sql"),
+    include_str!("../../migrations/sqlite/store/0015_drafts.sql"),
     include_str!("../../migrations/sqlite/store/0016_run_examples.sql"),
     include_str!("../../migrations/sqlite/store/0017_installs.sql"),
 ];

@@ -16,10 +16,11 @@ use super::{
     joint::Ended,
     kept::{KEPT, Kept},
     lock,
+    samples::Samples,
 };
 use crate::{
     host::Host,
-    hubspot::{self, Caller, Owner, Pipeline, Priority, Property},
+    hubspot::{self, Caller, Owner, Pipeline, Priority, Property, PropertyGroup},
     model::{AccountId, ObjectType, PropertyDefinition, PropertyName, Timestamp},
     plugin::{Fault, SuitableTypes},
     telemetry::spawn_blocking,
@@ -86,6 +87,8 @@ pub struct Definitions {
     properties: Kept<Key, Vec<Property>, Error>,
     pipelines: Kept<Key, Vec<Pipeline>, Error>,
     owners: Kept<AccountId, Vec<Owner>, Error>,
+    groups: Kept<Key, Vec<PropertyGroup>, Error>,
+    pub(super) samples: Kept<Key, Samples, Error>,
     unique: Mutex<HashMap<(Key, PropertyName), Unique>>,
 }
 
@@ -166,7 +169,7 @@ pub async fn is_unique(
 }
 
 /// The moment from which on what was read is kept.
-pub(super) fn lately(host: &Host) -> Timestamp {
+pub fn lately(host: &Host) -> Timestamp {
     host.clock.now().minus(KEPT)
 }
 
@@ -188,6 +191,30 @@ pub(super) async fn properties(
     };
     let kept = &host.definitions.properties;
     kept.get(&host.clock, key.clone(), asked, read).await
+}
+
+/// The groups that an object type's properties are shown in, in HubSpot's order,
+/// as they were within the last minute.
+pub async fn groups(
+    host: &Arc<Host>,
+    account: AccountId,
+    object_type: &ObjectType,
+) -> Result<Arc<Vec<PropertyGroup>>, Error> {
+    let asked = (lately(host), Priority::Live);
+    let read = || {
+        let (host, object_type) = (host.clone(), object_type.clone());
+        async move {
+            let read =
+                async |caller: Caller| host.hubspot.property_groups(&caller, &object_type).await;
+            let mut groups = call(&host, account, asked, read).await?;
+            // Negative places come last.
+            groups.sort_by_key(|group| (group.display_order < 0, group.display_order));
+            Ok(groups)
+        }
+    };
+    let kept = &host.definitions.groups;
+    let key = (account, object_type.clone());
+    kept.get(&host.clock, key, asked, read).await
 }
 
 /// The pipelines of an object type.
@@ -224,7 +251,7 @@ pub(super) async fn owners(
     kept.get(&host.clock, account, asked, read).await
 }
 
-async fn call<T, F>(
+pub(super) async fn call<T, F>(
     host: &Arc<Host>,
     account: AccountId,
     (_, priority): Asked,

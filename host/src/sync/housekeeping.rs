@@ -17,6 +17,9 @@ const LOG_KEPT: Duration = Duration::from_secs(72 * 3_600);
 /// How long what was set aside waits to be worked on after all.
 const SET_ASIDE_KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
 
+/// How long a draft of mappings waits to be gone on with.
+const DRAFTS_KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
+
 /// How often the log and the histories are trimmed.
 const TRIM_EVERY: Duration = Duration::from_secs(600);
 
@@ -80,6 +83,7 @@ async fn trim(host: &Host, stop: &CancellationToken) -> Result<(), TrimError> {
             tx.remove_expired_consents(now)?;
             tx.trim_set_aside(now.minus(SET_ASIDE_KEPT))?;
             tx.trim_erasures(now.minus(erasures::KEPT))?;
+            tx.trim_drafts(now.minus(DRAFTS_KEPT))?;
             let mut connections = Vec::new();
             for project in tx.projects()? {
                 connections.extend(tx.connections(project.id)?);

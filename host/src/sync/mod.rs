@@ -31,6 +31,7 @@ mod regions;
 mod revocations;
 mod room;
 pub mod runs;
+pub mod samples;
 mod work;
 
 use std::{

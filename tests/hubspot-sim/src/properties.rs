@@ -162,9 +162,22 @@ async fn groups(State(shared): Sim, caller: Caller, Path(path): Path<TypePath>) 
         .collect();
     let results: Vec<Value> = names
         .iter()
-        .map(|name| json!({"name": name, "label": name, "displayOrder": -1, "archived": false}))
+        .map(|name| {
+            let label = group_label(name);
+            json!({"name": name, "label": label, "displayOrder": -1, "archived": false})
+        })
         .collect();
     listed(results)
+}
+
+/// What HubSpot calls its own groups; others are called by their names.
+fn group_label(name: &str) -> &str {
+    match name {
+        "contactinformation" => "Contact information",
+        "companyinformation" => "Company information",
+        "dealinformation" => "Deal information",
+        other => other,
+    }
 }
 
 async fn create(

@@ -33,7 +33,7 @@ pub const VARIABLE: &str = "variable:";
 pub type Document = BTreeMap<ObjectType, ObjectDocument>;
 
 /// How one object type is matched, selected and mapped.
-#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ObjectDocument {
     /// How records reach users; the object type's own way when not said.
@@ -70,7 +70,7 @@ impl ObjectDocument {
 }
 
 /// `{property, user}` or `{through}`.
-#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(untagged, try_from = "MatchingWire")]
 pub enum MatchingDocument {
     /// A property of the record equals an identifier of the user.
@@ -105,7 +105,7 @@ impl TryFrom<MatchingWire> for MatchingDocument {
 }
 
 /// A property of the record equals an identifier of the user.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct OwnMatching {
     /// The property.
     pub property: PropertyName,
@@ -114,14 +114,14 @@ pub struct OwnMatching {
 }
 
 /// Records reach the users of the records they are associated to.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ThroughMatching {
     /// The object type that is followed.
     pub through: ObjectType,
 }
 
 /// A selection rule, or its name alone.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum SelectionDocument {
     /// The rule's name.
@@ -157,7 +157,7 @@ impl<'de> Deserialize<'de> for SelectionDocument {
 }
 
 /// A selection rule.
-#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RuleDocument {
     /// The rule's name.
@@ -171,7 +171,7 @@ pub struct RuleDocument {
 }
 
 /// A property that feeds a variable.
-#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FieldDocument {
     /// The property.
@@ -186,7 +186,7 @@ pub struct FieldDocument {
     #[serde(default, skip_serializing_if = "is_internal_value")]
     pub show: Shown,
     /// Whether a variable that holds values may be taken over.
-    #[serde(default, skip_serializing)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub take_over: bool,
 }
 

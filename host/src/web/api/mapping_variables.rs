@@ -8,7 +8,7 @@ use crate::{
         ConnectionId, FieldMapping, ObjectMapping, ProjectId, Timestamp, UserIdentifier,
         VariableId, VariableType,
     },
-    store::{self, Tx},
+    store::{self, Tx, variables::Variable},
     web::problem::InputError,
 };
 
@@ -122,7 +122,7 @@ fn check_field(
             ),
         ))),
         Some(_) => Ok(None),
-        None if !field.take_over && tx.variable_is_used(project, held.id)? => {
+        None if !field.take_over && is_taken_over(tx, project, &held)? => {
             Ok(Some(InputError::new(
                 pointer,
                 format!(
@@ -133,6 +133,16 @@ fn check_field(
         }
         None => Ok(None),
     }
+}
+
+/// Whether feeding a variable takes it over from Jimo's own side: it has values,
+/// and nothing feeds it.
+pub fn is_taken_over(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    variable: &Variable,
+) -> Result<bool, store::Error> {
+    Ok(variable.fed_by.is_none() && tx.variable_is_used(project, variable.id)?)
 }
 
 /// The variables that the project's other connections match users on.

@@ -150,7 +150,7 @@ pub async fn save(
         drafts,
         choices,
         asked_at,
-    } = check(host, project, id, document).await?;
+    } = check(host, project, id, document, Definitions::Fresh).await?;
     let (keys, now) = (host.keys.clone(), host.clock.now());
     let write = move |tx: &Tx<'_>| {
         tx.connection(project, id)?;
@@ -201,12 +201,22 @@ pub(super) struct Checked {
     pub asked_at: Timestamp,
 }
 
+/// How old what HubSpot defines may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Definitions {
+    /// As of now, where anything of the document depends on it.
+    Fresh,
+    /// As of a moment of the last minute: nothing is saved by it.
+    Kept,
+}
+
 /// Checks a document against what HubSpot defines and the plugin converts.
 pub(super) async fn check(
     host: &Arc<Host>,
     project: ProjectId,
     id: ConnectionId,
     document: Document,
+    wanted: Definitions,
 ) -> Result<Checked, Error> {
     let account = properties::account(host, project, id).await?;
     let plugin = host.plugins.active();
@@ -215,7 +225,10 @@ pub(super) async fn check(
         .filter(|object_type| plugin.description().object_type(object_type).is_some())
         .cloned()
         .collect();
-    let asked_at = host.clock.now();
+    let asked_at = match wanted {
+        Definitions::Fresh => host.clock.now(),
+        Definitions::Kept => definitions::lately(host),
+    };
     let mut definitions = definitions::of_all(host, account, &known, None).await?;
     let lacks = |object_type: &ObjectType| {
         let (object, defined) = (&document[object_type], &definitions[object_type]);
@@ -225,6 +238,7 @@ pub(super) async fn check(
     };
     let lacking: Vec<_> = known.iter().filter(|known| lacks(known)).cloned().collect();
     // A property may have been made since they were read, or a label renamed.
+    // Asked for what was kept, this reads nothing.
     definitions.extend(definitions::of_all(host, account, &lacking, Some(asked_at)).await?);
     let drafts = spawn_blocking(move || mapping_check::check(&document, &plugin, &definitions))
         .await

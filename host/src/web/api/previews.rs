@@ -11,12 +11,12 @@ use super::{
     extract::{Json, Path, Query, Writer},
     mapping_document::{self, Document},
     mapping_variables,
-    mappings::{self, Checked},
+    mappings::{self, Checked, Definitions},
     values::to_json,
 };
 use crate::{
     host::Host,
-    model::{ConnectionId, ObjectType, ProjectId, RecordId, UserId},
+    model::{AccountId, ConnectionId, ObjectType, ProjectId, RecordId, UserId},
     pipeline::mapping::NewMappings,
     sync::previews::{self, Preview, Previewed, USERS_MAX, Wanted},
     web::{error::Error, problem::Problem},
@@ -175,8 +175,8 @@ fn shown(document: &Document, preview: Preview) -> BTreeMap<ObjectType, TypePrev
     types.collect()
 }
 
-/// What a document would do for at most so many users. The fields with a variable
-/// come in the document's order.
+/// What a document would do for at most so many users. The values of a sample come
+/// in the order of the document's fields.
 pub async fn of(
     host: &Arc<Host>,
     project: ProjectId,
@@ -184,28 +184,54 @@ pub async fn of(
     document: Document,
     users_max: usize,
 ) -> Result<Preview, Error> {
+    let (account, new) = resolved(host, project, id, document).await?;
+    let wanted = Wanted {
+        project,
+        account,
+        new,
+        users_max,
+    };
+    Ok(previews::preview(host, wanted).await?)
+}
+
+/// Says what is wrong with a document, as saving it would; by what HubSpot defined
+/// within the last minute.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] where anything is, and where HubSpot does not answer.
+pub async fn check(
+    host: &Arc<Host>,
+    project: ProjectId,
+    id: ConnectionId,
+    document: Document,
+) -> Result<(), Error> {
+    resolved(host, project, id, document).await.map(|_| ())
+}
+
+/// The mappings that a document asks for. Variables that are new are made in a
+/// transaction that is undone, so they do not exist.
+async fn resolved(
+    host: &Arc<Host>,
+    project: ProjectId,
+    id: ConnectionId,
+    document: Document,
+) -> Result<(AccountId, NewMappings), Error> {
     let Checked {
         account,
         drafts,
         choices,
         asked_at,
-    } = mappings::check(host, project, id, document).await?;
+    } = mappings::check(host, project, id, document, Definitions::Kept).await?;
     let now = host.clock.now();
-    // It makes variables that are new, so it is undone.
     let resolved = host.store.rehearse(move |tx| {
         tx.connection(project, id)?;
         mapping_variables::resolve(tx, project, id, drafts, now)
     });
-    let mappings = resolved.await?.map_err(Error::Invalid)?;
-    let wanted = Wanted {
-        project,
-        account,
-        new: NewMappings {
-            mappings,
-            options: choices,
-            options_read_at: asked_at,
-        },
-        users_max,
+    let new = NewMappings {
+        mappings: resolved.await?.map_err(Error::Invalid)?,
+        options: choices,
+        options_read_at: asked_at,
     };
-    Ok(previews::preview(host, wanted).await?)
+    Ok((account, new))
 }
