@@ -352,6 +352,13 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// How many users a mapping feeds.
+    pub fn fed_count(&self, mapping: MappingId) -> Result<i64, Error> {
+        Ok(self
+            .statement("SELECT count(*) FROM feeds WHERE mapping = ?1")?
+            .query_one([mapping.0], |row| row.get(0))?)
+    }
+
     /// The users that a record feeds, in order.
     pub fn fed_users(&self, record: RecordKey) -> Result<Vec<UserId>, Error> {
         let mut statement =

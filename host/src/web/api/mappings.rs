@@ -78,7 +78,8 @@ async fn show(host: &Host, project: ProjectId, id: ConnectionId) -> Result<Respo
     Ok(response)
 }
 
-fn etag(version: i64) -> String {
+/// What a version of mappings is called.
+pub fn etag(version: i64) -> String {
     format!("\"{version}\"")
 }
 

@@ -10,17 +10,19 @@ mod mapping_check;
 mod mapping_choices;
 pub mod mapping_document;
 mod mapping_selection;
-mod mapping_variables;
+pub mod mapping_variables;
 pub mod mappings;
 pub mod projects;
 pub mod previews;
 mod properties;
 pub mod segments;
+mod projects;
+pub mod properties;
 pub mod syncs;
 mod user_items;
 pub mod users;
 mod values;
-mod variables;
+pub mod variables;
 
 use std::sync::Arc;
 

@@ -68,49 +68,52 @@ impl From<&ObjectTypeDescription> for MappableType {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Property {
     /// HubSpot's internal name.
-    name: PropertyName,
+    pub name: PropertyName,
     /// What people read.
-    label: String,
+    pub label: String,
     /// HubSpot's word for its type.
     #[serde(rename = "type")]
-    property_type: String,
+    pub property_type: String,
     /// HubSpot's word for how it is entered.
-    field_type: String,
+    pub field_type: String,
     /// Its choices; none are listed of one whose values are owners.
-    options: Vec<Choice>,
+    pub options: Vec<Choice>,
     /// Whether the labels of its choices can be shown; none where it has none.
-    labels: Option<Labels>,
+    pub labels: Option<Labels>,
     /// The group it is shown in.
-    group: String,
+    pub group: String,
     /// Whether HubSpot computes it: it changes without a word.
-    calculated: bool,
+    pub calculated: bool,
     /// Whether its values are hidden from us.
-    sensitive: bool,
+    pub sensitive: bool,
     /// Whether no two records have the same value.
-    unique: bool,
+    pub unique: bool,
+    /// Whether HubSpot does not show it to people.
+    #[serde(skip)]
+    pub hidden: bool,
     /// The type of variable to make for it; none where it cannot be mapped.
-    suggested_variable_type: Option<VariableType>,
+    pub suggested_variable_type: Option<VariableType>,
     /// All types of variable that it can be converted to.
-    variable_types: Vec<VariableType>,
+    pub variable_types: Vec<VariableType>,
 }
 
 /// Whether labels can be shown in place of internal values.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Labels {
     /// Whether a mapping may say `"show": "label"`.
-    available: bool,
+    pub available: bool,
     /// Why not, and what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<String>,
+    pub why: Option<String>,
 }
 
 /// A choice of a property.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Choice {
     /// The internal value.
-    value: String,
+    pub value: String,
     /// What people read.
-    label: String,
+    pub label: String,
 }
 
 impl From<Definition> for Property {
@@ -134,6 +137,7 @@ impl From<Definition> for Property {
             group: property.group,
             calculated: property.calculated,
             unique: property.unique,
+            hidden: property.hidden,
             suggested_variable_type: suitable.suggested,
             variable_types: suitable.possible,
         }
@@ -191,29 +195,37 @@ pub async fn list(
     Path((_project, id)): Path<(String, ConnectionId)>,
     Query(query): Query<PropertiesQuery>,
 ) -> Result<axum::Json<Vec<Property>>, Error> {
-    let account = account(&host, reader.project, id).await?;
-    if host
-        .plugins
-        .active()
-        .description()
-        .object_type(&query.object_type)
-        .is_none()
-    {
+    of(&host, reader.project, id, &query.object_type)
+        .await
+        .map(axum::Json)
+}
+
+/// The properties of an object type, by name, as HubSpot defined them at some
+/// moment of the last minute.
+pub async fn of(
+    host: &Arc<Host>,
+    project: ProjectId,
+    id: ConnectionId,
+    object_type: &ObjectType,
+) -> Result<Vec<Property>, Error> {
+    let account = account(host, project, id).await?;
+    let plugin = host.plugins.active();
+    if plugin.description().object_type(object_type).is_none() {
         return Err(Error::NotFound("object type"));
     }
-    let definitions = definitions::of(&host, account, &query.object_type, None).await?;
+    let definitions = definitions::of(host, account, object_type, None).await?;
     let grant = host.store.read(move |tx| tx.grant(account)).await?;
     let scopes = grant.map_or_else(Vec::new, |grant| grant.scopes);
     let labels: Vec<_> = definitions
         .iter()
-        .map(|definition| labels(&query.object_type, definition, &scopes))
+        .map(|definition| labels(object_type, definition, &scopes))
         .collect();
     let properties = definitions.into_iter().zip(labels);
     let properties = properties.map(|(definition, labels)| Property {
         labels,
         ..Property::from(definition)
     });
-    Ok(axum::Json(properties.collect()))
+    Ok(properties.collect())
 }
 
 /// Whether a property's labels can be shown, by what the account granted.

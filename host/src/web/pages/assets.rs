@@ -54,6 +54,7 @@ static STYLE: LazyLock<Asset> = LazyLock::new(|| {
         "style/audience.css",
         "style/connection.css",
         "style/members.css",
+        "style/fields.css",
         "style/demo.css",
         "style/narrow.css",
     );

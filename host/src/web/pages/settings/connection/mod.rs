@@ -1,7 +1,10 @@
 //! The pages of one connection, each a tab below the same head.
 
 mod ending;
+mod fields;
+mod matching;
 mod overview;
+mod previewed;
 mod run;
 mod syncs;
 
@@ -37,6 +40,8 @@ pub(super) fn router() -> Router<Arc<Host>> {
         .route("/syncs/{run}/records", get(run::records))
         .route("/syncs/{run}/cancel", post(run::cancel))
         .route("/syncs/{run}/continue", post(run::go_on))
+        .merge(matching::router())
+        .merge(fields::router())
         .route("/delete", get(ending::page).post(ending::delete))
 }
 
@@ -44,16 +49,20 @@ pub(super) fn router() -> Router<Arc<Host>> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tab {
     Overview,
+    Matching,
+    Fields,
     Syncs,
 }
 
 impl Tab {
     /// All, in their order.
-    const ALL: [Self; 2] = [Self::Overview, Self::Syncs];
+    const ALL: [Self; 4] = [Self::Overview, Self::Matching, Self::Fields, Self::Syncs];
 
     fn label(self) -> &'static str {
         match self {
             Self::Overview => "Overview",
+            Self::Matching => "Matched fields",
+            Self::Fields => "Synced fields",
             Self::Syncs => "Full sync",
         }
     }
@@ -62,6 +71,8 @@ impl Tab {
     fn path(self) -> &'static str {
         match self {
             Self::Overview => "",
+            Self::Matching => "/matching",
+            Self::Fields => "/fields",
             Self::Syncs => "/syncs",
         }
     }

@@ -1,0 +1,228 @@
+//! What a draft changes, what it would write on some real users, and its saving.
+
+use std::{collections::HashMap, sync::Arc};
+
+use askama::Template;
+use axum::{
+    extract::State,
+    response::{Html, IntoResponse, Response},
+};
+
+use super::{
+    super::{
+        super::{
+            super::{
+                Error, Frame, Visit,
+                extract::Path,
+                format::{Shown, type_name},
+                html, see_other,
+            },
+            path,
+        },
+        Shell, Tab,
+        previewed::PreviewView,
+    },
+    draft::{Changes, Working},
+};
+use crate::{
+    host::Host,
+    model::{ConnectionId, ObjectType, Shown as Show},
+    plugin::Description,
+    store::variables::Variable,
+    web::{
+        self,
+        api::{connections::Values, mapping_document::FieldDocument, mappings, previews},
+        session::Posted,
+    },
+};
+
+/// A field that is added, removed or changed.
+struct Line {
+    /// `Contact`.
+    object: String,
+    property: String,
+    variable: String,
+    /// Of a field that is added, the type of a variable that is made.
+    makes: Option<&'static str>,
+    /// Whether values of Jimo's own side are replaced.
+    takes_over: bool,
+    /// Whether it is to show labels.
+    shows_labels: bool,
+}
+
+#[derive(Template)]
+#[template(path = "fields/review.html")]
+struct ReviewPage {
+    frame: Frame,
+    shell: Shell,
+    added: Vec<Line>,
+    removed: Vec<Line>,
+    changed: Vec<Line>,
+    /// The labels of the object types of which another record is selected.
+    selections: Vec<String>,
+    is_outdated: bool,
+    version: i64,
+    /// Why it was not saved.
+    errors: Vec<String>,
+}
+
+/// `GET …/fields/review`.
+pub async fn page(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Response, Error> {
+    show(visit, id, Vec::new()).await
+}
+
+async fn show(visit: Visit, id: ConnectionId, errors: Vec<String>) -> Result<Response, Error> {
+    let (frame, shell, _) = Shell::load(&visit, id, Tab::Fields).await?;
+    let (project, hash) = (visit.session.project.id, visit.session.hash);
+    let (working, variables) = visit
+        .host
+        .store
+        .read(move |tx| {
+            let variables = tx.variables(project)?;
+            Ok((Working::load(tx, project, id, &hash)?, variables))
+        })
+        .await?;
+    if !working.is_changed() {
+        return Ok(see_other(&path(id, "/fields")));
+    }
+    let plugin = visit.host.plugins.active();
+    let described = plugin.description();
+    let variables: HashMap<String, Variable> = variables
+        .into_iter()
+        .map(|variable| (variable.name.clone(), variable))
+        .collect();
+    let lines = |fields: Vec<(ObjectType, FieldDocument)>| -> Vec<Line> {
+        let lines = fields.into_iter();
+        lines
+            .map(|(object_type, field)| line(described, &variables, &object_type, field))
+            .collect()
+    };
+    let Changes {
+        added,
+        removed,
+        changed,
+        selections,
+    } = working.changes();
+    let page = ReviewPage {
+        frame,
+        shell,
+        added: lines(added),
+        removed: lines(removed),
+        changed: lines(changed),
+        selections: selections
+            .iter()
+            .filter_map(|one| Some(described.object_type(one)?.label.clone()))
+            .collect(),
+        is_outdated: working.is_outdated(),
+        version: working.version,
+        errors,
+    };
+    Ok(html(&page)?.into_response())
+}
+
+fn line(
+    described: &Description,
+    variables: &HashMap<String, Variable>,
+    object_type: &ObjectType,
+    field: FieldDocument,
+) -> Line {
+    let exists = variables.contains_key(&field.variable);
+    let said = described.object_type(object_type);
+    Line {
+        object: said.map_or_else(
+            || object_type.to_string(),
+            |said| said.singular_label.clone(),
+        ),
+        property: field.property.to_string(),
+        makes: (!exists).then(|| field.variable_type.map_or("", type_name)),
+        takes_over: field.take_over,
+        shows_labels: field.show == Show::Label,
+        variable: field.variable,
+    }
+}
+
+#[derive(Template)]
+#[template(path = "fields/preview.html")]
+struct PreviewPage {
+    frame: Frame,
+    shell: Shell,
+    told: Result<PreviewView, Vec<String>>,
+}
+
+/// `GET …/fields/preview`: asks HubSpot for some users' records, so it may take a
+/// moment.
+pub async fn preview(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<String>, Error> {
+    let (frame, shell, _) = Shell::load(&visit, id, Tab::Fields).await?;
+    let (project, hash) = (visit.session.project.id, visit.session.hash);
+    let working = visit
+        .host
+        .store
+        .read(move |tx| Working::load(tx, project, id, &hash))
+        .await?;
+    let document = working.document;
+    let told = if visit.session.may_change() {
+        previews::of(&visit.host, project, id, document.clone(), previews::USERS).await
+    } else {
+        let detail = "Only admins of the project can ask HubSpot for a preview.";
+        Err(web::error::Error::Forbidden(detail))
+    };
+    let told = match told {
+        Ok(preview) => Ok(PreviewView::load(&visit, id, &document, preview, false).await?),
+        Err(error) => Err(sentences(&error)),
+    };
+    html(&PreviewPage { frame, shell, told })
+}
+
+/// What is wrong, a sentence each.
+fn sentences(error: &web::error::Error) -> Vec<String> {
+    match error {
+        web::error::Error::Invalid(errors) => {
+            let details = errors.iter().map(|error| error.detail.clone());
+            details.collect()
+        }
+        error => vec![error.detail()],
+    }
+}
+
+/// How a draft is saved.
+#[derive(serde::Deserialize)]
+pub struct SaveForm {
+    /// What becomes of the values of fields that are removed.
+    #[serde(default)]
+    values: Values,
+    /// The version that the page was shown with.
+    version: i64,
+}
+
+/// `POST …/fields/review`.
+pub async fn save(
+    State(host): State<Arc<Host>>,
+    Path(id): Path<ConnectionId>,
+    visit: Visit,
+    posted: Posted<SaveForm>,
+) -> Result<Response, Error> {
+    let (project, hash) = (posted.session.project.id, posted.session.hash);
+    let working = host
+        .store
+        .read(move |tx| Working::load(tx, project, id, &hash))
+        .await?;
+    if !working.is_changed() {
+        return Ok(see_other(&path(id, "/fields")));
+    }
+    let added = working.changes().added.len();
+    let keep = posted.form.values == Values::Keep;
+    let expected = mappings::etag(posted.form.version).into_bytes();
+    let saved = mappings::save(&host, project, id, working.document, keep, Some(expected));
+    match saved.await {
+        Ok(()) => {
+            host.store
+                .transact(move |tx| tx.drop_draft(id, &hash))
+                .await?;
+            Ok(see_other(&path(id, &format!("/fields?saved={added}"))))
+        }
+        // The page says so, and what can be done.
+        Err(web::error::Error::Outdated) => Ok(see_other(&path(id, "/fields/review"))),
+        Err(web::error::Error::NotFound(what)) => Err(Error::NotFound(what)),
+        Err(error) => show(visit, id, sentences(&error)).await,
+    }
+}

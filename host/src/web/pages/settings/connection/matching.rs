@@ -1,0 +1,512 @@
+//! Matched fields: by what records find users.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::{
+    Router,
+    extract::State,
+    response::{Html, IntoResponse, Response},
+    routing::get,
+};
+
+use super::{
+    super::{
+        super::{
+            Error, Frame, Visit,
+            extract::{Path, Query},
+            format::count,
+            html, see_other,
+        },
+        path,
+    },
+    Shell, Tab,
+    fields::{
+        draft::Working,
+        shown::{self, Known},
+    },
+    previewed::PreviewView,
+};
+use crate::{
+    host::Host,
+    model::{ConnectionId, ObjectType, PropertyName, Status, VariableType},
+    plugin::ObjectTypeDescription,
+    store::variables::Variable,
+    sync::previews::USERS_MAX,
+    web::{
+        self,
+        api::{
+            connections::Values,
+            mapping_document::{
+                Document, EMAIL, EXTERNAL_ID, MatchingDocument, ObjectDocument, OwnMatching,
+                ThroughMatching, VARIABLE,
+            },
+            mappings, previews,
+        },
+        session::Posted,
+    },
+};
+
+/// Routes below a connection's path.
+pub(super) fn router() -> Router<Arc<Host>> {
+    Router::new()
+        .route("/matching", get(page).post(save))
+        .route("/matching/check", get(check))
+}
+
+/// How an object type's records find users, in a sentence.
+pub(super) fn sentence(
+    described: &ObjectTypeDescription,
+    object: Option<&ObjectDocument>,
+    known: Option<&Known>,
+) -> String {
+    match rule(described, object) {
+        MatchingDocument::Own(own) => {
+            let property = known.and_then(|known| known.property(&own.property));
+            let label = property.map_or_else(|| own.property.to_string(), |one| one.label.clone());
+            format!("{label} in HubSpot is {} in Jimo", identifier(&own.user))
+        }
+        MatchingDocument::Through(through) => format!("Follow their {}", through.through),
+    }
+}
+
+/// The rule in force, or the one that would be.
+fn rule(described: &ObjectTypeDescription, object: Option<&ObjectDocument>) -> MatchingDocument {
+    if let Some(said) = object.and_then(|object| object.matching.clone()) {
+        return said;
+    }
+    match (&described.default_match_property, described.through.first()) {
+        (None, Some(through)) => MatchingDocument::Through(ThroughMatching {
+            through: through.clone(),
+        }),
+        (property, _) => MatchingDocument::Own(OwnMatching {
+            property: property.clone().unwrap_or_else(|| EMAIL.into()),
+            user: EMAIL.to_owned(),
+        }),
+    }
+}
+
+/// What people call a user's identifier.
+fn identifier(user: &str) -> &str {
+    match user {
+        EMAIL => "Email",
+        EXTERNAL_ID => "User ID",
+        other => other.strip_prefix(VARIABLE).unwrap_or(other),
+    }
+}
+
+/// What is shown, and what has just happened.
+#[derive(Clone, Default, serde::Deserialize)]
+pub struct MatchingQuery {
+    /// The object type of which another rule is looked at.
+    object_type: Option<ObjectType>,
+    /// `own` or `through`.
+    way: Option<Way>,
+    property: Option<PropertyName>,
+    user: Option<String>,
+    #[serde(default)]
+    saved: bool,
+}
+
+/// How records find users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// By a property of their own.
+    Own,
+    /// By the records that they are associated to.
+    Through,
+}
+
+/// An object type, and how its records find users.
+struct SectionView {
+    object_type: ObjectType,
+    /// `Contacts`.
+    label: String,
+    /// `contact`.
+    singular: String,
+    sentence: String,
+    /// Whether anything of it is mapped.
+    is_mapped: bool,
+    /// How many users it feeds now.
+    fed: String,
+    /// What it can follow, by its label.
+    through: Option<String>,
+    /// What is filled in.
+    way: Way,
+    property: PropertyName,
+    /// The property's label, where it is known.
+    property_label: Option<String>,
+    /// The identifiers, each with what people call it, and whether it is chosen.
+    users: Vec<(String, String, bool)>,
+    /// The properties that fit, each with its label.
+    properties: Vec<(PropertyName, String)>,
+    /// Whether the form is open.
+    is_open: bool,
+    /// What was asked to be checked.
+    checked: Option<Checked>,
+}
+
+/// A rule that was checked, and can be used.
+struct Checked {
+    /// In a sentence.
+    sentence: String,
+    /// Whether it is the rule in force.
+    is_same: bool,
+    /// Whether another rule is in force, whose links it drops.
+    changes: bool,
+    told: Result<PreviewView, Vec<String>>,
+}
+
+#[derive(Template)]
+#[template(path = "matching/page.html")]
+struct MatchingPage {
+    frame: Frame,
+    shell: Shell,
+    status: Status,
+    sections: Vec<SectionView>,
+    version: i64,
+    unknown: Option<String>,
+    saved: bool,
+    errors: Vec<String>,
+}
+
+/// `GET …/matching`.
+pub async fn page(
+    visit: Visit,
+    Path(id): Path<ConnectionId>,
+    Query(query): Query<MatchingQuery>,
+) -> Result<Html<String>, Error> {
+    show(visit, id, query, Vec::new()).await
+}
+
+/// What is known before anything is shown.
+struct Standing {
+    document: Document,
+    version: i64,
+    variables: Vec<Variable>,
+    /// How many users each object type feeds.
+    fed: Vec<(ObjectType, i64)>,
+}
+
+async fn standing(visit: &Visit, id: ConnectionId) -> Result<Standing, Error> {
+    let (project, hash) = (visit.session.project.id, visit.session.hash);
+    let standing = visit.host.store.read(move |tx| {
+        let working = Working::load(tx, project, id, &hash)?;
+        let mut fed = Vec::new();
+        for mapping in tx.mappings(id)? {
+            fed.push((mapping.object_type, tx.fed_count(mapping.id)?));
+        }
+        Ok(Standing {
+            document: working.saved,
+            version: working.newest,
+            variables: tx.variables(project)?,
+            fed,
+        })
+    });
+    Ok(standing.await?)
+}
+
+async fn show(
+    visit: Visit,
+    id: ConnectionId,
+    query: MatchingQuery,
+    errors: Vec<String>,
+) -> Result<Html<String>, Error> {
+    let (frame, shell, state) = Shell::load(&visit, id, Tab::Matching).await?;
+    let project = visit.session.project.id;
+    let Standing {
+        document,
+        version,
+        variables,
+        fed,
+    } = standing(&visit, id).await?;
+    let plugin = visit.host.plugins.active();
+    let types = &plugin.description().object_types;
+    let known = types.iter().map(async |described| match state.account {
+        None => None,
+        Some(_) => {
+            let (of, object_type) = ((project, id), &described.name);
+            Some(shown::known(&visit.host, of, object_type, false).await)
+        }
+    });
+    let known = futures_util::future::join_all(known).await;
+    let mut sections = Vec::new();
+    let mut unknown = None;
+    for (described, known) in types.iter().zip(known) {
+        let object_type = &described.name;
+        let known = match known {
+            None => None,
+            Some(Ok(known)) => Some(known),
+            Some(Err(why)) => {
+                unknown = Some(why);
+                None
+            }
+        };
+        let object = document.get(object_type);
+        let in_force = rule(described, object);
+        let is_asked = query.object_type.as_ref() == Some(object_type);
+        let wanted = match is_asked {
+            true => wanted(described, &query, &in_force),
+            false => in_force.clone(),
+        };
+        let own = match &wanted {
+            MatchingDocument::Own(own) => own.clone(),
+            MatchingDocument::Through(_) => OwnMatching {
+                property: PropertyName::from(""),
+                user: EXTERNAL_ID.to_owned(),
+            },
+        };
+        let way = match &wanted {
+            MatchingDocument::Own(_) => Way::Own,
+            MatchingDocument::Through(_) => Way::Through,
+        };
+        let checked = match is_asked && query.way.is_some() && visit.session.may_change() {
+            false => None,
+            true => Some(Checked {
+                sentence: {
+                    let object = ObjectDocument {
+                        matching: Some(wanted.clone()),
+                        ..ObjectDocument::default()
+                    };
+                    sentence(described, Some(&object), known.as_ref())
+                },
+                is_same: object.is_some() && wanted == in_force,
+                changes: object.is_some() && wanted != in_force,
+                told: look(&visit, id, &document, described, wanted).await?,
+            }),
+        };
+        let through = described.through.first();
+        let through = through.and_then(|name| plugin.description().object_type(name));
+        let property = known
+            .as_ref()
+            .and_then(|known| known.property(&own.property));
+        sections.push(SectionView {
+            object_type: object_type.clone(),
+            label: described.label.clone(),
+            singular: described.singular_label.to_lowercase(),
+            sentence: sentence(described, object, known.as_ref()),
+            is_mapped: object.is_some(),
+            fed: count(
+                fed.iter()
+                    .find(|(of, _)| of == object_type)
+                    .map_or(0, |(_, fed)| *fed),
+            ),
+            through: through.map(|through| through.label.to_lowercase()),
+            way,
+            property_label: property.map(|one| one.label.clone()),
+            property: own.property,
+            users: users(&variables, &own.user),
+            properties: known.as_ref().map(fitting).unwrap_or_default(),
+            is_open: is_asked || described.through.is_empty(),
+            checked,
+        });
+    }
+    html(&MatchingPage {
+        frame,
+        shell,
+        status: state.status,
+        sections,
+        version,
+        unknown,
+        saved: query.saved,
+        errors,
+    })
+}
+
+/// The rule that is asked for.
+fn wanted(
+    described: &ObjectTypeDescription,
+    query: &MatchingQuery,
+    in_force: &MatchingDocument,
+) -> MatchingDocument {
+    match (query.way, described.through.first()) {
+        (None, _) => in_force.clone(),
+        (Some(Way::Through), Some(through)) => MatchingDocument::Through(ThroughMatching {
+            through: through.clone(),
+        }),
+        (Some(_), _) => MatchingDocument::Own(OwnMatching {
+            property: query.property.clone().unwrap_or_else(|| "".into()),
+            user: query.user.clone().unwrap_or_else(|| EMAIL.to_owned()),
+        }),
+    }
+}
+
+/// How many users a rule would match, as far as can be looked at in a moment.
+async fn look(
+    visit: &Visit,
+    id: ConnectionId,
+    document: &Document,
+    described: &ObjectTypeDescription,
+    wanted: MatchingDocument,
+) -> Result<Result<PreviewView, Vec<String>>, Error> {
+    let project = visit.session.project.id;
+    let mut asked = Document::new();
+    if let MatchingDocument::Through(through) = &wanted {
+        let matching = document.get(&through.through);
+        asked.insert(
+            through.through.clone(),
+            ObjectDocument {
+                matching: matching.and_then(|object| object.matching.clone()),
+                ..ObjectDocument::default()
+            },
+        );
+    }
+    asked.insert(
+        described.name.clone(),
+        ObjectDocument {
+            matching: Some(wanted),
+            ..ObjectDocument::default()
+        },
+    );
+    let found = previews::of(&visit.host, project, id, asked.clone(), USERS_MAX).await;
+    Ok(match found {
+        Err(web::error::Error::Invalid(errors)) => {
+            Err(errors.into_iter().map(|error| error.detail).collect())
+        }
+        Err(error) => Err(vec![error.detail()]),
+        Ok(mut preview) => {
+            preview
+                .types
+                .retain(|one| one.object_type == described.name);
+            Ok(PreviewView::load(visit, id, &asked, preview, true).await?)
+        }
+    })
+}
+
+/// By what users can be matched: not by what HubSpot feeds, which would go round in
+/// a circle.
+fn users(variables: &[Variable], chosen: &str) -> Vec<(String, String, bool)> {
+    let native = [(EMAIL, "Email"), (EXTERNAL_ID, "User ID")];
+    let native = native.map(|(name, label)| (name.to_owned(), label.to_owned()));
+    let own = variables.iter().filter(|variable| {
+        let fits = matches!(
+            variable.variable_type,
+            VariableType::Text | VariableType::Number
+        );
+        fits && variable.fed_by.is_none()
+    });
+    let own = own.map(|variable| {
+        let label = variable.label.as_ref().unwrap_or(&variable.name);
+        (format!("{VARIABLE}{}", variable.name), label.clone())
+    });
+    native
+        .into_iter()
+        .chain(own)
+        .map(|(name, label)| {
+            let is_chosen = name == chosen;
+            (name, label, is_chosen)
+        })
+        .collect()
+}
+
+/// The properties that can hold an identifier, by label.
+fn fitting(known: &Known) -> Vec<(PropertyName, String)> {
+    let mut fitting: Vec<_> = known
+        .properties
+        .iter()
+        .filter(|one| matches!(&*one.property_type, "string" | "number" | "enumeration"))
+        .filter(|one| one.suggested_variable_type.is_some() && !one.calculated && !one.hidden)
+        .map(|one| (one.name.clone(), one.label.clone()))
+        .collect();
+    fitting.sort_by_cached_key(|(_, label)| label.to_lowercase());
+    fitting
+}
+
+/// `GET …/matching/check`: the default rule, looked at before anything is saved.
+pub async fn check(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<String>, Error> {
+    let plugin = visit.host.plugins.active();
+    let mut types = plugin.description().object_types.iter();
+    let first = types.find(|one| one.through.is_empty());
+    let query = first.map(|described| match rule(described, None) {
+        MatchingDocument::Own(own) => MatchingQuery {
+            object_type: Some(described.name.clone()),
+            way: Some(Way::Own),
+            property: Some(own.property),
+            user: Some(own.user),
+            saved: false,
+        },
+        MatchingDocument::Through(_) => MatchingQuery::default(),
+    });
+    show(visit, id, query.unwrap_or_default(), Vec::new()).await
+}
+
+/// A rule to be used.
+#[derive(serde::Deserialize)]
+pub struct MatchingForm {
+    object_type: ObjectType,
+    way: Way,
+    property: Option<PropertyName>,
+    user: Option<String>,
+    /// What becomes of the values that came by another rule.
+    #[serde(default)]
+    values: Values,
+    /// The version of the mappings that the page was shown with.
+    version: i64,
+}
+
+/// `POST …/matching`.
+pub async fn save(
+    State(host): State<Arc<Host>>,
+    Path(id): Path<ConnectionId>,
+    visit: Visit,
+    posted: Posted<MatchingForm>,
+) -> Result<Response, Error> {
+    let (project, hash) = (posted.session.project.id, posted.session.hash);
+    let form = posted.form;
+    let query = MatchingQuery {
+        object_type: Some(form.object_type.clone()),
+        way: Some(form.way),
+        property: form.property,
+        user: form.user,
+        saved: false,
+    };
+    let plugin = host.plugins.active();
+    let described = plugin.description().object_type(&form.object_type);
+    let described = described.ok_or(Error::NotFound("object type"))?;
+    let mut document = standing(&visit, id).await?.document;
+    let is_first = document.is_empty();
+    let matching = wanted(described, &query, &rule(described, None));
+    if let MatchingDocument::Through(through) = &matching {
+        document.entry(through.through.clone()).or_default();
+    }
+    let object = document.entry(form.object_type.clone()).or_default();
+    object.matching = Some(matching.clone());
+    let keep = form.values == Values::Keep;
+    let expected = mappings::etag(form.version).into_bytes();
+    match mappings::save(&host, project, id, document, keep, Some(expected)).await {
+        Ok(()) => {}
+        Err(web::error::Error::NotFound(what)) => return Err(Error::NotFound(what)),
+        Err(web::error::Error::Invalid(errors)) => {
+            let errors = errors.into_iter().map(|error| error.detail).collect();
+            return Ok(show(visit, id, query, errors).await?.into_response());
+        }
+        Err(web::error::Error::Outdated) => {
+            let said = "Somebody else saved meanwhile. This is how it is now: look at it again.";
+            let errors = vec![said.to_owned()];
+            return Ok(show(visit, id, query, errors).await?.into_response());
+        }
+        Err(error) => {
+            let errors = vec![error.detail()];
+            return Ok(show(visit, id, query, errors).await?.into_response());
+        }
+    }
+    // A draft of fields goes on from here.
+    let (of_type, now) = (form.object_type, host.clock.now());
+    let described = plugin.clone();
+    host.store
+        .transact(move |tx| {
+            let mut working = Working::load(tx, project, id, &hash)?;
+            if tx.draft(id, &hash)?.is_some() {
+                let object = working.document.entry(of_type).or_default();
+                object.matching = Some(matching);
+                working.version = working.newest;
+            }
+            working.keep(tx, id, &hash, described.description(), now)
+        })
+        .await?;
+    Ok(see_other(&match is_first {
+        true => path(id, "/fields"),
+        false => path(id, "/matching?saved=true"),
+    }))
+}
