@@ -1,6 +1,8 @@
 //! The pages, as a browser gets them.
 
 mod audience;
+mod fields;
+mod matching;
 mod settings;
 pub mod world;
 

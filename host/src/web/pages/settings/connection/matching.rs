@@ -369,7 +369,7 @@ async fn look(
             preview
                 .types
                 .retain(|one| one.object_type == described.name);
-            Ok(PreviewView::load(visit, id, &asked, preview, true).await?)
+            Ok(PreviewView::load(visit, id, &asked, preview, None).await?)
         }
     })
 }

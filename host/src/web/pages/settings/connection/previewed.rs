@@ -3,14 +3,17 @@
 
 use std::collections::HashMap;
 
-use super::super::super::{
-    Error, Visit,
-    format::{self, Shown},
-    profile::RecordLinks,
-    users::Person,
+use super::{
+    super::super::{
+        Error, Visit,
+        format::{self, Shown},
+        profile::RecordLinks,
+        users::Person,
+    },
+    fields::draft,
 };
 use crate::{
-    model::{ConnectionId, RecordId, UserId},
+    model::{ConnectionId, ObjectType, RecordId, UserId},
     sync::previews::{self, Previewed},
     web::api::mapping_document::Document,
 };
@@ -40,8 +43,8 @@ pub struct TypeView {
     pub percent: u64,
     /// How many users have nothing to be matched by, where any.
     pub unidentified: Option<String>,
-    /// The names of the variables.
-    pub variables: Vec<String>,
+    /// The names of the variables, and whether their fields are not saved yet.
+    pub variables: Vec<(String, bool)>,
     pub samples: Vec<SampleView>,
     /// Some that would not be fed.
     pub unmatched: Vec<Person>,
@@ -86,7 +89,8 @@ fn reason(word: &str) -> &'static str {
 
 impl PreviewView {
     /// Of a preview of a document. Object types of which nothing is told are left
-    /// out where the document maps nothing of them, unless `all`.
+    /// out where the document maps nothing of them, but where none is said to be
+    /// `saved`: then it is asked how they match.
     ///
     /// # Errors
     ///
@@ -95,18 +99,24 @@ impl PreviewView {
         visit: &Visit,
         id: ConnectionId,
         document: &Document,
-        preview: previews::Preview,
-        all: bool,
+        mut preview: previews::Preview,
+        saved: Option<&Document>,
     ) -> Result<Self, Error> {
         let project = visit.session.project.id;
         let links = RecordLinks::new(&visit.host, &visit.surroundings);
         let are_elsewhere = links.are_elsewhere();
+        let plugin = visit.host.plugins.active();
+        let place = |object_type: &ObjectType| {
+            let mut types = plugin.description().object_types.iter();
+            types.position(|described| described.name == *object_type)
+        };
+        preview.types.sort_by_key(|one| place(&one.object_type));
         let told: Vec<previews::PreviewedType> = preview
             .types
             .into_iter()
             .filter(|one| {
                 let object = document.get(&one.object_type);
-                all || object.is_some_and(|object| !object.fields.is_empty())
+                saved.is_none() || object.is_some_and(|object| !object.fields.is_empty())
             })
             .collect();
         let shown = told.clone();
@@ -133,7 +143,6 @@ impl PreviewView {
             })
             .await?;
         let calendar = visit.calendar();
-        let plugin = visit.host.plugins.active();
         let looked_at = preview.users;
         let types = told.into_iter().map(|one| {
             let described = plugin.description().object_type(&one.object_type);
@@ -154,7 +163,11 @@ impl PreviewView {
                 variables: fields
                     .into_iter()
                     .flatten()
-                    .map(|field| field.variable.clone())
+                    .map(|field| {
+                        let held = saved.and_then(|saved| saved.get(&one.object_type));
+                        let held = held.and_then(|held| draft::find(held, field));
+                        (field.variable.clone(), held.is_none())
+                    })
                     .collect(),
                 samples: one
                     .samples

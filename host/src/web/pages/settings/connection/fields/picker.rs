@@ -96,8 +96,8 @@ struct PickerPage {
     /// The object types, each with its label, and whether it is the one shown.
     types: Vec<(ObjectType, String, bool)>,
     object_type: ObjectType,
-    /// `contact`.
-    singular: String,
+    /// `contacts`.
+    plural: String,
     search: Search,
     shown: usize,
     /// The groups, each with what people call it, how many properties of it there
@@ -266,7 +266,7 @@ async fn show(
             })
             .collect(),
         object_type: search.object_type.clone(),
-        singular: described.singular_label.to_lowercase(),
+        plural: described.label.to_lowercase(),
         shown,
         groups,
         found,

@@ -159,7 +159,7 @@ pub async fn preview(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<
         .store
         .read(move |tx| Working::load(tx, project, id, &hash))
         .await?;
-    let document = working.document;
+    let (document, saved) = (working.document, working.saved);
     let told = if visit.session.may_change() {
         previews::of(&visit.host, project, id, document.clone(), previews::USERS).await
     } else {
@@ -167,7 +167,7 @@ pub async fn preview(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<
         Err(web::error::Error::Forbidden(detail))
     };
     let told = match told {
-        Ok(preview) => Ok(PreviewView::load(&visit, id, &document, preview, false).await?),
+        Ok(preview) => Ok(PreviewView::load(&visit, id, &document, preview, Some(&saved)).await?),
         Err(error) => Err(sentences(&error)),
     };
     html(&PreviewPage { frame, shell, told })

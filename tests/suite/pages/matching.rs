@@ -1,0 +1,208 @@
+//! Matched fields: counted on real users before they are used.
+
+use hubspot_sim::PropertySpec;
+use jimo_connect::store::projects::Role;
+use reqwest::StatusCode;
+
+use super::{
+    location,
+    world::{Browser, World},
+};
+
+const MATCHING: &str = "/settings/integrations/con_1/matching";
+
+async fn save(browser: &Browser<'_>, form: &[(&str, &str)]) -> reqwest::Response {
+    let csrf = browser.csrf().await;
+    let form: Vec<_> = std::iter::once(("csrf", csrf.as_str()))
+        .chain(form.iter().copied())
+        .collect();
+    browser.post(MATCHING, &form).await
+}
+
+/// A property that holds some users' ids.
+fn ids(world: &World) {
+    let spec = PropertySpec::text("customer_no").label("Customer number");
+    world.account.define("contacts", spec).unwrap();
+    let patch = [("customer_no", "u_20481")];
+    world
+        .account
+        .patch("contacts", world.contact, &patch)
+        .unwrap();
+    for email in ["twin-1@e.example", "twin-2@e.example"] {
+        let values = [("email", email), ("customer_no", "u_20482")];
+        world.account.create("contacts", &values).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_many_users_a_rule_matches_is_counted_before_it_is_used() {
+    let world = World::new().await;
+    ids(&world);
+    let browser = world.sign_in(Role::Admin).await;
+    let page = browser.page(MATCHING).await;
+    assert!(page.contains("Email in HubSpot is Email in Jimo"), "{page}");
+    assert!(page.contains("1 users have a contact now"), "{page}");
+    assert!(
+        page.contains("<option value=\"customer_no\">Customer number"),
+        "{page}"
+    );
+    // What HubSpot feeds is no identifier; what Jimo has is.
+    assert!(page.contains("variable:plan"), "{page}");
+    assert!(!page.contains("variable:job_title"), "{page}");
+
+    let query = "?object_type=contacts&way=own&property=customer_no&user=external_id";
+    let page = browser.page(&format!("{MATCHING}{query}")).await;
+    assert!(page.contains("<strong>2</strong> of 6 users"), "{page}");
+    assert!(
+        page.contains("Customer number in HubSpot is User ID in Jimo"),
+        "{page}"
+    );
+    assert!(page.contains("Some values are not unique"), "{page}");
+    assert!(page.contains("1 users match several contacts"), "{page}");
+    assert!(page.contains("Jonas Weber"), "an example of it: {page}");
+    assert!(
+        page.contains("Mei Tanaka"),
+        "one that does not match: {page}"
+    );
+    assert!(
+        page.contains("This replaces how contacts are matched"),
+        "{page}"
+    );
+
+    let query = "?object_type=contacts&way=own&property=email&user=email";
+    let page = browser.page(&format!("{MATCHING}{query}")).await;
+    assert!(page.contains("This is how it is matched now"), "{page}");
+    for (property, said) in [
+        ("nothing", "no property"),
+        ("closedate", "cannot be compared"),
+    ] {
+        let query = format!("?object_type=contacts&way=own&property={property}&user=external_id");
+        let page = browser.page(&format!("{MATCHING}{query}")).await;
+        assert!(page.contains(said), "{property}: {page}");
+        assert!(!page.contains("Change the matched field"), "{page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_rule_drops_the_links_and_keeps_or_clears_the_values() {
+    for (values, left) in [("keep", true), ("clear", false)] {
+        let world = World::new().await;
+        ids(&world);
+        let browser = world.sign_in(Role::Admin).await;
+        let form = [
+            ("object_type", "contacts"),
+            ("way", "own"),
+            ("property", "customer_no"),
+            ("user", "external_id"),
+            ("values", values),
+        ];
+        let page = browser.page(MATCHING).await;
+        assert!(page.contains("1 users have a contact now"), "{page}");
+        // What was looked at is not what is saved now.
+        let outdated = [&form[..], &[("version", "99")]].concat();
+        let answer = save(&browser, &outdated).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let text = answer.text().await.unwrap();
+        assert!(text.contains("Somebody else saved meanwhile"), "{text}");
+        let shown = browser
+            .page(&format!(
+                "{MATCHING}?object_type=contacts&way=own&property=customer_no&user=external_id"
+            ))
+            .await;
+        let (_, version) = shown.split_once("name=\"version\" value=\"").unwrap();
+        let version = version.split('"').next().unwrap();
+        let form = [&form[..], &[("version", version)]].concat();
+        let answer = save(&browser, &form).await;
+        assert_eq!(location(&answer), format!("{MATCHING}?saved=true"));
+        let page = browser.page(location(&answer)).await;
+        assert!(
+            page.contains("Customer number in HubSpot is User ID in Jimo"),
+            "{page}"
+        );
+        assert!(page.contains("0 users have a contact now"), "{page}");
+        assert!(page.contains("Run a full sync"), "{page}");
+        let ana = world.ana;
+        let profile = world.host.store.read(move |tx| tx.profile(ana)).await;
+        let held = profile
+            .unwrap()
+            .iter()
+            .any(|value| value.variable == "lifecycle_stage");
+        assert_eq!(held, left, "{values}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_default_is_counted_by_itself_and_leads_on_to_the_fields() {
+    let world = World::new().await;
+    // As after connecting: nothing is mapped.
+    let id = "con_1".parse().unwrap();
+    world
+        .host
+        .store
+        .transact(move |tx| {
+            for mapping in tx.mappings(id)? {
+                tx.remove_mapping(mapping.id)?;
+            }
+            tx.mappings_saved(id)
+        })
+        .await
+        .unwrap();
+    let browser = world.sign_in(Role::Admin).await;
+    let page = browser.page(MATCHING).await;
+    assert!(
+        page.contains("data-load=\"/settings/integrations/con_1/matching/check\""),
+        "{page}"
+    );
+    let page = browser.page(&format!("{MATCHING}/check")).await;
+    assert!(page.contains("<strong>1</strong> of 6 users"), "{page}");
+    assert!(page.contains("Use this"), "{page}");
+    let (_, version) = page.split_once("name=\"version\" value=\"").unwrap();
+    let form = [
+        ("object_type", "contacts"),
+        ("way", "own"),
+        ("property", "email"),
+        ("user", "email"),
+        ("version", version.split('"').next().unwrap()),
+    ];
+    let answer = save(&browser, &form).await;
+    assert_eq!(location(&answer), "/settings/integrations/con_1/fields");
+    let page = browser.page(location(&answer)).await;
+    assert!(page.contains("Nothing of contacts is synced yet"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draft_of_fields_goes_on_after_another_rule_is_saved() {
+    let world = World::new().await;
+    ids(&world);
+    let browser = world.sign_in(Role::Admin).await;
+    let csrf = browser.csrf().await;
+    let form = [
+        ("csrf", csrf.as_str()),
+        ("object_type", "contacts"),
+        ("property", "firstname"),
+        ("variable", "first_name"),
+    ];
+    let fields = "/settings/integrations/con_1/fields";
+    browser.post(&format!("{fields}/add"), &form).await;
+    let page = browser
+        .page(&format!(
+            "{MATCHING}?object_type=contacts&way=own&property=customer_no&user=external_id"
+        ))
+        .await;
+    let (_, version) = page.split_once("name=\"version\" value=\"").unwrap();
+    let form = [
+        ("object_type", "contacts"),
+        ("way", "own"),
+        ("property", "customer_no"),
+        ("user", "external_id"),
+        ("version", version.split('"').next().unwrap()),
+    ];
+    save(&browser, &form).await;
+    let page = browser.page(fields).await;
+    assert!(page.contains("1 change is not saved yet"), "{page}");
+    assert!(
+        page.contains("Customer number in HubSpot is User ID in Jimo"),
+        "{page}"
+    );
+    assert!(!page.contains("Somebody else"), "{page}");
+}
