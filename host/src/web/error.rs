@@ -137,6 +137,14 @@ impl Error {
         self.told().detail
     }
 
+    /// What people are told, a sentence for each thing that is wrong.
+    pub fn sentences(&self) -> Vec<String> {
+        match self {
+            Self::Invalid(errors) => errors.iter().map(|error| sentence(&error.detail)).collect(),
+            error => vec![error.detail()],
+        }
+    }
+
     /// What people are told, in a few words.
     pub fn title(&self) -> &'static str {
         self.told().title

@@ -1,7 +1,10 @@
 //! Synced fields: searched, added, reviewed on real users, and saved.
 
 use hubspot_sim::{FaultRule, PropertySpec, Route, Trouble};
-use jimo_connect::{model::Value, store::projects::Role};
+use jimo_connect::{
+    model::{Value, VariableType},
+    store::projects::Role,
+};
 use reqwest::{Response, StatusCode};
 
 use super::{
@@ -182,12 +185,20 @@ async fn fields_are_added_one_after_the_other_seen_on_real_users_and_saved() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_is_refused_with_the_reason_beside_the_property() {
     let world = World::new().await;
+    let (project, now) = (world.project, world.host.clock.now());
+    let boolean = VariableType::Boolean;
+    world
+        .host
+        .store
+        .transact(move |tx| tx.create_variable(project, "is_vip", None, boolean, now))
+        .await
+        .unwrap();
     let browser = world.sign_in(Role::Admin).await;
     for (property, variable, said) in [
-        ("firstname", "opted_out", "cannot become a boolean variable"),
+        ("firstname", "is_vip", "cannot become a boolean variable"),
         ("firstname", "email", "native attribute"),
         ("firstname", "", "1 to"),
-        ("firstname", "job_title", "fed twice"),
+        ("firstname", "job_title", "by another field already"),
     ] {
         let form = [
             ("object_type", "contacts"),

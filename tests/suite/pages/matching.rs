@@ -74,7 +74,7 @@ async fn how_many_users_a_rule_matches_is_counted_before_it_is_used() {
     assert!(page.contains("This is how it is matched now"), "{page}");
     for (property, said) in [
         ("nothing", "no property"),
-        ("closedate", "cannot be compared"),
+        ("closedate", "This property cannot be compared"),
     ] {
         let query = format!("?object_type=contacts&way=own&property={property}&user=external_id");
         let page = browser.page(&format!("{MATCHING}{query}")).await;

@@ -28,7 +28,10 @@ pub fn resolve(
         if !names.insert(&field.name) {
             errors.push(InputError::new(
                 format!("{}/variable", field.pointer),
-                format!("{:?} is fed twice in this document.", field.name),
+                format!(
+                    "{:?} is fed by another field already; it has one source.",
+                    field.name
+                ),
             ));
         }
         errors.extend(check_field(tx, project, connection, field, &matched)?);

@@ -361,10 +361,7 @@ async fn look(
     );
     let found = previews::of(&visit.host, project, id, asked.clone(), USERS_MAX).await;
     Ok(match found {
-        Err(web::error::Error::Invalid(errors)) => {
-            Err(errors.into_iter().map(|error| error.detail).collect())
-        }
-        Err(error) => Err(vec![error.detail()]),
+        Err(error) => Err(error.sentences()),
         Ok(mut preview) => {
             preview
                 .types
@@ -477,17 +474,13 @@ pub async fn save(
     match mappings::save(&host, project, id, document, keep, Some(expected)).await {
         Ok(()) => {}
         Err(web::error::Error::NotFound(what)) => return Err(Error::NotFound(what)),
-        Err(web::error::Error::Invalid(errors)) => {
-            let errors = errors.into_iter().map(|error| error.detail).collect();
-            return Ok(show(visit, id, query, errors).await?.into_response());
-        }
         Err(web::error::Error::Outdated) => {
             let said = "Somebody else saved meanwhile. This is how it is now: look at it again.";
             let errors = vec![said.to_owned()];
             return Ok(show(visit, id, query, errors).await?.into_response());
         }
         Err(error) => {
-            let errors = vec![error.detail()];
+            let errors = error.sentences();
             return Ok(show(visit, id, query, errors).await?.into_response());
         }
     }

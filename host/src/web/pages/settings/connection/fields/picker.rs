@@ -126,8 +126,8 @@ struct Item {
     kind: String,
     notes: Vec<Note>,
     sample: Option<Shown>,
-    /// The variables that it feeds already.
-    feeds: Vec<String>,
+    /// The variables that it feeds already, and whether that is saved.
+    feeds: Vec<(String, bool)>,
     /// None where it cannot be mapped.
     form: Option<ItemForm>,
     /// What was wrong with what was filled in.
@@ -364,7 +364,13 @@ impl Listed<'_> {
             kind: shown::kind(property).to_owned(),
             notes: shown::notes(property),
             sample: shown::sample(known, property, default_show(property), &self.calendar),
-            feeds: feeds.map(|field| field.variable.clone()).collect(),
+            feeds: feeds
+                .map(|field| {
+                    let saved = self.working.saved.get(&self.described.name);
+                    let held = saved.and_then(|saved| draft::find(saved, field));
+                    (field.variable.clone(), held.is_some())
+                })
+                .collect(),
             form: chosen.map(|chosen| ItemForm {
                 variable: attempt.map_or_else(
                     || self.suggested_name(property),

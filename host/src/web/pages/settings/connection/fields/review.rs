@@ -168,20 +168,9 @@ pub async fn preview(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<
     };
     let told = match told {
         Ok(preview) => Ok(PreviewView::load(&visit, id, &document, preview, Some(&saved)).await?),
-        Err(error) => Err(sentences(&error)),
+        Err(error) => Err(error.sentences()),
     };
     html(&PreviewPage { frame, shell, told })
-}
-
-/// What is wrong, a sentence each.
-fn sentences(error: &web::error::Error) -> Vec<String> {
-    match error {
-        web::error::Error::Invalid(errors) => {
-            let details = errors.iter().map(|error| error.detail.clone());
-            details.collect()
-        }
-        error => vec![error.detail()],
-    }
 }
 
 /// How a draft is saved.
@@ -223,6 +212,6 @@ pub async fn save(
         // The page says so, and what can be done.
         Err(web::error::Error::Outdated) => Ok(see_other(&path(id, "/fields/review"))),
         Err(web::error::Error::NotFound(what)) => Err(Error::NotFound(what)),
-        Err(error) => show(visit, id, sentences(&error)).await,
+        Err(error) => show(visit, id, error.sentences()).await,
     }
 }
