@@ -250,6 +250,7 @@ async fn the_api_describes_itself() {
       "POST /projects",
       "POST /projects/{project}/connections",
       "POST /projects/{project}/connections/{connection}/continue",
+      "POST /projects/{project}/connections/{connection}/mappings/preview",
       "POST /projects/{project}/connections/{connection}/pause",
       "POST /projects/{project}/connections/{connection}/reconnect",
       "POST /projects/{project}/connections/{connection}/resume",

@@ -168,16 +168,18 @@ struct Previewer {
 impl Previewer {
     async fn begin(host: &Arc<Host>, wanted: Wanted) -> Result<Self, Error> {
         let (wanted, now) = (Arc::new(wanted), host.clock.now());
+        let (project, max) = (wanted.project, wanted.users_max.min(USERS_MAX));
+        // Counting them takes long, and nobody's writing waits for it.
+        let spread = host.store.read(move |tx| tx.users_spread(project, max));
+        let (users, total) = spread.await?;
         let asked = wanted.clone();
         let laid = host.store.rehearse(move |tx| {
-            let max = asked.users_max.min(USERS_MAX);
-            let (users, total) = tx.users_spread(asked.project, max)?;
             let route = scratch::lay(tx, &asked, &users, now)?;
             let keys = scratch::keys(tx, &route, &users)?;
             let account = tx.account(asked.account)?;
-            Ok((route, users, total, keys, account, tx.configuration()?))
+            Ok((route, users, keys, account, tx.configuration()?))
         });
-        let (route, users, total, keys, account, configuration) = laid.await?;
+        let (route, users, keys, account, configuration) = laid.await?;
         let route = Arc::new(route);
         let work = Work {
             host: host.clone(),
