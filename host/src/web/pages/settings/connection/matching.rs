@@ -66,7 +66,7 @@ pub(super) fn sentence(
             let label = property.map_or_else(|| own.property.to_string(), |one| one.label.clone());
             format!("{label} in HubSpot is {} in Jimo", identifier(&own.user))
         }
-        MatchingDocument::Through(through) => format!("Follow their {}", through.through),
+        MatchingDocument::Through(through) => format!("They follow their {}", through.through),
     }
 }
 
