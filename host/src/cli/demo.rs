@@ -24,7 +24,7 @@ use crate::{
     config::{AddressConfig, Config, DataConfig, HubspotConfig, JournalUse, SyncConfig},
     host::{self, Host},
     hubspot::{ApiUrl, budget},
-    model::{ConnectionId, ProjectId},
+    model::{Actor, ConnectionId, ProjectId},
     secrets::Secret,
     store::projects::Role,
     sync::consents::{self, Answer, Step},
@@ -188,7 +188,7 @@ async fn connect(
             .map_err(|error| failed(&error))?;
     }
     let document: Document = serde_json::from_str(MAPPINGS).map_err(|error| failed(&error))?;
-    mappings::save(host, project, id, document, true, None)
+    mappings::save(host, project, id, document, true, None, &Actor::Operator)
         .await
         .map_err(|error| Error::Demo(error.detail()))?;
     Ok(id)

@@ -7,7 +7,7 @@ use super::Error;
 use crate::{
     clock::Clock,
     config::DataConfig,
-    model::{ConnectionId, RunId, RunKind},
+    model::{Actor, ConnectionId, RunId, RunKind},
     pipeline::brake,
     store::{Store, Tx, runs::NewRun},
     sync::runs,
@@ -114,7 +114,7 @@ impl SyncCommand {
                 store
                     .transact(move |tx| match held {
                         Held::Sync(id) => runs::go_on(tx, id, now),
-                        Held::Connection(id) => brake::go_on(tx, id, ORIGIN, now),
+                        Held::Connection(id) => brake::go_on(tx, id, &Actor::Operator, now),
                     })
                     .await?;
                 match held {

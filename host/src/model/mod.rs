@@ -4,6 +4,7 @@
 //! SQL, HTTP, wasmtime or HubSpot. A type that only one module speaks lives in
 //! that module.
 
+mod actor;
 mod cause;
 mod change;
 pub mod condition;
@@ -12,12 +13,14 @@ mod fold;
 mod id;
 mod key;
 mod mapping;
+mod mapping_change;
 mod missed;
 mod register;
 mod run;
 mod time;
 mod value;
 
+pub use actor::Actor;
 pub use cause::{Cause, Priority};
 pub use change::{
     Association, AssociationChange, AssociationSet, Change, ChangeKind, Merge, PropertyText,
@@ -34,6 +37,7 @@ pub use mapping::{
     Choice, FieldMapping, KeyKind, MatchKey, MatchingRule, ObjectMapping, OptionTable,
     PropertyDefinition, PushedProperty, Selection, SelectionRule, Shown, UserIdentifier,
 };
+pub use mapping_change::{MappingChange, MatchedBy};
 pub use missed::Missed;
 pub use register::{Existence, Readable, Register, Version};
 pub use run::{Planned, Range, Run, RunKind, RunStatus, Stage, Way};

@@ -27,10 +27,7 @@ pub fn apply_changes(
 ) -> Result<(), store::Error> {
     let route = &*told.route;
     let mut feeder = Feeder::new(tx, route, Cause::LIVE, now);
-    feeder.report.count(
-        "received",
-        i64::try_from(told.changes.len()).unwrap_or(i64::MAX),
-    );
+    feeder.report.told_by(origin.word, told.changes.len());
 
     // Record by record, so that each is looked up once and its pages are
     // touched together.

@@ -12,7 +12,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
-    model::{ConnectionId, Problem, Timestamp, UserId},
+    model::{Actor, ConnectionId, Problem, Timestamp, UserId},
     store::{
         self, Tx,
         brakes::{Brake, Held},
@@ -136,7 +136,7 @@ pub(super) fn decide(
 pub fn go_on(
     tx: &Tx<'_>,
     connection: ConnectionId,
-    origin: &str,
+    by: &Actor,
     now: Timestamp,
 ) -> Result<(), store::Error> {
     tx.any_connection(connection)?;
@@ -146,7 +146,7 @@ pub fn go_on(
         ));
     }
     tx.release_connection(connection, now.plus(WINDOW))?;
-    tx.note(connection, origin, "released", now)
+    tx.note_by(connection, by, "released", now)
 }
 
 /// Connections that are held and of which nothing is held any more: the source

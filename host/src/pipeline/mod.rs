@@ -19,6 +19,7 @@ pub mod conversion;
 pub mod erasures;
 pub mod feeding;
 pub mod mapping;
+pub mod mapping_changes;
 pub mod merge;
 pub mod pages;
 pub mod plan;

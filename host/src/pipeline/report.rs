@@ -7,7 +7,8 @@ use crate::{
     model::{ConnectionId, Missed, ObjectType, RecordId, RunId, Timestamp, UserId},
     store::{
         self, Tx,
-        history::{Activity, freshness_bucket},
+        activity::Activity,
+        hours::{Tally, freshness_bucket},
         runs::{Counts, EXAMPLES_MAX, Example, Examples},
     },
 };
@@ -39,6 +40,8 @@ const MAPPING: &str = "mapping";
 pub struct Report {
     counts: BTreeMap<String, i64>,
     freshness: BTreeMap<u32, i64>,
+    /// What came, and what of it could not be read; what it did the counts say.
+    came: Tally,
     lines: Vec<Activity>,
     /// What is counted for runs, and some of what that is.
     runs: BTreeMap<RunId, RunReport>,
@@ -81,6 +84,7 @@ pub struct RecordReport {
     users: BTreeSet<UserId>,
     variables: BTreeSet<String>,
     reasons: BTreeSet<String>,
+    unreadable: bool,
     matched: bool,
     read: bool,
     put_off: bool,
@@ -100,6 +104,12 @@ impl RecordReport {
         if !self.reasons.contains(reason) {
             self.reasons.insert(reason.to_owned());
         }
+    }
+
+    /// A value of it could not be read.
+    pub fn unreadable(&mut self, reason: &str) {
+        self.unreadable = true;
+        self.reason(reason);
     }
 
     /// The record reaches users.
@@ -160,6 +170,21 @@ impl Report {
                 self.counts.insert(name.to_owned(), by);
             }
         }
+    }
+
+    /// Changes were told, in what is called by this word.
+    pub(super) fn told_by(&mut self, word: &str, changes: usize) {
+        let changes = i64::try_from(changes).unwrap_or(i64::MAX);
+        self.count("received", changes);
+        match word {
+            "journal" => self.came.journal += changes,
+            _ => self.came.webhooks += changes,
+        }
+    }
+
+    /// A record was read.
+    pub(super) fn was_read(&mut self) {
+        self.came.reads += 1;
     }
 
     /// What is told from here on is counted for this run.
@@ -271,6 +296,7 @@ impl Report {
     ) {
         let outcome = told.outcome();
         self.count(outcome, 1);
+        self.came.unreadable += i64::from(told.unreadable);
         for reason in &told.reasons {
             self.count(&format!("skipped.{reason}"), 1);
         }
@@ -313,6 +339,7 @@ impl Report {
             },
             variables: told.variables.into_iter().collect(),
             plugin: origin.plugin.clone(),
+            ..Activity::default()
         });
     }
 
@@ -330,12 +357,9 @@ impl Report {
                 at: now,
                 origin: origin.word.to_owned(),
                 object_type: Some(object_type.clone()),
-                record: None,
                 outcome: ERASED.to_owned(),
-                reason: None,
-                user: None,
-                variables: Vec::new(),
                 plugin: origin.plugin.clone(),
+                ..Activity::default()
             });
         }
     }
@@ -366,10 +390,10 @@ impl Report {
                     object_type: Some(object_type.clone()),
                     record: Some(record.clone()),
                     outcome: UPDATED.to_owned(),
-                    reason: None,
                     user: Some(user),
                     variables,
                     plugin: cause.and_then(|line| line.plugin.clone()),
+                    ..Activity::default()
                 });
             }
             return;
@@ -389,6 +413,20 @@ impl Report {
         line.variables.dedup();
     }
 
+    /// What came, and what it did.
+    fn tally(&self) -> Tally {
+        let count = |name: &str| self.counts.get(name).copied().unwrap_or(0);
+        let no_match = count("skipped.no_match").min(count(SKIPPED));
+        Tally {
+            updated: count(UPDATED),
+            unchanged: count(UNCHANGED),
+            no_match,
+            skipped: count(SKIPPED) - no_match,
+            values_written: count("values_written"),
+            ..self.came
+        }
+    }
+
     /// Writes the report.
     ///
     /// # Errors
@@ -404,6 +442,10 @@ impl Report {
     ) -> Result<(), store::Error> {
         tx.add_counts(connection, &self.counts)?;
         tx.add_freshness(connection, now, &self.freshness)?;
+        let tally = self.tally();
+        if tally != Tally::default() {
+            tx.add_to_hour(connection, now, &tally)?;
+        }
         for (run, users) in &self.losses {
             match run {
                 Some(run) => tx.add_run_losses(*run, users)?,

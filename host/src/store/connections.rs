@@ -191,6 +191,7 @@ impl Tx<'_> {
             "DELETE FROM activity WHERE connection = ?1",
             "DELETE FROM counts WHERE connection = ?1",
             "DELETE FROM freshness WHERE connection = ?1",
+            "DELETE FROM hours WHERE connection = ?1",
             "DELETE FROM lookups WHERE connection = ?1",
             "DELETE FROM connections WHERE id = ?1",
         ] {

@@ -17,6 +17,7 @@ mod encode;
 mod sought;
 mod statements;
 
+pub mod activity;
 pub mod audience;
 pub mod brakes;
 pub mod choices;
@@ -25,6 +26,7 @@ pub mod conversions;
 pub mod drafts;
 pub mod erasures;
 pub mod history;
+pub mod hours;
 pub mod journal;
 pub mod links;
 pub mod lookups;
@@ -88,6 +90,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0015_drafts.sql"),
     include_str!("../../migrations/sqlite/store/0016_run_examples.sql"),
     include_str!("../../migrations/sqlite/store/0017_installs.sql"),
+    include_str!("../../migrations/sqlite/store/0014_health.sql"),
 ];
 
 /// What can go wrong with the store.

@@ -95,7 +95,8 @@ async fn trim(host: &Host, stop: &CancellationToken) -> Result<(), TrimError> {
         host.store
             .transact(move |tx| {
                 tx.trim_losses(connection.id, now.minus(brake::WINDOW))?;
-                tx.trim_history(connection.id, now)
+                tx.trim_activity(connection.id)?;
+                tx.trim_hours(connection.id, now)
             })
             .await?;
     }

@@ -21,7 +21,7 @@ use crate::{
     pipeline::{pages::Asked, routing::ConnectionRoute},
     store::{
         self, Tx,
-        history::Activity,
+        activity::Activity,
         lookups::{DueLookup, LookupKind, UserKeys},
         reads::{ReadKey, Wanted},
         runs::{Counts, Example, Examples},
@@ -334,12 +334,10 @@ pub(super) fn put_off(
         at: now,
         origin: lookup.kind.priority.origin().to_owned(),
         object_type: Some(lookup.kind.object_type.clone()),
-        record: None,
         outcome: outcome.to_owned(),
         reason: Some(reason.as_str().to_owned()),
         user: Some(lookup.user),
-        variables: Vec::new(),
-        plugin: None,
+        ..Activity::default()
     };
     tx.add_activity(lookup.kind.connection, &line)
 }

@@ -19,7 +19,7 @@ use url::{Url, form_urlencoded};
 use super::{browsers, cookies, pages::Error};
 use crate::{
     host::{self, Host},
-    model::{PersonId, ProjectId, Timestamp},
+    model::{Actor, PersonId, ProjectId, Timestamp},
     secrets::{Secret, hash_token, random_token},
     store::{
         self, Store,
@@ -303,6 +303,11 @@ impl Session {
     /// The code that its forms carry.
     pub fn csrf(&self, host: &Host) -> Secret {
         host.keys.session_code(&self.hash, CSRF_PURPOSE)
+    }
+
+    /// Who it is, for what is kept of who did what.
+    pub fn actor(&self) -> Actor {
+        Actor::Link
     }
 
     /// Whether it may change anything.

@@ -56,9 +56,14 @@ impl Feeder<'_, '_> {
                 continue;
             }
             if let Err(unreadable) = &said.outcome {
-                told.reason(unreadable.as_str());
+                told.unreadable(unreadable.as_str());
                 self.unknown_choice |= *unreadable == Unreadable::UnknownChoice;
             }
+            // What fills for the first time may have been so for years.
+            let is_news = version.sequence == 0
+                || held
+                    .as_ref()
+                    .is_some_and(|held| held.version.stamp < version.stamp);
             let merged = merge(held, said);
             conflict |= merged.conflict;
             if merged.changed {
@@ -79,7 +84,7 @@ impl Feeder<'_, '_> {
             let Some(readable) = merged.register.readable else {
                 continue;
             };
-            if self.show_on_fed(*place, state.key, &readable, told)? {
+            if self.show_on_fed(*place, state.key, &readable, told)? && is_news {
                 self.report.fresh(version.stamp, self.now);
             }
         }

@@ -35,6 +35,7 @@ pub fn apply_record(
     let Some((mapping, mapped)) = route.mapping(object_type) else {
         return Ok(());
     };
+    feeder.report.was_read();
     let mut told = RecordReport::default();
     let mut is_merge = false;
     for merged in read.said.merged.iter().filter(|id| **id != read.record) {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     host::Host,
-    model::{ConnectionId, ProjectId, Status},
+    model::{Actor, ConnectionId, ProjectId, Status},
     pipeline, store,
     sync::{
         consents,
@@ -21,9 +21,6 @@ use crate::{
     },
     web::{error::Error, problem::Problem},
 };
-
-/// Where a line of activity comes from that an admin caused.
-pub(super) const ADMIN: &str = "admin";
 
 /// A connection to be begun.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -207,7 +204,7 @@ pub async fn pause(
     writer: Writer,
     Path((_project, id)): Path<(String, ConnectionId)>,
 ) -> Result<axum::Json<Connection>, Error> {
-    set_paused(&host, writer.project, id, true).await?;
+    set_paused(&host, writer.project, id, true, &writer.by).await?;
     show(&host, writer.project, id).await.map(axum::Json)
 }
 
@@ -227,7 +224,7 @@ pub async fn resume(
     writer: Writer,
     Path((_project, id)): Path<(String, ConnectionId)>,
 ) -> Result<axum::Json<Connection>, Error> {
-    set_paused(&host, writer.project, id, false).await?;
+    set_paused(&host, writer.project, id, false, &writer.by).await?;
     show(&host, writer.project, id).await.map(axum::Json)
 }
 
@@ -237,8 +234,9 @@ pub async fn set_paused(
     project: ProjectId,
     id: ConnectionId,
     paused: bool,
+    by: &Actor,
 ) -> Result<(), Error> {
-    let now = host.clock.now();
+    let (now, by) = (host.clock.now(), by.clone());
     host.store
         .transact(move |tx| {
             let connection = tx.connection(project, id)?;
@@ -274,7 +272,7 @@ pub async fn set_paused(
                 // Nothing was taken in meanwhile.
                 schedule::request(tx, id, UnderWay::BeginsAnew, now)?;
             }
-            tx.note(id, ADMIN, word, now)
+            tx.note_by(id, &by, word, now)
         })
         .await?;
     host.pipeline.notify_changed();
@@ -297,15 +295,26 @@ pub async fn go_on(
     writer: Writer,
     Path((_project, id)): Path<(String, ConnectionId)>,
 ) -> Result<StatusCode, Error> {
+    release(&host, writer.project, id, writer.by).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Lets a connection go on that is held.
+pub async fn release(
+    host: &Host,
+    project: ProjectId,
+    id: ConnectionId,
+    by: Actor,
+) -> Result<(), Error> {
     let now = host.clock.now();
     host.store
         .transact(move |tx| {
-            tx.connection(writer.project, id)?;
-            pipeline::brake::go_on(tx, id, ADMIN, now)
+            tx.connection(project, id)?;
+            pipeline::brake::go_on(tx, id, &by, now)
         })
         .await?;
     host.pipeline.notify_changed();
-    Ok(StatusCode::ACCEPTED)
+    Ok(())
 }
 
 /// Begins another consent of the same account. Nothing that was synced is lost.

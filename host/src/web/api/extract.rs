@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     host::Host,
-    model::{ProjectId, Timestamp},
+    model::{Actor, ProjectId, Timestamp},
     secrets::{Secret, hash_token},
     store::projects::{Holder, Purpose, Role},
     web::{error::Error, problem::step},
@@ -34,12 +34,16 @@ const TOKEN_LENGTH_MAX: usize = 200;
 pub struct Reader {
     /// The project.
     pub project: ProjectId,
+    /// The hash of their token.
+    pub token: [u8; 32],
 }
 
 /// Who asks, when they may change the project that the path names.
 pub struct Writer {
     /// The project.
     pub project: ProjectId,
+    /// Who they are.
+    pub by: Actor,
 }
 
 /// Who asks, when they hold a token for the whole host.
@@ -49,9 +53,11 @@ impl FromRequestParts<Arc<Host>> for Reader {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, host: &Arc<Host>) -> Result<Self, Error> {
-        project(parts, host)
-            .await
-            .map(|(project, _)| Self { project })
+        let (project, _) = project(parts, host).await?;
+        Ok(Self {
+            project,
+            token: hash_of(parts).ok_or(Error::Unauthenticated)?,
+        })
     }
 }
 
@@ -60,10 +66,21 @@ impl FromRequestParts<Arc<Host>> for Writer {
 
     async fn from_request_parts(parts: &mut Parts, host: &Arc<Host>) -> Result<Self, Error> {
         match project(parts, host).await? {
-            (_, Role::Viewer) => Err(Error::Forbidden(
+            (
+                _,
+                Holder {
+                    role: Role::Viewer, ..
+                },
+            ) => Err(Error::Forbidden(
                 "This token may only look. Use one with the role admin.",
             )),
-            (project, Role::Admin | Role::Operator) => Ok(Self { project }),
+            (project, holder) => Ok(Self {
+                project,
+                by: Actor::Token {
+                    number: holder.token,
+                    name: None,
+                },
+            }),
         }
     }
 }
@@ -82,7 +99,7 @@ impl FromRequestParts<Arc<Host>> for Operator {
 }
 
 /// The project that the path names, where the token opens it.
-async fn project(parts: &mut Parts, host: &Arc<Host>) -> Result<(ProjectId, Role), Error> {
+async fn project(parts: &mut Parts, host: &Arc<Host>) -> Result<(ProjectId, Holder), Error> {
     let holder = holder(parts, host).await?;
     let unknown = || Error::NotFound("project");
     let params = RawPathParams::from_request_parts(parts, host)
@@ -100,11 +117,12 @@ async fn project(parts: &mut Parts, host: &Arc<Host>) -> Result<(ProjectId, Role
             host.store.read(move |tx| tx.project(named)).await?;
         }
     }
-    Ok((named, holder.role))
+    Ok((named, holder))
 }
 
-async fn holder(parts: &Parts, host: &Arc<Host>) -> Result<Holder, Error> {
-    let token = parts
+/// The hash of a request's token.
+fn hash_of(parts: &Parts) -> Option<[u8; 32]> {
+    parts
         .headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
@@ -112,8 +130,11 @@ async fn holder(parts: &Parts, host: &Arc<Host>) -> Result<Holder, Error> {
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim())
         .filter(|token| !token.is_empty() && token.len() <= TOKEN_LENGTH_MAX)
-        .ok_or(Error::Unauthenticated)?;
-    let hash = hash_token(&Secret::from(token));
+        .map(|token| hash_token(&Secret::from(token)))
+}
+
+async fn holder(parts: &Parts, host: &Arc<Host>) -> Result<Holder, Error> {
+    let hash = hash_of(parts).ok_or(Error::Unauthenticated)?;
     let now = host.clock.now();
     let found = host
         .store

@@ -71,6 +71,25 @@ pub fn resolve(
     Ok(Ok(mappings))
 }
 
+/// The drafts' variables that hold values of Jimo's own side, which HubSpot's
+/// would replace.
+pub fn used(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    drafts: &[Draft],
+) -> Result<BTreeSet<VariableId>, store::Error> {
+    let mut used = BTreeSet::new();
+    for field in drafts.iter().flat_map(|draft| &draft.fields) {
+        if let Some(held) = tx.variable(project, &field.name)?
+            && held.fed_by.is_none()
+            && tx.variable_is_used(project, held.id)?
+        {
+            used.insert(held.id);
+        }
+    }
+    Ok(used)
+}
+
 fn check_field(
     tx: &Tx<'_>,
     project: ProjectId,

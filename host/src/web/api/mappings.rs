@@ -11,7 +11,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{
-    connections::{ADMIN, Values},
+    connections::Values,
     extract::{Json, Path, Query, Reader, Writer},
     mapping_check::{self, Draft},
     mapping_choices::{self, Choices},
@@ -20,9 +20,9 @@ use super::{
 };
 use crate::{
     host::Host,
-    model::{AccountId, ConnectionId, ObjectType, ProjectId, Timestamp},
-    pipeline::{self, mapping::NewMappings},
-    store::{self, Tx},
+    model::{AccountId, Actor, ConnectionId, ObjectType, ProjectId, Timestamp},
+    pipeline::{self, mapping::NewMappings, mapping_changes},
+    store::{self, Tx, activity::Activity},
     sync::definitions,
     telemetry::spawn_blocking,
     web::{
@@ -131,13 +131,14 @@ pub async fn put(
         document,
         query.removed == Values::Keep,
         expected,
+        &writer.by,
     )
     .await?;
     show(&host, writer.project, id).await
 }
 
-/// Replaces how a connection maps. `expected` is an `If-Match` that has to name
-/// its etag.
+/// Replaces how a connection maps. `keep`: the values of what is removed become
+/// ordinary Jimo values. `expected` is an `If-Match` that has to name its etag.
 pub async fn save(
     host: &Arc<Host>,
     project: ProjectId,
@@ -145,6 +146,7 @@ pub async fn save(
     document: Document,
     keep: bool,
     expected: Option<Vec<u8>>,
+    by: &Actor,
 ) -> Result<(), Error> {
     let Checked {
         account,
@@ -152,13 +154,17 @@ pub async fn save(
         choices,
         asked_at,
     } = check(host, project, id, document, Definitions::Fresh).await?;
-    let (keys, now) = (host.keys.clone(), host.clock.now());
+    let (keys, now, by) = (host.keys.clone(), host.clock.now(), by.clone());
     let write = move |tx: &Tx<'_>| {
         tx.connection(project, id)?;
         let version = etag(tx.mappings_version(id)?);
         if expected.as_ref().is_some_and(|etag| !names(etag, &version)) {
             return Ok(Saved::Outdated);
         }
+        let (before, used) = (
+            tx.mappings(id)?,
+            mapping_variables::used(tx, project, &drafts)?,
+        );
         let new = match mapping_variables::resolve(tx, project, id, drafts.clone(), now)? {
             Ok(mappings) => NewMappings {
                 mappings,
@@ -168,7 +174,26 @@ pub async fn save(
             Err(errors) => return Ok(Saved::Invalid(errors)),
         };
         pipeline::mapping::save(tx, &keys, (project, id, account), &new, keep, now)?;
-        tx.note(id, ADMIN, "mappings_saved", now)?;
+        let known = mapping_changes::Known {
+            names: tx
+                .variables(project)?
+                .into_iter()
+                .map(|variable| (variable.id, variable.name))
+                .collect(),
+            taken_over: used,
+            keep,
+        };
+        tx.add_activity(
+            id,
+            &Activity {
+                at: now,
+                origin: by.origin().into(),
+                outcome: "mappings_saved".into(),
+                by: Some(by.clone()),
+                changes: mapping_changes::changes(&before, &tx.mappings(id)?, &known),
+                ..Activity::default()
+            },
+        )?;
         Ok(Saved::Done)
     };
     let saved = loop {
