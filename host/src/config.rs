@@ -29,6 +29,10 @@ pub struct Config {
     /// Syncing.
     pub sync: SyncConfig,
 
+    #[command(flatten)]
+    /// What is told of connections.
+    pub alerts: AlertsConfig,
+
     /// What is logged: `info`, `jimo_connect::sync=debug,info`, ….
     #[arg(long, env = "JIMO_LOG", default_value = "info")]
     pub log: String,
@@ -161,6 +165,33 @@ fn brake_share(text: &str) -> Result<f64, String> {
         true => Ok(share),
         false => Err("a share is from 0 to 1, such as 0.2".to_owned()),
     }
+}
+
+/// How alerts are sent.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct AlertsConfig {
+    /// The server that mails are given to: smtps://USER:PASSWORD@mail.example.com,
+    /// or smtp://…?tls=required for STARTTLS. No mails are sent when not set.
+    #[arg(
+        long,
+        env = "JIMO_SMTP_URL",
+        value_parser = filled_secret,
+        hide_env_values = true,
+        requires = "mail_from"
+    )]
+    pub smtp_url: Option<Secret>,
+
+    /// Whom mails are from, such as `Jimo <jimo@example.com>`.
+    #[arg(long, env = "JIMO_MAIL_FROM", value_parser = filled)]
+    pub mail_from: Option<String>,
+
+    /// Lets alerts be sent to addresses of private networks and of this machine,
+    /// which admins could otherwise reach through this host.
+    #[arg(
+        long = "alerts-to-private-networks",
+        env = "JIMO_ALERTS_TO_PRIVATE_NETWORKS"
+    )]
+    pub to_private_networks: bool,
 }
 
 /// The HubSpot app, and where HubSpot is.

@@ -5,7 +5,9 @@ use std::{path::Path, sync::Arc};
 use hubspot_sim::Simulator;
 use jimo_connect::{
     clock::Clock,
-    config::{AddressConfig, Config, DataConfig, HubspotConfig, JournalUse, SyncConfig},
+    config::{
+        AddressConfig, AlertsConfig, Config, DataConfig, HubspotConfig, JournalUse, SyncConfig,
+    },
     host::{self, Host},
     intake,
     secrets::Secret,
@@ -48,6 +50,11 @@ pub fn config(sim: &Simulator, directory: &Path) -> Config {
         sync: SyncConfig {
             look_every_minutes: 0,
             ..SyncConfig::default()
+        },
+        // What tests have alerts sent to is on this machine.
+        alerts: AlertsConfig {
+            to_private_networks: true,
+            ..AlertsConfig::default()
         },
         log: "warn".into(),
         log_format: LogFormat::Text,

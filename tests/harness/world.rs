@@ -24,7 +24,7 @@ use std::{sync::Arc, time::Duration};
 use hubspot_sim::{Account, Simulator};
 use jimo_connect::{
     clock::Clock,
-    config::JournalUse,
+    config::{AlertsConfig, JournalUse},
     host::Host,
     model::{ProjectId, Run, RunStatus},
     secrets::{hash_token, random_token},
@@ -63,6 +63,8 @@ pub struct World {
     journal: JournalUse,
     /// How often the next host looks for changes that the journal does not tell.
     pub look_every_minutes: u64,
+    /// How the next host sends alerts.
+    pub alerts: AlertsConfig,
     running: Option<RunningHost>,
     browser: Client,
 }
@@ -95,6 +97,7 @@ impl World {
         let directory = TempDir::new().unwrap();
         let mut config = config(&sim, directory.path());
         config.hubspot.journal = journal;
+        let alerts = config.alerts.clone();
         let running = RunningHost::start(&sim, config, clock.clone()).await;
         let browser = Client::builder()
             .no_proxy()
@@ -110,6 +113,7 @@ impl World {
             directory,
             journal,
             look_every_minutes: 0,
+            alerts,
             running: Some(running),
             browser,
         };
@@ -143,6 +147,7 @@ impl World {
         let mut config = config(&self.sim, self.directory.path());
         config.hubspot.journal = self.journal;
         config.sync.look_every_minutes = self.look_every_minutes;
+        config.alerts = self.alerts.clone();
         let running = RunningHost::start(&self.sim, config, self.clock.clone()).await;
         self.running = Some(running);
     }

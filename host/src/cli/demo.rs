@@ -21,7 +21,9 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    config::{AddressConfig, Config, DataConfig, HubspotConfig, JournalUse, SyncConfig},
+    config::{
+        AddressConfig, AlertsConfig, Config, DataConfig, HubspotConfig, JournalUse, SyncConfig,
+    },
     host::{self, Host},
     hubspot::{ApiUrl, budget},
     model::{Actor, ConnectionId, ProjectId},
@@ -129,6 +131,11 @@ impl Demo {
                 share: budget::SHARE,
             },
             sync: SyncConfig::default(),
+            // What one tries alerts with is on this machine.
+            alerts: AlertsConfig {
+                to_private_networks: true,
+                ..AlertsConfig::default()
+            },
             log: self.log.clone(),
             log_format: LogFormat::Text,
         })

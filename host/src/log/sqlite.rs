@@ -1,11 +1,11 @@
 //! The event log in a file of SQLite.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::watch;
 
-use super::{Cursor, Entry, EntryKind, Error, Lane, Listed, Logged, Position};
+use super::{Cursor, Entry, EntryKind, Error, Lane, Listed, Logged, Place, Position};
 use crate::{
     model::Timestamp,
     sqlite::{Database, Options, no_functions},
@@ -202,6 +202,37 @@ impl EventLog {
                     })
                 })?;
                 Ok(rows.collect::<Result<_, _>>()?)
+            })
+            .await
+    }
+
+    /// When the oldest entry of each lane that is not done was received, as far
+    /// as the first `entries_max` after what is done tell.
+    pub async fn oldest_waiting(
+        &self,
+        place: Place,
+        entries_max: usize,
+    ) -> Result<BTreeMap<Lane, Timestamp>, Error> {
+        self.database
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT position, lane, received_at FROM entries
+                     WHERE position > ?1 ORDER BY position LIMIT ?2",
+                )?;
+                let entries_max = i64::try_from(entries_max).unwrap_or(i64::MAX);
+                let mut rows = statement.query([place.up_to.0, entries_max])?;
+                let mut oldest = BTreeMap::new();
+                while let Some(row) = rows.next()? {
+                    let entry = Listed {
+                        position: Position(row.get(0)?),
+                        lane: Lane(row.get(1)?),
+                        bytes: 0,
+                    };
+                    if !place.is_done(&entry) {
+                        oldest.entry(entry.lane).or_insert(Timestamp(row.get(2)?));
+                    }
+                }
+                Ok(oldest)
             })
             .await
     }

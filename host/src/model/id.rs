@@ -99,6 +99,11 @@ own_id!(
     "con"
 );
 own_id!(
+    /// Where a connection's alerts go.
+    AlertChannelId,
+    "alc"
+);
+own_id!(
     /// The mapping of one object type of a connection.
     MappingId,
     "map"

@@ -29,8 +29,8 @@ pub use change::{
 pub use connection::{Connection, Problem, Status};
 pub use fold::fold;
 pub use id::{
-    AccountId, AccountKey, ConnectionId, FieldId, MappingId, ObjectType, PersonId, ProjectId,
-    PropertyName, RecordId, RunId, SegmentId, UserId, VariableId,
+    AccountId, AccountKey, AlertChannelId, ConnectionId, FieldId, MappingId, ObjectType, PersonId,
+    ProjectId, PropertyName, RecordId, RunId, SegmentId, UserId, VariableId,
 };
 pub use key::normalise;
 pub use mapping::{

@@ -153,6 +153,10 @@ pub trait Word: serde::de::DeserializeOwned {
     const WHAT: &'static str;
 }
 
+impl Word for super::alerts::ChannelKind {
+    const WHAT: &'static str = "kind of alert channel";
+}
+
 impl Word for Status {
     const WHAT: &'static str = "connection status";
 }

@@ -18,6 +18,7 @@ mod sought;
 mod statements;
 
 pub mod activity;
+pub mod alerts;
 pub mod audience;
 pub mod brakes;
 pub mod choices;

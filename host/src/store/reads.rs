@@ -254,6 +254,23 @@ impl Tx<'_> {
         Ok(due)
     }
 
+    /// The oldest change of an account that a read waits to bring, by the source's
+    /// stamp; none where none waits. What was put off beyond `until` is told by
+    /// itself, and does not count.
+    pub fn oldest_awaited(
+        &self,
+        account: AccountId,
+        until: Timestamp,
+    ) -> Result<Option<Timestamp>, Error> {
+        let oldest: Option<i64> = self
+            .statement(
+                "SELECT min(expected_at) FROM reads
+                 WHERE account = ?1 AND priority = 0 AND expected_at > 0 AND not_before <= ?2",
+            )?
+            .query_one(params![account.0, until.0], |row| row.get(0))?;
+        Ok(oldest.map(Timestamp))
+    }
+
     /// How many reads wait for an account.
     pub fn waiting_reads(&self, account: AccountId) -> Result<i64, Error> {
         Ok(self

@@ -1,10 +1,12 @@
 //! Work that goes on by itself: grants kept fresh, what has to be read read,
 //! labels that changed shown, what is converted in another way converted again,
-//! what was held selected anew, what was deleted for privacy erased, and what is over let go.
+//! what was held selected anew, what was deleted for privacy erased, what is wrong
+//! told, and what is over let go.
 //!
 //! Architecture invariant: everything here can be killed at any instant and
 //! goes on from what the store holds.
 
+pub mod alerts;
 mod answers;
 mod batches;
 mod brake;
@@ -15,6 +17,7 @@ pub mod definitions;
 pub mod erasures;
 pub mod failures;
 pub mod grants;
+pub mod health;
 pub mod housekeeping;
 mod joint;
 pub mod journal;
@@ -57,6 +60,8 @@ pub fn tasks(host: &Arc<Host>, stop: &CancellationToken) -> Vec<Task> {
         Box::pin(brake::run(host.clone(), stop.clone())),
         Box::pin(labels::run(host.clone(), stop.clone())),
         Box::pin(erasures::run(host.clone(), stop.clone())),
+        Box::pin(alerts::run(host.clone(), stop.clone())),
+        Box::pin(alerts::delivery::run(host.clone(), stop.clone())),
         Box::pin(housekeeping::run(host.clone(), stop.clone())),
         Box::pin(revocations::run(host.clone(), stop.clone())),
         Box::pin(regions::run(host.clone(), stop.clone())),

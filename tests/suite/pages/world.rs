@@ -6,7 +6,9 @@ use std::{sync::Arc, time::Duration};
 use hubspot_sim::{Account, Link, PropertySpec, Simulator};
 use jimo_connect::{
     clock::Clock,
-    config::{AddressConfig, Config, DataConfig, HubspotConfig, JournalUse, SyncConfig},
+    config::{
+        AddressConfig, AlertsConfig, Config, DataConfig, HubspotConfig, JournalUse, SyncConfig,
+    },
     host::{self, Host},
     hubspot::oauth::{Grant, SCOPES},
     model::{
@@ -139,6 +141,11 @@ impl World {
             sync: SyncConfig {
                 look_every_minutes: 0,
                 ..SyncConfig::default()
+            },
+            // What tests have alerts sent to is on this machine.
+            alerts: AlertsConfig {
+                to_private_networks: true,
+                ..AlertsConfig::default()
             },
             log: "warn".into(),
             log_format: jimo_connect::telemetry::LogFormat::Text,

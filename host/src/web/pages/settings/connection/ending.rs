@@ -32,7 +32,8 @@ pub async fn pause(
     Path(id): Path<ConnectionId>,
     posted: Posted<Nothing>,
 ) -> Result<Response, Error> {
-    connections::set_paused(&host, posted.session.project.id, id, true).await?;
+    let by = posted.session.actor();
+    connections::set_paused(&host, posted.session.project.id, id, true, &by).await?;
     Ok(see_other(&path(id, "")))
 }
 
@@ -42,7 +43,8 @@ pub async fn resume(
     Path(id): Path<ConnectionId>,
     posted: Posted<Nothing>,
 ) -> Result<Response, Error> {
-    connections::set_paused(&host, posted.session.project.id, id, false).await?;
+    let by = posted.session.actor();
+    connections::set_paused(&host, posted.session.project.id, id, false, &by).await?;
     Ok(see_other(&path(id, "")))
 }
 
