@@ -27,6 +27,17 @@ pub struct SetAside {
     pub body: Vec<u8>,
 }
 
+/// Why, and when, something could not be worked on.
+#[derive(Clone, Debug)]
+pub struct Aside {
+    /// When it was set aside.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+    /// The bytes.
+    pub body: Vec<u8>,
+}
+
 impl Tx<'_> {
     /// Adds to a connection's counts.
     pub fn add_counts(
@@ -85,6 +96,23 @@ impl Tx<'_> {
             what.body
         ])?;
         Ok(())
+    }
+
+    /// The newest parts of deliveries of an account that could not be worked on, at
+    /// most `limit`.
+    pub fn set_aside_of(&self, account: &AccountKey, limit: usize) -> Result<Vec<Aside>, Error> {
+        let mut statement = self.statement(
+            "SELECT at, reason, body FROM set_aside WHERE account = ?1 ORDER BY id DESC LIMIT ?2",
+        )?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = statement.query_map(params![account.as_str(), limit], |row| {
+            Ok(Aside {
+                at: Timestamp(row.get(0)?),
+                reason: row.get(1)?,
+                body: row.get(2)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Removes what was set aside before a moment.

@@ -242,6 +242,26 @@ impl Tx<'_> {
         Ok(keys)
     }
 
+    /// Whether a look-up of a user waits for a connection, and when the first is
+    /// made at the earliest.
+    pub fn waiting_lookup(
+        &self,
+        connection: ConnectionId,
+        object_type: &ObjectType,
+        user: UserId,
+    ) -> Result<Option<Timestamp>, Error> {
+        let earliest: Option<i64> = self
+            .statement(
+                "SELECT min(not_before) FROM lookups
+                 WHERE connection = ?1 AND object_type = ?2 AND user = ?3",
+            )?
+            .query_one(
+                params![connection.0, self.object_type_id(object_type)?, user.0],
+                |row| row.get(0),
+            )?;
+        Ok(earliest.map(Timestamp))
+    }
+
     /// How many look-ups wait for an account.
     pub fn waiting_lookups(&self, account: AccountId) -> Result<i64, Error> {
         Ok(self

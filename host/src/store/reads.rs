@@ -254,6 +254,25 @@ impl Tx<'_> {
         Ok(due)
     }
 
+    /// Whether a read of a record waits: when it is made at the earliest, and how
+    /// often it was put off.
+    pub fn waiting_read(&self, key: &ReadKey) -> Result<Option<(Timestamp, u32)>, Error> {
+        let mut statement = self.statement(
+            "SELECT not_before, attempts FROM reads
+             WHERE account = ?1 AND object_type = ?2 AND to_type = ?3 AND record = ?4",
+        )?;
+        let mut rows = statement.query(params![
+            key.account.0,
+            self.object_type_id(&key.object_type)?,
+            self.wanted_id(&key.wanted)?,
+            encode::record_id(&key.record)
+        ])?;
+        match rows.next()? {
+            Some(row) => Ok(Some((Timestamp(row.get(0)?), row.get(1)?))),
+            None => Ok(None),
+        }
+    }
+
     /// The oldest change of an account that a read waits to bring, by the source's
     /// stamp; none where none waits. What was put off beyond `until` is told by
     /// itself, and does not count.

@@ -158,6 +158,13 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// How many match keys are held of a record.
+    pub fn match_key_count(&self, record: RecordKey) -> Result<i64, Error> {
+        Ok(self
+            .statement("SELECT count(*) FROM match_keys WHERE record = ?1")?
+            .query_one([record.0], |row| row.get(0))?)
+    }
+
     /// The existing records of one object type that have a match key.
     pub fn records_by_digest(
         &self,

@@ -16,7 +16,7 @@ use crate::{
     hubspot::oauth::GrantError,
     pipeline::pages,
     plugin, store,
-    sync::{consents, definitions, failures, grants},
+    sync::{consents, definitions, failures, grants, health},
 };
 
 /// What each kind of problem is named by begins with this.
@@ -76,9 +76,24 @@ pub enum Error {
     /// The plugin.
     #[error("the plugin failed: {0}")]
     Plugin(#[from] plugin::Fault),
+    /// The event log.
+    #[error(transparent)]
+    Log(#[from] crate::log::Error),
+    /// As many streams of events are open as may be.
+    #[error("too many streams are open")]
+    TooManyStreams,
     /// The work itself ended; a defect.
     #[error("the work ended abruptly")]
     Ended,
+}
+
+impl From<health::Error> for Error {
+    fn from(error: health::Error) -> Self {
+        match error {
+            health::Error::Store(error) => Self::Store(error),
+            health::Error::Log(error) => Self::Log(error),
+        }
+    }
 }
 
 impl From<consents::Error> for Error {
@@ -246,7 +261,13 @@ impl Error {
                 "Busy",
                 "The host could not write just now. Try again.".into(),
             ),
-            Self::Store(_) | Self::Plugin(_) | Self::Ended => told(
+            Self::TooManyStreams => told(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too-many-streams",
+                "Too many streams",
+                "Too many streams of events are open: close some, then open this one again.".into(),
+            ),
+            Self::Store(_) | Self::Log(_) | Self::Plugin(_) | Self::Ended => told(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "failed",
                 "Failed",

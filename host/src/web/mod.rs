@@ -10,6 +10,7 @@ mod connections;
 mod cookies;
 pub mod descriptors;
 pub mod error;
+pub mod explain;
 mod operate;
 pub mod pages;
 pub mod problem;
@@ -75,11 +76,16 @@ pub struct Extra {
 
 /// All routes of a host. Streams of pages end when it is told to stop.
 pub fn router(host: &Arc<Host>, extra: Extra, stop: &CancellationToken) -> Router {
+    let streams = pages::streams::Streams::default();
+    let shared = api::events::Shared {
+        streams: streams.clone(),
+        stop: stop.clone(),
+    };
     let router = Router::new()
         .merge(intake::router(host))
         .merge(operate::router())
-        .nest("/api/v1", api::router())
-        .merge(pages::router(host, extra, stop))
+        .nest("/api/v1", api::router(shared))
+        .merge(pages::router(host, extra, &streams, stop))
         .with_state(host.clone());
     requests::identified(router)
 }

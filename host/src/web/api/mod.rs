@@ -1,11 +1,15 @@
 //! The JSON API: a file a noun. `/api/v1/openapi.json` describes it, made from
 //! the code.
 
-mod activity;
+pub(in crate::web) mod activity;
+pub(in crate::web) mod alerts;
 pub mod condition_document;
 pub mod connection_state;
 pub mod connections;
+pub(super) mod events;
+mod explain;
 mod extract;
+pub(in crate::web) mod health;
 mod mapping_check;
 mod mapping_choices;
 pub mod mapping_document;
@@ -21,13 +25,13 @@ pub mod segments;
 pub mod syncs;
 mod user_items;
 pub mod users;
-mod values;
+pub(in crate::web) mod values;
 pub mod variables;
 
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::DefaultBodyLimit,
     middleware::{Next, from_fn},
     routing::get,
@@ -69,7 +73,7 @@ impl Modify for Token {
 }
 
 /// The API's routes, below `/api/v1`.
-pub fn router() -> Router<Arc<Host>> {
+pub(super) fn router(shared: events::Shared) -> Router<Arc<Host>> {
     let (router, mut document) = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(projects::create))
         .routes(routes!(projects::get, projects::update))
@@ -95,6 +99,12 @@ pub fn router() -> Router<Arc<Host>> {
         .routes(routes!(syncs::cancel))
         .routes(routes!(syncs::go_on))
         .routes(routes!(activity::list))
+        .routes(routes!(explain::get))
+        .routes(routes!(health::get))
+        .routes(routes!(events::follow))
+        .routes(routes!(alerts::list, alerts::create))
+        .routes(routes!(alerts::delete))
+        .routes(routes!(alerts::test))
         .split_for_parts();
     summarize(&mut document);
     // Written once: anyone may ask for it again and again. It is texts and maps
@@ -108,6 +118,7 @@ pub fn router() -> Router<Arc<Host>> {
         )
         .fallback(async || Error::NotFound("path"))
         .method_not_allowed_fallback(async || Error::NoSuchMethod)
+        .layer(Extension(shared))
         .layer(DefaultBodyLimit::max(extract::BODY_BYTES_MAX))
         .layer(from_fn(|request, next: Next| {
             in_time(REQUEST_MAX, next.run(request), Error::Late)

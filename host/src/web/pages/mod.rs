@@ -18,7 +18,7 @@ mod members;
 mod profile;
 mod settings;
 mod sign_in;
-mod streams;
+pub(in crate::web) mod streams;
 mod users;
 mod wanted;
 mod words;
@@ -71,10 +71,15 @@ const HEADERS: [(HeaderName, &str); 4] = [
 ];
 
 /// The pages' routes.
-pub fn router(host: &Arc<Host>, extra: Extra, stop: &CancellationToken) -> Router<Arc<Host>> {
+pub(super) fn router(
+    host: &Arc<Host>,
+    extra: Extra,
+    streams: &Streams,
+    stop: &CancellationToken,
+) -> Router<Arc<Host>> {
     let surroundings = Surroundings {
         simulated_hubspot: extra.simulated_hubspot,
-        streams: Streams::default(),
+        streams: streams.clone(),
         stop: stop.clone(),
     };
     Router::new()

@@ -1,0 +1,241 @@
+//! Which ways there are: of a record to its users, and of a user's records.
+
+use super::{
+    Stage, Standing, Story,
+    steps::{FULL_SYNC, Steps},
+    story::Teller,
+    words,
+};
+use crate::{
+    model::{ObjectMapping, ObjectType, RecordId, Timestamp, UserId},
+    store::{
+        self,
+        reads::{ReadKey, Wanted},
+        records::{RecordKey, RecordState},
+    },
+};
+
+/// Users of one record, and records of one user, that are told of.
+const TOLD_MAX: usize = 3;
+
+/// Parts of deliveries that are looked through for a record.
+const ASIDE_MAX: usize = 200;
+
+impl Teller<'_, '_> {
+    /// The ways of a record of a type, or of each record with that id.
+    pub(super) fn of_record(
+        &self,
+        object_type: Option<&ObjectType>,
+        record: &RecordId,
+    ) -> Result<Vec<Story>, store::Error> {
+        let mut stories = Vec::new();
+        for mapping in &self.route.mappings {
+            if object_type.is_some_and(|wanted| *wanted != mapping.object_type) {
+                continue;
+            }
+            let of = &mapping.object_type;
+            if let Some(state) = self.tx.find_record(self.route.id, of, record)? {
+                stories.extend(self.of_known(mapping, record, &state)?);
+            }
+        }
+        if !stories.is_empty() {
+            return Ok(stories);
+        }
+        let is_unmapped = object_type.is_some_and(|wanted| self.route.mapping(wanted).is_none());
+        let mut steps = Steps::default();
+        if is_unmapped {
+            steps.stop(
+                Stage::Received,
+                "Records of this type are not mapped, so nothing is taken in of them.",
+                "Map a field of this type of record.",
+            );
+        } else {
+            self.of_unknown(object_type, record, &mut steps)?;
+        }
+        Ok(vec![Story {
+            object_type: object_type.cloned(),
+            record_id: Some(record.clone()),
+            ..Story::from_steps(steps.finish())
+        }])
+    }
+
+    /// A record that was never seen: it may have come, and not been understood.
+    fn of_unknown(
+        &self,
+        object_type: Option<&ObjectType>,
+        record: &RecordId,
+        steps: &mut Steps,
+    ) -> Result<(), store::Error> {
+        if let Some((at, reason)) = self.aside(record)? {
+            steps.done(Stage::Received, "HubSpot told of it.").at = Some(at);
+            let detail = format!("What HubSpot told could not be understood: {reason}.");
+            steps.stop(Stage::Parsed, detail, FULL_SYNC).at = Some(at);
+            return Ok(());
+        }
+        let types = self.route.mappings.iter().map(|one| &one.object_type);
+        for of in types.filter(|of| object_type.is_none_or(|wanted| wanted == *of)) {
+            if self.is_waiting(of, record, steps)? {
+                return Ok(());
+            }
+        }
+        let through = object_type
+            .and_then(|wanted| self.route.mapping(wanted))
+            .and_then(|(_, mapping)| mapping.through.as_ref());
+        let detail = match through {
+            Some(through) => format!(
+                "Nothing was taken in of it: no record of {through} that is a user’s is known \
+                 to have it."
+            ),
+            None => "HubSpot has told us nothing of it: it has not changed since the fields were \
+                     mapped, and no full sync has read it; or there is no such record."
+                .to_owned(),
+        };
+        steps.stop(Stage::Received, detail, FULL_SYNC);
+        Ok(())
+    }
+
+    /// Whether a read of it waits; then that is told.
+    pub(super) fn is_waiting(
+        &self,
+        object_type: &ObjectType,
+        record: &RecordId,
+        steps: &mut Steps,
+    ) -> Result<bool, store::Error> {
+        let waiting = self.tx.waiting_read(&ReadKey {
+            account: self.route.account,
+            object_type: object_type.clone(),
+            record: record.clone(),
+            wanted: Wanted::Record,
+        })?;
+        let Some((at, attempts)) = waiting else {
+            return Ok(false);
+        };
+        let detail = match attempts {
+            0 => "HubSpot told of it, and it is being read.".to_owned(),
+            1 => "It was read, and HubSpot’s answer was of no use; it is read again.".to_owned(),
+            _ => format!(
+                "It was read {attempts} times, and HubSpot’s answers were of no use; it is read \
+                 again."
+            ),
+        };
+        let step = steps.add(Stage::Received, Standing::Waiting, detail);
+        step.at = (at > self.now).then_some(at);
+        Ok(true)
+    }
+
+    /// When, and why, something that tells of a record could not be understood.
+    pub(super) fn aside(
+        &self,
+        record: &RecordId,
+    ) -> Result<Option<(Timestamp, String)>, store::Error> {
+        let names = |body: &[u8]| {
+            let is_part = |byte: &u8| byte.is_ascii_alphanumeric();
+            body.split(|byte| !is_part(byte))
+                .any(|word| word == record.as_str().as_bytes())
+        };
+        let aside = self.tx.set_aside_of(self.account_key, ASIDE_MAX)?;
+        Ok(aside
+            .into_iter()
+            .find(|aside| names(&aside.body))
+            .map(|aside| (aside.at, aside.reason)))
+    }
+
+    /// The ways of a record that was seen, one to each of its users.
+    fn of_known(
+        &self,
+        mapping: &ObjectMapping,
+        record: &RecordId,
+        state: &RecordState,
+    ) -> Result<Vec<Story>, store::Error> {
+        let users = self.tx.users_reached(state.key)?;
+        let wanted = |user: Option<UserId>| self.story(mapping, record, state, user);
+        match users.as_slice() {
+            [] => Ok(vec![wanted(None)?]),
+            users => users
+                .iter()
+                .take(TOLD_MAX)
+                .map(|user| wanted(Some(*user)))
+                .collect(),
+        }
+    }
+
+    /// The ways that end at a user: of each object type the record that feeds it,
+    /// else those that could.
+    pub(super) fn of_user(&self, user: UserId) -> Result<Vec<Story>, store::Error> {
+        let mut stories = Vec::new();
+        for (index, mapping) in self.route.mappings.iter().enumerate() {
+            let of = &mapping.object_type;
+            let fed_by = self.tx.feed(mapping.id, user)?;
+            let mut records: Vec<RecordKey> = fed_by.into_iter().collect();
+            if records.is_empty() {
+                let fields = &self.route.selection_fields[index];
+                let candidates = self.tx.candidates(self.route.id, mapping, fields, user)?;
+                records.extend(candidates.iter().map(|candidate| candidate.key));
+            }
+            if records.is_empty() {
+                let linked = self.tx.links_of_user(self.route.id, of, user)?;
+                records.extend(linked.iter().map(|(key, _)| *key));
+            }
+            records.truncate(TOLD_MAX);
+            if records.is_empty() {
+                stories.push(self.without_record(mapping, user)?);
+            }
+            for key in records {
+                if let Some(record) = self.tx.record_id(key)?
+                    && let Some(state) = self.tx.find_record(self.route.id, of, &record)?
+                {
+                    stories.push(self.story(mapping, &record, &state, Some(user))?);
+                }
+            }
+        }
+        Ok(stories)
+    }
+
+    /// A user whom no record of a type reaches.
+    fn without_record(&self, mapping: &ObjectMapping, user: UserId) -> Result<Story, store::Error> {
+        let of = &mapping.object_type;
+        let mut steps = Steps::default();
+        match (&mapping.matching, &mapping.through) {
+            (Some(rule), _) => {
+                let name = self.variable_name(rule.identifier)?;
+                let by = words::identifier(rule.identifier, name.as_deref());
+                let keys = self.tx.user_keys(user, rule.identifier)?;
+                if keys.is_empty() {
+                    steps.stop(
+                        Stage::Received,
+                        format!("The user has no {by}, by which records of {of} are matched."),
+                        "Have your code identify the user with it.",
+                    );
+                } else if let Some(at) = self.tx.waiting_lookup(self.route.id, of, user)? {
+                    let detail = format!("The user’s record of {of} is being looked for.");
+                    let step = steps.add(Stage::Received, Standing::Waiting, detail);
+                    step.at = (at > self.now).then_some(at);
+                } else {
+                    let rule = words::rule(rule, name.as_deref());
+                    steps.stop(
+                        Stage::Received,
+                        format!(
+                            "HubSpot has told us of no record of {of} that matches this user: \
+                             {rule}."
+                        ),
+                        "See in HubSpot whether there is a record whose field says the same. One \
+                         that was there before is found by a full sync.",
+                    );
+                }
+            }
+            (None, Some(through)) => {
+                steps.stop(
+                    Stage::Received,
+                    format!("No record of {through} that is this user’s has any of {of}."),
+                    "Associate them in HubSpot; they show here within moments.",
+                );
+            }
+            (None, None) => {}
+        }
+        Ok(Story {
+            object_type: Some(of.clone()),
+            user: Some(user),
+            ..Story::from_steps(steps.finish())
+        })
+    }
+}

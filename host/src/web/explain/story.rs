@@ -1,0 +1,398 @@
+//! The way of a record to a user, a step after the other.
+
+use super::{
+    Field, Stage, Standing, Story,
+    steps::{FULL_SYNC, Steps},
+    words,
+};
+use crate::{
+    model::{
+        AccountKey, Existence, FieldMapping, ObjectMapping, ObjectType, RecordId, Timestamp,
+        UserId, UserIdentifier, VariableId, Version,
+    },
+    pipeline::{routing::ConnectionRoute, select::select},
+    store::{
+        self, Tx,
+        activity::{Activity, ActivityFilter},
+        records::{RecordKey, RecordState},
+        users::Source,
+    },
+};
+
+/// Tells the ways of records to users.
+pub(super) struct Teller<'t, 'c> {
+    /// What the store holds.
+    pub tx: &'t Tx<'c>,
+    /// The connection.
+    pub route: &'t ConnectionRoute,
+    /// HubSpot's id of the account.
+    pub account_key: &'t AccountKey,
+    /// Now.
+    pub now: Timestamp,
+}
+
+impl Teller<'_, '_> {
+    /// The way of a record that was seen to one of its users, or to nobody.
+    pub(super) fn story(
+        &self,
+        mapping: &ObjectMapping,
+        record: &RecordId,
+        state: &RecordState,
+        user: Option<UserId>,
+    ) -> Result<Story, store::Error> {
+        let mut steps = Steps::default();
+        let mut fields = Vec::new();
+        let lines = self.tx.activity(
+            self.route.id,
+            &ActivityFilter {
+                object_type: Some(mapping.object_type.clone()),
+                record: Some(record.clone()),
+                ..ActivityFilter::default()
+            },
+            i64::MAX,
+            1,
+        )?;
+        let last = lines.first().map(|(_, line)| line);
+        self.received(mapping, record, state, last, &mut steps)?;
+        if self.parsed(record, last, &mut steps)?
+            && self.exists(&mapping.object_type, state, &mut steps)
+            && self.matched(mapping, state, user, &mut steps)?
+            && let Some(user) = user
+            && self.selected(mapping, state, user, &mut steps)?
+            && self.mapped(mapping, &mut steps)
+        {
+            fields = self.fields(mapping, state.key, user)?;
+            written(&fields, &mut steps);
+        }
+        Ok(Story {
+            object_type: Some(mapping.object_type.clone()),
+            record_id: Some(record.clone()),
+            user,
+            fields,
+            ..Story::from_steps(steps.finish())
+        })
+    }
+
+    fn received(
+        &self,
+        mapping: &ObjectMapping,
+        record: &RecordId,
+        state: &RecordState,
+        last: Option<&Activity>,
+        steps: &mut Steps,
+    ) -> Result<(), store::Error> {
+        match last {
+            Some(line) => {
+                let origin = words::origin(&line.origin);
+                let step = steps.done(Stage::Received, format!("Last heard of by {origin}."));
+                step.at = Some(line.at);
+            }
+            None if state.read != Version::default() => {
+                let detail = "It was read from HubSpot; nothing has come of it lately.";
+                steps.done(Stage::Received, detail);
+            }
+            None if self.is_waiting(&mapping.object_type, record, steps)? => {}
+            None => {
+                steps.done(
+                    Stage::Received,
+                    "It is known from other records that have it.",
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn parsed(
+        &self,
+        record: &RecordId,
+        last: Option<&Activity>,
+        steps: &mut Steps,
+    ) -> Result<bool, store::Error> {
+        // What came later and was understood has said the same, or more.
+        let aside = self.aside(record)?;
+        let aside = aside.filter(|(at, _)| last.is_none_or(|line| line.at < *at));
+        if let Some((at, reason)) = aside {
+            let detail = format!("What HubSpot told last could not be understood: {reason}.");
+            steps.stop(Stage::Parsed, detail, FULL_SYNC).at = Some(at);
+            return Ok(false);
+        }
+        steps.done(Stage::Parsed, "What HubSpot told could be understood.");
+        Ok(true)
+    }
+
+    /// Whether the record is there; what is gone is told.
+    fn exists(&self, object_type: &ObjectType, state: &RecordState, steps: &mut Steps) -> bool {
+        let at = state.existence_at;
+        let (detail, remedy) = match &state.existence {
+            Existence::Unknown | Existence::Exists => return true,
+            Existence::Deleted => (
+                "The record is deleted in HubSpot, so it feeds nobody.".to_owned(),
+                "Restore it in HubSpot; users show its values again within moments.",
+            ),
+            Existence::Merged(Some(survivor)) => (
+                format!("It was merged into {object_type} {survivor} in HubSpot."),
+                "Ask for that record instead.",
+            ),
+            Existence::Merged(None) => (
+                "It was merged into another record in HubSpot.".to_owned(),
+                "",
+            ),
+            Existence::Erased => (
+                "It was deleted for privacy: nothing of it is kept but its id.".to_owned(),
+                "",
+            ),
+        };
+        steps.stop(Stage::Matched, detail, remedy).at = Some(at);
+        false
+    }
+
+    fn matched(
+        &self,
+        mapping: &ObjectMapping,
+        state: &RecordState,
+        user: Option<UserId>,
+        steps: &mut Steps,
+    ) -> Result<bool, store::Error> {
+        let of = &mapping.object_type;
+        match (&mapping.matching, &mapping.through, user) {
+            (Some(rule), _, Some(user)) => {
+                let name = self.variable_name(rule.identifier)?;
+                let rule = words::rule(rule, name.as_deref());
+                let links = self.tx.links_of_record(state.key)?;
+                let rank = links.iter().find(|(linked, _)| *linked == user);
+                let how = match rank {
+                    Some((_, 0)) | None => rule,
+                    Some(_) => format!("{rule}, by an additional address"),
+                };
+                let several = match links.len() {
+                    0 | 1 => String::new(),
+                    count => format!(" {count} users have the same, and all of them are fed."),
+                };
+                steps.done(Stage::Matched, format!("It is {user}’s: {how}.{several}"));
+                Ok(true)
+            }
+            (Some(rule), _, None) => {
+                let name = self.variable_name(rule.identifier)?;
+                let by = words::identifier(rule.identifier, name.as_deref());
+                let (detail, remedy) = if state.read == Version::default() {
+                    let detail = "Whose it is is not known before it is read.".to_owned();
+                    (detail, FULL_SYNC)
+                } else if self.tx.match_key_count(state.key)? == 0 {
+                    let property = &rule.property.name;
+                    let detail = format!(
+                        "Known to HubSpot, matches no user: its {property} is empty in HubSpot."
+                    );
+                    (
+                        detail,
+                        "Fill it in there; the record is matched within moments.",
+                    )
+                } else {
+                    let detail = format!(
+                        "Known to HubSpot, matches no user: nobody in Jimo has the same {by}."
+                    );
+                    let remedy = "Jimo never creates users from HubSpot. As soon as the user comes \
+                                  with that, the record is theirs.";
+                    (detail, remedy)
+                };
+                steps.stop(Stage::Matched, detail, remedy);
+                Ok(false)
+            }
+            (None, Some(through), Some(user)) => {
+                let detail = format!("It is {user}’s through their record of {through}.");
+                steps.done(Stage::Matched, detail);
+                Ok(true)
+            }
+            (None, Some(through), None) => {
+                let from = self.tx.associated_from(state.key, through)?;
+                let detail = match from.as_slice() {
+                    [] => format!(
+                        "No record of {through} that is a user’s is known to have it, so it \
+                         reaches nobody."
+                    ),
+                    [(_, one)] => format!("It is of {through} {one}, which matches no user."),
+                    several => format!(
+                        "It is of {} records of {through}, none of which matches a user.",
+                        several.len()
+                    ),
+                };
+                let remedy = "Associate it in HubSpot with a record that matches a user.";
+                steps.stop(Stage::Matched, detail, remedy);
+                Ok(false)
+            }
+            (None, None, _) => {
+                steps.stop(
+                    Stage::Matched,
+                    format!("Records of {of} are not matched."),
+                    "",
+                );
+                Ok(false)
+            }
+        }
+    }
+
+    fn selected(
+        &self,
+        mapping: &ObjectMapping,
+        state: &RecordState,
+        user: UserId,
+        steps: &mut Steps,
+    ) -> Result<bool, store::Error> {
+        let of = &mapping.object_type;
+        let rule = words::selection(mapping);
+        let fed_by = self.tx.feed(mapping.id, user)?;
+        if fed_by == Some(state.key) {
+            let index = self.route.mapping(of).map_or(0, |(index, _)| index);
+            let fields = &self.route.selection_fields[index];
+            let candidates = self.tx.candidates(self.route.id, mapping, fields, user)?;
+            let detail = match candidates.len() {
+                0 | 1 => format!("It is the only one of {of} that reaches {user}."),
+                count => format!("It is chosen of {count} that reach {user}. {rule}"),
+            };
+            let chosen = select(&candidates, mapping.selection.as_ref());
+            if chosen != fed_by && self.tx.is_selection_held(mapping.id, user)? {
+                let detail = format!("{detail} Another would be now, and is held.");
+                steps.done(Stage::Selected, detail);
+            } else {
+                steps.done(Stage::Selected, detail);
+            }
+            return Ok(true);
+        }
+        if self.tx.is_selection_held(mapping.id, user)? {
+            steps.stop(
+                Stage::Selected,
+                "The brake holds it: with others it would take values from many users.",
+                "Look at what is held, then let it go on.",
+            );
+        } else if !state.filled {
+            let step = steps.add(
+                Stage::Selected,
+                Standing::Waiting,
+                "It has just been matched, and is read before it feeds anybody.",
+            );
+            step.at = None;
+        } else if let Some(other) = fed_by {
+            let other = self.tx.record_id(other)?;
+            let other = other.map_or_else(String::new, |id| format!(" {id}"));
+            let detail = format!("Another feeds {user}: {of}{other}. {rule}");
+            let remedy = "Choose another rule on the page of fields, where this is not the one \
+                          you want.";
+            steps.stop(Stage::Selected, detail, remedy);
+        } else {
+            steps.stop(
+                Stage::Selected,
+                format!("It feeds nobody yet. {rule}"),
+                FULL_SYNC,
+            );
+        }
+        Ok(false)
+    }
+
+    fn mapped(&self, mapping: &ObjectMapping, steps: &mut Steps) -> bool {
+        let count = mapped_fields(mapping).count();
+        let of = &mapping.object_type;
+        match count {
+            0 => {
+                let detail = format!("No field of {of} is mapped.");
+                steps.stop(Stage::Mapped, detail, "Choose the fields to sync.");
+                return false;
+            }
+            1 => steps.done(Stage::Mapped, format!("One field of {of} is mapped.")),
+            count => steps.done(Stage::Mapped, format!("{count} fields of {of} are mapped.")),
+        };
+        true
+    }
+
+    fn fields(
+        &self,
+        mapping: &ObjectMapping,
+        record: RecordKey,
+        user: UserId,
+    ) -> Result<Vec<Field>, store::Error> {
+        let profile = self.tx.profile(user)?;
+        let mut fields = Vec::new();
+        for (field, variable) in mapped_fields(mapping) {
+            let Some(name) = self.route.variable_names.get(&variable) else {
+                continue;
+            };
+            let register = self.tx.register(record, field.id, field.target)?;
+            let shown = profile.iter().find(|value| value.variable == *name);
+            let is_ours = shown.is_some_and(|value| {
+                matches!(&value.source, Source::Record { property, .. }
+                    if *property == field.property.name)
+            });
+            let (standing, detail) = match &register {
+                None => (
+                    Standing::Stopped,
+                    "HubSpot has said nothing of it since it was mapped. Run a full sync to \
+                     fill it in."
+                        .to_owned(),
+                ),
+                Some(register) => match (&register.unreadable, &register.readable) {
+                    (Some(reason), _) => (Standing::Stopped, words::reason(reason).to_owned()),
+                    (None, Some(readable)) if readable.value.is_none() => (
+                        Standing::Done,
+                        "It is empty in HubSpot, so the attribute is empty.".to_owned(),
+                    ),
+                    (None, _) if is_ours => (
+                        Standing::Done,
+                        "The user shows what HubSpot says.".to_owned(),
+                    ),
+                    (None, _) => (
+                        Standing::Stopped,
+                        "The user does not show it yet; the next daily catch-up compares it."
+                            .to_owned(),
+                    ),
+                },
+            };
+            fields.push(Field {
+                property: field.property.name.to_string(),
+                variable: name.clone(),
+                standing,
+                detail,
+                value: shown.map(|value| value.value.clone()),
+                changed_at: shown.map(|value| value.changed_at),
+                written_at: shown.map(|value| value.written_at),
+            });
+        }
+        Ok(fields)
+    }
+
+    pub(super) fn variable_name(
+        &self,
+        identifier: UserIdentifier,
+    ) -> Result<Option<String>, store::Error> {
+        match identifier {
+            UserIdentifier::Variable(id) => {
+                let variable = self.tx.variable_by_id(self.route.project, id)?;
+                Ok(variable.map(|variable| variable.name))
+            }
+            UserIdentifier::Email | UserIdentifier::ExternalId => Ok(None),
+        }
+    }
+}
+
+fn mapped_fields(mapping: &ObjectMapping) -> impl Iterator<Item = (&FieldMapping, VariableId)> {
+    let fields = mapping.fields.iter();
+    fields.filter_map(|field| Some((field, field.variable?)))
+}
+
+fn written(fields: &[Field], steps: &mut Steps) {
+    let stopped: Vec<&Field> = fields
+        .iter()
+        .filter(|field| field.standing == Standing::Stopped)
+        .collect();
+    let last = fields.iter().filter_map(|field| field.written_at).max();
+    let step = match stopped.as_slice() {
+        [] => steps.done(Stage::Written, "The user shows what HubSpot says."),
+        [one] => {
+            let detail = format!("{} is not shown. {}", one.property, one.detail);
+            steps.stop(Stage::Written, detail, "")
+        }
+        several => {
+            let names: Vec<&str> = several.iter().map(|one| one.property.as_str()).collect();
+            let detail = format!("These are not shown: {}.", names.join(", "));
+            steps.stop(Stage::Written, detail, "The table says of each why.")
+        }
+    };
+    step.at = last;
+}
