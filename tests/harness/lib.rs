@@ -11,5 +11,6 @@ pub mod bare;
 pub mod components;
 pub mod host;
 pub mod program;
+pub mod receivers;
 pub mod seed;
 pub mod world;

@@ -51,6 +51,10 @@ async fn another_projects_things_are_not_there() {
         format!("connections/{connection}"),
         format!("connections/{connection}/mappings"),
         format!("connections/{connection}/activity"),
+        format!("connections/{connection}/events"),
+        format!("connections/{connection}/explain?q=ana@example.com"),
+        format!("connections/{connection}/health"),
+        format!("connections/{connection}/alert-channels"),
         format!("connections/{connection}/properties?object_type=contacts"),
     ] {
         let path = format!("/api/v1/projects/{other}/{path}");
@@ -88,6 +92,9 @@ async fn a_viewer_looks_and_changes_nothing() {
         "/variables".into(),
         "/connections".into(),
         format!("/connections/{connection}/mappings"),
+        format!("/connections/{connection}/explain?q=551"),
+        format!("/connections/{connection}/health"),
+        format!("/connections/{connection}/alert-channels"),
     ] {
         let answer = world
             .send(Method::GET, &world.path(&path), &viewer, None)
@@ -116,6 +123,11 @@ async fn a_viewer_looks_and_changes_nothing() {
             Method::POST,
             format!("/connections/{connection}/pause"),
             json!({}),
+        ),
+        (
+            Method::POST,
+            format!("/connections/{connection}/alert-channels"),
+            json!({"kind": "email", "to": "eve@example.com"}),
         ),
         (
             Method::DELETE,
@@ -233,11 +245,16 @@ async fn the_api_describes_itself() {
     insta::assert_json_snapshot!(calls, @r#"
     [
       "DELETE /projects/{project}/connections/{connection}",
+      "DELETE /projects/{project}/connections/{connection}/alert-channels/{channel}",
       "DELETE /projects/{project}/users/{user}",
       "GET /projects/{project}",
       "GET /projects/{project}/connections",
       "GET /projects/{project}/connections/{connection}",
       "GET /projects/{project}/connections/{connection}/activity",
+      "GET /projects/{project}/connections/{connection}/alert-channels",
+      "GET /projects/{project}/connections/{connection}/events",
+      "GET /projects/{project}/connections/{connection}/explain",
+      "GET /projects/{project}/connections/{connection}/health",
       "GET /projects/{project}/connections/{connection}/mappings",
       "GET /projects/{project}/connections/{connection}/object-types",
       "GET /projects/{project}/connections/{connection}/properties",
@@ -249,6 +266,8 @@ async fn the_api_describes_itself() {
       "PATCH /projects/{project}",
       "POST /projects",
       "POST /projects/{project}/connections",
+      "POST /projects/{project}/connections/{connection}/alert-channels",
+      "POST /projects/{project}/connections/{connection}/alert-channels/{channel}/test",
       "POST /projects/{project}/connections/{connection}/continue",
       "POST /projects/{project}/connections/{connection}/mappings/preview",
       "POST /projects/{project}/connections/{connection}/pause",

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const PORTAL: u64 = 1_001;
 
 /// Everything that is kept of a connection or its account, by what names it.
-const KEPT: [(&str, &str); 21] = [
+const KEPT: [(&str, &str); 25] = [
     ("records", "connection = 1"),
     ("match_keys", "connection = 1"),
     ("links", "true"),
@@ -24,6 +24,10 @@ const KEPT: [(&str, &str); 21] = [
     ("activity", "connection = 1"),
     ("counts", "connection = 1"),
     ("freshness", "connection = 1"),
+    ("hours", "connection = 1"),
+    ("alert_channels", "connection = 1"),
+    ("alerts", "connection = 1"),
+    ("alert_messages", "true"),
     ("runs", "connection = 1"),
     ("run_counts", "true"),
     ("proofs", "true"),

@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod alerts;
 mod arrivals;
 mod brake;
 mod commands;
@@ -15,6 +16,7 @@ mod convergence;
 mod durability;
 mod fairness;
 mod grants;
+mod health;
 mod hubspot_client;
 mod intake;
 mod journal;

@@ -16,6 +16,8 @@ pub mod message;
 mod request;
 pub mod sending;
 
+pub use request::signature;
+
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;

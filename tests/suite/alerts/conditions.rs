@@ -1,0 +1,112 @@
+//! What counts as wrong beside a revoked access.
+
+use hubspot_sim::{FaultRule, Route, Trouble};
+use serde_json::json;
+
+use super::{PORTAL, Told, pair};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_that_wait_for_a_quarter_of_an_hour_are_late_until_they_are_applied() {
+    let told = Told::start().await;
+    let failing = FaultRule::by_chance(Trouble::Status(503), 1.0).on(Route::BatchRead);
+    told.world.sim.inject(failing);
+    let account = told.world.account(PORTAL);
+    told.world
+        .put_users(json!([{"email": "ana@example.com"}]))
+        .await;
+    account
+        .create("contacts", &[("email", "ana@example.com")])
+        .unwrap();
+    told.world.applied().await;
+    told.pass(14 * 60);
+    told.looked().await;
+    assert!(told.receiver.requests().is_empty());
+    told.pass(2 * 60);
+    assert_eq!(told.told(1).await, [pair("began", "late")]);
+    let health = told.world.get(&told.path("/health")).await.good();
+    assert_eq!(health["problems"][0]["code"], "late", "{health:#}");
+
+    told.world.sim.clear_faults();
+    // Waits grow while it fails.
+    told.pass(600);
+    told.world.settle().await;
+    assert_eq!(told.told(2).await[1], pair("ended", "late"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_values_that_cannot_be_read_are_told_as_one_alert() {
+    let told = Told::start().await;
+    let emails: Vec<_> = (0..25).map(|n| format!("user-{n}@example.com")).collect();
+    let users: Vec<_> = emails.iter().map(|email| json!({"email": email})).collect();
+    told.world.put_users(json!(users)).await;
+    let account = told.world.account(PORTAL);
+    let long = "x".repeat(701);
+    for email in &emails[..19] {
+        account
+            .create("contacts", &[("email", email), ("jobtitle", &long)])
+            .unwrap();
+    }
+    told.pass(10);
+    told.world.settle().await;
+    told.looked().await;
+    assert!(
+        told.receiver.requests().is_empty(),
+        "fewer are typing mistakes"
+    );
+    for email in &emails[19..] {
+        account
+            .create("contacts", &[("email", email), ("jobtitle", &long)])
+            .unwrap();
+    }
+    told.pass(10);
+    told.world.settle().await;
+    assert_eq!(told.told(1).await, [pair("began", "unreadable_values")]);
+    let hours = told.world.get(&told.path("/health?hours=1")).await.good();
+    assert!(
+        hours["hours"][0]["unreadable"].as_i64().unwrap() >= 25,
+        "{hours:#}"
+    );
+    // Two hours later nothing of it is recent.
+    told.pass(2 * 3_600);
+    assert_eq!(told.told(2).await[1], pair("ended", "unreadable_values"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_brake_holds_is_told_and_that_it_goes_on() {
+    let told = Told::start().await;
+    let emails: Vec<_> = (0..101).map(|n| format!("user-{n}@example.com")).collect();
+    let users: Vec<_> = emails.iter().map(|email| json!({"email": email})).collect();
+    told.world.put_users(json!(users)).await;
+    let account = told.world.account(PORTAL);
+    let contacts: Vec<u64> = emails
+        .iter()
+        .map(|email| {
+            let values = [("email", email.as_str()), ("jobtitle", "Cook")];
+            account.create("contacts", &values).unwrap()
+        })
+        .collect();
+    told.pass(10);
+    told.world.settle().await;
+    told.pass(1);
+    for contact in contacts {
+        account.delete("contacts", contact).unwrap();
+    }
+    told.pass(10);
+    told.world.settle().await;
+    assert_eq!(told.told(1).await, [pair("began", "braked")]);
+    let request = told.receiver.requests().remove(0).json();
+    assert!(
+        request["link"].as_str().unwrap().ends_with("/health"),
+        "{request:#}"
+    );
+    let answer = told.world.post(&told.path("/continue"), json!({})).await;
+    assert_eq!(answer.status, 202);
+    assert_eq!(told.told(2).await[1], pair("ended", "braked"));
+    // Who let it go on is kept.
+    let lines = told
+        .world
+        .get(&told.path("/activity?outcome=released"))
+        .await
+        .good();
+    assert_eq!(lines[0]["by"]["kind"], "token", "{lines:#}");
+}

@@ -1,0 +1,110 @@
+//! The activity, filtered, and who did what.
+
+use serde_json::{Value, json};
+
+use super::{Fed, PORTAL, mappings};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn activity_is_found_by_origin_outcome_reason_record_and_user() {
+    let fed = Fed::start().await;
+    let account = fed.world.account(PORTAL);
+    let stranger = account
+        .create("contacts", &[("email", "eve@example.com")])
+        .unwrap();
+    fed.world.settle().await;
+    let check = async |query: String, is_right: &dyn Fn(&Value) -> bool| {
+        let lines = fed.get(&format!("/activity?{query}")).await;
+        let lines = lines.as_array().unwrap();
+        assert!(!lines.is_empty(), "{query}");
+        assert!(lines.iter().all(is_right), "{query}: {lines:#?}");
+    };
+    check("origin=webhook".into(), &|line| line["origin"] == "webhook").await;
+    check("outcome=updated".into(), &|line| {
+        line["outcome"] == "updated"
+    })
+    .await;
+    check("object_type=companies".into(), &|line| {
+        line["object_type"] == "companies"
+    })
+    .await;
+    check("reason=no_match".into(), &|line| {
+        line["reason"].as_str().unwrap().contains("no_match")
+    })
+    .await;
+    let record = stranger.to_string();
+    check(format!("record_id={record}"), &|line| {
+        line["record_id"] == record
+    })
+    .await;
+    check(format!("user={}", fed.user), &|line| {
+        line["user"] == fed.user
+    })
+    .await;
+    assert_eq!(fed.get("/activity?outcome=nothing").await, json!([]));
+    assert_eq!(
+        fed.get("/activity?reason=match").await,
+        json!([]),
+        "whole words"
+    );
+    fed.world
+        .get(&fed.path("/activity?user=nobody"))
+        .await
+        .problem(400);
+    // What is filtered by stands in the address of the next lines.
+    let answer = fed
+        .world
+        .get(&fed.path("/activity?limit=1&origin=webhook&object_type=contacts"))
+        .await;
+    let link = answer.headers["link"].to_str().unwrap().to_owned();
+    assert!(
+        link.contains("&origin=webhook&object_type=contacts>"),
+        "{link}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_mapping_is_told_with_what_changed_and_who_did_it() {
+    let fed = Fed::start().await;
+    let newest = async || fed.get("/activity?outcome=mappings_saved&limit=1").await[0].clone();
+    let made = newest().await;
+    assert_eq!(made["by"]["kind"], "token");
+    assert!(made["by"]["number"].is_number());
+    let words = |line: &Value| -> Vec<String> {
+        let changes = line["changes"].as_array().unwrap().iter();
+        changes
+            .map(|one| one["change"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        words(&made),
+        [
+            "matching_changed",
+            "field_added",
+            "matching_changed",
+            "field_added"
+        ]
+    );
+
+    let user = json!({"users": [{"external_id": "u_1", "variables": {"town": "Rome"}}]});
+    let variable = json!({"name": "town", "type": "text"});
+    fed.world.post("/variables", variable).await.good();
+    fed.world.put("/users", user).await.good();
+    let mut next = mappings();
+    next["contacts"]["fields"] =
+        json!([{"property": "city", "variable": "town", "take_over": true}]);
+    let path = fed.path("/mappings?removed=clear");
+    fed.world.put(&path, next).await.good();
+    assert_eq!(
+        newest().await["changes"],
+        json!([
+            {"change": "field_removed", "object_type": "contacts", "property": "jobtitle",
+             "variable": "job_title", "values_kept": false},
+            {"change": "field_added", "object_type": "contacts", "property": "city",
+             "variable": "town", "took_over": true},
+        ])
+    );
+    fed.world.post(&fed.path("/pause"), json!({})).await.good();
+    let paused = fed.get("/activity?outcome=paused").await;
+    assert_eq!(paused[0]["by"]["kind"], "token");
+    assert_eq!(paused[0]["origin"], "admin");
+}

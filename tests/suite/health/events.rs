@@ -1,0 +1,164 @@
+//! A connection as it changes, over the API.
+
+use std::time::Duration;
+
+use jimo_connect::store::projects::Role;
+use reqwest::{Client, Response};
+use serde_json::{Value, json};
+
+use super::{Fed, PORTAL};
+
+/// How long anything may take that should happen within a moment.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Server-sent events as they come.
+struct Events {
+    answer: Response,
+    text: String,
+}
+
+impl Events {
+    async fn open(fed: &Fed, token: &str, after: Option<&str>) -> Self {
+        let url = fed.world.host().url(&fed.world.path(&fed.path("/events")));
+        let client = Client::builder().no_proxy().build().unwrap();
+        let mut request = client.get(url).bearer_auth(token);
+        if let Some(after) = after {
+            request = request.header("last-event-id", after);
+        }
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        Self {
+            answer,
+            text: String::new(),
+        }
+    }
+
+    /// The next event: its name, its id and its data; none at the end.
+    async fn next(&mut self) -> Option<(String, Option<String>, Value)> {
+        let next = async {
+            loop {
+                if let Some((event, rest)) = self.text.split_once("\n\n") {
+                    let (event, rest) = (event.to_owned(), rest.to_owned());
+                    self.text = rest;
+                    let of = |name: &str| {
+                        let found = event.lines().find_map(|line| line.strip_prefix(name));
+                        found.map(str::to_owned)
+                    };
+                    if let (Some(name), Some(data)) = (of("event: "), of("data: ")) {
+                        let data = serde_json::from_str(&data).unwrap();
+                        return Some((name, of("id: "), data));
+                    }
+                } else {
+                    let chunk = self.answer.chunk().await.ok().flatten()?;
+                    self.text.push_str(std::str::from_utf8(&chunk).unwrap());
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, next)
+            .await
+            .expect("an event or the end")
+    }
+
+    /// The next event of a name that is as it should be.
+    async fn until(
+        &mut self,
+        name: &str,
+        is_right: impl Fn(&Value) -> bool,
+    ) -> (Option<String>, Value) {
+        loop {
+            let (found, id, data) = self.next().await.expect("an event");
+            if found == name && is_right(&data) {
+                return (id, data);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_progress_activity_and_freshness_are_told_as_they_change() {
+    let fed = Fed::start().await;
+    let mut events = Events::open(&fed, &fed.world.token, None).await;
+    let mut first = Vec::new();
+    for _ in 0..3 {
+        first.push(events.next().await.unwrap().0);
+    }
+    assert_eq!(first, ["status", "freshness", "progress"]);
+
+    let account = fed.world.account(PORTAL);
+    account
+        .patch("contacts", fed.contact, &[("jobtitle", "Chef")])
+        .unwrap();
+    let (id, line) = events
+        .until("activity", |line| line["outcome"] == "updated")
+        .await;
+    assert_eq!(line["record_id"], fed.contact.to_string());
+    assert!(id.is_some());
+    fed.world.post(&fed.path("/pause"), json!({})).await.good();
+    events
+        .until("status", |status| status["status"] == "paused")
+        .await;
+    fed.world.post(&fed.path("/resume"), json!({})).await.good();
+    events
+        .until("status", |status| status["status"] == "active")
+        .await;
+    fed.world
+        .post(&fed.path("/syncs"), json!({"kind": "full"}))
+        .await
+        .good();
+    let is_over = |syncs: &Value| {
+        let syncs = syncs.as_array().unwrap();
+        syncs
+            .iter()
+            .any(|sync| sync["kind"] == "full" && sync["status"] == "completed")
+    };
+    events.until("progress", is_over).await;
+
+    // Who comes back goes on after the last line that was heard.
+    account
+        .patch("contacts", fed.contact, &[("jobtitle", "Owner")])
+        .unwrap();
+    fed.world.settle().await;
+    let mut again = Events::open(&fed, &fed.world.token, id.as_deref()).await;
+    let (_, line) = again.until("activity", |_| true).await;
+    assert_eq!(line["outcome"], "paused", "the first line since");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_its_token_and_with_the_connection() {
+    let fed = Fed::start().await;
+    let viewer = fed
+        .world
+        .make_token(Some(&fed.world.project), Role::Viewer)
+        .await;
+    let mut ending = Events::open(&fed, &viewer, None).await;
+    let mut going_on = Events::open(&fed, &fed.world.token, None).await;
+    ending.next().await.unwrap();
+    let newest = fed.world.count("SELECT max(id) FROM tokens");
+    let store = fed.world.host().store.clone();
+    store
+        .transact(move |tx| tx.revoke_token(newest))
+        .await
+        .unwrap();
+    fed.world.host().pipeline.notify_changed();
+    while ending.next().await.is_some() {}
+
+    going_on.next().await.unwrap();
+    fed.world.delete(&fed.path("")).await;
+    while going_on.next().await.is_some() {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_token_cannot_hold_all_the_streams_there_are() {
+    let fed = Fed::start().await;
+    let mut open = Vec::new();
+    for _ in 0..16 {
+        open.push(Events::open(&fed, &fed.world.token, None).await);
+    }
+    fed.world.get(&fed.path("/events")).await.problem(503);
+    let other = fed
+        .world
+        .make_token(Some(&fed.world.project), Role::Viewer)
+        .await;
+    Events::open(&fed, &other, None).await;
+}
