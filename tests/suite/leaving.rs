@@ -151,6 +151,19 @@ async fn everything_but_jimos_own_is_purged() {
             .await;
         world.applied().await;
         assert_eq!(world.values(&user).await, ana_has());
+        // Nobody listens at port 9, so what is told of it waits.
+        let channel = json!({"kind": "webhook", "to": "http://127.0.0.1:9/"});
+        world
+            .post(&format!("{path}/alert-channels"), channel)
+            .await
+            .good();
+        world
+            .tamper(
+                "INSERT INTO alerts SELECT id, 'late', '{}', 0 FROM connections;
+                 INSERT INTO alert_messages (channel, message, not_before)
+                    SELECT id, '{}', 9e15 FROM alert_channels;",
+            )
+            .await;
         let before = kept(&world);
         assert!(before.values().all(|count| *count > 0), "{before:?}");
 

@@ -35,10 +35,7 @@ impl Told {
         };
         let world = World::start_with(hubspot, Clock::manual(now)).await;
         let connection = world.connect(PORTAL).await;
-        let fields = json!([
-            {"property": "jobtitle", "variable": "job_title"},
-            {"property": "numberofemployees", "variable": "size", "type": "number"},
-        ]);
+        let fields = json!([{"property": "jobtitle", "variable": "job_title"}]);
         world
             .map(&connection, json!({"contacts": {"fields": fields}}))
             .await;

@@ -44,7 +44,8 @@ async fn what_came_and_what_it_did_is_told_by_the_hour() {
     let hours = health["hours"].as_array().unwrap();
     assert_eq!(hours.len(), 3);
     let (first, last) = (&hours[1], &hours[2]);
-    assert_eq!(first["reads"], 2, "{first:#}");
+    assert!(first["reads"].as_i64().unwrap() >= 2, "{first:#}");
+    assert!(first["webhooks"].as_i64().unwrap() >= 2, "{first:#}");
     assert_eq!(first["updated"], 1, "{first:#}");
     assert!(first["no_match"].as_i64().unwrap() >= 1, "{first:#}");
     assert_eq!(last["webhooks"], 1, "{last:#}");

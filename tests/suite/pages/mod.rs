@@ -2,6 +2,7 @@
 
 mod audience;
 mod fields;
+mod health;
 mod matching;
 mod settings;
 pub mod world;

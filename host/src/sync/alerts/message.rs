@@ -163,7 +163,7 @@ impl Message {
 }
 
 /// What is wrong, in a few words.
-fn title(code: &str) -> &'static str {
+pub fn title(code: &str) -> &'static str {
     match code {
         Problem::ACCESS_REVOKED => "access was revoked",
         Problem::APP_UNINSTALLED => "the app was uninstalled",

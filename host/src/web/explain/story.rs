@@ -328,7 +328,7 @@ impl Teller<'_, '_> {
                         .to_owned(),
                 ),
                 Some(register) => match (&register.unreadable, &register.readable) {
-                    (Some(reason), _) => (Standing::Stopped, words::reason(reason).to_owned()),
+                    (Some(reason), _) => (Standing::Stopped, words::reason(reason).1.to_owned()),
                     (None, Some(readable)) if readable.value.is_none() => (
                         Standing::Done,
                         "It is empty in HubSpot, so the attribute is empty.".to_owned(),

@@ -1,6 +1,9 @@
 //! The words of what is kept in short, for people.
 
-use crate::model::{MatchingRule, ObjectMapping, Selection, SelectionRule, UserIdentifier};
+use crate::{
+    model::{MatchingRule, ObjectMapping, Selection, SelectionRule, UserIdentifier},
+    web::pages,
+};
 
 /// Where a line of activity came from.
 pub fn origin(word: &str) -> &str {
@@ -40,33 +43,22 @@ pub fn outcome(word: &str) -> &str {
     }
 }
 
-/// Why a record did nothing, or not all.
-pub fn reason(word: &str) -> &str {
+/// Why a record did nothing, or not all: in a few words, and what to make of it.
+pub fn reason(word: &str) -> (&'static str, &'static str) {
     match word {
-        "no_match" => "It matches no user in Jimo.",
-        "older" => "What it said was known already, or is older than what is known.",
-        "deleted" => "The record is deleted in HubSpot.",
-        "before_mapping" => "It happened before the field was mapped; a full sync brings it.",
-        "held" => "It would take values from many users, so it waits until somebody agrees.",
-        "redacted" => "HubSpot hides the value from us.",
-        "malformed" => "A value does not fit its attribute’s type.",
-        "too_long" => "A value has more than the 700 characters that Jimo takes.",
-        "out_of_range" => "A number or a date is too large for its attribute’s type.",
-        "unknown_choice" => "The label of a choice is not known yet.",
-        "match_not_told" => "HubSpot did not tell the field that records are matched by.",
-        "read_older" => "HubSpot’s answer did not know of the change yet; it is asked again.",
-        "read_missing" => "HubSpot says that there is no such record; it is asked again.",
-        "read_refused" => "HubSpot refuses to let us read the record; it is asked again.",
-        "read_unanswered" => "HubSpot’s answer did not speak of the record; it is asked again.",
-        "read_not_understood" => "HubSpot’s answer could not be understood; it is asked again.",
-        "erased" => "The record was deleted for privacy.",
-        "access_revoked" => "HubSpot no longer accepts our access.",
-        "app_uninstalled" => "The app was uninstalled in HubSpot.",
-        "missing_scopes" => "Permissions are missing in HubSpot.",
-        "late" => "Changes wait for long.",
-        "unreadable_values" => "Many values cannot be read.",
-        "braked" => "What would take values from many users asks first.",
-        other => other,
+        "access_revoked" => ("Access revoked", "HubSpot no longer accepts our access."),
+        "app_uninstalled" => ("App uninstalled", "The app was uninstalled in HubSpot."),
+        "missing_scopes" => (
+            "Permissions missing",
+            "HubSpot says that our access lacks some.",
+        ),
+        "late" => ("Late", "Changes waited for a quarter of an hour or longer."),
+        "unreadable_values" => ("Unreadable values", "Many values could not be shown."),
+        "braked" => (
+            "Asks first",
+            "It would take values from many users at once.",
+        ),
+        other => pages::words::reason(other),
     }
 }
 

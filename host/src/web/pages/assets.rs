@@ -53,6 +53,7 @@ static STYLE: LazyLock<Asset> = LazyLock::new(|| {
         "style/profile.css",
         "style/audience.css",
         "style/connection.css",
+        "style/health.css",
         "style/members.css",
         "style/fields.css",
         "style/demo.css",

@@ -62,6 +62,24 @@ impl Calendar {
         }
     }
 
+    /// The time of day: `14:03`.
+    pub fn clock(&self, at: Timestamp) -> String {
+        self.said(at, "%H:%M")
+    }
+
+    /// The day: `12 May`.
+    pub fn short_day(&self, at: Timestamp) -> String {
+        self.said(at, "%-d %b")
+    }
+
+    fn said(&self, at: Timestamp, format: &str) -> String {
+        let moment = jiff::Timestamp::from_millisecond(at.0).ok();
+        let local = moment.map(|moment| moment.to_zoned_datetime(self.zone.clone()));
+        local
+            .and_then(|local| strtime::format(format, &local).ok())
+            .unwrap_or_else(|| at.to_string())
+    }
+
     fn text(&self, at: Timestamp) -> Option<String> {
         let local = |moment: Timestamp| {
             let moment = jiff::Timestamp::from_millisecond(moment.0).ok()?;

@@ -41,6 +41,11 @@ pub(super) trait Part: Clone + Send + Sync + 'static {
     /// What is shown.
     type Shown: Template + Send + 'static;
 
+    /// Gets ready what [`Part::load`] needs and the store does not have.
+    fn prepare(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// Reads what is shown to a session.
     ///
     /// # Errors
@@ -140,6 +145,7 @@ impl<P: Part> Stream<P> {
     async fn render(&mut self) -> Option<Option<Event>> {
         self.changed.mark_unchanged();
         self.looked_at = Instant::now();
+        self.part.prepare().await;
         let (hash, part) = (self.session, self.part.clone());
         let now = self.host.clock.now();
         let read = self.host.store.read(move |tx| {

@@ -21,7 +21,7 @@ mod sign_in;
 pub(in crate::web) mod streams;
 mod users;
 mod wanted;
-mod words;
+pub(in crate::web) mod words;
 
 use std::{convert::Infallible, sync::Arc};
 

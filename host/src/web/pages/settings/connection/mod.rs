@@ -1,7 +1,12 @@
 //! The pages of one connection, each a tab below the same head.
 
+mod activity;
+mod alerts;
+mod chart;
 mod ending;
+mod explanation;
 mod fields;
+mod health;
 mod matching;
 mod overview;
 mod previewed;
@@ -42,6 +47,13 @@ pub(super) fn router() -> Router<Arc<Host>> {
         .route("/syncs/{run}/continue", post(run::go_on))
         .merge(matching::router())
         .merge(fields::router())
+        .route("/health", get(health::page))
+        .route("/health/live", get(health::live))
+        .route("/health/continue", post(health::go_on))
+        .route("/activity", get(activity::page))
+        .route("/alerts", get(alerts::page).post(alerts::add))
+        .route("/alerts/{channel}/test", post(alerts::test))
+        .route("/alerts/{channel}/remove", post(alerts::remove))
         .route("/delete", get(ending::page).post(ending::delete))
 }
 
@@ -52,11 +64,22 @@ pub(super) enum Tab {
     Matching,
     Fields,
     Syncs,
+    Health,
+    Activity,
+    Alerts,
 }
 
 impl Tab {
     /// All, in their order.
-    const ALL: [Self; 4] = [Self::Overview, Self::Matching, Self::Fields, Self::Syncs];
+    const ALL: [Self; 7] = [
+        Self::Overview,
+        Self::Matching,
+        Self::Fields,
+        Self::Syncs,
+        Self::Health,
+        Self::Activity,
+        Self::Alerts,
+    ];
 
     fn label(self) -> &'static str {
         match self {
@@ -64,6 +87,9 @@ impl Tab {
             Self::Matching => "Matched fields",
             Self::Fields => "Synced fields",
             Self::Syncs => "Full sync",
+            Self::Health => "Health",
+            Self::Activity => "Activity",
+            Self::Alerts => "Alerts",
         }
     }
 
@@ -74,6 +100,9 @@ impl Tab {
             Self::Matching => "/matching",
             Self::Fields => "/fields",
             Self::Syncs => "/syncs",
+            Self::Health => "/health",
+            Self::Activity => "/activity",
+            Self::Alerts => "/alerts",
         }
     }
 }

@@ -1,0 +1,535 @@
+//! How a connection fares: what needs somebody first, then freshness, what came
+//! by the hour, and what the nights found.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use askama::Template;
+use axum::{
+    extract::State,
+    response::{Html, Response},
+};
+
+use super::{
+    super::{
+        super::{
+            Error, Frame, Visit, base,
+            extract::{Path, Query},
+            format::{self, Calendar, Moment},
+            html,
+            live::{self, Part},
+            profile::object_names,
+            see_other,
+            users::Person,
+            words,
+        },
+        integrations::Nothing,
+        path,
+    },
+    Shell, Tab,
+    chart::Chart,
+};
+use crate::{
+    host::Host,
+    log::Lane,
+    model::{Connection, ConnectionId, Problem, RunId, RunKind, Status, Timestamp, UserId},
+    pipeline::brake,
+    store::{self, Tx, hours::Tally},
+    sync::{alerts::message, health},
+    web::{
+        api::{
+            connection_state::{self, Budget, Proof},
+            connections, syncs,
+        },
+        session::{Posted, Session},
+    },
+};
+
+/// Spans that the chart shows, in hours.
+const SPANS: [(usize, &str); 3] = [(24, "24 hours"), (168, "7 days"), (336, "14 days")];
+
+/// Runs that are looked at for the last catch-up: brief ones come every few
+/// minutes, and are kept in small number.
+const RUNS_MAX: usize = 60;
+
+/// Users whose values are held that are named.
+const EXAMPLES_MAX: usize = 10;
+
+/// Differences of the last proof that are shown.
+const DIFFERING_MAX: usize = 10;
+
+/// Something that needs somebody.
+struct Wrong {
+    tone: &'static str,
+    title: String,
+    detail: String,
+    remedy: String,
+    examples: Vec<Person>,
+    link: Option<(String, &'static str)>,
+    act: Option<(String, &'static str)>,
+}
+
+/// What the last catch-up found.
+struct CatchUp {
+    at: Moment,
+    path: String,
+    finding: String,
+    missed: Vec<(&'static str, String)>,
+}
+
+/// What came of comparing values with HubSpot.
+struct Proven {
+    at: Moment,
+    sentence: String,
+    differing: Vec<Differing>,
+}
+
+/// A value that differs.
+struct Differing {
+    user: UserId,
+    variable: String,
+    why: String,
+}
+
+/// What is used of the request limit.
+struct Used {
+    used: u32,
+    allowed: u32,
+    sentence: String,
+}
+
+/// A way by which changes arrive.
+struct Way {
+    object: String,
+    way: &'static str,
+    properties: String,
+    why: String,
+}
+
+/// Counts, for people.
+struct Totals {
+    updated: String,
+    unchanged: String,
+    no_match: String,
+    skipped: String,
+    unreadable: String,
+    values_written: String,
+    webhooks: String,
+    journal: String,
+    reads: String,
+}
+
+/// What is shown, and brought up to date.
+#[derive(Template)]
+#[template(path = "health/part.html")]
+struct Shown {
+    base: String,
+    csrf: Option<String>,
+    problems: Vec<Wrong>,
+    /// What is said where nothing is wrong.
+    well: &'static str,
+    p50: Option<String>,
+    p95: Option<String>,
+    last_delivery: Option<Moment>,
+    hours: usize,
+    span: &'static str,
+    spans: [(usize, &'static str); 3],
+    zone: String,
+    chart: Chart,
+    totals: Totals,
+    catch_up: Option<CatchUp>,
+    failed_catch_ups: Option<String>,
+    proof: Option<Proven>,
+    budget: Option<Used>,
+    ways: Vec<Way>,
+    is_paused: bool,
+}
+
+#[derive(Template)]
+#[template(path = "health/health.html")]
+struct HealthPage {
+    frame: Frame,
+    shell: Shell,
+    hours: usize,
+    part: Shown,
+}
+
+/// How much is asked for.
+#[derive(serde::Deserialize)]
+pub struct HealthQuery {
+    hours: Option<usize>,
+}
+
+impl HealthQuery {
+    /// One of the spans.
+    fn hours(&self) -> usize {
+        let mut spans = SPANS.iter().map(|(hours, _)| *hours);
+        let asked = self.hours.unwrap_or(SPANS[0].0);
+        spans.find(|hours| *hours >= asked).unwrap_or(SPANS[2].0)
+    }
+}
+
+/// The health of a connection.
+#[derive(Clone)]
+struct HealthPart {
+    host: Arc<Host>,
+    id: ConnectionId,
+    hours: usize,
+    /// What waits in the log.
+    backlog: BTreeMap<Lane, Timestamp>,
+}
+
+impl Part for HealthPart {
+    type Shown = Shown;
+
+    async fn prepare(&mut self) {
+        // A busy log; the next look is another chance.
+        if let Ok(backlog) = health::backlog(&self.host).await {
+            self.backlog = backlog;
+        }
+    }
+
+    fn load(
+        &self,
+        tx: &Tx<'_>,
+        session: &Session,
+        calendar: &Calendar,
+    ) -> Result<Shown, store::Error> {
+        let project = session.project.id;
+        let now = self.host.clock.now();
+        let connection = tx.connection(project, self.id)?;
+        let problems = self.problems(tx, &connection, now)?;
+        let catch_up = self.catch_up(tx, now, calendar)?;
+        let hours = tx.hours(self.id, now, self.hours)?;
+        let state = connection_state::load(tx, connection, now)?.shown(&self.host);
+        let moment = |at: Option<Timestamp>| at.map(|at| calendar.moment(at));
+        let failed_catch_ups = state.failed_catch_ups.as_ref().map(|failed| {
+            let why = failed.problem.as_ref().map(|problem| &*problem.detail);
+            format!(
+                "{} failed in a row. {} It is tried again at {} at the latest.",
+                match failed.count {
+                    1 => "The last one".to_owned(),
+                    count => format!("The last {count}"),
+                },
+                why.unwrap_or_default(),
+                calendar.moment(failed.next_at).text
+            )
+        });
+        let csrf = session
+            .may_change()
+            .then(|| session.csrf(&self.host).expose().to_owned());
+        Ok(Shown {
+            base: base(&self.host),
+            csrf,
+            well: match state.status {
+                Status::Pending => "It is not connected yet.",
+                _ => "Nothing needs you: what changes in HubSpot reaches your users by itself.",
+            },
+            problems,
+            p50: state.freshness.p50_seconds.map(format::seconds),
+            p95: state.freshness.p95_seconds.map(format::seconds),
+            last_delivery: moment(state.last_delivery_at),
+            hours: self.hours,
+            span: match self.hours {
+                24 => "in the last 24 hours",
+                168 => "in the last 7 days",
+                _ => "in the last 14 days",
+            },
+            spans: SPANS,
+            zone: calendar.zone_name(),
+            totals: totals(hours.iter().map(|hour| hour.tally)),
+            chart: Chart::of(&hours, calendar),
+            catch_up,
+            failed_catch_ups,
+            proof: state.proof.as_ref().map(|proof| proven(proof, calendar)),
+            budget: state.budget.as_ref().map(|budget| used(budget, calendar)),
+            ways: state.live.iter().map(way).collect(),
+            is_paused: state.status == Status::Paused,
+        })
+    }
+
+    fn looks_every(&self) -> Duration {
+        Duration::from_secs(10)
+    }
+}
+
+impl HealthPart {
+    /// What needs somebody, the worst first.
+    fn problems(
+        &self,
+        tx: &Tx<'_>,
+        connection: &Connection,
+        now: Timestamp,
+    ) -> Result<Vec<Wrong>, store::Error> {
+        let id = self.id;
+        let told: BTreeSet<String> = tx.alerts(id)?.into_keys().collect();
+        let observed = health::observe(tx, connection, &self.backlog, now)?;
+        let mut wrong = Vec::new();
+        if connection.status == Status::Paused {
+            wrong.push(Wrong {
+                tone: "warn",
+                title: "The integration is paused".to_owned(),
+                detail: "Nothing is taken in or read until it is resumed.".to_owned(),
+                remedy: "What changes in the meantime is caught up with then.".to_owned(),
+                examples: Vec::new(),
+                link: None,
+                act: Some((path(id, "/resume"), "Resume")),
+            });
+        }
+        let found = health::problems(&observed, &told, now);
+        for problem in found {
+            if problem.code != health::BRAKED {
+                wrong.push(self.wrong(problem));
+            }
+        }
+        if let Some(question) = brake::question(tx, id)? {
+            wrong.push(Wrong {
+                tone: "warn",
+                act: Some((path(id, "/health/continue"), "Let it go on")),
+                examples: self.examples(tx, connection)?,
+                ..self.wrong(question)
+            });
+        }
+        for run in health::held_runs(tx, connection)? {
+            if let Some(question) = run.held {
+                let at = format!("/syncs/{}", run.id);
+                wrong.push(Wrong {
+                    tone: "warn",
+                    act: Some((path(id, &format!("{at}/continue")), "Let it go on")),
+                    link: Some((path(id, &at), "See the sync")),
+                    ..self.wrong(question)
+                });
+            }
+        }
+        Ok(wrong)
+    }
+
+    fn wrong(&self, problem: Problem) -> Wrong {
+        let id = self.id;
+        let (link, act) = match &*problem.code {
+            health::LATE => (None, None),
+            health::BRAKED => (None, None),
+            health::UNREADABLE => {
+                let activity = path(id, "/activity?outcome=skipped");
+                (Some((activity, "See the activity")), None)
+            }
+            _ => (None, Some((path(id, "/reconnect"), "Reconnect"))),
+        };
+        let title = message::title(&problem.code);
+        let mut letters = title.chars();
+        let first = letters.next().map(|letter| letter.to_uppercase());
+        Wrong {
+            tone: match &*problem.code {
+                health::LATE | health::UNREADABLE | health::BRAKED => "warn",
+                _ => "bad",
+            },
+            title: first.into_iter().flatten().chain(letters).collect(),
+            detail: problem.detail,
+            remedy: problem.remedy,
+            examples: Vec::new(),
+            link,
+            act,
+        }
+    }
+
+    /// Some of those whose values are held.
+    fn examples(&self, tx: &Tx<'_>, connection: &Connection) -> Result<Vec<Person>, store::Error> {
+        let held = tx.held(self.id, EXAMPLES_MAX)?;
+        let mut people = Vec::new();
+        for user in held.into_iter().flat_map(|held| held.examples) {
+            match tx.user(connection.project, user) {
+                Ok(user) => people.push(user.into()),
+                Err(store::Error::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(people)
+    }
+
+    fn catch_up(
+        &self,
+        tx: &Tx<'_>,
+        now: Timestamp,
+        calendar: &Calendar,
+    ) -> Result<Option<CatchUp>, store::Error> {
+        let runs = tx.runs(self.id, RunId(i64::MAX), RUNS_MAX)?;
+        let last = runs.into_iter().find(|run| {
+            run.kind == RunKind::CatchUp && !run.brief && !run.dry_run && !run.status.is_open()
+        });
+        let Some(run) = last else { return Ok(None) };
+        let at = run.finished_at.or(run.started_at);
+        let id = run.id;
+        let sync = syncs::show(tx, run, now)?;
+        let all: i64 = sync.counts.missed.values().sum();
+        let missed = sync.counts.missed.iter().filter(|(_, count)| **count > 0);
+        Ok(Some(CatchUp {
+            at: calendar.moment(at.unwrap_or(now)),
+            path: path(self.id, &format!("/syncs/{id}")),
+            finding: match all {
+                0 => "It found nothing that live updates had missed.".to_owned(),
+                1 => "One record that live updates had missed updated users.".to_owned(),
+                all => format!(
+                    "{} records that live updates had missed updated users.",
+                    format::count(all)
+                ),
+            },
+            missed: missed
+                .map(|(kind, count)| (words::missed(kind), format::count(*count)))
+                .collect(),
+        }))
+    }
+}
+
+fn totals(hours: impl Iterator<Item = Tally>) -> Totals {
+    let mut all = Tally::default();
+    for one in hours {
+        all.webhooks += one.webhooks;
+        all.journal += one.journal;
+        all.reads += one.reads;
+        all.updated += one.updated;
+        all.unchanged += one.unchanged;
+        all.no_match += one.no_match;
+        all.skipped += one.skipped;
+        all.unreadable += one.unreadable;
+        all.values_written += one.values_written;
+    }
+    Totals {
+        updated: format::count(all.updated),
+        unchanged: format::count(all.unchanged),
+        no_match: format::count(all.no_match),
+        skipped: format::count(all.skipped),
+        unreadable: format::count(all.unreadable),
+        values_written: format::count(all.values_written),
+        webhooks: format::count(all.webhooks),
+        journal: format::count(all.journal),
+        reads: format::count(all.reads),
+    }
+}
+
+fn proven(proof: &Proof, calendar: &Calendar) -> Proven {
+    let (compared, equal) = (proof.compared, proof.equal);
+    let differing = proof.differing.iter().take(DIFFERING_MAX);
+    Proven {
+        at: calendar.moment(proof.at),
+        sentence: match compared {
+            0 => "There was nothing to compare.".to_owned(),
+            compared if compared == equal => {
+                format!(
+                    "All {} compared values equal HubSpot’s.",
+                    format::count(compared)
+                )
+            }
+            compared => format!(
+                "{} of {} compared values equal HubSpot’s.",
+                format::count(equal),
+                format::count(compared)
+            ),
+        },
+        differing: differing
+            .map(|one| Differing {
+                user: one.user,
+                variable: one.variable.clone(),
+                why: match &*one.reason {
+                    "differs" => "It differs. The next catch-up compares it again.".to_owned(),
+                    "not_filled" => "It was mapped since; a full sync fills it in.".to_owned(),
+                    reason => words::reason(reason).0.to_owned(),
+                },
+            })
+            .collect(),
+    }
+}
+
+fn used(budget: &Budget, calendar: &Calendar) -> Used {
+    let within = match budget.per {
+        "day" => format!(
+            "requests used today; counted anew at {}",
+            calendar.clock(budget.resets_at)
+        ),
+        _ => "requests used in the present ten seconds".to_owned(),
+    };
+    Used {
+        used: budget.used,
+        allowed: budget.allowed.max(1),
+        sentence: format!(
+            "{} of {} {within}.",
+            format::count(budget.used),
+            format::count(budget.allowed)
+        ),
+    }
+}
+
+fn way(live: &connection_state::Live) -> Way {
+    Way {
+        object: object_names(live.object_type.as_str()).0,
+        way: match live.way {
+            "webhooks" => "Webhooks",
+            "journal" => "HubSpot’s journal",
+            _ => "Every few minutes",
+        },
+        properties: format::count(live.properties.len() as u64),
+        why: live.why.clone(),
+    }
+}
+
+fn part(visit: &Visit, id: ConnectionId, query: &HealthQuery) -> HealthPart {
+    HealthPart {
+        host: visit.host.clone(),
+        id,
+        hours: query.hours(),
+        backlog: BTreeMap::new(),
+    }
+}
+
+/// `GET …/health`.
+pub async fn page(
+    visit: Visit,
+    Path(id): Path<ConnectionId>,
+    Query(query): Query<HealthQuery>,
+) -> Result<Html<String>, Error> {
+    let (mut frame, shell, _) = Shell::load(&visit, id, Tab::Health).await?;
+    // The page says it first, and more of it.
+    let own = path(id, "");
+    frame.banners.retain(|banner| {
+        let link = banner.link.as_ref();
+        !link.is_some_and(|(to, _)| *to == own || to.starts_with(&format!("{own}/")))
+    });
+    let mut part = part(&visit, id, &query);
+    part.prepare().await;
+    let hours = part.hours;
+    let (session, calendar) = (visit.session.clone(), visit.calendar());
+    let part = visit
+        .host
+        .store
+        .read(move |tx| part.load(tx, &session, &calendar))
+        .await?;
+    html(&HealthPage {
+        frame,
+        shell,
+        hours,
+        part,
+    })
+}
+
+/// `GET …/health/live`.
+pub async fn live(
+    visit: Visit,
+    Path(id): Path<ConnectionId>,
+    Query(query): Query<HealthQuery>,
+) -> Result<Response, Error> {
+    let part = part(&visit, id, &query);
+    live::stream(visit, part).await
+}
+
+/// `POST …/health/continue`: lets what the brake holds of the connection go on.
+pub async fn go_on(
+    State(host): State<Arc<Host>>,
+    Path(id): Path<ConnectionId>,
+    posted: Posted<Nothing>,
+) -> Result<Response, Error> {
+    let by = posted.session.actor();
+    connections::release(&host, posted.session.project.id, id, by).await?;
+    Ok(see_other(&path(id, "/health")))
+}

@@ -1,0 +1,230 @@
+//! Health, activity and alerts of a connection, as a browser gets them without
+//! scripts.
+
+use harness::receivers::HttpReceiver;
+use jimo_connect::store::projects::Role;
+use reqwest::StatusCode;
+
+use super::{location, world::World};
+
+const CONNECTION: &str = "/settings/integrations/con_1";
+
+fn path(page: &str) -> String {
+    format!("{CONNECTION}{page}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_says_what_came_and_that_nothing_needs_anybody() {
+    let world = World::new().await;
+    let admin = world.sign_in(Role::Admin).await;
+    let page = admin.page(&path("/health")).await;
+    for said in [
+        "All is well",
+        "Half of the changes",
+        "What came, and what it did",
+        "<svg",
+        "role=\"img\"",
+        "Show as a table",
+        "Last daily catch-up",
+        "Last proof of truth",
+        "requests used in the present ten seconds",
+        "How changes arrive",
+        "Webhooks",
+    ] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    // The hour with what was synced has a bar, and the table its numbers.
+    assert!(page.contains("<rect class=\"updated\""), "{page}");
+    assert!(
+        !page.contains("style=") && !page.contains("<script>"),
+        "{page}"
+    );
+    assert_eq!(page.matches("<tr><th scope=\"row\"><time").count(), 24);
+    let week = admin.page(&path("/health?hours=168")).await;
+    assert_eq!(week.matches("<tr><th scope=\"row\"><time").count(), 168);
+    let mut events = admin.follow(&path("/health/live")).await;
+    let first = events.next().await.expect("the part as it is");
+    assert!(first.contains("All is well"), "{first}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_needs_somebody_comes_first_with_what_mends_it() {
+    let world = World::new().await;
+    let admin = world.sign_in(Role::Admin).await;
+    let viewer = world.sign_in(Role::Viewer).await;
+    let csrf = admin.csrf().await;
+    admin.post(&path("/pause"), &[("csrf", &csrf)]).await;
+    let page = admin.page(&path("/health")).await;
+    assert!(page.contains("One thing needs you"), "{page}");
+    assert!(
+        page.contains("The integration is paused") && page.contains(">Resume<"),
+        "{page}"
+    );
+    // Once, and not in the banner above the page as well.
+    assert_eq!(page.matches("is paused").count(), 1, "{page}");
+    let looked = viewer.page(&path("/health")).await;
+    assert!(!looked.contains(">Resume<"), "{looked}");
+    admin.post(&path("/resume"), &[("csrf", &csrf)]).await;
+
+    world.account.uninstall();
+    let mut events = admin.follow(&path("/health/live")).await;
+    // Whatever needs a call notices.
+    world
+        .host
+        .store
+        .transact(|tx| {
+            let sql = tx.connected_accounts()?;
+            tx.allow_reads(sql[0])
+        })
+        .await
+        .expect("allowed");
+    let run = [("csrf", csrf.as_str()), ("kind", "full")];
+    admin.post(&path("/syncs"), &run).await;
+    let html = events.until("Access was revoked").await;
+    assert!(html.contains(">Reconnect<") && html.contains("Nothing that was synced is lost"));
+
+    // What is not held cannot go on.
+    let answer = admin
+        .post(&path("/health/continue"), &[("csrf", &csrf)])
+        .await;
+    assert_eq!(answer.status(), StatusCode::CONFLICT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn activity_is_filtered_and_explains_why() {
+    let world = World::new().await;
+    let viewer = world.sign_in(Role::Viewer).await;
+    let page = viewer.page(&path("/activity")).await;
+    assert!(
+        page.contains("a live update") && page.contains("Ana Ruiz"),
+        "{page}"
+    );
+    let contact = world.contact.to_string();
+    assert!(
+        page.contains(&format!("activity?q=contacts%20{contact}")),
+        "{page}"
+    );
+    let none = viewer
+        .page(&path("/activity?outcome=erased&origin=&user="))
+        .await;
+    assert!(none.contains("No line is like that."), "{none}");
+    let of_company = viewer.page(&path("/activity?object_type=companies")).await;
+    assert!(
+        of_company.contains("<option value=\"companies\" selected>"),
+        "{of_company}"
+    );
+    assert!(
+        !of_company.contains(&format!("Contact {contact}")),
+        "{of_company}"
+    );
+
+    let told = viewer
+        .page(&path("/activity?q=ana%40northwind.example"))
+        .await;
+    assert!(told.contains("All of it came through."), "{told}");
+    assert!(
+        told.contains(&format!("Contact {contact}")) && told.contains("Matched"),
+        "{told}"
+    );
+    assert!(told.contains("Head of Operations"), "{told}");
+    assert!(told.contains("value=\"ana@northwind.example\""), "{told}");
+    let stranger = world
+        .account
+        .create("contacts", &[("email", "eve@example.com")])
+        .expect("contact");
+    let told = async || viewer.page(&path(&format!("/activity?q={stranger}"))).await;
+    let mut page = told().await;
+    for _ in 0..200 {
+        if page.contains("matches no user") {
+            break;
+        }
+        let mut changed = world.host.pipeline.changed();
+        let _ =
+            tokio::time::timeout(std::time::Duration::from_millis(100), changed.changed()).await;
+        page = told().await;
+    }
+    assert!(page.contains("Known to HubSpot, matches no user"), "{page}");
+    assert!(
+        page.contains("Stopped here") && page.contains("Not reached"),
+        "{page}"
+    );
+    let refused = viewer
+        .page(&path("/activity?q=https%3A%2F%2Fexample.com%2F"))
+        .await;
+    assert!(refused.contains("aria-invalid=\"true\""), "{refused}");
+    let markup = viewer.page(&path("/activity?q=%3Cb%3E")).await;
+    assert!(!markup.contains("<b>"), "{markup}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alerts_are_added_tried_and_removed() {
+    let world = World::new().await;
+    let admin = world.sign_in(Role::Admin).await;
+    let csrf = admin.csrf().await;
+    let receiver = HttpReceiver::start().await;
+    let add = |kind: &'static str, to: &str| {
+        vec![
+            ("csrf", csrf.clone()),
+            ("kind", kind.to_owned()),
+            ("to", to.to_owned()),
+        ]
+    };
+    let post = async |form: Vec<(&'static str, String)>| {
+        let form: Vec<_> = form
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        let answer = admin.post(&path("/alerts"), &form).await;
+        (answer.status(), answer.text().await.expect("text"))
+    };
+    let page = admin.page(&path("/alerts")).await;
+    assert!(
+        page.contains("Nowhere yet") && page.contains("JIMO_SMTP_URL"),
+        "{page}"
+    );
+
+    let (status, page) = post(add("webhook", "ftp://example.com")).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(page.contains("begin with https://") && page.contains("value=\"ftp://example.com\""));
+    assert!(
+        page.contains("aria-describedby=\"to-hint to-error\""),
+        "{page}"
+    );
+
+    let (status, page) = post(add("webhook", &receiver.url)).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(page.contains("value=\"whsec_"), "{page}");
+    let page = admin.page(&path("/alerts")).await;
+    assert!(!page.contains("whsec_"), "it is shown once: {page}");
+    assert!(
+        page.contains("Signed webhook") && page.contains("Send a test"),
+        "{page}"
+    );
+
+    let test = path("/alerts/alc_1/test");
+    let answer = admin.post(&test, &[("csrf", &csrf)]).await;
+    assert_eq!(location(&answer), path("/alerts?tried=alc_1"));
+    let page = admin.page(location(&answer)).await;
+    assert!(
+        page.contains("The test was taken") && page.contains("It answered 204"),
+        "{page}"
+    );
+    assert_eq!(receiver.wait_for(1).await[0].json()["state"], "test");
+
+    let viewer = world.sign_in(Role::Viewer).await;
+    let page = viewer.page(&path("/alerts")).await;
+    assert!(
+        !page.contains("Send a test") && !page.contains("name=\"to\""),
+        "{page}"
+    );
+    let theirs = viewer.csrf().await;
+    let refused = viewer.post(&test, &[("csrf", &theirs)]).await;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+
+    let remove = path("/alerts/alc_1/remove");
+    let answer = admin.post(&remove, &[("csrf", &csrf)]).await;
+    assert_eq!(location(&answer), path("/alerts"));
+    assert!(admin.page(&path("/alerts")).await.contains("Nowhere yet"));
+    let again = admin.post(&remove, &[("csrf", &csrf)]).await;
+    assert_eq!(again.status(), StatusCode::NOT_FOUND);
+}
