@@ -41,7 +41,7 @@ async fn many_values_that_cannot_be_read_are_told_as_one_alert() {
     told.world.put_users(json!(users)).await;
     let account = told.world.account(PORTAL);
     let long = "x".repeat(701);
-    for email in &emails[..19] {
+    for email in &emails[..5] {
         account
             .create("contacts", &[("email", email), ("jobtitle", &long)])
             .unwrap();
@@ -53,7 +53,7 @@ async fn many_values_that_cannot_be_read_are_told_as_one_alert() {
         told.receiver.requests().is_empty(),
         "fewer are typing mistakes"
     );
-    for email in &emails[19..] {
+    for email in &emails[5..] {
         account
             .create("contacts", &[("email", email), ("jobtitle", &long)])
             .unwrap();

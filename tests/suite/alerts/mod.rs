@@ -69,12 +69,11 @@ impl Told {
     /// HubSpot takes our access away, and we notice.
     async fn revoke(&self) {
         self.world.account(PORTAL).uninstall();
-        let notices = async || {
-            // Whatever needs a call notices.
-            let path = self.path("/properties?object_type=contacts");
-            self.world.get(&path).await;
-            self.problem().await["code"] == "access_revoked"
-        };
+        // The token that is held ends, and another is not to be had.
+        self.pass(3_600);
+        let full = json!({"kind": "full"});
+        self.world.post(&self.path("/syncs"), full).await.good();
+        let notices = async || self.problem().await["code"] == "access_revoked";
         self.world.until(notices).await;
     }
 

@@ -83,7 +83,7 @@ impl Teller<'_, '_> {
     ) -> Result<(), store::Error> {
         match last {
             Some(line) => {
-                let origin = words::origin(&line.origin);
+                let origin = words::by_origin(&line.origin);
                 let step = steps.done(Stage::Received, format!("Last heard of by {origin}."));
                 step.at = Some(line.at);
             }

@@ -5,19 +5,32 @@ use crate::{
     web::pages,
 };
 
-/// Where a line of activity came from.
+/// Where a line of activity came from, as a label.
 pub fn origin(word: &str) -> &str {
+    match word {
+        "webhook" => "Live update",
+        "journal" => "HubSpot’s journal",
+        "catch_up" => "Daily catch-up",
+        "full_sync" => "Full sync",
+        "arrival" => "New user",
+        "mapping" => "Saved fields",
+        "brake" => "Brake",
+        "alert" => "Alert",
+        "admin" => "Admin",
+        "operator" => "Operator",
+        other => other,
+    }
+}
+
+/// Where a line of activity came from, within a sentence.
+pub(super) fn by_origin(word: &str) -> &str {
     match word {
         "webhook" => "a live update",
         "journal" => "HubSpot’s journal",
         "catch_up" => "a daily catch-up",
         "full_sync" => "a full sync",
-        "arrival" => "the arrival of a user",
-        "mapping" => "a saved mapping",
-        "brake" => "the brake",
-        "alert" => "an alert",
-        "admin" => "an admin",
-        "operator" => "the operator",
+        "arrival" => "a look-up for a new user",
+        "mapping" => "fields that were saved",
         other => other,
     }
 }

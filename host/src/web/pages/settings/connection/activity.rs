@@ -139,7 +139,7 @@ struct Line {
     outcome: String,
     tone: &'static str,
     variables: String,
-    reasons: Vec<(&'static str, &'static str)>,
+    reasons: Vec<&'static str>,
     changes: Vec<String>,
     /// What the record is called, its id, and its page.
     record: Option<(String, String, Option<String>)>,
@@ -307,7 +307,7 @@ fn shown(
         variables: line.variables.join(", "),
         reasons: reasons
             .filter(|reason| !reason.is_empty())
-            .map(words::reason)
+            .map(|reason| words::reason(reason).0)
             .collect(),
         changes: line.changes.iter().map(ToString::to_string).collect(),
         record,
