@@ -163,7 +163,10 @@ impl Teller<'_, '_> {
     /// else those that could.
     pub(super) fn of_user(&self, user: UserId) -> Result<Vec<Story>, store::Error> {
         let mut stories = Vec::new();
-        for (index, mapping) in self.route.mappings.iter().enumerate() {
+        // Those that are matched themselves first: others are reached through them.
+        let mut mappings: Vec<_> = self.route.mappings.iter().enumerate().collect();
+        mappings.sort_by_key(|(_, mapping)| mapping.through.is_some());
+        for (index, mapping) in mappings {
             let of = &mapping.object_type;
             let fed_by = self.tx.feed(mapping.id, user)?;
             let mut records: Vec<RecordKey> = fed_by.into_iter().collect();

@@ -168,7 +168,10 @@ impl Teller<'_, '_> {
                     0 | 1 => String::new(),
                     count => format!(" {count} users have the same, and all of them are fed."),
                 };
-                steps.done(Stage::Matched, format!("It is {user}’s: {how}.{several}"));
+                steps.done(
+                    Stage::Matched,
+                    format!("It is this user’s: {how}.{several}"),
+                );
                 Ok(true)
             }
             (Some(rule), _, None) => {
@@ -198,7 +201,7 @@ impl Teller<'_, '_> {
                 Ok(false)
             }
             (None, Some(through), Some(user)) => {
-                let detail = format!("It is {user}’s through their record of {through}.");
+                let detail = format!("It is this user’s through their record of {through}.");
                 steps.done(Stage::Matched, detail);
                 Ok(true)
             }
@@ -245,8 +248,8 @@ impl Teller<'_, '_> {
             let fields = &self.route.selection_fields[index];
             let candidates = self.tx.candidates(self.route.id, mapping, fields, user)?;
             let detail = match candidates.len() {
-                0 | 1 => format!("It is the only one of {of} that reaches {user}."),
-                count => format!("It is chosen of {count} that reach {user}. {rule}"),
+                0 | 1 => format!("It is the only one of {of} that reaches this user."),
+                count => format!("It is chosen of {count} that reach this user. {rule}"),
             };
             let chosen = select(&candidates, mapping.selection.as_ref());
             if chosen != fed_by && self.tx.is_selection_held(mapping.id, user)? {
@@ -273,7 +276,7 @@ impl Teller<'_, '_> {
         } else if let Some(other) = fed_by {
             let other = self.tx.record_id(other)?;
             let other = other.map_or_else(String::new, |id| format!(" {id}"));
-            let detail = format!("Another feeds {user}: {of}{other}. {rule}");
+            let detail = format!("Another feeds this user: {of}{other}. {rule}");
             let remedy = "Choose another rule on the page of fields, where this is not the one \
                           you want.";
             steps.stop(Stage::Selected, detail, remedy);

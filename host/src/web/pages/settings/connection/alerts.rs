@@ -156,7 +156,7 @@ pub async fn page(
             true => ("good", "The test was taken"),
             false => ("bad", "The test was not taken"),
         };
-        Some((tone, format!("{what} by {}. {}", channel.to, last.answer)))
+        Some((tone, format!("{what} by {} {}", channel.to, last.answer)))
     });
     html(&page)
 }

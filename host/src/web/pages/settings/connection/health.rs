@@ -21,7 +21,6 @@ use super::{
             format::{self, Calendar, Moment},
             html,
             live::{self, Part},
-            profile::object_names,
             see_other,
             users::Person,
             words,
@@ -31,19 +30,17 @@ use super::{
     },
     Shell, Tab,
     chart::Chart,
+    health_facts::{Proven, Totals, Used, Way, proven, totals, used, way},
 };
 use crate::{
     host::Host,
     log::Lane,
-    model::{Connection, ConnectionId, Problem, RunId, RunKind, Status, Timestamp, UserId},
+    model::{Connection, ConnectionId, Problem, RunId, RunKind, Status, Timestamp},
     pipeline::brake,
-    store::{self, Tx, hours::Tally},
+    store::{self, Tx},
     sync::{alerts::message, health},
     web::{
-        api::{
-            connection_state::{self, Budget, Proof},
-            connections, syncs,
-        },
+        api::{connection_state, connections, syncs},
         session::{Posted, Session},
     },
 };
@@ -57,9 +54,6 @@ const RUNS_MAX: usize = 60;
 
 /// Users whose values are held that are named.
 const EXAMPLES_MAX: usize = 10;
-
-/// Differences of the last proof that are shown.
-const DIFFERING_MAX: usize = 10;
 
 /// Something that needs somebody.
 struct Wrong {
@@ -78,48 +72,6 @@ struct CatchUp {
     path: String,
     finding: String,
     missed: Vec<(&'static str, String)>,
-}
-
-/// What came of comparing values with HubSpot.
-struct Proven {
-    at: Moment,
-    sentence: String,
-    differing: Vec<Differing>,
-}
-
-/// A value that differs.
-struct Differing {
-    user: UserId,
-    variable: String,
-    why: String,
-}
-
-/// What is used of the request limit.
-struct Used {
-    used: u32,
-    allowed: u32,
-    sentence: String,
-}
-
-/// A way by which changes arrive.
-struct Way {
-    object: String,
-    way: &'static str,
-    properties: String,
-    why: String,
-}
-
-/// Counts, for people.
-struct Totals {
-    updated: String,
-    unchanged: String,
-    no_match: String,
-    skipped: String,
-    unreadable: String,
-    values_written: String,
-    webhooks: String,
-    journal: String,
-    reads: String,
 }
 
 /// What is shown, and brought up to date.
@@ -380,97 +332,6 @@ impl HealthPart {
                 .map(|(kind, count)| (words::missed(kind), format::count(*count)))
                 .collect(),
         }))
-    }
-}
-
-fn totals(hours: impl Iterator<Item = Tally>) -> Totals {
-    let mut all = Tally::default();
-    for one in hours {
-        all.webhooks += one.webhooks;
-        all.journal += one.journal;
-        all.reads += one.reads;
-        all.updated += one.updated;
-        all.unchanged += one.unchanged;
-        all.no_match += one.no_match;
-        all.skipped += one.skipped;
-        all.unreadable += one.unreadable;
-        all.values_written += one.values_written;
-    }
-    Totals {
-        updated: format::count(all.updated),
-        unchanged: format::count(all.unchanged),
-        no_match: format::count(all.no_match),
-        skipped: format::count(all.skipped),
-        unreadable: format::count(all.unreadable),
-        values_written: format::count(all.values_written),
-        webhooks: format::count(all.webhooks),
-        journal: format::count(all.journal),
-        reads: format::count(all.reads),
-    }
-}
-
-fn proven(proof: &Proof, calendar: &Calendar) -> Proven {
-    let (compared, equal) = (proof.compared, proof.equal);
-    let differing = proof.differing.iter().take(DIFFERING_MAX);
-    Proven {
-        at: calendar.moment(proof.at),
-        sentence: match compared {
-            0 => "There was nothing to compare.".to_owned(),
-            compared if compared == equal => {
-                format!(
-                    "All {} compared values equal HubSpot’s.",
-                    format::count(compared)
-                )
-            }
-            compared => format!(
-                "{} of {} compared values equal HubSpot’s.",
-                format::count(equal),
-                format::count(compared)
-            ),
-        },
-        differing: differing
-            .map(|one| Differing {
-                user: one.user,
-                variable: one.variable.clone(),
-                why: match &*one.reason {
-                    "differs" => "It differs. The next catch-up compares it again.".to_owned(),
-                    "not_filled" => "It was mapped since; a full sync fills it in.".to_owned(),
-                    reason => words::reason(reason).0.to_owned(),
-                },
-            })
-            .collect(),
-    }
-}
-
-fn used(budget: &Budget, calendar: &Calendar) -> Used {
-    let within = match budget.per {
-        "day" => format!(
-            "requests used today; counted anew at {}",
-            calendar.clock(budget.resets_at)
-        ),
-        _ => "requests used in the present ten seconds".to_owned(),
-    };
-    Used {
-        used: budget.used,
-        allowed: budget.allowed.max(1),
-        sentence: format!(
-            "{} of {} {within}.",
-            format::count(budget.used),
-            format::count(budget.allowed)
-        ),
-    }
-}
-
-fn way(live: &connection_state::Live) -> Way {
-    Way {
-        object: object_names(live.object_type.as_str()).0,
-        way: match live.way {
-            "webhooks" => "Webhooks",
-            "journal" => "HubSpot’s journal",
-            _ => "Every few minutes",
-        },
-        properties: format::count(live.properties.len() as u64),
-        why: live.why.clone(),
     }
 }
 

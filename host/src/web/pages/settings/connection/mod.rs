@@ -7,6 +7,7 @@ mod ending;
 mod explanation;
 mod fields;
 mod health;
+mod health_facts;
 mod matching;
 mod overview;
 mod previewed;
