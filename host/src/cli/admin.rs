@@ -158,7 +158,7 @@ impl TokenCommand {
                         token.holder.role.as_str(),
                         project.map_or("the whole host".into(), |project| project.to_string()),
                         token.created_at,
-                        token.name.unwrap_or_default()
+                        token.holder.name.unwrap_or_default()
                     );
                 }
             }

@@ -72,6 +72,8 @@ pub struct Holder {
     pub project: Option<ProjectId>,
     /// What it may do.
     pub role: Role,
+    /// What people call it.
+    pub name: Option<String>,
     /// When it was first used on the last day that it was used.
     pub used_at: Option<Timestamp>,
 }
@@ -81,8 +83,6 @@ pub struct Holder {
 pub struct ListedToken {
     /// Whose it is.
     pub holder: Holder,
-    /// What people call it.
-    pub name: Option<String>,
     /// The name of who made it, where a member did who still is one.
     pub made_by: Option<String>,
     /// When it was made.
@@ -166,21 +166,28 @@ impl Tx<'_> {
         purpose: Purpose,
         now: Timestamp,
     ) -> Result<Option<Holder>, Error> {
-        let found: Option<(i64, Option<i64>, String, Option<i64>)> = self
+        let found: Option<(i64, Option<i64>, String, Option<i64>, Option<String>)> = self
             .statement(
-                "SELECT id, project, role, used_at FROM tokens
+                "SELECT id, project, role, used_at, name FROM tokens
                  WHERE hash = ?1 AND purpose = ?2 AND (expires_at IS NULL OR expires_at > ?3)",
             )?
             .query_row(params![hash, purpose.as_str(), now.0], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                Ok((
+                    row.get(0)?,
+                    row.get(1)?,
+                    row.get(2)?,
+                    row.get(3)?,
+                    row.get(4)?,
+                ))
             })
             .optional()?;
         found
-            .map(|(token, project, role, used_at)| {
+            .map(|(token, project, role, used_at, name)| {
                 Ok(Holder {
                     token,
                     project: project.map(ProjectId),
                     role: Role::read(&role)?,
+                    name,
                     used_at: used_at.map(Timestamp),
                 })
             })
@@ -254,9 +261,9 @@ impl Tx<'_> {
                     token: row.get(0)?,
                     project: row.get::<_, Option<i64>>(1)?.map(ProjectId),
                     role: Role::read(&row.get::<_, String>(2)?)?,
+                    name: row.get(4)?,
                     used_at: optional_timestamp(row, 6)?,
                 },
-                name: row.get(4)?,
                 made_by: row.get(5)?,
                 created_at: timestamp(row, 3)?,
             });

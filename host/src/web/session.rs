@@ -307,7 +307,12 @@ impl Session {
 
     /// Who it is, for what is kept of who did what.
     pub fn actor(&self) -> Actor {
-        Actor::Link
+        match &self.person {
+            Some(person) => Actor::Member {
+                name: person.name.clone(),
+            },
+            None => Actor::Link,
+        }
     }
 
     /// Whether it may change anything.

@@ -78,7 +78,7 @@ impl FromRequestParts<Arc<Host>> for Writer {
                 project,
                 by: Actor::Token {
                     number: holder.token,
-                    name: None,
+                    name: holder.name,
                 },
             }),
         }

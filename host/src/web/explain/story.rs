@@ -200,7 +200,7 @@ impl Teller<'_, '_> {
                 steps.stop(Stage::Matched, detail, remedy);
                 Ok(false)
             }
-            (None, Some(through), Some(user)) => {
+            (None, Some(through), Some(_)) => {
                 let detail = format!("It is this user’s through their record of {through}.");
                 steps.done(Stage::Matched, detail);
                 Ok(true)
