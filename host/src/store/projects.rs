@@ -64,7 +64,7 @@ impl Purpose {
 }
 
 /// Who holds a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
     /// The token's number.
     pub token: i64,

@@ -18,8 +18,6 @@ pub mod mapping_variables;
 pub mod mappings;
 pub mod previews;
 pub mod projects;
-mod projects;
-mod properties;
 pub mod properties;
 pub mod segments;
 pub mod syncs;

@@ -471,7 +471,8 @@ pub async fn save(
     object.matching = Some(matching.clone());
     let keep = form.values == Values::Keep;
     let expected = mappings::etag(form.version).into_bytes();
-    match mappings::save(&host, project, id, document, keep, Some(expected)).await {
+    let by = visit.session.actor();
+    match mappings::save(&host, project, id, document, keep, Some(expected), &by).await {
         Ok(()) => {}
         Err(web::error::Error::NotFound(what)) => return Err(Error::NotFound(what)),
         Err(web::error::Error::Outdated) => {

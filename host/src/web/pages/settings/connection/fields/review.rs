@@ -201,7 +201,9 @@ pub async fn save(
     let added = working.changes().added.len();
     let keep = posted.form.values == Values::Keep;
     let expected = mappings::etag(posted.form.version).into_bytes();
-    let saved = mappings::save(&host, project, id, working.document, keep, Some(expected));
+    let by = posted.session.actor();
+    let document = working.document;
+    let saved = mappings::save(&host, project, id, document, keep, Some(expected), &by);
     match saved.await {
         Ok(()) => {
             host.store
