@@ -150,6 +150,9 @@ class LivePart {
   }
 
   replace(old, part) {
+    // What is open stays open.
+    const open = [...old.querySelectorAll("details")].map((one) => one.open);
+    [...part.querySelectorAll("details")].forEach((one, at) => (one.open = open[at] ?? one.open));
     const focusable = "a, button, input, select, textarea, summary";
     const at = [...old.querySelectorAll(focusable)].indexOf(document.activeElement);
     old.replaceWith(part);

@@ -81,7 +81,7 @@ struct Stream {
 }
 
 /// A connection as it changes, as server-sent events, each with JSON as its data:
-/// `status` with `{status, problem, live, budget}`; `freshness` with
+/// `status` with `{status, problem, live}`; `freshness` with
 /// `{p50_seconds, p95_seconds}`; `progress` with the syncs that are under way, and
 /// each once more when it is over; `activity` with one line of activity, its
 /// number as the event's id. When it opens, and whenever one of the first three
@@ -184,7 +184,6 @@ impl Stream {
             "status": connection.status,
             "problem": connection.problem,
             "live": connection.live,
-            "budget": connection.budget,
         });
         self.say("status", &status);
         self.say("freshness", &connection.freshness);

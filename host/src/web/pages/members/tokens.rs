@@ -48,7 +48,7 @@ impl TokensPage {
         let calendar = visit.calendar();
         let row = |token: ListedToken| Row {
             id: token.holder.token,
-            name: token.holder.name,
+            name: token.holder.name.clone(),
             role: role_name(token.holder.role),
             made_by: token.made_by,
             made: calendar.moment(token.created_at),
