@@ -386,3 +386,62 @@ impl<'t, 'c> Sql<'t, 'c> {
         Some(format!("{key} {operator} {edge}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        model::condition::{Rule, Test, TextTest},
+        store::Store,
+    };
+
+    /// A statement begins with the users, and finds each one's value by its key;
+    /// or with those whom a value names. The other way round would be slow only
+    /// where there are many.
+    #[tokio::test]
+    async fn each_statement_begins_with_the_users_or_with_whom_a_value_names() {
+        let directory = std::env::temp_dir().join(format!("jimo-{:x}", rand::random::<u64>()));
+        let store = Arc::new(Store::open(&directory).expect("opens"));
+        let plans = store.transact(|tx| {
+            let now = Timestamp(0);
+            let project = tx.create_project("A project", "UTC", now)?.id;
+            let variable = tx.create_variable(project, "plan", None, VariableType::Text, now)?;
+            let test = Test::Text(TextTest::Is("pro".into()));
+            let attribute = Attribute::Variable(variable);
+            let rule = Condition::Rule(Rule { attribute, test });
+            let plan = |condition: &Condition| {
+                let mut sql = Sql::new(tx, project);
+                sql.filter(&tx.audience(project, condition, now)?.filter)?;
+                Ok::<_, Error>(super::super::query_plan(&format!(
+                    "SELECT u.id, u.email FROM users u WHERE u.project = ?1 AND u.id > 9 AND {}
+                     ORDER BY u.id LIMIT 50",
+                    sql.text
+                )))
+            };
+            let before = plan(&rule)?;
+            let wanted = super::super::segments::NewSegment {
+                name: "Pro".into(),
+                description: None,
+                condition: rule.clone(),
+            };
+            let saved = tx.save_segment(project, None, &wanted, now)?;
+            saved.expect("a segment");
+            Ok((before, plan(&rule)?))
+        });
+        let (looked_at, found) = plans.await.expect("plans");
+        drop(store);
+        std::fs::remove_dir_all(&directory).expect("removed");
+        assert!(looked_at[0].starts_with("SEARCH u "), "{looked_at:?}");
+        let key = "PRIMARY KEY (user=? AND variable=?)";
+        assert!(looked_at[1].ends_with(key), "{looked_at:?}");
+        let key = "PRIMARY KEY (variable=? AND key=?)";
+        assert!(found.iter().any(|step| step.ends_with(key)), "{found:?}");
+        let sorts = |steps: &[String]| steps.iter().any(|step| step.contains("TEMP B-TREE"));
+        assert!(
+            !sorts(&looked_at) && !sorts(&found),
+            "{looked_at:?} {found:?}"
+        );
+    }
+}
