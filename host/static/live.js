@@ -113,11 +113,9 @@ class LivePart {
         before = old;
         continue;
       }
-      const isRow = part.parentElement && part.parentElement.hasAttribute("data-list");
       this.shown.set(part, source);
       if (old) this.replace(old, part);
-      else if (before && isRow && before.parentElement.hasAttribute("data-list")) before.after(part);
-      else if (isRow) this.element.querySelector("[data-list]").prepend(part);
+      else this.insert(part, before);
       before = part;
       if (old && this.facts(old) === this.facts(part)) continue;
       this.mark(part);
@@ -135,6 +133,16 @@ class LivePart {
     if (told.length) announce(told.join(" "));
     const first = this.element.querySelector(".is-changed[data-label]");
     if (first) this.reveal(first);
+  }
+
+  // A part that is new stands after the one before it, or first of its kind.
+  insert(part, before) {
+    const isRow = (one) => Boolean(one.parentElement?.hasAttribute("data-list"));
+    if (before && isRow(before) === isRow(part)) return before.after(part);
+    if (isRow(part)) return this.element.querySelector("[data-list]").prepend(part);
+    const first = [...this.parts(this.element)].find((one) => !isRow(one));
+    if (first && !before) first.before(part);
+    else this.element.append(part);
   }
 
   // Where the part stands in a pane that scrolls by itself, what changed comes

@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { after } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -24,7 +24,6 @@ let launched
 
 function launch() {
   launched ??= (async () => {
-    await rm(PICTURES, { recursive: true, force: true })
     const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync)
     assert.ok(executablePath, 'Debian’s chromium is installed')
     return chromium.launch({ executablePath, chromiumSandbox: process.getuid() !== 0 })

@@ -4,9 +4,15 @@
 //
 // One subject: `node --test connecting.test.mjs`. One test: `--test-name-pattern`.
 
+import { rmSync } from 'node:fs'
+
+import { PICTURES } from './browser.mjs'
 import './signing_in.test.mjs'
 import './connecting.test.mjs'
 import './syncing.test.mjs'
 import './stopping.test.mjs'
 import './users.test.mjs'
 import './watching.test.mjs'
+
+// No picture is older than the pages.
+rmSync(PICTURES, { recursive: true, force: true })

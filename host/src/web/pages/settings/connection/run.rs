@@ -178,12 +178,13 @@ impl RunShown {
             per_second: sync
                 .progress
                 .per_second
-                .filter(|_| sync.status.is_open())
+                .filter(|_| sync.status == RunStatus::Running)
                 .map(|rate| format::number(rate.round())),
             // Seconds that are left are far below a float's whole numbers.
             left: sync
                 .progress
                 .eta_seconds
+                .filter(|_| sync.status == RunStatus::Running)
                 .map(|left| format::seconds(left as f64)),
             problem: sync.problem,
             read: format::count(counts.read),
