@@ -7,11 +7,16 @@
 import { rmSync } from 'node:fs'
 
 import { PICTURES } from './browser.mjs'
+import './setting_up.test.mjs'
 import './signing_in.test.mjs'
+import './members.test.mjs'
 import './connecting.test.mjs'
+import './mapping.test.mjs'
 import './syncing.test.mjs'
 import './stopping.test.mjs'
+import './health.test.mjs'
 import './users.test.mjs'
+import './segments.test.mjs'
 import './watching.test.mjs'
 
 // No picture is older than the pages.

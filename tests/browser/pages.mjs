@@ -9,10 +9,15 @@ export async function signIn(page, link) {
   await page.getByRole('navigation', { name: 'Main' }).waitFor()
 }
 
-/** Goes to the integrations, as the navigation leads there. */
-export async function toIntegrations(page) {
-  await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'Integrations' }).click()
-  await page.getByRole('heading', { level: 1, name: 'Integrations' }).waitFor()
+/** Goes where the navigation leads by that name. */
+export async function toNavigation(page, name) {
+  await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name, exact: true }).click()
+  await page.getByRole('heading', { level: 1, name }).waitFor()
+}
+
+/** Goes to the integrations. */
+export function toIntegrations(page) {
+  return toNavigation(page, 'Integrations')
 }
 
 /** Enables HubSpot, up to HubSpot's consent page. */

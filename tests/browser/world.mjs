@@ -17,17 +17,24 @@ const run = promisify(execFile)
 
 /** A program that says where it listens. It is ended by the id of its process. */
 class Program {
+  /** What it said on standard error. */
+  log = ''
+
   static async start(variable, options, environment) {
     const binary = process.env[variable]
     assert.ok(binary, `${variable} names the program`)
     const child = spawn(binary, options, {
       // Standard input stays open: closing it ends some programs.
-      stdio: ['pipe', 'pipe', 'inherit'],
+      stdio: ['pipe', 'pipe', 'pipe'],
       env: { PATH: process.env.PATH, ...environment },
     })
     const program = new Program()
     program.child = child
     program.ended = once(child, 'exit')
+    child.stderr.on('data', (said) => {
+      program.log += said
+      process.stderr.write(said)
+    })
     const lines = createInterface({ input: child.stdout })
     program.url = await Promise.race([
       listening(lines),
@@ -116,6 +123,13 @@ export class World {
     await this.host.stop()
     await this.simulator.stop()
     await rm(this.directory, { recursive: true, force: true })
+  }
+
+  /** The link by which the first person comes in, which the host's log tells. */
+  ownerLink() {
+    const link = /http\S+\/welcome\?[^\s"]+/.exec(this.host.log)
+    assert.ok(link, `a link in ${this.host.log}`)
+    return link[0]
   }
 
   /** Runs a command beside the host; the last word of what it says. */
