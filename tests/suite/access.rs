@@ -246,6 +246,7 @@ async fn the_api_describes_itself() {
     [
       "DELETE /projects/{project}/connections/{connection}",
       "DELETE /projects/{project}/connections/{connection}/alert-channels/{channel}",
+      "DELETE /projects/{project}/segments/{segment}",
       "DELETE /projects/{project}/users/{user}",
       "GET /projects/{project}",
       "GET /projects/{project}/connections",
@@ -260,6 +261,8 @@ async fn the_api_describes_itself() {
       "GET /projects/{project}/connections/{connection}/properties",
       "GET /projects/{project}/connections/{connection}/syncs",
       "GET /projects/{project}/connections/{connection}/syncs/{sync}",
+      "GET /projects/{project}/segments",
+      "GET /projects/{project}/segments/{segment}",
       "GET /projects/{project}/users",
       "GET /projects/{project}/users/{user}",
       "GET /projects/{project}/variables",
@@ -277,8 +280,11 @@ async fn the_api_describes_itself() {
       "POST /projects/{project}/connections/{connection}/syncs/estimate",
       "POST /projects/{project}/connections/{connection}/syncs/{sync}/cancel",
       "POST /projects/{project}/connections/{connection}/syncs/{sync}/continue",
+      "POST /projects/{project}/segments",
+      "POST /projects/{project}/segments/preview",
       "POST /projects/{project}/variables",
       "PUT /projects/{project}/connections/{connection}/mappings",
+      "PUT /projects/{project}/segments/{segment}",
       "PUT /projects/{project}/users"
     ]
     "#);
