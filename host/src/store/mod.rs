@@ -14,6 +14,7 @@
 //! read are the pipeline's.
 
 mod encode;
+mod filters;
 mod sought;
 mod statements;
 
