@@ -18,7 +18,7 @@ use crate::{
     plugin::{self, EMBEDDED, Engine, Limits, Versions},
     secrets::{self, Keys, Secret},
     store::{self, Store},
-    sync::{self, definitions::Definitions, grants::Grants, journal::Journal},
+    sync::{self, definitions::Definitions, grants::Grants, journal::Journal, versions::library},
     telemetry::Metrics,
     web,
 };
@@ -82,6 +82,8 @@ pub struct Host {
     pub clock: Clock,
     /// The metrics.
     pub metrics: Arc<Metrics>,
+    /// What compiles and runs plugins.
+    pub engine: Engine,
     /// The plugin versions.
     pub plugins: Arc<Versions>,
     /// The pipeline.
@@ -106,7 +108,7 @@ impl Host {
         Self::open_with(config, public_url, clock, EMBEDDED).await
     }
 
-    /// Opens everything a host needs, with another component as its plugin.
+    /// Opens everything a host needs, with another component built in.
     pub async fn open_with(
         config: Config,
         public_url: Url,
@@ -124,15 +126,12 @@ impl Host {
         let log = Arc::new(EventLog::open(&directory).await?);
         store.bind_log(&log).await?;
         let engine = Engine::new(&Limits::default())?;
-        let version = engine.load(component)?;
-        tracing::info!(
-            connector = version.description().connector,
-            version = version.description().version,
-            digest = version.digest(),
-            "plugin loaded"
-        );
-        let plugins = Arc::new(Versions::new(version));
+        let built_in = (engine.load(component)?, component.len());
+        let (plugins, problem) =
+            library::open(&engine, &store, &directory, built_in, clock.now()).await?;
+        let plugins = Arc::new(plugins);
         let metrics = Arc::new(Metrics::default());
+        metrics.plugin_fallback.set(problem.is_some().into());
         let pipeline = Arc::new(Pipeline::new(
             store.clone(),
             log.clone(),
@@ -168,6 +167,7 @@ impl Host {
             keys,
             clock,
             metrics,
+            engine,
             plugins,
             pipeline,
             hubspot,

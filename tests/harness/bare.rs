@@ -17,7 +17,7 @@ use jimo_connect::{
     },
     pipeline::mapping::{self, NewMappings},
     secrets::Secret,
-    store::history::SetAside,
+    store::set_aside::SetAside,
     telemetry::LogFormat,
 };
 use tempfile::TempDir;

@@ -9,6 +9,47 @@ pub fn misbehaving() -> &'static [u8] {
     COMPONENT.get_or_init(|| build("misbehaving-plugin"))
 }
 
+/// [`misbehaving`], which says that it connects to `connector`, and does as `always`
+/// says whatever its input says.
+pub fn misbehaving_as(connector: &str, always: &str) -> Vec<u8> {
+    let mut component = misbehaving().to_vec();
+    write_over(
+        &mut component,
+        "connector=misbehaving",
+        &format!("connector={connector}"),
+    );
+    write_over(
+        &mut component,
+        "always=nothing at all    ",
+        &format!("always={always}"),
+    );
+    component
+}
+
+/// Writes another text over one that stands once in a component.
+fn write_over(component: &mut [u8], text: &str, other: &str) {
+    assert!(other.len() <= text.len(), "{other:?} is too long");
+    let other = format!("{other:width$}", width = text.len());
+    let mut places = component
+        .windows(text.len())
+        .enumerate()
+        .filter(|(_, bytes)| *bytes == text.as_bytes())
+        .map(|(place, _)| place);
+    let (place, more) = (places.next().expect("the text stands there"), places.next());
+    assert_eq!(more, None, "{text:?} stands there twice");
+    component[place..place + text.len()].copy_from_slice(other.as_bytes());
+}
+
+/// The same component as another build of it would be: it differs in its digest
+/// alone, by a section that nobody reads.
+pub fn rebuilt(component: &[u8], mark: &str) -> Vec<u8> {
+    const CUSTOM_SECTION: u8 = 0;
+    let content = [&[4][..], b"mark", mark.as_bytes()].concat();
+    let size = u8::try_from(content.len()).expect("a short mark");
+    assert!(size < 0x80, "a size of one byte");
+    [component, &[CUSTOM_SECTION, size], &content].concat()
+}
+
 /// Builds a crate of the workspace as the plugin itself is built.
 fn build(package: &str) -> Vec<u8> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

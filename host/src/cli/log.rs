@@ -1,8 +1,9 @@
-//! `log`: what an operator does after a failure, with the host stopped.
+//! `log`: what an operator does after a failure, with the host stopped; and what
+//! could not be worked on.
 
 use clap::Subcommand;
 
-use super::Error;
+use super::{Error, set_aside::SetAsideCommand};
 use crate::{config::DataConfig, host, lock::DirectoryLock, log::EventLog, store::Store};
 
 /// The event log.
@@ -15,12 +16,18 @@ pub enum LogCommand {
         #[command(flatten)]
         data: DataConfig,
     },
+    /// What could not be worked on. Beside a running host.
+    #[command(subcommand)]
+    SetAside(SetAsideCommand),
 }
 
 impl LogCommand {
     /// Does it.
     pub async fn run(self) -> Result<(), Error> {
-        let Self::Accept { data } = self;
+        let data = match self {
+            Self::Accept { data } => data,
+            Self::SetAside(command) => return command.run().await,
+        };
         let _alone = DirectoryLock::take(&data.directory)?;
         let store = Store::open(&data.directory)?;
         let log = EventLog::open(&data.directory)

@@ -5,14 +5,22 @@ mod admin;
 mod demo;
 mod hubspot;
 mod log;
+mod plugin;
 mod sample;
 mod serve;
+mod set_aside;
 mod sign_in;
 mod sync;
 
 use clap::{Parser, Subcommand};
 
-use crate::{config::Config, host, lock, members, model::ProjectId, secrets, store, telemetry};
+use crate::{
+    config::Config, host, lock, members, model::ProjectId, secrets, store, sync::versions,
+    telemetry,
+};
+
+/// Who asks for something here, as history names them.
+const OPERATOR: &str = "the command line";
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +43,9 @@ pub enum Error {
     /// The logs' levels.
     #[error(transparent)]
     Levels(#[from] telemetry::BadLevels),
+    /// A plugin version.
+    #[error(transparent)]
+    Version(#[from] versions::Error),
     /// The system.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -72,7 +83,10 @@ enum Command {
     /// The HubSpot app: its files, and what is missing.
     #[command(subcommand)]
     Hubspot(hubspot::HubspotCommand),
-    /// The event log, after a failure.
+    /// Versions of the plugin.
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
+    /// The event log: after a failure, and what of it could not be worked on.
     #[command(subcommand)]
     Log(log::LogCommand),
     /// Make a link that signs a browser in to a project's pages, and print it.
@@ -91,6 +105,7 @@ impl Cli {
             Command::Token(command) => runtime()?.block_on(command.run()),
             Command::Sync(command) => runtime()?.block_on(command.run()),
             Command::Hubspot(command) => runtime()?.block_on(command.run()),
+            Command::Plugin(command) => runtime()?.block_on(command.run()),
             Command::Log(command) => runtime()?.block_on(command.run()),
             Command::SignIn(command) => runtime()?.block_on(command.run()),
             Command::ResetPassword(command) => runtime()?.block_on(command.run()),

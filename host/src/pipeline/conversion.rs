@@ -54,13 +54,15 @@ pub fn converted(held: &Register, outcomes: impl IntoIterator<Item = Outcome>) -
     }
 }
 
-/// Writes a register that was converted again, and shows what changed by it.
-/// Returns false, and does nothing, where the register is not `held` any more.
+/// Writes a register that a plugin version, named by its digest, converted again,
+/// and shows what changed by it. Returns false, and does nothing, where the register
+/// is not `held` any more.
 pub fn apply(
     feeder: &mut Feeder<'_, '_>,
     place: FieldPlace,
     held: &HeldRegister,
     converted: &Register,
+    plugin: &str,
 ) -> Result<bool, store::Error> {
     let (tx, route) = (feeder.tx, feeder.route);
     let field = route.field(place);
@@ -90,7 +92,7 @@ pub fn apply(
     let object_type = &route.mappings[place.mapping].object_type;
     let origin = Origin {
         word: ORIGIN,
-        plugin: None,
+        plugin: Some(plugin.to_owned()),
     };
     feeder
         .report

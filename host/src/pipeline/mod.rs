@@ -25,6 +25,7 @@ pub mod pages;
 pub mod plan;
 pub mod prepare;
 pub mod redact;
+pub mod replay;
 pub mod report;
 pub mod routing;
 pub mod select;

@@ -73,11 +73,11 @@ struct Applying {
 
 /// The pipeline of one host.
 pub struct Pipeline {
-    store: Arc<Store>,
+    pub(super) store: Arc<Store>,
     log: Arc<EventLog>,
-    plugins: Arc<Versions>,
-    clock: Clock,
-    metrics: Arc<Metrics>,
+    pub(super) plugins: Arc<Versions>,
+    pub(super) clock: Clock,
+    pub(super) metrics: Arc<Metrics>,
     brake_share: f64,
     routing: Mutex<Arc<Routing>>,
     applied: watch::Sender<Position>,
@@ -333,7 +333,7 @@ impl Pipeline {
         Applying { turn, task }
     }
 
-    async fn prepare(
+    pub(super) async fn prepare(
         &self,
         routing: Arc<Routing>,
         plugin: Arc<Version>,
@@ -355,6 +355,28 @@ fn apply(
 ) -> Result<(), store::Error> {
     let reached = step.lanes.iter().map(|(_, position)| *position).max();
     let reached = reached.unwrap_or_default().max(step.up_to);
+    apply_told(tx, prepared, plugin, reached, now)?;
+    if tx.newest_erasure()? != prepared.newest_erasure {
+        tx.extend_erasures(prepared.newest_erasure, reached)?;
+    }
+    for position in &prepared.late {
+        tx.add_late_entry(*position)?;
+    }
+    for what in &prepared.set_aside {
+        tx.set_aside(what, now)?;
+    }
+    tx.move_log_place(step)
+}
+
+/// Applies what was told, by a version, of entries of the log up to `reached`:
+/// what is to be erased first.
+pub(super) fn apply_told(
+    tx: &store::Tx<'_>,
+    prepared: &Prepared,
+    plugin: &str,
+    reached: Position,
+    now: Timestamp,
+) -> Result<(), store::Error> {
     if !prepared.erasures.is_empty() {
         // What others applied out of turn did not know of them either.
         let last = tx.log_place()?.last().max(reached);
@@ -362,22 +384,13 @@ fn apply(
             apply_erasures(tx, told, last, &origin(told.kind, plugin), now)?;
         }
     }
-    if tx.newest_erasure()? != prepared.newest_erasure {
-        tx.extend_erasures(prepared.newest_erasure, reached)?;
-    }
-    for position in &prepared.late {
-        tx.add_late_entry(*position)?;
-    }
     for told in &prepared.connections {
         let (account, connection) = (&told.account, told.route.id);
         let _in_span = tracing::error_span!("connection", %account, %connection).entered();
         tracing::debug!(changes = told.changes.len(), "changes are applied");
         apply_changes(tx, told, &origin(told.kind, plugin), now)?;
     }
-    for what in &prepared.set_aside {
-        tx.set_aside(what, now)?;
-    }
-    tx.move_log_place(step)
+    Ok(())
 }
 
 /// Where lines about what came in an entry of a kind come from.

@@ -20,6 +20,7 @@ use super::{
     inert,
     limits::{Limits, TICK},
     version::Version,
+    world,
 };
 
 /// The engine could not be set up on this machine.
@@ -90,16 +91,12 @@ impl Engine {
         // The whole chain of reasons: the last alone does not name the import.
         let instances = linker
             .instantiate_pre(&compiled)
-            .map_err(|error| InstallError::Component(format!("{error:#}")))?;
-        let connector =
-            ConnectorPre::new(instances).map_err(|e| InstallError::Contract(cause(&e)))?;
-        let digest = Sha256::digest(component)
-            .iter()
-            .fold(String::new(), |mut hex, byte| {
-                // Writing to a text never fails.
-                let _ = write!(hex, "{byte:02x}");
-                hex
-            });
+            .map_err(|error| InstallError::Component(chain(&error)))?;
+        let connector = ConnectorPre::new(instances).map_err(|error| {
+            let strange = world::strange_exports(&shared.wasmtime, &compiled);
+            InstallError::Contract(strange.unwrap_or_else(|| chain(&error)))
+        })?;
+        let digest = digest(component);
         let said = Version::describe(shared, &connector)?;
         let description = Description::from_wit(said).map_err(InstallError::Description)?;
         Ok(Version::new(
@@ -122,6 +119,22 @@ impl Drop for Shared {
     fn drop(&mut self) {
         self.passes.close();
     }
+}
+
+/// The SHA-256 digest of a component, in hexadecimal: the name of its version.
+pub fn digest(component: &[u8]) -> String {
+    let digest = Sha256::digest(component);
+    digest.iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a text never fails.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// All that is said of what went wrong, from the outside in: the import or export
+/// is named by another part than what is wrong with it.
+pub(super) fn chain(error: &wasmtime::Error) -> String {
+    format!("{error:#}")
 }
 
 /// What went wrong, without wasmtime's trace of the component's functions.

@@ -52,6 +52,11 @@ impl Fault {
         matches!(self, Self::Host(_))
     }
 
+    /// Whether the plugin did it: not where it was not asked, or could not be.
+    pub fn is_the_plugins(&self) -> bool {
+        !matches!(self, Self::Oversized { .. } | Self::Host(_))
+    }
+
     /// The word for it in counts and metrics.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -138,6 +143,23 @@ pub enum InstallError {
     /// What it says it is makes no sense.
     #[error("what the component says of itself makes no sense: {0}")]
     Description(String),
+    /// It is a connector to a source that this host has no calls for.
+    #[error(
+        "it connects to {connector}, which this host does not know: it knows {}",
+        super::CONNECTORS.join(", ")
+    )]
+    UnknownConnector {
+        /// What it says it connects to.
+        connector: String,
+    },
+    /// It fails on what every connector has to be able to answer.
+    #[error("it does not pass the case \"{case}\": {found}")]
+    Conformance {
+        /// What it was asked.
+        case: String,
+        /// What it did.
+        found: String,
+    },
 }
 
 /// What people are shown of a text that a plugin wrote: one line, no control

@@ -18,30 +18,38 @@
 mod bindings;
 mod check;
 mod claims;
+mod conformance;
 mod convert;
 mod describe;
 pub mod elements;
 mod engine;
 mod fault;
+pub mod files;
 mod inert;
+mod install;
 mod limits;
 mod pass;
 mod values;
 mod version;
 mod versions;
+mod world;
 
 pub use describe::{BodyDescription, Description, ObjectTypeDescription, Path};
 pub use elements::{Element, SplitError, enclose, join, split, without};
-pub use engine::{Engine, Error};
+pub use engine::{Engine, Error, digest};
 pub use fault::{Fault, InstallError, Nonsense};
+pub use install::check;
 pub use limits::Limits;
 pub use pass::{
     BodyKind, Conversion, ConversionField, Converted, Interest, NeededProperties, Outcome, Pass,
     PassOutput, RecordKeys, Refusal, RuleError, StoredText, SuitableTypes,
 };
-pub use version::Version;
+pub use version::{Tally, Version};
 pub use versions::Versions;
 
+/// The sources that this host has calls, signatures and consents for.
+pub const CONNECTORS: [&str; 1] = ["hubspot"];
+
 /// The component that this program was built with: the version that runs
-/// until an operator installs another.
+/// until an operator activates another.
 pub const EMBEDDED: &[u8] = include_bytes!(env!("JIMO_CONNECT_PLUGIN"));

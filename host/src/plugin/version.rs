@@ -1,6 +1,12 @@
 //! One compiled component, and the calls of it.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use wasmtime::{ResourceLimiter, Store, WasmBacktrace};
 use wasmtime_wasi::{I32Exit, WasiCtxView, WasiView};
@@ -9,7 +15,7 @@ use super::{
     bindings::{Connector, ConnectorPre, exports::jimo::connect as wit},
     check, convert,
     describe::Description,
-    engine::{Running, Shared, cause},
+    engine::{Running, Shared, cause, chain},
     fault::{Fault, InstallError, Nonsense, shown},
     inert::{Inert, Waits, at_once},
     limits::TICK,
@@ -33,6 +39,18 @@ pub struct Version {
     connector: ConnectorPre<Instance>,
     digest: String,
     description: Description,
+    passes: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// How often a version was asked, and how often that came to nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Passes, and conversions of what was kept.
+    pub passes: u64,
+    /// Those that faulted, by the plugin's doing, or in which it refused more
+    /// than half of the elements.
+    pub failed: u64,
 }
 
 impl fmt::Debug for Version {
@@ -60,6 +78,8 @@ impl Version {
             connector,
             digest,
             description,
+            passes: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
         }
     }
 
@@ -77,6 +97,25 @@ impl Version {
         let calls = call.connector.jimo_connect_describe();
         let said = at_once(calls.call_describe(&mut call.store));
         call.checked(said).map_err(InstallError::Describe)
+    }
+
+    /// Asks the component once more what it is.
+    pub(super) fn describe_again(&self) -> Result<Result<Description, String>, InstallError> {
+        Self::describe(&self.shared, &self.connector).map(Description::from_wit)
+    }
+
+    /// How often it was asked so far, by this process.
+    pub fn tally(&self) -> Tally {
+        Tally {
+            passes: self.passes.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Counts what came of asking.
+    fn count(&self, failed: bool) {
+        self.passes.fetch_add(1, Ordering::Relaxed);
+        self.failed.fetch_add(failed.into(), Ordering::Relaxed);
     }
 
     /// What the component says it is.
@@ -101,6 +140,16 @@ impl Version {
     /// skew allowed are answered as the latest that may be: a fast clock is
     /// not the plugin's fault. Only moments of no calendar are.
     pub fn run(&self, pass: &Pass<'_>) -> Result<PassOutput, Fault> {
+        let output = self.try_run(pass);
+        match &output {
+            Ok(output) => self.count(output.refusals.len() * 2 > pass.element_count),
+            Err(fault) if fault.is_the_plugins() => self.count(true),
+            Err(_) => {}
+        }
+        output
+    }
+
+    fn try_run(&self, pass: &Pass<'_>) -> Result<PassOutput, Fault> {
         let limits = &self.shared.limits;
         if pass.elements.len() > limits.elements_bytes_max {
             return Err(Fault::Oversized {
@@ -178,6 +227,20 @@ impl Version {
     /// order, equal to what a pass would have said. It panics on no thread, and
     /// [keeps it](Self) for as long as a pass.
     pub fn convert_stored(
+        &self,
+        texts: &[StoredText],
+        conversion: &Conversion,
+    ) -> Result<Vec<Outcome>, Fault> {
+        let outcomes = self.try_convert_stored(texts, conversion);
+        match &outcomes {
+            Ok(_) => self.count(false),
+            Err(fault) if fault.is_the_plugins() => self.count(true),
+            Err(_) => {}
+        }
+        outcomes
+    }
+
+    fn try_convert_stored(
         &self,
         texts: &[StoredText],
         conversion: &Conversion,
@@ -268,7 +331,7 @@ impl<'a> Call<'a> {
                 _running: running,
             }),
             Err(error) => {
-                Err(plugins_fault(shared, &error).unwrap_or_else(|| Fault::Host(cause(&error))))
+                Err(plugins_fault(shared, &error).unwrap_or_else(|| Fault::Host(chain(&error))))
             }
         }
     }

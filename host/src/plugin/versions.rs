@@ -1,23 +1,30 @@
 //! Which version of a connector's plugin is the active one.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::Version;
 
-/// The versions of one connector's plugin, of which one is active.
+/// The versions of one connector's plugin that are compiled, of which one is
+/// active: beside it the one that was before it, so that going back takes no
+/// time, and the one that this release has built in.
 ///
 /// A pass holds the version that it began with, so it ends on that one
 /// whatever becomes active meanwhile.
 #[derive(Debug)]
 pub struct Versions {
+    built_in: Arc<Version>,
     active: RwLock<Arc<Version>>,
+    before: Mutex<Option<Arc<Version>>>,
 }
 
 impl Versions {
-    /// Begins with one version, the active one.
-    pub fn new(active: Version) -> Self {
+    /// Begins with the version that is built in, the active one.
+    pub fn new(built_in: Version) -> Self {
+        let built_in = Arc::new(built_in);
         Self {
-            active: RwLock::new(Arc::new(active)),
+            active: RwLock::new(built_in.clone()),
+            before: Mutex::default(),
+            built_in,
         }
     }
 
@@ -27,9 +34,34 @@ impl Versions {
         Arc::clone(&self.active.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Makes another version active, and returns the one that was.
+    /// The version that this release has built in.
+    pub fn built_in(&self) -> Arc<Version> {
+        Arc::clone(&self.built_in)
+    }
+
+    /// The version with this digest, where it is compiled.
+    pub fn compiled(&self, digest: &str) -> Option<Arc<Version>> {
+        let before = self.before().clone();
+        let all = [Some(self.active()), before, Some(self.built_in())];
+        let mut all = all.into_iter().flatten();
+        all.find(|version| version.digest() == digest)
+    }
+
+    /// Keeps a version compiled that may be gone back to.
+    pub fn keep(&self, before: Arc<Version>) {
+        *self.before() = Some(before);
+    }
+
+    /// Makes another version active, and returns the one that was, which is kept.
     pub fn activate(&self, version: Arc<Version>) -> Arc<Version> {
         let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut active, version)
+        let before = std::mem::replace(&mut *active, version);
+        drop(active);
+        self.keep(before.clone());
+        before
+    }
+
+    fn before(&self) -> MutexGuard<'_, Option<Arc<Version>>> {
+        self.before.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

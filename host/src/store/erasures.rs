@@ -220,7 +220,7 @@ impl Tx<'_> {
         let rows = statement.query_map(params![after, limit], |row| {
             Ok(BodyAside {
                 id: row.get(0)?,
-                kind: super::history::entry_kind(row.get(1)?),
+                kind: super::set_aside::entry_kind(row.get(1)?),
                 body: row.get(2)?,
             })
         })?;

@@ -34,6 +34,7 @@ pub mod links;
 pub mod lookups;
 pub mod mappings;
 pub mod members;
+pub mod plugins;
 pub mod projects;
 pub mod proofs;
 pub mod reach;
@@ -43,6 +44,7 @@ pub mod registers;
 pub mod runs;
 pub mod segments;
 pub mod sessions;
+pub mod set_aside;
 pub mod users;
 pub mod variables;
 
@@ -93,6 +95,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0016_run_examples.sql"),
     include_str!("../../migrations/sqlite/store/0017_installs.sql"),
     include_str!("../../migrations/sqlite/store/0014_health.sql"),
+    include_str!("../../migrations/sqlite/store/0018_plugin_versions.sql"),
 ];
 
 /// What can go wrong with the store.

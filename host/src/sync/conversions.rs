@@ -79,13 +79,14 @@ async fn step(host: &Arc<Host>) -> Result<bool, Error> {
 
 async fn convert(host: &Arc<Host>, page: Page) -> Result<(), Error> {
     let plugin = host.plugins.active();
+    let digest = plugin.digest().to_owned();
     let work = spawn_blocking(move || page.convert(&plugin).map(|done| (page, done)));
     let (page, done) = work.await.map_err(|_| Error::Ended)??;
     tracing::debug!(registers = done.len(), "what is held is converted again");
     let now = host.clock.now();
     let write = move |tx: &Tx<'_>| {
         let mut feeder = Feeder::new(tx, &page.route, Cause::LIVE, now);
-        page.write(&mut feeder, &done)?;
+        page.write(&mut feeder, &done, &digest)?;
         feeder.finish()?.save(tx, page.pending.connection, now)
     };
     match host.store.transact(write).await {
@@ -178,12 +179,13 @@ impl Page {
             .collect())
     }
 
-    /// Writes what was converted, up to a register that changed meanwhile: it
+    /// Writes what a version converted, up to a register that changed meanwhile: it
     /// begins the next page.
     fn write(
         &self,
         feeder: &mut Feeder<'_, '_>,
         done: &[Option<Vec<Outcome>>],
+        plugin: &str,
     ) -> Result<(), store::Error> {
         let tx = feeder.tx;
         if tx.configuration()? != self.configuration {
@@ -196,7 +198,7 @@ impl Page {
         for (held, outcomes) in self.held.iter().zip(done) {
             if let Some(outcomes) = outcomes {
                 let again = converted(&held.register, outcomes.iter().cloned());
-                if !apply(feeder, self.place, held, &again)? {
+                if !apply(feeder, self.place, held, &again, plugin)? {
                     break;
                 }
             }

@@ -1,7 +1,8 @@
 //! Work that goes on by itself: grants kept fresh, what has to be read read,
 //! labels that changed shown, what is converted in another way converted again,
 //! what was held selected anew, what was deleted for privacy erased, what is wrong
-//! told, and what is over let go.
+//! told, plugin versions switched, what was set aside worked on again, and what is
+//! over let go.
 //!
 //! Architecture invariant: everything here can be killed at any instant and
 //! goes on from what the store holds.
@@ -31,10 +32,12 @@ pub mod previews;
 mod put_off;
 pub mod reads;
 mod regions;
+pub mod replays;
 mod revocations;
 mod room;
 pub mod runs;
 pub mod samples;
+pub mod versions;
 mod work;
 
 use std::{
@@ -67,6 +70,8 @@ pub fn tasks(host: &Arc<Host>, stop: &CancellationToken) -> Vec<Task> {
         Box::pin(regions::run(host.clone(), stop.clone())),
         Box::pin(journal::run(host.clone(), stop.clone())),
         Box::pin(room::run(host.clone(), stop.clone())),
+        Box::pin(versions::switch::run(host.clone(), stop.clone())),
+        Box::pin(replays::run(host.clone(), stop.clone())),
     ]
 }
 

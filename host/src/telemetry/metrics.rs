@@ -16,7 +16,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::{disk::Room, pipeline::prepare::Prepared};
+use crate::{
+    disk::Room,
+    pipeline::{prepare::Prepared, replay::Replayed},
+};
 
 /// How a delivery was answered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -37,6 +40,13 @@ pub struct CallLabels {
 pub struct MissedLabels {
     /// The word for the kind.
     pub kind: &'static str,
+}
+
+/// Why another plugin version became active.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SwitchLabels {
+    /// The word for it.
+    pub why: &'static str,
 }
 
 /// How one request to HubSpot ended.
@@ -157,6 +167,11 @@ pub struct Metrics {
     events: Counter,
     unknown_account_events: Counter,
     set_aside: Counter,
+    replayed: Family<CallLabels, Counter>,
+    /// Switches to another plugin version, by why.
+    pub plugin_switches: Family<SwitchLabels, Counter>,
+    /// 1 while the version that was chosen cannot be run, and the built-in one is.
+    pub plugin_fallback: Gauge<i64, AtomicI64>,
     batches: Counter,
     /// Reads from the source, by outcome.
     pub reads: Family<CallLabels, Counter>,
@@ -213,6 +228,24 @@ impl Default for Metrics {
             "set_aside",
             "Bodies and events set aside, with their bytes and a reason",
             set_aside.clone(),
+        );
+        let replayed = Family::default();
+        registry.register(
+            "set_aside_replayed",
+            "What was set aside and worked on again, by outcome",
+            replayed.clone(),
+        );
+        let plugin_switches = Family::default();
+        registry.register(
+            "plugin_switches",
+            "Switches to another plugin version: by an operator, back by one, or back by the host",
+            plugin_switches.clone(),
+        );
+        let plugin_fallback = Gauge::default();
+        registry.register(
+            "plugin_fallback",
+            "1 while the plugin version that was chosen cannot be run, and the built-in one is",
+            plugin_fallback.clone(),
         );
         let batches = Counter::default();
         registry.register("batches", "Transactions of the pipeline", batches.clone());
@@ -286,6 +319,9 @@ impl Default for Metrics {
             events,
             unknown_account_events,
             set_aside,
+            replayed,
+            plugin_switches,
+            plugin_fallback,
             batches,
             reads,
             lookups,
@@ -308,6 +344,15 @@ impl Metrics {
         self.unknown_account_events
             .inc_by(prepared.unknown_account_events);
         self.set_aside.inc_by(prepared.set_aside.len() as u64);
+    }
+
+    /// Counts something that was set aside and worked on again.
+    pub fn replayed(&self, replayed: Replayed) {
+        let outcome = match replayed {
+            Replayed::Done => "done",
+            Replayed::Stayed => "stayed",
+        };
+        self.replayed.get_or_create(&CallLabels { outcome }).inc();
     }
 
     /// Takes over how the disk is.

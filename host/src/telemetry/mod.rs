@@ -7,4 +7,4 @@ mod logs;
 mod metrics;
 
 pub use logs::{BadLevels, LogFormat, Seldom, init_logs, spawn_blocking};
-pub use metrics::{AnswerLabels, CallLabels, HubspotMetrics, Metrics, MissedLabels};
+pub use metrics::{AnswerLabels, CallLabels, HubspotMetrics, Metrics, MissedLabels, SwitchLabels};

@@ -16,7 +16,7 @@ use crate::{
     hubspot::oauth::GrantError,
     pipeline::pages,
     plugin, store,
-    sync::{consents, definitions, failures, grants, health},
+    sync::{consents, definitions, failures, grants, health, versions},
 };
 
 /// What each kind of problem is named by begins with this.
@@ -103,6 +103,18 @@ impl From<consents::Error> for Error {
             consents::Error::Store(error) => Self::Store(error),
             consents::Error::Secrets(error) => Self::Grant(error.into()),
             consents::Error::Grant(error) => Self::Grant(error.into()),
+            other => Self::Conflict(other.to_string()),
+        }
+    }
+}
+
+impl From<versions::Error> for Error {
+    fn from(error: versions::Error) -> Self {
+        match error {
+            versions::Error::Store(error) => Self::Store(error),
+            versions::Error::Install(error) => Self::invalid("", error.to_string()),
+            // What the system says is the operator's alone to see, and theirs to mend.
+            versions::Error::Ended | versions::Error::Engine(_) => Self::Ended,
             other => Self::Conflict(other.to_string()),
         }
     }

@@ -8,6 +8,9 @@
 //! element of a page of records is `{"id": "2", "properties": {"city": "Lyon"}}`,
 //! one of a page of associations `{"from": "2", "to": ["3"]}`. The first interest
 //! names the object type of all.
+//!
+//! What it says it connects to, and what it does whatever it is told, are texts that
+//! tests write over in its bytes ([`written`]).
 
 mod parse;
 mod transform;
@@ -30,6 +33,23 @@ use parse::Parsed;
 /// The component.
 #[derive(Debug)]
 pub struct Component;
+
+/// What it connects to.
+static CONNECTOR: &str = "connector=misbehaving";
+
+/// What it does whatever it is told: `accept anything`, `trap on null`,
+/// `spin on nothing`, `refuse selections`.
+static ALWAYS: &str = "always=nothing at all    ";
+
+/// What is written in one of the texts now, which the compiler cannot know.
+fn written(text: &'static str) -> &'static str {
+    let written = std::hint::black_box(text).split_once('=');
+    written.map_or("", |(_, written)| written.trim_end())
+}
+
+fn always(how: &str) -> bool {
+    written(ALWAYS) == how
+}
 
 fn text(json: &Json, key: &str) -> Option<String> {
     match json.get(key)? {
@@ -61,10 +81,10 @@ impl d::Guest for Component {
             singular_label: name.into(),
             default_match_property: through.is_empty().then(|| "email".into()),
             through: through.iter().map(ToString::to_string).collect(),
-            selections: vec![],
+            selections: vec![d::SelectionRule::LatestModified],
         };
         d::Description {
-            connector: "misbehaving".into(),
+            connector: written(CONNECTOR).into(),
             label: "Misbehaving".into(),
             version: "0.1.0".into(),
             object_types: vec![
@@ -84,10 +104,13 @@ impl m::Guest for Component {
     fn needs(
         object_type: String,
         rule: Option<m::MatchingRule>,
-        _: Option<m::Selection>,
+        selection: Option<m::Selection>,
     ) -> Result<m::NeededProperties, m::RuleError> {
-        if object_type == "tickets" {
+        if !["contacts", "companies", "deals"].contains(&object_type.as_str()) {
             return Err(m::RuleError::UnknownObjectType);
+        }
+        if selection.is_some() && always("refuse selections") {
+            return Err(m::RuleError::UnsupportedSelection);
         }
         let matching = rule.into_iter().map(|rule| rule.property.name).collect();
         Ok(m::NeededProperties {

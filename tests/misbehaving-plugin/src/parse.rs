@@ -3,7 +3,7 @@
 
 use serde_json::Value as Json;
 
-use crate::{Component, bindings::exports::jimo::connect::parse as p, misbehaves, text};
+use crate::{Component, always, bindings::exports::jimo::connect::parse as p, misbehaves, text};
 
 /// What was parsed: the elements as they are.
 #[derive(Debug)]
@@ -16,8 +16,17 @@ impl p::Guest for Component {
     type Parsed = Parsed;
 
     fn parse(kind: p::BodyKind, elements: Vec<u8>) -> Result<p::Parsed, p::ParseError> {
-        let elements: Vec<Json> = serde_json::from_slice(&elements)
-            .map_err(|error| p::ParseError::NotAnArray(error.to_string()))?;
+        let elements: Vec<Json> = match serde_json::from_slice(&elements) {
+            Ok(elements) => elements,
+            Err(_) if always("accept anything") => Vec::new(),
+            Err(error) => return Err(p::ParseError::NotAnArray(error.to_string())),
+        };
+        if elements.is_empty() && always("spin on nothing") {
+            spin();
+        }
+        if elements.contains(&Json::Null) && always("trap on null") {
+            panic!("told to");
+        }
         for element in &elements {
             match element.get("misbehave").and_then(Json::as_str) {
                 Some("trap") => panic!("told to"),

@@ -6,6 +6,7 @@ mod faults;
 mod install;
 mod pass;
 mod split;
+mod versions;
 
 use std::sync::OnceLock;
 use std::time::Duration;

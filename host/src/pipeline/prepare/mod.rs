@@ -22,7 +22,7 @@ use crate::{
     plugin::{
         BodyKind, Description, Element, Fault, Interest, Outcome, Pass, PassOutput, Version, join,
     },
-    store::history::SetAside,
+    store::set_aside::SetAside,
 };
 
 /// A change, in a connection's terms.

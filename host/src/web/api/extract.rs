@@ -47,7 +47,17 @@ pub struct Writer {
 }
 
 /// Who asks, when they hold a token for the whole host.
-pub struct Operator;
+pub struct Operator {
+    /// The token's number.
+    token: i64,
+}
+
+impl Operator {
+    /// Who it is, as history names them.
+    pub fn name(&self) -> String {
+        format!("API token {}", self.token)
+    }
+}
 
 impl FromRequestParts<Arc<Host>> for Reader {
     type Rejection = Error;
@@ -89,8 +99,11 @@ impl FromRequestParts<Arc<Host>> for Operator {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, host: &Arc<Host>) -> Result<Self, Error> {
-        match holder(parts, host).await?.role {
-            Role::Operator => Ok(Self),
+        let holder = holder(parts, host).await?;
+        match holder.role {
+            Role::Operator => Ok(Self {
+                token: holder.token,
+            }),
             Role::Admin | Role::Viewer => Err(Error::Forbidden(
                 "Only an operator's token may do this: `jimo-connect token create --operator` makes one.",
             )),
@@ -193,6 +206,17 @@ where
             .await
             .map(|axum::extract::Query(query)| Self(query))
             .map_err(|rejection| Error::Malformed(rejection.body_text()))
+    }
+}
+
+/// A body of bytes.
+pub struct Body(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        bytes(request, state).await.map(Self)
     }
 }
 

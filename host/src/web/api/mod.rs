@@ -16,10 +16,12 @@ pub mod mapping_document;
 mod mapping_selection;
 pub mod mapping_variables;
 pub mod mappings;
+mod plugins;
 pub mod previews;
 pub mod projects;
 pub mod properties;
 pub mod segments;
+mod set_aside;
 pub mod syncs;
 mod user_items;
 pub mod users;
@@ -103,6 +105,14 @@ pub(super) fn router(shared: events::Shared) -> Router<Arc<Host>> {
         .routes(routes!(alerts::list, alerts::create))
         .routes(routes!(alerts::delete))
         .routes(routes!(alerts::test))
+        .routes(routes!(plugins::list, plugins::install))
+        .routes(routes!(plugins::get, plugins::remove))
+        .routes(routes!(plugins::activate))
+        .routes(routes!(plugins::rollback))
+        .routes(routes!(set_aside::list))
+        .routes(routes!(set_aside::get))
+        .routes(routes!(set_aside::replay_one))
+        .routes(routes!(set_aside::replay))
         .split_for_parts();
     summarize(&mut document);
     // Written once: anyone may ask for it again and again. It is texts and maps

@@ -1,0 +1,240 @@
+//! `plugin`: versions of the plugin, installed and switched beside a running host,
+//! which picks up what it has to do.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Subcommand;
+
+use super::{Error, OPERATOR};
+use crate::{
+    clock::Clock,
+    config::DataConfig,
+    plugin::{CONNECTORS, Engine, Limits, files},
+    store::{
+        self, Store, Tx,
+        plugins::{Activation, Outcome, PluginVersion},
+    },
+    sync::versions::{
+        self,
+        library::{self, Brought},
+        switch::{self, Ask},
+    },
+};
+
+/// How long a command waits for the host: more than compiling takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Characters of a digest that a list shows: enough to be given back.
+const DIGEST_SHOWN: usize = 12;
+
+/// Versions of the plugin.
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// List the versions that are known; the active one has a star.
+    List {
+        #[command(flatten)]
+        data: DataConfig,
+    },
+    /// Show what is known of a version, and when it was active.
+    Inspect {
+        /// The digest, or the beginning of it.
+        digest: String,
+        #[command(flatten)]
+        data: DataConfig,
+    },
+    /// Check a component, keep it, and print its digest. It is not active by that.
+    Install {
+        /// The component: a file that ends in .wasm.
+        file: PathBuf,
+        #[command(flatten)]
+        data: DataConfig,
+    },
+    /// Make a version the active one. Deliveries go on meanwhile.
+    Activate {
+        /// The digest, or the beginning of it.
+        digest: String,
+        /// Although nothing compared it with the active version.
+        #[arg(long)]
+        force: bool,
+        /// Why, for the history.
+        #[arg(long)]
+        reason: Option<String>,
+        #[command(flatten)]
+        data: DataConfig,
+    },
+    /// Go back to the version that was active before.
+    Rollback {
+        /// Why, for the history.
+        #[arg(long)]
+        reason: Option<String>,
+        #[command(flatten)]
+        data: DataConfig,
+    },
+    /// Remove a version that is not active.
+    Remove {
+        /// The digest, or the beginning of it.
+        digest: String,
+        #[command(flatten)]
+        data: DataConfig,
+    },
+}
+
+impl PluginCommand {
+    /// Does it.
+    pub async fn run(self) -> Result<(), Error> {
+        match self {
+            Self::List { data } => {
+                let store = Store::open(&data.directory)?;
+                for line in store.read(list).await? {
+                    println!("{line}");
+                }
+                Ok(())
+            }
+            Self::Inspect { digest, data } => {
+                let store = Store::open(&data.directory)?;
+                for line in store.read(move |tx| inspect(tx, &digest)).await? {
+                    println!("{line}");
+                }
+                Ok(())
+            }
+            Self::Install { file, data } => install(file, data).await,
+            Self::Activate {
+                digest,
+                force,
+                reason,
+                data,
+            } => {
+                let begins = digest;
+                ask(Ask::Activate { begins, force }, reason, data).await
+            }
+            Self::Rollback { reason, data } => {
+                let [connector] = CONNECTORS.map(str::to_owned);
+                ask(Ask::Rollback { connector }, reason, data).await
+            }
+            Self::Remove { digest, data } => {
+                let store = Store::open(&data.directory)?;
+                let removed = library::remove(&store, &data.directory, digest).await?;
+                println!("removed {}", removed.digest);
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn install(file: PathBuf, data: DataConfig) -> Result<(), Error> {
+    let named = |source| Error::Usage(format!("{}: {source}", file.display()));
+    let size = std::fs::metadata(&file).map_err(named)?.len();
+    if size > files::COMPONENT_BYTES_MAX as u64 {
+        return Err(Error::Usage(format!(
+            "{} has {size} bytes, and a component may have {}",
+            file.display(),
+            files::COMPONENT_BYTES_MAX
+        )));
+    }
+    let component = std::fs::read(&file).map_err(named)?;
+    let store = Store::open(&data.directory)?;
+    let engine = Engine::new(&Limits::default()).map_err(versions::Error::from)?;
+    let name = file.file_name().unwrap_or(file.as_os_str());
+    let brought = Brought {
+        component,
+        file: name.to_string_lossy().into_owned(),
+        by: OPERATOR.to_owned(),
+    };
+    let now = Clock::system().now();
+    let installed = library::install(&engine, &store, &data.directory, brought, now).await?;
+    println!(
+        "installed {} {} {}",
+        installed.connector, installed.version, installed.digest
+    );
+    Ok(())
+}
+
+async fn ask(ask: Ask, reason: Option<String>, data: DataConfig) -> Result<(), Error> {
+    let store = Store::open(&data.directory)?;
+    let (by, now) = (OPERATOR.to_owned(), Clock::system().now());
+    let requested = switch::request(&store, ask, by, reason, now).await?;
+    let digest = requested.version.digest;
+    match switch::outcome(&store, requested.request, PATIENCE).await? {
+        Outcome::Made => {
+            println!("activated {digest}");
+            Ok(())
+        }
+        Outcome::Refused(reason) => Err(Error::Usage(format!(
+            "{digest} was not activated: {reason}"
+        ))),
+        Outcome::Waits => Err(Error::Usage(format!(
+            "{digest} is asked for, and no host has activated it within {} seconds: it does when \
+             it runs",
+            PATIENCE.as_secs()
+        ))),
+    }
+}
+
+fn list(tx: &Tx<'_>) -> Result<Vec<String>, store::Error> {
+    let mut lines = Vec::new();
+    for version in tx.plugin_versions()? {
+        let running = tx.running(&version.connector)?;
+        let is_active = running.is_some_and(|running| running.digest == version.digest);
+        lines.push(format!(
+            "{}\t{:.DIGEST_SHOWN$}\t{}\t{}\t{} bytes\t{}\t{}\t{}",
+            if is_active { "*" } else { "" },
+            version.digest,
+            version.connector,
+            version.version,
+            version.size_bytes,
+            origin(&version),
+            version.installed_by,
+            version.installed_at,
+        ));
+    }
+    for connector in CONNECTORS {
+        if let Some(problem) = tx.running(connector)?.and_then(|running| running.problem) {
+            lines.push(format!(
+                "the built-in version of {connector} stands in for the one that was activated: \
+                 {problem}"
+            ));
+        }
+    }
+    Ok(lines)
+}
+
+fn inspect(tx: &Tx<'_>, digest: &str) -> Result<Vec<String>, store::Error> {
+    let version = tx.plugin_version(digest)?;
+    let running = tx.running(&version.connector)?;
+    let is_active = running.is_some_and(|running| running.digest == version.digest);
+    let mut lines = vec![
+        format!("digest\t{}", version.digest),
+        format!("connector\t{} ({})", version.connector, version.label),
+        format!("version\t{}", version.version),
+        format!("size\t{} bytes", version.size_bytes),
+        format!("from\t{}", origin(&version)),
+        format!(
+            "installed\t{} by {}",
+            version.installed_at, version.installed_by
+        ),
+        format!("active\t{}", if is_active { "yes" } else { "no" }),
+    ];
+    let activations = tx.activations(&version.connector)?;
+    let named = |activation: &&Activation| {
+        [&activation.switch.digest, &activation.before].contains(&&version.digest)
+    };
+    lines.extend(activations.iter().filter(named).map(|activation| {
+        let what = match activation.switch.digest == version.digest {
+            true => "became active",
+            false => "was replaced",
+        };
+        let switch = &activation.switch;
+        format!(
+            "{}\t{what}\t{} ({})\t{}",
+            activation.at,
+            switch.by,
+            switch.why.as_str(),
+            switch.reason.as_deref().unwrap_or("-")
+        )
+    }));
+    Ok(lines)
+}
+
+fn origin(version: &PluginVersion) -> &str {
+    version.file.as_deref().unwrap_or("built in")
+}

@@ -1,0 +1,99 @@
+//! Works again on what was set aside: the same way as what comes from the log,
+//! with the version that is active now.
+//!
+//! It does not go through the log a second time. Nothing needs the log's order:
+//! whatever is older than what is held changes nothing, an event from before its
+//! field was saved makes no register (both by the source's own stamps), and an
+//! erased record's tombstone stops what comes late. And there is one copy of the
+//! bytes that erasures have to rewrite, not two, and one transaction that applies
+//! them and takes them out of what is set aside: so neither a kill nor a second
+//! replay does anything twice.
+
+use super::{
+    Pipeline,
+    prepare::Prepared,
+    worker::{Error, apply_told},
+};
+use crate::{
+    log::{EntryKind, Logged, Position},
+    plugin::{BodyDescription, Description, enclose, split},
+    store::{
+        self, Tx,
+        set_aside::{Replay, SetAside},
+    },
+};
+
+/// What came of working on something again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replayed {
+    /// It is worked on, and set aside no more.
+    Done,
+    /// It, or a part of it, could not be worked on again, and stays.
+    Stayed,
+}
+
+impl Pipeline {
+    /// Works again on something that was set aside.
+    ///
+    /// # Errors
+    ///
+    /// Where the configuration, what was erased, or what is set aside changed
+    /// meanwhile it is [`store::Error::ConfigurationChanged`]: then nothing was
+    /// done, and what waits is to be read again.
+    pub async fn replay(&self, replay: Replay) -> Result<Replayed, Error> {
+        let routing = self.routing().await?;
+        let (plugin, configuration) = (self.plugins.active(), routing.configuration);
+        let digest = plugin.digest().to_owned();
+        let body = as_logged(&replay.what, plugin.description());
+        let entry = Logged {
+            position: replay.what.position,
+            kind: replay.what.kind,
+            received_at: replay.at,
+            body,
+        };
+        let prepared = self.prepare(routing, plugin, vec![entry]).await?;
+        let now = self.clock.now();
+        let apply = move |tx: &Tx<'_>| {
+            let is_as_prepared = tx.configuration()? == configuration
+                && tx.newest_erasure()? == prepared.newest_erasure
+                && tx.end_replay(&replay, &prepared.set_aside, now)?;
+            if !is_as_prepared {
+                return Err(store::Error::ConfigurationChanged);
+            }
+            apply_told(tx, &prepared, &digest, Position::default(), now)?;
+            Ok(prepared)
+        };
+        let prepared: Prepared = match self.store.transact(apply).await {
+            Ok(prepared) => prepared,
+            Err(error) => return Err(self.braked(error).await.into()),
+        };
+        let replayed = match prepared.set_aside.is_empty() {
+            true => Replayed::Done,
+            false => Replayed::Stayed,
+        };
+        self.metrics.replayed(replayed);
+        self.notify_changed();
+        Ok(replayed)
+    }
+}
+
+/// The bytes of what was set aside, as a body of the log has them: elements that
+/// were set aside are an array, whatever they stood in. The two cannot be taken
+/// for one another: where elements stand within something, a body is no array.
+fn as_logged(what: &SetAside, description: &Description) -> Vec<u8> {
+    let at = match what.kind {
+        EntryKind::Delivery => Some(&description.delivery),
+        EntryKind::JournalFile => description.journal_file.as_ref(),
+    };
+    let array = |at: &BodyDescription| BodyDescription {
+        elements: Vec::new(),
+        ..at.clone()
+    };
+    let elements = at
+        .filter(|at| !at.elements.is_empty())
+        .and_then(|at| Some((at, split(&what.body, &array(at)).ok()?)));
+    match elements {
+        Some((at, elements)) => enclose(at, elements.iter().map(|element| element.bytes)),
+        None => what.body.clone(),
+    }
+}

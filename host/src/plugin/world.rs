@@ -1,0 +1,47 @@
+//! What a component exports, beside what the contract's world asks for.
+
+use wasmtime::{Engine, component::Component};
+
+/// The package of the contract.
+const PACKAGE: &str = "jimo:connect/";
+
+/// The interfaces that a connector exports.
+const INTERFACES: [&str; 4] = ["describe", "parse", "matching", "transform"];
+
+/// The version of the contract that this host speaks.
+const VERSION: &str = "0.1.0";
+
+/// What is missing of a component's exports, or there in another version; none
+/// where all interfaces are there, whatever is wrong within them.
+pub(super) fn strange_exports(engine: &Engine, component: &Component) -> Option<String> {
+    let exports = component.component_type();
+    let exports: Vec<String> = exports
+        .exports(engine)
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    let wrong = INTERFACES.iter().filter_map(|interface| {
+        let wanted = format!("{PACKAGE}{interface}");
+        let versions: Vec<&str> = exports
+            .iter()
+            .filter_map(|export| export.strip_prefix(&wanted)?.strip_prefix('@'))
+            .collect();
+        if versions.iter().any(|version| is_compatible(version)) {
+            return None;
+        }
+        Some(match versions.first() {
+            Some(version) => {
+                format!("it exports {wanted} in version {version}, and this host speaks {VERSION}")
+            }
+            None => format!("it does not export {wanted}@{VERSION}"),
+        })
+    });
+    let wrong: Vec<String> = wrong.collect();
+    (!wrong.is_empty()).then(|| wrong.join("; "))
+}
+
+/// Whether an interface of that version has the shape of ours: before 1.0.0 the
+/// second number says so.
+fn is_compatible(version: &str) -> bool {
+    let shape = |version: &str| version.rsplit_once('.').map(|(shape, _)| shape.to_owned());
+    shape(version) == shape(VERSION)
+}

@@ -1,0 +1,349 @@
+//! Plugin versions: which are installed, which was active when, and what
+//! operators ask of the host.
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::{Error, Tx, timestamp};
+use crate::model::Timestamp;
+
+/// The fewest characters of a digest that a version is asked for by.
+const PREFIX_LENGTH_MIN: usize = 4;
+
+/// A version that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginVersion {
+    /// The SHA-256 digest of the component, in hexadecimal.
+    pub digest: String,
+    /// The connector that it says it is, for example `hubspot`.
+    pub connector: String,
+    /// What it says people read, for example `HubSpot`.
+    pub label: String,
+    /// The version that it says it is.
+    pub version: String,
+    /// How large the component is.
+    pub size_bytes: u64,
+    /// The name of the file that it came in; none where a release has it built in.
+    pub file: Option<String>,
+    /// Who installed it.
+    pub installed_by: String,
+    /// When.
+    pub installed_at: Timestamp,
+}
+
+/// Why a version became the active one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// An operator activated it.
+    Operator,
+    /// An operator went back to it.
+    Rollback,
+    /// The host went back to it, for the one after it failed too often.
+    Automatic,
+}
+
+impl Why {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Rollback => "rollback",
+            Self::Automatic => "automatic",
+        }
+    }
+
+    fn read(stored: &str) -> Result<Self, Error> {
+        match stored {
+            "operator" => Ok(Self::Operator),
+            "rollback" => Ok(Self::Rollback),
+            "automatic" => Ok(Self::Automatic),
+            _ => Err(Error::Undecodable("reason for an activation")),
+        }
+    }
+}
+
+/// A switch that is to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Switch {
+    /// The connector.
+    pub connector: String,
+    /// The version that is to be active, by digest.
+    pub digest: String,
+    /// Who asks for it.
+    pub by: String,
+    /// Why it is made.
+    pub why: Why,
+    /// Why, in the words of whoever asks for it.
+    pub reason: Option<String>,
+}
+
+/// A switch that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Activation {
+    /// Its number; they grow.
+    pub id: i64,
+    /// What was made active, by whom, and why.
+    pub switch: Switch,
+    /// The version that was active before, by digest.
+    pub before: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What became of a switch that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The host has not looked at it yet.
+    Waits,
+    /// It was made.
+    Made,
+    /// It was not, for this reason.
+    Refused(String),
+}
+
+/// What a host runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// The version, by digest.
+    pub digest: String,
+    /// Why it is not the one that was chosen, where it is not.
+    pub problem: Option<String>,
+}
+
+impl Running {
+    /// Whether it is this version, by choice: not where that only stands in for
+    /// another.
+    pub fn is_chosen(&self, digest: &str) -> bool {
+        self.digest == digest && self.problem.is_none()
+    }
+}
+
+impl Tx<'_> {
+    /// Adds a version. One that is known stays as it was installed, but for one
+    /// that was built in alone: the data directory keeps it now.
+    pub fn add_plugin_version(&self, version: &PluginVersion) -> Result<(), Error> {
+        self.statement(
+            "INSERT INTO plugin_versions
+                 (digest, connector, label, version, size_bytes, file, installed_by, installed_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT (digest) DO UPDATE SET file = excluded.file,
+                 installed_by = excluded.installed_by, installed_at = excluded.installed_at
+                 WHERE plugin_versions.file IS NULL AND excluded.file IS NOT NULL",
+        )?
+        .execute(params![
+            version.digest,
+            version.connector,
+            version.label,
+            version.version,
+            i64::try_from(version.size_bytes).unwrap_or(i64::MAX),
+            version.file,
+            version.installed_by,
+            version.installed_at.0
+        ])?;
+        Ok(())
+    }
+
+    /// The versions that are known, by when they were installed.
+    pub fn plugin_versions(&self) -> Result<Vec<PluginVersion>, Error> {
+        let mut statement = self.statement(
+            "SELECT digest, connector, label, version, size_bytes, file, installed_by, installed_at
+             FROM plugin_versions ORDER BY installed_at, digest",
+        )?;
+        let rows = statement.query_map([], plugin_version)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The version whose digest begins so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where there is none, [`Error::Conflict`] where there
+    /// are several, or where too little of the digest is given to be meant.
+    pub fn plugin_version(&self, begins: &str) -> Result<PluginVersion, Error> {
+        let begins = begins.to_ascii_lowercase();
+        if begins.len() < PREFIX_LENGTH_MIN {
+            return Err(Error::Conflict(format!(
+                "give at least {PREFIX_LENGTH_MIN} characters of the version's digest"
+            )));
+        }
+        let mut versions = self.plugin_versions()?;
+        versions.retain(|version| version.digest.starts_with(&begins));
+        match versions.len() {
+            0 => Err(Error::NotFound("plugin version")),
+            1 => Ok(versions.remove(0)),
+            several => Err(Error::Conflict(format!(
+                "{several} versions have a digest that begins with {begins}: give more of it"
+            ))),
+        }
+    }
+
+    /// Forgets a version; the history still names it.
+    pub fn remove_plugin_version(&self, digest: &str) -> Result<(), Error> {
+        self.statement("DELETE FROM plugin_versions WHERE digest = ?1")?
+            .execute([digest])?;
+        Ok(())
+    }
+
+    /// Keeps that a version became active in place of `before`. Returns the
+    /// number of the activation.
+    pub fn add_activation(
+        &self,
+        switch: &Switch,
+        before: &str,
+        at: Timestamp,
+    ) -> Result<i64, Error> {
+        Ok(self
+            .statement(
+                "INSERT INTO plugin_activations (connector, digest, before, at, by, why, reason)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING id",
+            )?
+            .query_one(
+                params![
+                    switch.connector,
+                    switch.digest,
+                    before,
+                    at.0,
+                    switch.by,
+                    switch.why.as_str(),
+                    switch.reason
+                ],
+                |row| row.get(0),
+            )?)
+    }
+
+    /// A connector's activations, oldest first.
+    pub fn activations(&self, connector: &str) -> Result<Vec<Activation>, Error> {
+        let mut statement = self.statement(
+            "SELECT id, digest, before, at, by, why, reason FROM plugin_activations
+             WHERE connector = ?1 ORDER BY id",
+        )?;
+        let mut rows = statement.query([connector])?;
+        let mut activations = Vec::new();
+        while let Some(row) = rows.next()? {
+            activations.push(Activation {
+                id: row.get(0)?,
+                switch: Switch {
+                    connector: connector.to_owned(),
+                    digest: row.get(1)?,
+                    by: row.get(4)?,
+                    why: Why::read(row.get_ref(5)?.as_str().unwrap_or_default())?,
+                    reason: row.get(6)?,
+                },
+                before: row.get(2)?,
+                at: timestamp(row, 3)?,
+            });
+        }
+        Ok(activations)
+    }
+
+    /// Asks the host for a switch. Returns the number of the request.
+    pub fn request_switch(&self, switch: &Switch, now: Timestamp) -> Result<i64, Error> {
+        Ok(self
+            .statement(
+                "INSERT INTO plugin_requests (connector, digest, at, by, why, reason)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING id",
+            )?
+            .query_one(
+                params![
+                    switch.connector,
+                    switch.digest,
+                    now.0,
+                    switch.by,
+                    switch.why.as_str(),
+                    switch.reason
+                ],
+                |row| row.get(0),
+            )?)
+    }
+
+    /// The switch that waits longest, with the number of its request.
+    pub fn next_switch(&self) -> Result<Option<(i64, Switch)>, Error> {
+        let mut statement = self.statement(
+            "SELECT id, connector, digest, by, why, reason FROM plugin_requests
+             WHERE outcome IS NULL ORDER BY id LIMIT 1",
+        )?;
+        let mut rows = statement.query([])?;
+        let Some(row) = rows.next()? else {
+            return Ok(None);
+        };
+        let switch = Switch {
+            connector: row.get(1)?,
+            digest: row.get(2)?,
+            by: row.get(3)?,
+            why: Why::read(row.get_ref(4)?.as_str().unwrap_or_default())?,
+            reason: row.get(5)?,
+        };
+        Ok(Some((row.get(0)?, switch)))
+    }
+
+    /// Ends a request: the switch was made, or was refused for a reason.
+    pub fn end_switch(&self, request: i64, refused: Option<&str>) -> Result<(), Error> {
+        self.statement("UPDATE plugin_requests SET outcome = ?2 WHERE id = ?1")?
+            .execute(params![request, refused.unwrap_or_default()])?;
+        Ok(())
+    }
+
+    /// What became of a switch that was asked for.
+    pub fn switch_outcome(&self, request: i64) -> Result<Outcome, Error> {
+        let outcome: Option<Option<String>> = self
+            .statement("SELECT outcome FROM plugin_requests WHERE id = ?1")?
+            .query_row([request], |row| row.get(0))
+            .optional()?;
+        match outcome {
+            None => Err(Error::NotFound("request")),
+            Some(None) => Ok(Outcome::Waits),
+            Some(Some(refused)) if refused.is_empty() => Ok(Outcome::Made),
+            Some(Some(refused)) => Ok(Outcome::Refused(refused)),
+        }
+    }
+
+    /// Whether a switch to a version waits.
+    pub fn is_switch_waiting(&self, digest: &str) -> Result<bool, Error> {
+        Ok(self
+            .statement(
+                "SELECT EXISTS (SELECT 1 FROM plugin_requests WHERE outcome IS NULL AND digest = ?1)",
+            )?
+            .query_one([digest], |row| row.get(0))?)
+    }
+
+    /// Says what the host runs.
+    pub fn set_running(
+        &self,
+        connector: &str,
+        digest: &str,
+        problem: Option<&str>,
+    ) -> Result<(), Error> {
+        self.statement(
+            "INSERT INTO plugin_running (connector, digest, problem) VALUES (?1, ?2, ?3)
+             ON CONFLICT (connector) DO UPDATE SET digest = excluded.digest, problem = excluded.problem",
+        )?
+        .execute(params![connector, digest, problem])?;
+        Ok(())
+    }
+
+    /// What the host last said that it runs.
+    pub fn running(&self, connector: &str) -> Result<Option<Running>, Error> {
+        Ok(self
+            .statement("SELECT digest, problem FROM plugin_running WHERE connector = ?1")?
+            .query_row([connector], |row| {
+                Ok(Running {
+                    digest: row.get(0)?,
+                    problem: row.get(1)?,
+                })
+            })
+            .optional()?)
+    }
+}
+
+fn plugin_version(row: &Row<'_>) -> rusqlite::Result<PluginVersion> {
+    Ok(PluginVersion {
+        digest: row.get(0)?,
+        connector: row.get(1)?,
+        label: row.get(2)?,
+        version: row.get(3)?,
+        size_bytes: u64::try_from(row.get::<_, i64>(4)?).unwrap_or_default(),
+        file: row.get(5)?,
+        installed_by: row.get(6)?,
+        installed_at: timestamp(row, 7)?,
+    })
+}

@@ -1,0 +1,356 @@
+//! What could not be worked on: its bytes, why, and whether it is to be worked on
+//! again.
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::{Error, Tx, optional_timestamp, timestamp};
+use crate::{
+    log::{EntryKind, Position},
+    model::{AccountKey, Timestamp},
+};
+
+/// A delivery, or a part of one, that could not be worked on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// Where it is in the log.
+    pub position: Position,
+    /// What it is.
+    pub kind: EntryKind,
+    /// The account, where it is of one.
+    pub account: Option<AccountKey>,
+    /// Why.
+    pub reason: String,
+    /// The plugin version that failed, by digest.
+    pub plugin: Option<String>,
+    /// The bytes: a JSON array of elements, or a whole body.
+    pub body: Vec<u8>,
+}
+
+/// Why, and when, something could not be worked on.
+#[derive(Clone, Debug)]
+pub struct Aside {
+    /// When it was set aside.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+    /// The bytes.
+    pub body: Vec<u8>,
+}
+
+/// Something that is set aside, as it is listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its number.
+    pub id: i64,
+    /// When it was set aside.
+    pub at: Timestamp,
+    /// What it is.
+    pub kind: EntryKind,
+    /// The account, where it is of one.
+    pub account: Option<AccountKey>,
+    /// Why.
+    pub reason: String,
+    /// The plugin version that failed, by digest.
+    pub plugin: Option<String>,
+    /// How many bytes it has.
+    pub size_bytes: u64,
+    /// Whether it waits to be worked on again.
+    pub waits: bool,
+    /// When it was last worked on again, in vain.
+    pub replayed_at: Option<Timestamp>,
+}
+
+/// Which of what is set aside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// This one alone.
+    pub id: Option<i64>,
+    /// Those whose reason has this in it.
+    pub reason: Option<String>,
+    /// Those that this version failed on, by digest.
+    pub plugin: Option<String>,
+    /// Those that were set aside at this moment or later.
+    pub since: Timestamp,
+    /// Those that nobody had worked on again yet.
+    pub untried: bool,
+}
+
+/// What is to be worked on again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// Its number among what is set aside.
+    pub id: i64,
+    /// When it was set aside.
+    pub at: Timestamp,
+    /// What it is.
+    pub what: SetAside,
+}
+
+/// How far a replay is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplayState {
+    /// How many were asked for.
+    pub asked: u64,
+    /// How many of these wait.
+    pub waiting: u64,
+    /// How many could not be worked on again.
+    pub stayed: u64,
+}
+
+impl ReplayState {
+    /// How many are worked on, and set aside no more.
+    pub fn done(&self) -> u64 {
+        self.asked.saturating_sub(self.waiting + self.stayed)
+    }
+}
+
+const LISTED: &str = "SELECT id, at, kind, account, reason, plugin, length(body),
+        replay IS NOT NULL, replayed_at FROM set_aside ";
+
+const MATCHES: &str = "(?1 IS NULL OR id = ?1) AND (?2 IS NULL OR instr(reason, ?2) > 0)
+        AND (?3 IS NULL OR plugin = ?3) AND at >= ?4
+        AND (NOT ?5 OR (replay IS NULL AND replayed_at IS NULL)) ";
+
+impl Tx<'_> {
+    /// Sets something aside.
+    pub fn set_aside(&self, what: &SetAside, now: Timestamp) -> Result<(), Error> {
+        self.statement(
+            "INSERT INTO set_aside (position, kind, account, at, reason, plugin, body)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            what.position.0,
+            what.kind as i64,
+            what.account.as_ref().map(AccountKey::as_str),
+            now.0,
+            what.reason,
+            what.plugin,
+            what.body
+        ])?;
+        Ok(())
+    }
+
+    /// The newest parts of deliveries of an account that could not be worked on, at
+    /// most `limit`.
+    pub fn set_aside_of(&self, account: &AccountKey, limit: usize) -> Result<Vec<Aside>, Error> {
+        let mut statement = self.statement(
+            "SELECT at, reason, body FROM set_aside WHERE account = ?1 ORDER BY id DESC LIMIT ?2",
+        )?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = statement.query_map(params![account.as_str(), limit], |row| {
+            Ok(Aside {
+                at: Timestamp(row.get(0)?),
+                reason: row.get(1)?,
+                body: row.get(2)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Removes what was set aside, and what was asked about it, before a moment.
+    pub fn trim_set_aside(&self, before: Timestamp) -> Result<(), Error> {
+        self.statement("DELETE FROM set_aside WHERE at < ?1")?
+            .execute([before.0])?;
+        self.statement("DELETE FROM replays WHERE at < ?1")?
+            .execute([before.0])?;
+        Ok(())
+    }
+
+    /// Removes what was set aside of an account.
+    pub fn drop_set_aside(&self, account: &AccountKey) -> Result<(), Error> {
+        self.statement("DELETE FROM set_aside WHERE account = ?1")?
+            .execute([account.as_str()])?;
+        Ok(())
+    }
+
+    /// What was set aside, oldest first.
+    pub fn all_set_aside(&self) -> Result<Vec<SetAside>, Error> {
+        let mut statement = self.statement(
+            "SELECT position, kind, account, reason, plugin, body FROM set_aside ORDER BY id",
+        )?;
+        let rows = statement.query_map([], |row| what(row, 0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// What is set aside and matches, by number, after the one with the number
+    /// `after`: at most `limit`.
+    pub fn list_set_aside(
+        &self,
+        filter: &Filter,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Listed>, Error> {
+        let sql = format!("{LISTED} WHERE {MATCHES} AND id > ?6 ORDER BY id LIMIT ?7");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = statement.query_map(
+            params![
+                filter.id,
+                filter.reason,
+                filter.plugin,
+                filter.since.0,
+                filter.untried,
+                after,
+                limit
+            ],
+            |row| {
+                Ok(Listed {
+                    id: row.get(0)?,
+                    at: timestamp(row, 1)?,
+                    kind: entry_kind(row.get(2)?),
+                    account: row.get::<_, Option<String>>(3)?.map(AccountKey::from),
+                    reason: row.get(4)?,
+                    plugin: row.get(5)?,
+                    size_bytes: number(row.get(6)?),
+                    waits: row.get(7)?,
+                    replayed_at: optional_timestamp(row, 8)?,
+                })
+            },
+        )?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// One of what is set aside, as it is listed, and its bytes.
+    pub fn one_set_aside(&self, id: i64) -> Result<(Listed, Vec<u8>), Error> {
+        let filter = Filter {
+            id: Some(id),
+            ..Filter::default()
+        };
+        let missing = || Error::NotFound("set-aside delivery");
+        let listed = self.list_set_aside(&filter, 0, 1)?.pop();
+        let body = self
+            .statement("SELECT body FROM set_aside WHERE id = ?1")?
+            .query_row([id], |row| row.get(0))
+            .optional()?;
+        listed.zip(body).ok_or_else(missing)
+    }
+
+    /// Asks that what matches is worked on again, but for what waits for that
+    /// already. Returns the number of the replay.
+    pub fn request_replay(&self, filter: &Filter, by: &str, now: Timestamp) -> Result<i64, Error> {
+        let replay: i64 = self
+            .statement("INSERT INTO replays (at, by, asked) VALUES (?1, ?2, 0) RETURNING id")?
+            .query_one(params![now.0, by], |row| row.get(0))?;
+        let sql = format!("UPDATE set_aside SET replay = ?6 WHERE {MATCHES} AND replay IS NULL");
+        let asked = self.connection.execute(
+            &sql,
+            params![
+                filter.id,
+                filter.reason,
+                filter.plugin,
+                filter.since.0,
+                filter.untried,
+                replay
+            ],
+        )?;
+        self.statement("UPDATE replays SET asked = ?2 WHERE id = ?1")?
+            .execute(params![replay, i64::try_from(asked).unwrap_or(i64::MAX)])?;
+        Ok(replay)
+    }
+
+    /// How far a replay is.
+    pub fn replay_state(&self, replay: i64) -> Result<ReplayState, Error> {
+        let (asked, stayed) = self
+            .statement("SELECT asked, stayed FROM replays WHERE id = ?1")?
+            .query_row([replay], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?
+            .ok_or(Error::NotFound("replay"))?;
+        let waiting = self
+            .statement("SELECT count(*) FROM set_aside WHERE replay = ?1")?
+            .query_one([replay], |row| row.get(0))?;
+        Ok(ReplayState {
+            asked: number(asked),
+            waiting: number(waiting),
+            stayed: number(stayed),
+        })
+    }
+
+    /// What is to be worked on again next: what was asked for first, the oldest
+    /// of that.
+    pub fn next_replay(&self) -> Result<Option<Replay>, Error> {
+        Ok(self
+            .statement(
+                "SELECT id, at, position, kind, account, reason, plugin, body FROM set_aside
+                 WHERE replay IS NOT NULL ORDER BY replay, id LIMIT 1",
+            )?
+            .query_row([], |row| {
+                Ok(Replay {
+                    id: row.get(0)?,
+                    at: timestamp(row, 1)?,
+                    what: what(row, 2)?,
+                })
+            })
+            .optional()?)
+    }
+
+    /// Ends the replay of one: what is left of it stays set aside, since when it
+    /// was. Returns false, and does nothing, where it is gone or was rewritten
+    /// meanwhile.
+    pub fn end_replay(
+        &self,
+        replay: &Replay,
+        left: &[SetAside],
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let of: Option<i64> = self
+            .statement(
+                "DELETE FROM set_aside WHERE id = ?1 AND body = ?2 AND replay IS NOT NULL
+                 RETURNING replay",
+            )?
+            .query_row(params![replay.id, replay.what.body], |row| row.get(0))
+            .optional()?;
+        let Some(of) = of else {
+            return Ok(false);
+        };
+        if !left.is_empty() {
+            self.statement("UPDATE replays SET stayed = stayed + 1 WHERE id = ?1")?
+                .execute([of])?;
+        }
+        // The first keeps the number by which people know it.
+        let ids = std::iter::once(Some(replay.id)).chain(std::iter::repeat(None));
+        let mut insert = self.statement(
+            "INSERT INTO set_aside (id, position, kind, account, at, reason, plugin, body, replayed_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?;
+        for (id, what) in ids.zip(left) {
+            insert.execute(params![
+                id,
+                replay.what.position.0,
+                what.kind as i64,
+                what.account.as_ref().map(AccountKey::as_str),
+                replay.at.0,
+                what.reason,
+                what.plugin,
+                what.body,
+                now.0
+            ])?;
+        }
+        Ok(true)
+    }
+}
+
+fn what(row: &Row<'_>, first: usize) -> rusqlite::Result<SetAside> {
+    Ok(SetAside {
+        position: Position(row.get(first)?),
+        kind: entry_kind(row.get(first + 1)?),
+        account: row
+            .get::<_, Option<String>>(first + 2)?
+            .map(AccountKey::from),
+        reason: row.get(first + 3)?,
+        plugin: row.get(first + 4)?,
+        body: row.get(first + 5)?,
+    })
+}
+
+fn number(stored: i64) -> u64 {
+    u64::try_from(stored).unwrap_or_default()
+}
+
+/// The kind of entry that a stored number means.
+pub(super) fn entry_kind(stored: i64) -> EntryKind {
+    if stored == EntryKind::JournalFile as i64 {
+        EntryKind::JournalFile
+    } else {
+        EntryKind::Delivery
+    }
+}

@@ -1,0 +1,74 @@
+//! What was set aside, worked on again: by who asks for it, one after the other.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    host::Host,
+    pipeline::worker::Error,
+    store::{self, Store, set_aside::ReplayState},
+};
+
+/// How often it looks when nothing in this process says that something is asked
+/// for, and how long it waits after a failure.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// How often one who waits for a replay looks how far it is.
+const STATE_EVERY: Duration = Duration::from_millis(50);
+
+/// Works on what is asked for until it is told to stop.
+pub async fn run(host: Arc<Host>, stop: CancellationToken) {
+    let mut changed = host.pipeline.changed();
+    while !stop.is_cancelled() {
+        let failed = match step(&host).await {
+            Ok(true) | Err(Error::Store(store::Error::ConfigurationChanged)) => continue,
+            Ok(false) => false,
+            Err(error) => {
+                tracing::warn!(%error, "what was set aside could not be worked on again yet");
+                true
+            }
+        };
+        tokio::select! {
+            _ = changed.changed(), if !failed => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// Works on the next one. Returns whether there was any.
+async fn step(host: &Host) -> Result<bool, Error> {
+    let Some(replay) = host.store.read(|tx| tx.next_replay()).await? else {
+        return Ok(false);
+    };
+    let id = replay.id;
+    let replayed = host.pipeline.replay(replay).await?;
+    tracing::info!(
+        id,
+        ?replayed,
+        "something that was set aside was worked on again"
+    );
+    Ok(true)
+}
+
+/// How far a replay is, once it is over, or after so long.
+pub async fn state(
+    store: &Store,
+    replay: i64,
+    patience: Duration,
+) -> Result<ReplayState, store::Error> {
+    let over = async {
+        loop {
+            let state = store.read(move |tx| tx.replay_state(replay)).await?;
+            if state.waiting == 0 {
+                return Ok(state);
+            }
+            tokio::time::sleep(STATE_EVERY).await;
+        }
+    };
+    match tokio::time::timeout(patience, over).await {
+        Ok(state) => state,
+        Err(_) => store.read(move |tx| tx.replay_state(replay)).await,
+    }
+}

@@ -1,0 +1,70 @@
+//! Plugin versions on a running host: installed, switched to, gone back from.
+//!
+//! Architecture invariants:
+//! - The store says which version was chosen ([`history`]); the host follows it,
+//!   and says there what it runs. Commands beside the host and its API write what
+//!   they ask for, and [`switch`] alone switches.
+//! - A version is read, checked and compiled before it is switched to, off the path
+//!   of every delivery. The switch itself swaps a pointer: passes under way end on
+//!   the version that they began with.
+//! - What cannot be run is never switched to; at the start, the built-in version
+//!   stands in for it ([`library::open`]).
+
+pub mod history;
+pub mod library;
+pub mod switch;
+mod watch;
+
+use crate::{
+    plugin::{self, files},
+    store,
+};
+
+/// Why a version could not be installed, switched to or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The plugin engine.
+    #[error(transparent)]
+    Engine(#[from] plugin::Error),
+    /// The component.
+    #[error(transparent)]
+    Install(#[from] plugin::InstallError),
+    /// Its file.
+    #[error(transparent)]
+    File(#[from] files::Error),
+    /// It is built in, yet into another release than this.
+    #[error("it was built into another release, and is in no file here")]
+    NotKept,
+    /// It is a connector to another source than the plugin that this host runs.
+    #[error("it connects to {connector}, and the plugin that this host runs to {runs}")]
+    OtherConnector {
+        /// What it connects to.
+        connector: String,
+        /// What the host's plugin connects to.
+        runs: String,
+    },
+    /// Nothing compared it with the active version yet.
+    #[error(
+        "nothing has compared it with the active version yet, so nobody knows which values it \
+         would change; say --force (in the API, \"force\": true) to activate it all the same"
+    )]
+    NotCompared,
+    /// It is the active version.
+    #[error("this version is active already")]
+    Active,
+    /// It is the active version, or is about to be.
+    #[error("this version is active, or is about to be: activate another first")]
+    InUse,
+    /// It came with the program.
+    #[error("this version is built into a release: there is nothing here to remove")]
+    BuiltIn,
+    /// No version was active before.
+    #[error("there is no version to go back to")]
+    NoneBefore,
+    /// The work itself ended; a defect.
+    #[error("the work ended abruptly")]
+    Ended,
+}

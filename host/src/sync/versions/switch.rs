@@ -1,0 +1,402 @@
+//! Switches from one version to another: asked for, made, and taken back by the
+//! host itself where the new version fails too often.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Error, history, library,
+    watch::{Verdict, Watch},
+};
+use crate::{
+    host::Host,
+    model::Timestamp,
+    plugin::{Tally, Version, files},
+    store::{
+        self, Store, Tx,
+        plugins::{Outcome, PluginVersion, Switch, Why},
+        set_aside::Filter,
+    },
+    telemetry::{SwitchLabels, spawn_blocking},
+};
+
+/// How often it looks when nothing in this process says that something is asked
+/// for, and how long it waits after a failure.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// How often one who waits for a switch looks whether it was made.
+const OUTCOME_EVERY: Duration = Duration::from_millis(50);
+
+/// How long after the host went back from a version what that sets aside still is
+/// worked on again: longer than passes under way take.
+const STRAGGLING: Duration = Duration::from_secs(60);
+
+/// Who switches where the host does by itself.
+const HOST: &str = "the host";
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Activate the version whose digest begins so.
+    Activate {
+        /// The beginning.
+        begins: String,
+        /// Whether it need not have been compared with the active one.
+        force: bool,
+    },
+    /// Go back to the version that was active before, of this connector.
+    Rollback {
+        /// The connector.
+        connector: String,
+    },
+}
+
+/// A switch that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requested {
+    /// Its number, by which [`outcome`] is asked for.
+    pub request: i64,
+    /// The version that is switched to.
+    pub version: PluginVersion,
+}
+
+/// Asks the host for a switch, which it makes within two seconds. The API tells the
+/// host at once by saying that something changed.
+pub async fn request(
+    store: &Store,
+    ask: Ask,
+    by: String,
+    reason: Option<String>,
+    now: Timestamp,
+) -> Result<Requested, Error> {
+    let (why, force) = match &ask {
+        Ask::Activate { force, .. } => (Why::Operator, *force),
+        Ask::Rollback { .. } => (Why::Rollback, true),
+    };
+    let (version, running) = store
+        .read(move |tx| {
+            let version = match ask {
+                Ask::Activate { begins, .. } => Some(tx.plugin_version(&begins)?),
+                Ask::Rollback { connector } => history::before(tx, &connector)?,
+            };
+            let running = match &version {
+                Some(version) => tx.running(&version.connector)?,
+                None => None,
+            };
+            Ok((version, running))
+        })
+        .await?;
+    let version = version.ok_or(Error::NoneBefore)?;
+    if running.is_some_and(|running| running.is_chosen(&version.digest)) {
+        return Err(Error::Active);
+    }
+    is_compared(force)?;
+    let switch = Switch {
+        connector: version.connector.clone(),
+        digest: version.digest.clone(),
+        by,
+        why,
+        reason,
+    };
+    let request = store
+        .transact(move |tx| tx.request_switch(&switch, now))
+        .await?;
+    Ok(Requested { request, version })
+}
+
+/// Whether a version was compared with the active one, or need not be. Nothing
+/// compares them yet.
+fn is_compared(force: bool) -> Result<(), Error> {
+    if force {
+        Ok(())
+    } else {
+        Err(Error::NotCompared)
+    }
+}
+
+/// What became of a switch, once the host has looked at it, or after so long.
+pub async fn outcome(store: &Store, request: i64, patience: Duration) -> Result<Outcome, Error> {
+    let looked = async {
+        loop {
+            match store.read(move |tx| tx.switch_outcome(request)).await? {
+                Outcome::Waits => tokio::time::sleep(OUTCOME_EVERY).await,
+                outcome => return Ok::<_, store::Error>(outcome),
+            }
+        }
+    };
+    match tokio::time::timeout(patience, looked).await {
+        Ok(outcome) => Ok(outcome?),
+        Err(_) => Ok(Outcome::Waits),
+    }
+}
+
+/// Makes the switches that are asked for, and watches the version that was made
+/// active last, until it is told to stop.
+pub async fn run(host: Arc<Host>, stop: CancellationToken) {
+    let mut changed = host.pipeline.changed();
+    let mut watching = begin(&host).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the installed plugin versions could not be looked at");
+        Watching::default()
+    });
+    while !stop.is_cancelled() {
+        let failed = match step(&host, &mut watching).await {
+            Ok(true) => continue,
+            Ok(false) => false,
+            Err(error) => {
+                tracing::warn!(%error, "a switch of plugin versions could not be made yet");
+                true
+            }
+        };
+        tokio::select! {
+            _ = changed.changed(), if !failed => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// What the host looks after beside what is asked for.
+#[derive(Default)]
+struct Watching {
+    /// The version that was activated last.
+    activated: Option<Watch>,
+    /// What a version set aside that the host went back from, and until when that
+    /// is looked for: passes that were under way may end later.
+    left: Option<(Filter, Timestamp)>,
+}
+
+/// Looks at what is installed, compiles what a rollback would go back to, and goes
+/// on watching what is watched.
+async fn begin(host: &Host) -> Result<Watching, Error> {
+    let active = host.plugins.active();
+    let connector = active.description().connector.clone();
+    let (installed, before, mut activations) = host
+        .store
+        .read(move |tx| {
+            let before = history::before(tx, &connector)?;
+            Ok((tx.plugin_versions()?, before, tx.activations(&connector)?))
+        })
+        .await?;
+    let directory = host.config.data.directory.clone();
+    let looked = spawn_blocking(move || {
+        for version in installed.iter().filter(|version| version.file.is_some()) {
+            if let Err(error) = files::read(&directory, &version.digest) {
+                tracing::warn!(digest = version.digest, %error, "an installed plugin version cannot be read");
+            }
+        }
+    });
+    looked.await.map_err(|_| Error::Ended)?;
+    if let Some(before) = before {
+        match load(host, &before).await {
+            Ok(version) => host.plugins.keep(version),
+            Err(error) => {
+                tracing::warn!(digest = before.digest, %error, "the plugin version before cannot be gone back to");
+            }
+        }
+    }
+    let now = host.clock.now();
+    let mut watching = Watching::default();
+    match activations.pop() {
+        Some(last) if last.switch.why == Why::Operator && last.switch.digest == active.digest() => {
+            let watch = Watch::new(active.digest(), last.at, now, active.tally());
+            watching.activated = Some(watch);
+        }
+        // It may have ended before all of what was left was asked for.
+        Some(last) if last.switch.why == Why::Automatic => {
+            let since = activations.pop().map_or(last.at, |activated| activated.at);
+            let left = set_aside_by(&last.before, since);
+            watching.left = Some((left, now.plus(STRAGGLING)));
+        }
+        _ => {}
+    }
+    Ok(watching)
+}
+
+/// What a version set aside since then, and nobody worked on again.
+fn set_aside_by(digest: &str, since: Timestamp) -> Filter {
+    Filter {
+        plugin: Some(digest.to_owned()),
+        since,
+        untried: true,
+        ..Filter::default()
+    }
+}
+
+/// Does one thing. Returns whether there was any.
+async fn step(host: &Host, watching: &mut Watching) -> Result<bool, Error> {
+    if let Some((request, switch)) = host.store.read(|tx| tx.next_switch()).await? {
+        make(host, request, switch, &mut watching.activated).await?;
+        return Ok(true);
+    }
+    let now = host.clock.now();
+    if let Some(watched) = &mut watching.activated {
+        match watched.look(now, host.plugins.active().tally()) {
+            Verdict::Well => {}
+            Verdict::Trusted => watching.activated = None,
+            Verdict::Fails(within) => {
+                take_back(host, watched, within).await?;
+                let left = set_aside_by(&watched.digest, watched.since);
+                watching.left = Some((left, now.plus(STRAGGLING)));
+                watching.activated = None;
+                return Ok(true);
+            }
+        }
+    }
+    if let Some((left, until)) = &watching.left {
+        work_again(host, left.clone(), now).await?;
+        if now > *until {
+            watching.left = None;
+        }
+    }
+    Ok(false)
+}
+
+/// Asks for what is left to be worked on again, where there is any.
+async fn work_again(host: &Host, left: Filter, now: Timestamp) -> Result<(), Error> {
+    let looked = left.clone();
+    let found = host.store.read(move |tx| tx.list_set_aside(&looked, 0, 1));
+    if found.await?.is_empty() {
+        return Ok(());
+    }
+    host.store
+        .transact(move |tx| tx.request_replay(&left, HOST, now))
+        .await?;
+    host.pipeline.notify_changed();
+    Ok(())
+}
+
+/// Makes a switch that was asked for, or says why not.
+async fn make(
+    host: &Host,
+    request: i64,
+    switch: Switch,
+    watch: &mut Option<Watch>,
+) -> Result<(), Error> {
+    let (digest, connector) = (switch.digest.clone(), switch.connector.clone());
+    let known = host
+        .store
+        .read(move |tx| Ok((tx.plugin_version(&digest)?, tx.running(&connector)?)));
+    let (made, running) = match known.await {
+        Ok((version, running)) => (load(host, &version).await, running),
+        Err(error) => (Err(error.into()), None),
+    };
+    let is_chosen = |version: &Version| {
+        let running = running.as_ref();
+        running.is_some_and(|running| running.is_chosen(version.digest()))
+    };
+    let refused = match made {
+        Ok(version) if is_chosen(&version) => Error::Active,
+        Ok(version) => {
+            let why = switch.why;
+            let at = switch_to(host, version.clone(), switch, move |tx| {
+                tx.end_switch(request, None)
+            });
+            let at = at.await?;
+            *watch = (why == Why::Operator)
+                .then(|| Watch::new(version.digest(), at, at, version.tally()));
+            return Ok(());
+        }
+        Err(Error::Store(error)) if error.is_retryable() => return Err(error.into()),
+        Err(error) => error,
+    };
+    tracing::warn!(digest = switch.digest, by = switch.by, error = %refused, "a plugin version could not be activated");
+    let reason = refused.to_string();
+    host.store
+        .transact(move |tx| tx.end_switch(request, Some(&reason)))
+        .await?;
+    Ok(())
+}
+
+/// Goes back from a version that fails too often.
+async fn take_back(host: &Host, watched: &Watch, within: Tally) -> Result<(), Error> {
+    let connector = host.plugins.active().description().connector.clone();
+    let before = {
+        let connector = connector.clone();
+        host.store
+            .read(move |tx| history::before(tx, &connector))
+            .await?
+    };
+    let version = match before {
+        Some(before) => load(host, &before).await.unwrap_or_else(|error| {
+            tracing::error!(digest = before.digest, %error, "the plugin version before cannot be gone back to; the built-in one is");
+            host.plugins.built_in()
+        }),
+        None => host.plugins.built_in(),
+    };
+    let Tally { passes, failed } = within;
+    let reason = format!("{failed} of {passes} passes failed");
+    tracing::error!(
+        digest = watched.digest,
+        passes,
+        failed,
+        back_to = version.digest(),
+        "the plugin version that was activated fails too often: the host goes back"
+    );
+    let switch = Switch {
+        connector,
+        digest: version.digest().to_owned(),
+        by: HOST.to_owned(),
+        why: Why::Automatic,
+        reason: Some(reason),
+    };
+    switch_to(host, version, switch, |_| Ok(())).await?;
+    Ok(())
+}
+
+/// Switches to a version that is compiled, and keeps that, with what `also` does,
+/// in one transaction before. Returns when.
+async fn switch_to(
+    host: &Host,
+    version: Arc<Version>,
+    switch: Switch,
+    also: impl FnOnce(&Tx<'_>) -> Result<(), store::Error> + Send + 'static,
+) -> Result<Timestamp, Error> {
+    let (before, now) = (host.plugins.active(), host.clock.now());
+    let (why, by) = (switch.why, switch.by.clone());
+    let digest = version.digest().to_owned();
+    // A version that is built in stands for that of another release.
+    let switch = Switch { digest, ..switch };
+    host.store
+        .transact(move |tx| {
+            // It may have been removed meanwhile.
+            tx.plugin_version(&switch.digest)?;
+            tx.add_activation(&switch, before.digest(), now)?;
+            tx.set_running(&switch.connector, &switch.digest, None)?;
+            also(tx)
+        })
+        .await?;
+    let before = host.plugins.activate(version.clone());
+    host.metrics.plugin_fallback.set(0);
+    let labels = SwitchLabels { why: why.as_str() };
+    host.metrics.plugin_switches.get_or_create(&labels).inc();
+    tracing::info!(
+        digest = version.digest(),
+        version = version.description().version,
+        before = before.digest(),
+        why = why.as_str(),
+        by,
+        "another plugin version is active"
+    );
+    host.pipeline.notify_changed();
+    Ok(now)
+}
+
+/// A version, compiled.
+async fn load(host: &Host, version: &PluginVersion) -> Result<Arc<Version>, Error> {
+    let runs = host.plugins.active().description().connector.clone();
+    if version.connector != runs {
+        let connector = version.connector.clone();
+        return Err(Error::OtherConnector { connector, runs });
+    }
+    if let Some(compiled) = host.plugins.compiled(&version.digest) {
+        return Ok(compiled);
+    }
+    if version.file.is_none() {
+        return Ok(host.plugins.built_in());
+    }
+    let (engine, version) = (host.engine.clone(), version.clone());
+    let directory = host.config.data.directory.clone();
+    let loading = spawn_blocking(move || library::load(&engine, &directory, &version));
+    Ok(Arc::new(loading.await.map_err(|_| Error::Ended)??))
+}

@@ -1,0 +1,151 @@
+//! Whether a version that was just activated fails too often.
+
+use std::{collections::VecDeque, time::Duration};
+
+use crate::{model::Timestamp, plugin::Tally};
+
+/// How long after its activation a version is watched: a day has every kind of
+/// delivery in it. What begins to fail later, the source began.
+const WATCHED_FOR: Duration = Duration::from_secs(24 * 3_600);
+
+/// What is counted: long enough that a quiet host has some passes in it, short
+/// enough that hours of good ones do not hide what fails now.
+const WINDOW: Duration = Duration::from_secs(15 * 60);
+
+/// Fewer passes than this say nothing.
+const PASSES_MIN: u64 = 20;
+
+/// The share of passes that may fail. A plugin that keeps the contract fails none;
+/// but one body that is beyond it counts twice, with its batch and by itself, and
+/// has to be less than this alone.
+const FAILED_SHARE_MAX: f64 = 0.2;
+
+/// How far samples lie apart, so that there are not more than a thousand.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+
+/// A version that is watched.
+#[derive(Debug)]
+pub(super) struct Watch {
+    /// Its digest.
+    pub digest: String,
+    /// When it was activated.
+    pub since: Timestamp,
+    samples: VecDeque<(Timestamp, Tally)>,
+}
+
+/// What a look at a version finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It does well, or there is too little to say.
+    Well,
+    /// It need not be watched any longer.
+    Trusted,
+    /// It fails too often: so many passes, of which so many failed.
+    Fails(Tally),
+}
+
+impl Watch {
+    /// Begins to watch a version that was activated at `since`. What it counted so
+    /// far is not held against it.
+    pub fn new(digest: &str, since: Timestamp, now: Timestamp, tally: Tally) -> Self {
+        Self {
+            digest: digest.to_owned(),
+            since,
+            samples: VecDeque::from([(now, tally)]),
+        }
+    }
+
+    /// Looks at what was counted up to now.
+    pub fn look(&mut self, now: Timestamp, tally: Tally) -> Verdict {
+        // One sample at the window's beginning, or before it, stays.
+        while self
+            .samples
+            .get(1)
+            .is_some_and(|(at, _)| now.since(*at) >= WINDOW)
+        {
+            self.samples.pop_front();
+        }
+        let first = self.samples.front().map_or(tally, |(_, tally)| *tally);
+        let within = Tally {
+            passes: tally.passes.saturating_sub(first.passes),
+            failed: tally.failed.saturating_sub(first.failed),
+        };
+        let last = self.samples.back();
+        if last.is_none_or(|(at, _)| now.since(*at) >= SAMPLE_EVERY) {
+            self.samples.push_back((now, tally));
+        }
+        if within.passes >= PASSES_MIN
+            && within.failed as f64 > within.passes as f64 * FAILED_SHARE_MAX
+        {
+            Verdict::Fails(within)
+        } else if now.since(self.since) >= WATCHED_FOR {
+            Verdict::Trusted
+        } else {
+            Verdict::Well
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEGUN: Timestamp = Timestamp(1_000_000);
+
+    fn tally(passes: u64, failed: u64) -> Tally {
+        Tally { passes, failed }
+    }
+
+    fn watch() -> Watch {
+        Watch::new("it", BEGUN, BEGUN, tally(500, 400))
+    }
+
+    fn after(seconds: u64) -> Timestamp {
+        BEGUN.plus(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_fifth_of_enough_passes_may_fail_and_not_one_more() {
+        assert_eq!(watch().look(after(1), tally(519, 419)), Verdict::Well);
+        assert_eq!(watch().look(after(1), tally(520, 404)), Verdict::Well);
+        let fails = Verdict::Fails(tally(20, 5));
+        assert_eq!(watch().look(after(1), tally(520, 405)), fails);
+    }
+
+    #[test]
+    fn good_hours_do_not_hide_what_fails_now() {
+        let mut watch = watch();
+        for minute in 0..180 {
+            let good = tally(500 + minute * 100, 400);
+            assert_eq!(watch.look(after(minute * 60), good), Verdict::Well);
+        }
+        let verdict = watch.look(after(180 * 60), tally(500 + 18_000 + 400, 400 + 400));
+        assert!(matches!(verdict, Verdict::Fails(_)), "{verdict:?}");
+    }
+
+    #[test]
+    fn what_failed_before_the_window_is_over() {
+        let mut watch = watch();
+        assert_eq!(watch.look(after(2), tally(515, 415)), Verdict::Well);
+        let later = WINDOW.as_secs() + 3;
+        assert_eq!(watch.look(after(later), tally(530, 415)), Verdict::Well);
+    }
+
+    #[test]
+    fn a_version_is_watched_for_a_day() {
+        let mut watch = watch();
+        let day = WATCHED_FOR.as_secs();
+        assert_eq!(watch.look(after(day - 1), tally(500, 400)), Verdict::Well);
+        assert_eq!(watch.look(after(day), tally(500, 400)), Verdict::Trusted);
+    }
+
+    #[test]
+    fn samples_are_bounded() {
+        let mut watch = watch();
+        for tenth in 0..30_000 {
+            let now = BEGUN.plus(Duration::from_millis(tenth * 100));
+            watch.look(now, tally(500 + tenth, 400));
+        }
+        assert!(watch.samples.len() < 1_000, "{}", watch.samples.len());
+    }
+}

@@ -1,0 +1,325 @@
+//! Plugin versions, for operators: installed, activated, gone back from.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{extract::State, http::StatusCode};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::extract::{Body, Json, Operator, Path, Query};
+use crate::{
+    host::Host,
+    model::Timestamp,
+    store::plugins::{self, Outcome, PluginVersion, Why},
+    sync::versions::{
+        library::{self, Brought},
+        switch::{self, Ask},
+    },
+    web::{error::Error, problem::Problem},
+};
+
+/// How long an answer waits for a switch: less than a request may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The name of a file that came with none.
+const NAMELESS: &str = "component.wasm";
+
+/// The longest name of a file, and the longest reason, in characters.
+const TEXT_LENGTH_MAX: usize = 200;
+
+/// A version of a plugin.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Plugin {
+    /// The SHA-256 digest of the component, in hexadecimal.
+    digest: String,
+    /// The connector, for example `hubspot`.
+    connector: String,
+    /// What people read, in the component's own words.
+    label: String,
+    /// The component's own version.
+    version: String,
+    /// Its size.
+    size_bytes: u64,
+    /// The name of the file that it came in; none where it is built in.
+    file: Option<String>,
+    /// Who installed it.
+    installed_by: String,
+    /// When.
+    installed_at: Timestamp,
+    /// Whether it is the active version.
+    active: bool,
+}
+
+/// A switch from one version to another.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Activation {
+    /// The version that became active.
+    digest: String,
+    /// The one that was active before.
+    before: String,
+    /// When.
+    at: Timestamp,
+    /// Who did it.
+    by: String,
+    /// Why: an operator activated it, or went back to it, or the host went back by
+    /// itself.
+    why: Why,
+    /// Why, in words.
+    reason: Option<String>,
+}
+
+/// The versions, and what was active when.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Plugins {
+    /// By when they were installed.
+    versions: Vec<Plugin>,
+    /// Newest first.
+    activations: Vec<Activation>,
+    /// Why the active version is not the one that was chosen, where it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+/// How a component is sent.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct InstallQuery {
+    /// The name of its file.
+    file: Option<String>,
+}
+
+/// How a version is activated.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ActivatePlugin {
+    /// Whether it need not have been compared with the active version.
+    #[serde(default)]
+    force: bool,
+    /// Why, in words.
+    reason: Option<String>,
+}
+
+/// How the version before is gone back to.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RollbackPlugin {
+    /// Why, in words.
+    reason: Option<String>,
+}
+
+/// A switch that was asked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PluginSwitch {
+    /// The version that is switched to.
+    digest: String,
+    /// Whether it is active now. Else the host still compiles it.
+    active: bool,
+}
+
+/// The versions that are known, and what was active when. For operators.
+#[utoipa::path(
+    get, path = "/plugins", tag = "plugins", operation_id = "list_plugins",
+    responses(
+        (status = 200, body = Plugins),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn list(
+    State(host): State<Arc<Host>>,
+    _: Operator,
+) -> Result<axum::Json<Plugins>, Error> {
+    let active = host.plugins.active();
+    let connector = active.description().connector.clone();
+    let (versions, activations, running) = host
+        .store
+        .read(move |tx| {
+            let activations = tx.activations(&connector)?;
+            Ok((tx.plugin_versions()?, activations, tx.running(&connector)?))
+        })
+        .await?;
+    Ok(axum::Json(Plugins {
+        versions: versions
+            .into_iter()
+            .map(|version| plugin(version, active.digest()))
+            .collect(),
+        activations: activations.into_iter().rev().map(activation).collect(),
+        problem: running.and_then(|running| running.problem),
+    }))
+}
+
+/// Installs a version: checks the component in the body, and keeps it. It is not
+/// active by that. For operators.
+#[utoipa::path(
+    post, path = "/plugins", tag = "plugins", operation_id = "install_plugin",
+    params(InstallQuery),
+    request_body(content = Vec<u8>, content_type = "application/wasm"),
+    responses(
+        (status = 201, body = Plugin),
+        (status = 422, description = "It cannot be installed, and why.", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn install(
+    State(host): State<Arc<Host>>,
+    operator: Operator,
+    Query(query): Query<InstallQuery>,
+    Body(component): Body,
+) -> Result<(StatusCode, axum::Json<Plugin>), Error> {
+    let file = query.file.unwrap_or_else(|| NAMELESS.to_owned());
+    let brought = Brought {
+        component: component.to_vec(),
+        file: text(Some(file), "file")?.unwrap_or_default(),
+        by: operator.name(),
+    };
+    let directory = &host.config.data.directory;
+    let now = host.clock.now();
+    let installed = library::install(&host.engine, &host.store, directory, brought, now).await?;
+    let active = host.plugins.active();
+    Ok((
+        StatusCode::CREATED,
+        axum::Json(plugin(installed, active.digest())),
+    ))
+}
+
+/// A version, by its digest or the beginning of it. For operators.
+#[utoipa::path(
+    get, path = "/plugins/{digest}", tag = "plugins", operation_id = "get_plugin",
+    params(("digest" = String, Path)),
+    responses(
+        (status = 200, body = Plugin),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn get(
+    State(host): State<Arc<Host>>,
+    _: Operator,
+    Path(begins): Path<String>,
+) -> Result<axum::Json<Plugin>, Error> {
+    let version = host
+        .store
+        .read(move |tx| tx.plugin_version(&begins))
+        .await?;
+    Ok(axum::Json(plugin(version, host.plugins.active().digest())))
+}
+
+/// Removes a version that is not active. For operators.
+#[utoipa::path(
+    delete, path = "/plugins/{digest}", tag = "plugins", operation_id = "remove_plugin",
+    params(("digest" = String, Path)),
+    responses(
+        (status = 204),
+        (status = 409, description = "It is active, or built in.", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn remove(
+    State(host): State<Arc<Host>>,
+    _: Operator,
+    Path(begins): Path<String>,
+) -> Result<StatusCode, Error> {
+    library::remove(&host.store, &host.config.data.directory, begins).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Activates a version. Deliveries go on meanwhile: what is under way ends on the
+/// version that it began with. For operators.
+#[utoipa::path(
+    post, path = "/plugins/{digest}/activate", tag = "plugins", operation_id = "activate_plugin",
+    params(("digest" = String, Path)),
+    request_body = ActivatePlugin,
+    responses(
+        (status = 200, body = PluginSwitch, description = "It is active."),
+        (status = 202, body = PluginSwitch, description = "The host still compiles it."),
+        (status = 409, description = "It cannot be activated, and why.", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn activate(
+    State(host): State<Arc<Host>>,
+    operator: Operator,
+    Path(begins): Path<String>,
+    body: Option<Json<ActivatePlugin>>,
+) -> Result<(StatusCode, axum::Json<PluginSwitch>), Error> {
+    let Json(ActivatePlugin { force, reason }) = body.unwrap_or(Json(ActivatePlugin::default()));
+    let ask = Ask::Activate { begins, force };
+    switched(&host, ask, operator.name(), reason).await
+}
+
+/// Goes back to the version that was active before. For operators.
+#[utoipa::path(
+    post, path = "/plugins/rollback", tag = "plugins", operation_id = "rollback_plugin",
+    request_body = RollbackPlugin,
+    responses(
+        (status = 200, body = PluginSwitch, description = "It is active."),
+        (status = 202, body = PluginSwitch, description = "The host still compiles it."),
+        (status = 409, description = "There is none, or it cannot be run.", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn rollback(
+    State(host): State<Arc<Host>>,
+    operator: Operator,
+    body: Option<Json<RollbackPlugin>>,
+) -> Result<(StatusCode, axum::Json<PluginSwitch>), Error> {
+    let Json(RollbackPlugin { reason }) = body.unwrap_or(Json(RollbackPlugin::default()));
+    let connector = host.plugins.active().description().connector.clone();
+    switched(&host, Ask::Rollback { connector }, operator.name(), reason).await
+}
+
+async fn switched(
+    host: &Host,
+    ask: Ask,
+    by: String,
+    reason: Option<String>,
+) -> Result<(StatusCode, axum::Json<PluginSwitch>), Error> {
+    let (reason, now) = (text(reason, "reason")?, host.clock.now());
+    let requested = switch::request(&host.store, ask, by, reason, now).await?;
+    host.pipeline.notify_changed();
+    let outcome = switch::outcome(&host.store, requested.request, PATIENCE).await?;
+    let (status, active) = match outcome {
+        Outcome::Made => (StatusCode::OK, true),
+        Outcome::Waits => (StatusCode::ACCEPTED, false),
+        Outcome::Refused(reason) => return Err(Error::Conflict(reason)),
+    };
+    let digest = requested.version.digest;
+    Ok((status, axum::Json(PluginSwitch { digest, active })))
+}
+
+/// A short text of one line, where there is any.
+fn text(text: Option<String>, name: &str) -> Result<Option<String>, Error> {
+    let is_good = |text: &String| {
+        text.chars().count() <= TEXT_LENGTH_MAX && !text.chars().any(char::is_control)
+    };
+    if text.as_ref().is_some_and(|text| !is_good(text)) {
+        return Err(Error::Malformed(format!(
+            "`{name}` has at most {TEXT_LENGTH_MAX} characters, on one line."
+        )));
+    }
+    Ok(text)
+}
+
+fn plugin(version: PluginVersion, active: &str) -> Plugin {
+    Plugin {
+        active: version.digest == active,
+        digest: version.digest,
+        connector: version.connector,
+        label: version.label,
+        version: version.version,
+        size_bytes: version.size_bytes,
+        file: version.file,
+        installed_by: version.installed_by,
+        installed_at: version.installed_at,
+    }
+}
+
+fn activation(activation: plugins::Activation) -> Activation {
+    Activation {
+        digest: activation.switch.digest,
+        before: activation.before,
+        at: activation.at,
+        by: activation.switch.by,
+        why: activation.switch.why,
+        reason: activation.switch.reason,
+    }
+}

@@ -1,0 +1,540 @@
+//! Versions on a running host: what is installed, and what becomes of deliveries
+//! while one gives way to another.
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use harness::{
+    bare::{BareHost, client},
+    components::{misbehaving, misbehaving_as, rebuilt},
+    program::{self, Program},
+};
+use jimo_connect::{
+    plugin::{EMBEDDED, Engine, InstallError, Limits, check, digest},
+    secrets::{hash_token, random_token},
+    store::projects::{Purpose, Role},
+};
+use serde_json::{Value, json};
+
+use super::engine;
+
+/// How long anything may take that should take a moment.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An operator's token.
+async fn operator(host: &BareHost, role: Role) -> String {
+    let token = random_token();
+    let hash = hash_token(&token);
+    let now = host.host.clock.now();
+    let project = match role {
+        Role::Operator => None,
+        _ => {
+            let made = host
+                .host
+                .store
+                .transact(move |tx| tx.create_project("Acme", "UTC", now));
+            Some(made.await.unwrap().id)
+        }
+    };
+    host.host
+        .store
+        .transact(move |tx| tx.create_token(hash, project, role, Purpose::Api, now, None))
+        .await
+        .unwrap();
+    token.expose().to_owned()
+}
+
+/// The API, with a token.
+struct Api<'a> {
+    host: &'a BareHost,
+    token: String,
+}
+
+impl<'a> Api<'a> {
+    async fn of(host: &'a BareHost) -> Self {
+        let token = operator(host, Role::Operator).await;
+        Self { host, token }
+    }
+
+    fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        let url = self.host.host.url(&format!("/api/v1{path}"));
+        client().request(method, url).bearer_auth(&self.token)
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> (u16, Value) {
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        let text = answer.text().await.unwrap();
+        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        self.answer(self.request(reqwest::Method::GET, path)).await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        self.answer(self.request(reqwest::Method::POST, path).json(&body))
+            .await
+    }
+
+    async fn install(&self, component: Vec<u8>) -> (u16, Value) {
+        let request = self.request(reqwest::Method::POST, "/plugins");
+        let request = request.query(&[("file", "it.wasm")]).body(component);
+        self.answer(request).await
+    }
+
+    /// Installs and activates a component; returns its digest.
+    async fn activate(&self, component: Vec<u8>) -> String {
+        let (status, installed) = self.install(component).await;
+        assert_eq!(status, 201, "{installed}");
+        let digest = installed["digest"].as_str().unwrap().to_owned();
+        let path = format!("/plugins/{digest}/activate");
+        let (status, switched) = self.post(&path, json!({"force": true})).await;
+        assert_eq!(
+            (status, &switched["active"]),
+            (200, &json!(true)),
+            "{switched}"
+        );
+        digest
+    }
+}
+
+/// A creation of a record, as HubSpot tells of it.
+fn created(record: u64) -> String {
+    format!(
+        r#"{{"portalId":1,"objectId":{record},"subscriptionType":"contact.creation","occurredAt":1}}"#
+    )
+}
+
+/// [`created`], on which the misbehaving plugin traps.
+fn trapping(record: u64) -> String {
+    created(record).replace('}', r#","misbehave":"trap"}"#)
+}
+
+async fn until(is_true: impl AsyncFn() -> bool) {
+    let waited = async {
+        while !is_true().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waited)
+        .await
+        .expect("true in time");
+}
+
+#[test]
+fn what_fails_a_case_that_every_connector_passes_is_not_installed() {
+    let limits = Limits {
+        pass_deadline: Duration::from_millis(500),
+        ..Limits::default()
+    };
+    let engine = Engine::new(&limits).unwrap();
+    for (always, case, found) in [
+        ("trap on null", "an array of nonsense", "trapped"),
+        ("spin on nothing", "an empty array", "stopped after"),
+        (
+            "accept anything",
+            "an object in place of an array",
+            "does not refuse",
+        ),
+        ("refuse selections", "what contacts need", "refuses"),
+    ] {
+        let refused = check(&engine, &misbehaving_as("hubspot", always)).unwrap_err();
+        let InstallError::Conformance {
+            case: of,
+            found: by,
+        } = &refused
+        else {
+            panic!("{always}: {refused}");
+        };
+        assert!(of.contains(case), "{always}: {refused}");
+        assert!(by.contains(found), "{always}: {refused}");
+    }
+    check(&engine, &misbehaving_as("hubspot", "nothing")).unwrap();
+}
+
+#[test]
+fn the_component_that_is_built_in_passes_what_it_asks_of_others() {
+    let engine = Engine::new(&Limits::default()).unwrap();
+    let version = check(&engine, EMBEDDED).unwrap();
+    assert_eq!(version.digest(), digest(EMBEDDED));
+}
+
+#[test]
+fn a_connector_that_the_host_has_no_calls_for_is_not_installed() {
+    let refused = check(engine(), misbehaving()).unwrap_err();
+    let told = refused.to_string();
+    assert!(
+        told.contains("misbehaving") && told.contains("hubspot"),
+        "{told}"
+    );
+}
+
+#[test]
+fn the_export_that_is_wrong_is_named() {
+    let refused = |wat: &str| {
+        let component = wat::parse_str(wat).unwrap();
+        engine().load(&component).unwrap_err().to_string()
+    };
+    let with = |version: &str| {
+        let names = ["describe", "parse", "matching", "transform"];
+        let exports = names
+            .map(|name| format!(r#"(export "jimo:connect/{name}{version}" (instance $nothing))"#));
+        format!("(component (instance $nothing) {})", exports.concat())
+    };
+    let told = refused("(component)");
+    assert!(told.contains("jimo:connect/describe@0.1.0"), "{told}");
+    assert!(told.contains("jimo:connect/transform@0.1.0"), "{told}");
+    let told = refused(&with("@0.7.0"));
+    assert!(
+        told.contains("jimo:connect/parse in version 0.7.0"),
+        "{told}"
+    );
+    assert!(told.contains("0.1.0"), "{told}");
+    let told = refused(&with("@0.1.0"));
+    assert!(told.contains("jimo:connect/describe"), "{told}");
+    let shape = refused(
+        r#"(component
+            (core module $m (func (export "f")))
+            (core instance $i (instantiate $m))
+            (func $f (canon lift (core func $i "f")))
+            (instance $d (export "describe" (func $f)))
+            (instance $nothing)
+            (export "jimo:connect/describe@0.1.0" (instance $d))
+            (export "jimo:connect/parse@0.1.0" (instance $nothing))
+            (export "jimo:connect/matching@0.1.0" (instance $nothing))
+            (export "jimo:connect/transform@0.1.0" (instance $nothing)))"#,
+    );
+    assert!(shape.contains("jimo:connect/"), "{shape}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_delivery_is_lost_or_refused_while_versions_give_way_to_one_another() {
+    let host = Arc::new(BareHost::start(EMBEDDED).await);
+    let account = host.connect("1", "city").await;
+    let api = Api::of(&host).await;
+    let ended = Arc::new(AtomicBool::new(false));
+    let senders: Vec<_> = (0..3)
+        .map(|sender| {
+            let (host, ended) = (host.clone(), ended.clone());
+            tokio::spawn(async move {
+                let mut sent = 0;
+                // On, until all is switched and something came after it.
+                while !ended.load(Ordering::Relaxed) || sent < 20 {
+                    sent += 1;
+                    let body = format!("[{}]", created(sender * 1_000_000 + sent));
+                    assert_eq!(host.deliver(body).await, 204);
+                }
+                sent
+            })
+        })
+        .collect();
+    let other = api.activate(rebuilt(EMBEDDED, "another")).await;
+    for _ in 0..5 {
+        let (status, told) = api.post("/plugins/rollback", json!({})).await;
+        assert_eq!(
+            (status, &told["digest"]),
+            (200, &json!(digest(EMBEDDED))),
+            "{told}"
+        );
+        let path = format!("/plugins/{}/activate", &other[..8]);
+        let (status, told) = api.post(&path, json!({"force": true})).await;
+        assert_eq!((status, &told["digest"]), (200, &json!(other)), "{told}");
+    }
+    ended.store(true, Ordering::Relaxed);
+    let mut sent = 0;
+    for sender in senders {
+        sent += sender.await.unwrap();
+    }
+    host.applied().await;
+    assert_eq!(host.set_aside().await, []);
+    assert_eq!(
+        host.waiting_reads(account).await,
+        i64::try_from(sent).unwrap()
+    );
+    // And what was done says by which of them.
+    let store = rusqlite::Connection::open(host.directory.path().join("store.sqlite")).unwrap();
+    for version in [digest(EMBEDDED), other] {
+        let sql = "SELECT count(*) FROM activity WHERE plugin = ?1";
+        let lines: i64 = store.query_one(sql, [&version], |row| row.get(0)).unwrap();
+        assert!(lines > 0, "nothing was done by {version}");
+    }
+    let sql = "SELECT count(*) FROM activity WHERE plugin IS NULL AND record IS NOT NULL";
+    let lines: i64 = store.query_one(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(lines, 0);
+    let (_, listed) = api.get("/plugins").await;
+    assert_eq!(listed["activations"].as_array().unwrap().len(), 11);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_that_fails_too_often_is_taken_back_and_what_it_set_aside_is_done() {
+    let host = BareHost::start(EMBEDDED).await;
+    let account = host.connect("1", "city").await;
+    let api = Api::of(&host).await;
+    let bad = api.activate(misbehaving_as("hubspot", "nothing")).await;
+    let mut sent = 0;
+    while host.host.plugins.active().digest() == bad {
+        sent += 1;
+        assert!(sent < 500, "it is never taken back");
+        assert_eq!(host.deliver(format!("[{}]", trapping(sent))).await, 204);
+        host.applied().await;
+    }
+    assert!(
+        sent >= 10,
+        "after {sent} deliveries, of which each fails twice"
+    );
+    assert_eq!(host.host.plugins.active().digest(), digest(EMBEDDED));
+    until(async || host.set_aside().await.is_empty()).await;
+    assert_eq!(
+        host.waiting_reads(account).await,
+        i64::try_from(sent).unwrap()
+    );
+
+    let (_, listed) = api.get("/plugins").await;
+    let last = &listed["activations"][0];
+    assert_eq!(last["why"], "automatic");
+    assert_eq!(
+        (&last["before"], &last["digest"]),
+        (&json!(bad), &json!(digest(EMBEDDED)))
+    );
+    assert!(
+        last["reason"].as_str().unwrap().contains("passes failed"),
+        "{last}"
+    );
+    let metrics = client()
+        .get(host.host.url("/metrics"))
+        .send()
+        .await
+        .unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let counted = r#"jimo_connect_plugin_switches_total{why="automatic"} 1"#;
+    assert!(metrics.contains(counted), "{metrics}");
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn one_bad_body_takes_no_version_back() {
+    let host = BareHost::start(EMBEDDED).await;
+    host.connect("1", "city").await;
+    let api = Api::of(&host).await;
+    let other = api.activate(misbehaving_as("hubspot", "nothing")).await;
+    let well = r#"{"portalId":1,"objectId":7}"#;
+    for delivery in 0..30 {
+        let body = if delivery == 20 {
+            trapping(1)
+        } else {
+            well.to_owned()
+        };
+        assert_eq!(host.deliver(format!("[{body}]")).await, 204);
+        host.applied().await;
+    }
+    // Asked for after all that, and made by the same task.
+    let (status, _) = api
+        .post("/plugins/rollback", json!({"reason": "to look"}))
+        .await;
+    assert_eq!(status, 200);
+    let (_, listed) = api.get("/plugins").await;
+    let whys = listed["activations"].as_array().unwrap().iter();
+    let whys: Vec<_> = whys.map(|one| one["why"].as_str().unwrap()).collect();
+    assert_eq!(whys, ["rollback", "operator"]);
+    assert_eq!(listed["activations"][0]["before"], other);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn operators_alone_may_install_and_switch_and_are_told_why_they_may_not() {
+    let host = BareHost::start(EMBEDDED).await;
+    let admin = Api {
+        host: &host,
+        token: operator(&host, Role::Admin).await,
+    };
+    assert_eq!(admin.get("/plugins").await.0, 403);
+    assert_eq!(admin.install(EMBEDDED.to_vec()).await.0, 403);
+    assert_eq!(admin.get("/set-aside").await.0, 403);
+
+    let api = Api::of(&host).await;
+    let (status, told) = api.install(b"no component".to_vec()).await;
+    assert_eq!(status, 422, "{told}");
+    let (status, told) = api.install(misbehaving().to_vec()).await;
+    assert_eq!(status, 422);
+    assert!(
+        told["detail"].as_str().unwrap().contains("misbehaving"),
+        "{told}"
+    );
+
+    let (status, installed) = api.install(rebuilt(EMBEDDED, "another")).await;
+    assert_eq!(status, 201, "{installed}");
+    assert_eq!(installed["active"], false);
+    assert_eq!(installed["file"], "it.wasm");
+    let installed = installed["digest"].as_str().unwrap().to_owned();
+    let activate = format!("/plugins/{installed}/activate");
+    let (status, told) = api.post(&activate, json!({})).await;
+    assert_eq!(status, 409);
+    assert!(
+        told["detail"].as_str().unwrap().contains("compared"),
+        "{told}"
+    );
+    let (status, told) = api.post("/plugins/rollback", json!({})).await;
+    assert_eq!(status, 409, "{told}");
+    assert_eq!(api.get("/plugins/0000").await.0, 404);
+    assert_eq!(
+        api.get(&format!("/plugins/{}", &installed[..3])).await.0,
+        409
+    );
+
+    let remove = |digest: &str| {
+        let path = format!("/plugins/{digest}");
+        api.answer(api.request(reqwest::Method::DELETE, &path))
+    };
+    assert_eq!(api.post(&activate, json!({"force": true})).await.0, 200);
+    assert_eq!(api.post(&activate, json!({"force": true})).await.0, 409);
+    assert_eq!(remove(&installed).await.0, 409);
+    assert_eq!(remove(&digest(EMBEDDED)).await.0, 409);
+    assert_eq!(api.post("/plugins/rollback", json!({})).await.0, 200);
+    assert_eq!(remove(&installed).await.0, 204);
+    assert_eq!(api.get(&format!("/plugins/{installed}")).await.0, 404);
+    assert_eq!(api.post(&activate, json!({"force": true})).await.0, 404);
+    host.stop().await;
+}
+
+fn run(directory: &Path, arguments: &[&str]) -> Output {
+    Command::new(program::path())
+        .args(arguments)
+        .env("JIMO_DATA_DIR", directory)
+        .output()
+        .unwrap()
+}
+
+/// What a command printed that went well.
+fn printed(directory: &Path, arguments: &[&str]) -> String {
+    let output = run(directory, arguments);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// What a command told that was refused.
+fn refused(directory: &Path, arguments: &[&str]) -> String {
+    let output = run(directory, arguments);
+    assert!(!output.status.success(), "{arguments:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[tokio::test]
+async fn an_operator_installs_and_switches_beside_a_running_host_and_a_restart_keeps_it() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let directory = directory.path();
+    let component = directory.join("another.wasm");
+    std::fs::write(&component, rebuilt(EMBEDDED, "another")).unwrap();
+    let other = digest(&rebuilt(EMBEDDED, "another"));
+    let host = Program::start(directory, &program::alone());
+
+    let file = component.to_str().unwrap();
+    assert!(printed(directory, &["plugin", "install", file]).ends_with(&other));
+    let short = &other[..8];
+    let told = refused(directory, &["plugin", "activate", short]);
+    assert!(told.contains("--force"), "{told}");
+    let activate = ["plugin", "activate", short, "--force", "--reason", "a test"];
+    assert!(printed(directory, &activate).contains(&other));
+    let listed = printed(directory, &["plugin", "list"]);
+    let active: Vec<_> = listed
+        .lines()
+        .filter(|line| line.starts_with('*'))
+        .collect();
+    assert_eq!(active.len(), 1, "{listed}");
+    assert!(active[0].contains(&other[..12]), "{listed}");
+    assert!(
+        listed.contains("built in") && listed.contains("another.wasm"),
+        "{listed}"
+    );
+    let inspected = printed(directory, &["plugin", "inspect", short]);
+    assert!(
+        inspected.contains(&other) && inspected.contains("a test"),
+        "{inspected}"
+    );
+    assert!(refused(directory, &["plugin", "remove", short]).contains("activate another"));
+    host.kill();
+
+    let host = Program::start(directory, &program::alone());
+    let line = host
+        .line(|line| line["fields"]["digest"] == json!(other))
+        .await;
+    assert_eq!(line["fields"]["message"], "plugin loaded");
+    assert!(printed(directory, &["plugin", "rollback"]).contains(&digest(EMBEDDED)));
+    assert!(refused(directory, &["plugin", "rollback"]).contains("no version to go back to"));
+    printed(directory, &["plugin", "remove", short]);
+    assert!(!printed(directory, &["plugin", "list"]).contains("another.wasm"));
+    let kept = std::fs::read_dir(directory.join("plugins")).unwrap();
+    assert_eq!(kept.count(), 0);
+    host.kill();
+}
+
+#[tokio::test]
+async fn the_built_in_version_stands_in_for_one_that_cannot_be_run_and_says_so() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let directory = directory.path();
+    let another = rebuilt(EMBEDDED, "another");
+    let component = directory.join("another.wasm");
+    std::fs::write(&component, &another).unwrap();
+    let file = component.to_str().unwrap();
+    let other = digest(&another);
+    let host = Program::start(directory, &program::alone());
+    printed(directory, &["plugin", "install", file]);
+    printed(directory, &["plugin", "activate", &other, "--force"]);
+    host.kill();
+
+    let kept = directory.join("plugins").join(format!("{other}.wasm"));
+    let mut damaged = another.clone();
+    // In the section that nobody reads, so that it would compile.
+    *damaged.last_mut().unwrap() ^= 1;
+    std::fs::write(&kept, damaged).unwrap();
+    let host = Program::start(directory, &program::alone());
+    let line = host.line(|line| line["level"] == "ERROR").await;
+    assert_eq!(line["fields"]["digest"], other);
+    assert!(
+        line["fields"]["error"]
+            .as_str()
+            .unwrap()
+            .contains("damaged"),
+        "{line}"
+    );
+    let loaded = host
+        .line(|line| line["fields"]["message"] == "plugin loaded")
+        .await;
+    assert_eq!(loaded["fields"]["digest"], digest(EMBEDDED));
+    let listed = printed(directory, &["plugin", "list"]);
+    assert!(
+        listed.contains("stands in") && listed.contains("damaged"),
+        "{listed}"
+    );
+    let metrics = client()
+        .get(format!("{}/metrics", host.url))
+        .send()
+        .await
+        .unwrap();
+    let metrics = metrics.text().await.unwrap();
+    assert!(
+        metrics.contains("jimo_connect_plugin_fallback 1"),
+        "{metrics}"
+    );
+    // It cannot be activated either, until it is mended.
+    let told = refused(directory, &["plugin", "activate", &other, "--force"]);
+    assert!(told.contains("damaged"), "{told}");
+    printed(directory, &["plugin", "install", file]);
+    printed(directory, &["plugin", "activate", &other, "--force"]);
+    assert!(!printed(directory, &["plugin", "list"]).contains("stands in"));
+    host.kill();
+    let host = Program::start(directory, &program::alone());
+    let loaded = host
+        .line(|line| line["fields"]["message"] == "plugin loaded")
+        .await;
+    assert_eq!(loaded["fields"]["digest"], other);
+    host.kill();
+}
