@@ -166,32 +166,21 @@ impl Tx<'_> {
         purpose: Purpose,
         now: Timestamp,
     ) -> Result<Option<Holder>, Error> {
-        let found: Option<(i64, Option<i64>, String, Option<i64>, Option<String>)> = self
-            .statement(
-                "SELECT id, project, role, used_at, name FROM tokens
-                 WHERE hash = ?1 AND purpose = ?2 AND (expires_at IS NULL OR expires_at > ?3)",
-            )?
-            .query_row(params![hash, purpose.as_str(), now.0], |row| {
-                Ok((
-                    row.get(0)?,
-                    row.get(1)?,
-                    row.get(2)?,
-                    row.get(3)?,
-                    row.get(4)?,
-                ))
-            })
-            .optional()?;
-        found
-            .map(|(token, project, role, used_at, name)| {
-                Ok(Holder {
-                    token,
-                    project: project.map(ProjectId),
-                    role: Role::read(&role)?,
-                    name,
-                    used_at: used_at.map(Timestamp),
-                })
-            })
-            .transpose()
+        let mut statement = self.statement(
+            "SELECT id, project, role, name, used_at FROM tokens
+             WHERE hash = ?1 AND purpose = ?2 AND (expires_at IS NULL OR expires_at > ?3)",
+        )?;
+        let mut rows = statement.query(params![hash, purpose.as_str(), now.0])?;
+        let Some(row) = rows.next()? else {
+            return Ok(None);
+        };
+        Ok(Some(Holder {
+            token: row.get(0)?,
+            project: row.get::<_, Option<i64>>(1)?.map(ProjectId),
+            role: Role::read(&row.get::<_, String>(2)?)?,
+            name: row.get(3)?,
+            used_at: optional_timestamp(row, 4)?,
+        }))
     }
 
     /// Whether a sign-in link has an end, so is good once; none where it is not
