@@ -157,9 +157,12 @@ export class Browser {
 function tooWide() {
   const room = document.documentElement.clientWidth
   if (document.documentElement.scrollWidth <= room) return []
+  const isCut = (element) => element && (getComputedStyle(element).overflowX !== 'visible' || isCut(element.parentElement))
   const wide = [...document.body.querySelectorAll('*')].filter((element) => {
     const { right, width } = element.getBoundingClientRect()
-    return width > 0 && right > room + 0.5
+    return width > 0 && right > room + 0.5 && !isCut(element.parentElement)
   })
-  return wide.map((element) => element.outerHTML.slice(0, 120))
+  // What stands freely in something that scrolls makes the page scroll instead.
+  const told = wide.length ? wide : [document.body]
+  return told.map((element) => element.outerHTML.slice(0, 120))
 }

@@ -3,7 +3,7 @@
 import { describe } from 'node:test'
 
 import {
-  begin, comes, connect, connectionPath, grant, press, said, tab, tabTo, toNavigation,
+  begin, comes, connect, connectionPath, grant, press, said, tabTo, toNavigation,
 } from './pages.mjs'
 import { scene } from './scene.mjs'
 
@@ -32,10 +32,8 @@ describe('setting up', { concurrency: 2 }, () => {
     await found.getByText('2', { exact: true }).waitFor()
     await browser.see('setting-up/1-matching')
     await page.getByRole('button', { name: 'Use this' }).click()
-    await said(page, 'Saved.').waitFor()
-    await browser.see('setting-up/2-matching-saved')
-
-    await tab(page, 'Synced fields').click()
+    await page.getByRole('link', { name: 'Add fields of contacts' }).waitFor()
+    await browser.see('setting-up/2-no-fields')
     await page.getByRole('link', { name: 'Add fields of contacts' }).click()
     await page.getByRole('heading', { name: 'Add fields of contacts' }).waitFor()
     await browser.see('setting-up/3-properties')
@@ -96,8 +94,7 @@ describe('setting up', { concurrency: 2 }, () => {
     await press(page, 'link', 'Choose the matching field')
     await page.getByRole('button', { name: 'Use this' }).waitFor()
     await press(page, 'button', 'Use this')
-    await said(page, 'Saved.').waitFor()
-    await press(page, 'link', 'Synced fields')
+    await page.getByRole('link', { name: 'Add fields of contacts' }).waitFor()
     await press(page, 'link', 'Add fields of contacts')
     await page.getByRole('heading', { name: 'Add fields of contacts' }).waitFor()
     await tabTo(page, 'searchbox', 'Search by label or name')
@@ -135,8 +132,6 @@ describe('setting up', { concurrency: 2 }, () => {
     await page.getByRole('link', { name: 'Choose the matching field' }).click()
     await page.getByRole('button', { name: 'See how many users it matches' }).click()
     await page.getByRole('button', { name: 'Use this' }).click()
-    await said(page, 'Saved.').waitFor()
-    await tab(page, 'Synced fields').click()
     await page.getByRole('link', { name: 'Add fields of contacts' }).click()
     await page.getByRole('searchbox').fill('lifecycle')
     await page.getByRole('button', { name: 'Search' }).click()

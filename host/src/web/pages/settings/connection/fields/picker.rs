@@ -332,6 +332,7 @@ async fn groups(
     match asked.await {
         Ok(groups) => groups
             .iter()
+            .filter(|group| !group.label.is_empty())
             .map(|group| (group.name.clone(), group.label.clone()))
             .collect(),
         Err(error) => {
