@@ -25,7 +25,7 @@ describe('health', { concurrency: 2 }, () => {
     await browser.see('health/nothing-yet')
     await account.change('contacts', contact, { jobtitle: 'Engineer' })
     await account.change('contacts', stranger, { jobtitle: 'Pilot' })
-    await page.getByText('1 values written').or(page.getByText('1 value written')).waitFor()
+    await said(page, '1 value written').waitFor()
     await browser.see('health/live')
     await page.getByText('Show as a table').click()
     await page.getByRole('columnheader', { name: 'Hour' }).waitFor()

@@ -38,7 +38,7 @@ function property(page, name) {
 
 describe('mapping', { concurrency: 2 }, () => {
   scene('another matched field is tried before it is saved, and values that are not unique are named', async (scene) => {
-    const { id, browser, page } = await mapped(scene, undefined)
+    const { id, browser, page } = await mapped(scene, null)
     await page.goto(connectionPath(id, '/matching'))
     await page.getByRole('combobox', { name: 'Property in HubSpot' }).first().fill('jimo_id')
     await page.getByRole('combobox', { name: 'Of the user in Jimo' }).first().selectOption('external_id')
@@ -111,7 +111,7 @@ describe('mapping', { concurrency: 2 }, () => {
   })
 
   scene('where HubSpot does not answer, fields say so and go on', async (scene) => {
-    const { account, id, browser, page } = await mapped(scene)
+    const { account, id, browser, page } = await mapped(scene, null)
     await account.fault('properties', { status: 502 })
     await page.goto(connectionPath(id, '/fields/add?object_type=contacts'))
     await said(page, 'properties cannot be shown now').waitFor()

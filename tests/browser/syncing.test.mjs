@@ -29,6 +29,9 @@ describe('syncing', { concurrency: 2 }, () => {
     await tab(page, 'Full sync').click()
     await said(page, 'A full sync takes about').waitFor()
     await browser.see('syncing/before')
+    await page.goto(connectionPath(id, '/syncs/estimate'))
+    await browser.see('syncing/estimate-without-scripts')
+    await page.getByRole('link', { name: 'Back', exact: true }).click()
 
     await begin(page, 'Dry run')
     await comes(page, 'Completed')
