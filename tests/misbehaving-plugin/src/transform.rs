@@ -11,15 +11,25 @@ use crate::{
     parse::Parsed,
 };
 
+/// The most characters that a text, or a list's items together, may have.
+const TEXT_LENGTH_MAX: usize = 700;
+
 /// The plainest conversion: a text's own type decides.
 fn value(text: &str, target: types::VariableType) -> Result<types::Value, t::Unreadable> {
     if text.is_empty() {
         return Ok(types::Value::Empty);
     }
+    let characters = text.chars().count();
     match target {
+        types::VariableType::Text | types::VariableType::List if characters > TEXT_LENGTH_MAX => {
+            Err(t::Unreadable::TooLong(
+                u32::try_from(characters).unwrap_or(u32::MAX),
+            ))
+        }
         types::VariableType::Text => Ok(types::Value::Text(text.to_owned())),
-        types::VariableType::Number => match text.parse() {
-            Ok(number) => Ok(types::Value::Number(number)),
+        types::VariableType::Number => match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(types::Value::Number(number)),
+            Ok(_) => Err(t::Unreadable::OutOfRange),
             Err(_) => Err(t::Unreadable::Malformed),
         },
         types::VariableType::List => Ok(types::Value::List(vec![text.to_owned()])),
