@@ -244,10 +244,13 @@ async fn the_api_describes_itself() {
     calls.sort();
     insta::assert_json_snapshot!(calls, @r#"
     [
+      "DELETE /plugins/{digest}",
       "DELETE /projects/{project}/connections/{connection}",
       "DELETE /projects/{project}/connections/{connection}/alert-channels/{channel}",
       "DELETE /projects/{project}/segments/{segment}",
       "DELETE /projects/{project}/users/{user}",
+      "GET /plugins",
+      "GET /plugins/{digest}",
       "GET /projects/{project}",
       "GET /projects/{project}/connections",
       "GET /projects/{project}/connections/{connection}",
@@ -266,7 +269,12 @@ async fn the_api_describes_itself() {
       "GET /projects/{project}/users",
       "GET /projects/{project}/users/{user}",
       "GET /projects/{project}/variables",
+      "GET /set-aside",
+      "GET /set-aside/{id}",
       "PATCH /projects/{project}",
+      "POST /plugins",
+      "POST /plugins/rollback",
+      "POST /plugins/{digest}/activate",
       "POST /projects",
       "POST /projects/{project}/connections",
       "POST /projects/{project}/connections/{connection}/alert-channels",
@@ -283,6 +291,8 @@ async fn the_api_describes_itself() {
       "POST /projects/{project}/segments",
       "POST /projects/{project}/segments/preview",
       "POST /projects/{project}/variables",
+      "POST /set-aside/replay",
+      "POST /set-aside/{id}/replay",
       "PUT /projects/{project}/connections/{connection}/mappings",
       "PUT /projects/{project}/segments/{segment}",
       "PUT /projects/{project}/users"
