@@ -367,11 +367,8 @@ async fn what_is_older_than_what_is_known_changes_nothing_and_before_its_field_m
     let listed = operators(Method::GET, "/api/v1/set-aside").await;
     let listed = listed["set_aside"].as_array().unwrap().clone();
     assert_eq!(listed.len(), 3);
-    assert!(
-        listed
-            .iter()
-            .all(|one| one["account"] == portal.to_string())
-    );
+    let account = portal.to_string();
+    assert!(listed.iter().all(|one| one["account"] == *account));
 
     activate(world.host(), EMBEDDED);
     // The older one first, and again once the newer one is known.

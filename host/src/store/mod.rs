@@ -461,6 +461,7 @@ fn delete(tx: &Tx<'_>, sql: &'static str, id: i64) -> Result<usize, Error> {
 #[cfg(test)]
 fn query_plan(sql: &str) -> Vec<String> {
     let connection = rusqlite::Connection::open_in_memory().expect("opens");
+    audience::functions(&connection).expect("functions");
     for migration in MIGRATIONS {
         connection.execute_batch(migration).expect("a schema");
     }

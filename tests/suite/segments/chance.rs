@@ -231,14 +231,15 @@ fn reads(condition: &Condition, person: &Person, segments: &[Condition]) -> bool
 
 fn passes(test: &Test, value: Option<Value>) -> bool {
     let Some(value) = value else {
-        return match test {
-            Test::IsEmpty | Test::Text(TextTest::IsNot(_)) => true,
-            Test::Number(Comparison::NotEqual(_)) => true,
-            Test::Date(DayTest::Is(Comparison::NotEqual(_))) => true,
-            Test::Datetime(DayTest::Is(Comparison::NotEqual(_))) => true,
-            Test::List(ListTest::ContainsNone(_)) => true,
-            _ => false,
-        };
+        return matches!(
+            test,
+            Test::IsEmpty
+                | Test::Text(TextTest::IsNot(_))
+                | Test::Number(Comparison::NotEqual(_))
+                | Test::Date(DayTest::Is(Comparison::NotEqual(_)))
+                | Test::Datetime(DayTest::Is(Comparison::NotEqual(_)))
+                | Test::List(ListTest::ContainsNone(_))
+        );
     };
     match (test, value) {
         (Test::IsEmpty, _) => false,
