@@ -64,7 +64,7 @@ describe('members', { concurrency: 2 }, () => {
     await invited.page.goto(link)
     await invited.page.getByRole('heading', { level: 1 }).waitFor()
 
-    await page.reload()
+    await toNavigation(page, 'Team')
     await page.getByRole('row', { name: /Ben Okafor/ }).waitFor()
     await browser.see('members/team')
     await page.getByRole('link', { name: /Remove….*Ben/ }).click()
