@@ -91,10 +91,10 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0011_lookups_missing.sql"),
     include_str!("../../migrations/sqlite/store/0012_segments.sql"),
     include_str!("../../migrations/sqlite/store/0013_members.sql"),
+    include_str!("../../migrations/sqlite/store/0014_health.sql"),
     include_str!("../../migrations/sqlite/store/0015_drafts.sql"),
     include_str!("../../migrations/sqlite/store/0016_run_examples.sql"),
     include_str!("../../migrations/sqlite/store/0017_installs.sql"),
-    include_str!("../../migrations/sqlite/store/0014_health.sql"),
     include_str!("../../migrations/sqlite/store/0018_plugin_versions.sql"),
 ];
 
