@@ -4,7 +4,7 @@
 // <form data-part="ID"> is sent in the background; of the page that comes back,
 // the element ID takes the place of the one that is shown. With data-on-input
 // that happens while its fields are filled in, too. <a data-part="ID"> likewise.
-// Addresses of GETs are kept in the address bar, so that Back and Reload work.
+// Addresses of GETs are kept in the address bar, so that Reload works.
 // How long typing may pause before what was typed is sent.
 const TYPING_MS = 250;
 
@@ -14,7 +14,6 @@ class Part {
     document.addEventListener("submit", (event) => this.submitted(event));
     document.addEventListener("click", (event) => this.clicked(event));
     document.addEventListener("input", (event) => this.typed(event));
-    addEventListener("popstate", () => location.reload());
   }
 
   submitted(event) {
@@ -61,17 +60,16 @@ class Part {
     this.sent.set(id, abort);
     shown.setAttribute("aria-busy", "true");
     try {
-      const answer = await fetch(url, { ...request, signal: abort.signal, headers: { "X-Part": id } });
+      const answer = await fetch(url, { ...request, signal: abort.signal });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById(id);
       // Another page came: an error, the way to sign in, or where it goes on.
       if (!fresh) {
-        if (request.method === "GET" || answer.redirected) return location.assign(answer.url);
+        if (answer.redirected || (answer.ok && request.method === "GET")) return location.assign(answer.url);
         return this.whole(page);
       }
       this.replace(document.getElementById(id), fresh);
-      if (request.method === "GET") history.replaceState(null, "", answer.redirected ? answer.url : url);
-      else if (answer.redirected) history.replaceState(null, "", answer.url);
+      this.remember(request.method === "GET" ? answer.url : answer.redirected && answer.url);
     } catch (error) {
       if (error.name === "AbortError") return;
       shown.removeAttribute("aria-busy");
@@ -79,9 +77,15 @@ class Part {
     }
   }
 
+  // Reload shows the same again. What stands at an address of its own, such as
+  // a part that is loaded later, is no page to come back to.
+  remember(address) {
+    if (address && new URL(address).pathname === location.pathname) history.replaceState(null, "", address);
+  }
+
   async fetched(id, url) {
     try {
-      const answer = await fetch(url, { headers: { "X-Part": id } });
+      const answer = await fetch(url);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById(id);
       const shown = document.getElementById(id);
@@ -107,6 +111,7 @@ class Part {
     const held = shown.contains(active) && active.id ? { id: active.id, value: active.value, at: selection(active) } : null;
     shown.replaceWith(fresh);
     follow(fresh);
+    load(fresh);
     const said = fresh.querySelector("[data-said]");
     if (said) announce(said.textContent);
     const wanted = fresh.querySelector("[autofocus]");

@@ -66,6 +66,19 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Forgets a session's draft where it is still this one.
+    pub fn drop_this_draft(
+        &self,
+        connection: ConnectionId,
+        session: &[u8; 32],
+        draft: Option<&Draft>,
+    ) -> Result<(), Error> {
+        match self.draft(connection, session)?.as_ref() == draft {
+            true => self.drop_draft(connection, session),
+            false => Ok(()),
+        }
+    }
+
     /// Forgets drafts that nobody changed since a moment.
     pub fn trim_drafts(&self, before: Timestamp) -> Result<(), Error> {
         self.statement("DELETE FROM mapping_drafts WHERE changed_at < ?1")?

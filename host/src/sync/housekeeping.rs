@@ -20,6 +20,9 @@ const SET_ASIDE_KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// How long a draft of mappings waits to be gone on with.
 const DRAFTS_KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
 
+/// How long some of what a run counted is named; the counts stay with the run.
+const EXAMPLES_KEPT: Duration = Duration::from_secs(14 * 24 * 3_600);
+
 /// How often the log and the histories are trimmed.
 const TRIM_EVERY: Duration = Duration::from_secs(600);
 
@@ -84,6 +87,7 @@ async fn trim(host: &Host, stop: &CancellationToken) -> Result<(), TrimError> {
             tx.trim_set_aside(now.minus(SET_ASIDE_KEPT))?;
             tx.trim_erasures(now.minus(erasures::KEPT))?;
             tx.trim_drafts(now.minus(DRAFTS_KEPT))?;
+            tx.trim_run_examples(now.minus(EXAMPLES_KEPT))?;
             let mut connections = Vec::new();
             for project in tx.projects()? {
                 connections.extend(tx.connections(project.id)?);

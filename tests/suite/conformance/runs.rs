@@ -6,7 +6,7 @@ use jimo_connect::{
     model::{Problem, RunId, RunKind, RunStatus, Stage, Timestamp, UserId},
     store::{
         Error, Tx,
-        runs::{Beginning, NewRun},
+        runs::{Beginning, EXAMPLES_MAX, Example, Examples, NewRun},
     },
 };
 
@@ -99,4 +99,25 @@ async fn a_run_that_goes_on_without_its_brake_has_none_when_it_begins_anew() {
     // What other mappings clear was asked of nobody.
     anew(|tx, connection| tx.begin_runs_anew(connection)).await;
     assert!(is_held().await);
+}
+
+#[tokio::test]
+async fn examples_of_runs_are_kept_up_to_a_bound_and_forgotten_by_age() {
+    let kept = Kept::new().await;
+    let run = asked_for(&kept).await;
+    let name = "skipped.no_match";
+    for page in 0..3 {
+        let records = (0..60).map(|n| format!("{}", page * 60 + n));
+        let some = records.map(|id| Example::Record("contacts".into(), id.as_str().into()));
+        let examples = Examples::from([(name.to_owned(), some.collect())]);
+        kept.write(move |tx| tx.add_run_examples(run, &examples))
+            .await;
+    }
+    let left = async || kept.write(move |tx| tx.run_examples(run, name)).await.len();
+    assert_eq!(left().await, EXAMPLES_MAX);
+    kept.write(move |tx| tx.trim_run_examples(NOW)).await;
+    assert_eq!(left().await, EXAMPLES_MAX);
+    kept.write(move |tx| tx.trim_run_examples(Timestamp(NOW.0 + 1)))
+        .await;
+    assert_eq!(left().await, 0);
 }

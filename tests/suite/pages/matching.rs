@@ -9,6 +9,7 @@ use super::{
     world::{Browser, World},
 };
 
+const FIELDS: &str = "/settings/integrations/con_1/fields";
 const MATCHING: &str = "/settings/integrations/con_1/matching";
 
 async fn save(browser: &Browser<'_>, form: &[(&str, &str)]) -> reqwest::Response {
@@ -170,20 +171,20 @@ async fn the_default_is_counted_by_itself_and_leads_on_to_the_fields() {
     assert!(page.contains("Nothing of contacts is synced yet"), "{page}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_draft_of_fields_goes_on_after_another_rule_is_saved() {
-    let world = World::new().await;
-    ids(&world);
-    let browser = world.sign_in(Role::Admin).await;
+/// Adds a field to a browser's draft.
+async fn draft(browser: &Browser<'_>, property: &str, variable: &str) {
     let csrf = browser.csrf().await;
     let form = [
         ("csrf", csrf.as_str()),
         ("object_type", "contacts"),
-        ("property", "firstname"),
-        ("variable", "first_name"),
+        ("property", property),
+        ("variable", variable),
     ];
-    let fields = "/settings/integrations/con_1/fields";
-    browser.post(&format!("{fields}/add"), &form).await;
+    browser.post(&format!("{FIELDS}/add"), &form).await;
+}
+
+/// Saves that contacts are matched by their customer number.
+async fn save_customer_number(browser: &Browser<'_>) {
     let page = browser
         .page(&format!(
             "{MATCHING}?object_type=contacts&way=own&property=customer_no&user=external_id"
@@ -197,12 +198,72 @@ async fn a_draft_of_fields_goes_on_after_another_rule_is_saved() {
         ("user", "external_id"),
         ("version", version.split('"').next().unwrap()),
     ];
-    save(&browser, &form).await;
-    let page = browser.page(fields).await;
+    save(browser, &form).await;
+}
+
+/// Saves what a browser's draft has.
+async fn save_draft(browser: &Browser<'_>) {
+    let page = browser.page(&format!("{FIELDS}/review")).await;
+    let (_, version) = page.split_once("name=\"version\" value=\"").unwrap();
+    let csrf = browser.csrf().await;
+    let form = [
+        ("csrf", csrf.as_str()),
+        ("version", version.split('"').next().unwrap()),
+    ];
+    let answer = browser.post(&format!("{FIELDS}/review"), &form).await;
+    assert!(location(&answer).contains("?saved="), "{answer:?}");
+}
+
+const RULE: &str = "Customer number in HubSpot is User ID in Jimo";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draft_of_fields_goes_on_after_another_rule_is_saved() {
+    let world = World::new().await;
+    ids(&world);
+    let browser = world.sign_in(Role::Admin).await;
+    draft(&browser, "firstname", "first_name").await;
+    save_customer_number(&browser).await;
+    let page = browser.page(FIELDS).await;
     assert!(page.contains("1 change is not saved yet"), "{page}");
+    assert!(page.contains(RULE), "{page}");
+    assert!(!page.contains("Somebody else"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draft_that_somebody_else_overtook_stays_so_when_a_rule_is_saved() {
+    let world = World::new().await;
+    ids(&world);
+    let (ana, bob) = (
+        world.sign_in(Role::Admin).await,
+        world.sign_in(Role::Admin).await,
+    );
+    draft(&ana, "firstname", "first_name").await;
+    draft(&bob, "lastname", "last_name").await;
+    save_draft(&bob).await;
+    save_customer_number(&ana).await;
+    let page = ana.page(&format!("{FIELDS}/review")).await;
     assert!(
-        page.contains("Customer number in HubSpot is User ID in Jimo"),
+        page.contains("Somebody else saved these fields meanwhile"),
         "{page}"
     );
-    assert!(!page.contains("Somebody else"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn going_on_with_a_draft_of_fields_leaves_the_rule_that_somebody_else_saved() {
+    let world = World::new().await;
+    ids(&world);
+    let (ana, bob) = (
+        world.sign_in(Role::Admin).await,
+        world.sign_in(Role::Admin).await,
+    );
+    draft(&ana, "firstname", "first_name").await;
+    save_customer_number(&bob).await;
+    let csrf = ana.csrf().await;
+    let answer = ana
+        .post(&format!("{FIELDS}/rebase"), &[("csrf", &csrf)])
+        .await;
+    assert_eq!(location(&answer), format!("{FIELDS}/review"));
+    save_draft(&ana).await;
+    let page = ana.page(FIELDS).await;
+    assert!(page.contains(RULE) && page.contains("first_name"), "{page}");
 }

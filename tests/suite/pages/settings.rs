@@ -234,6 +234,13 @@ async fn a_full_sync_is_estimated_rehearsed_run_and_summed_up() {
         "{page}"
     );
 
+    // To estimate spends the account's calls.
+    let viewer = world.sign_in(Role::Viewer).await;
+    let refused = viewer.get(&format!("{CONNECTION}/syncs/estimate")).await;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    let seen = viewer.page(&format!("{CONNECTION}/syncs")).await;
+    assert!(!seen.contains("data-load"), "{seen}");
+
     // A reason leads to the records that it counts.
     let of = "skipped.no_match";
     assert!(page.contains(&format!("{path}/records?of={of}")), "{page}");

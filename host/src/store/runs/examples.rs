@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::params;
 
 use super::super::{Error, Tx, encode};
-use crate::model::{ConnectionId, ObjectType, RecordId, RunId, UserId};
+use crate::model::{ConnectionId, ObjectType, RecordId, RunId, Timestamp, UserId};
 
 /// Examples kept of each name that a run counts under.
 pub const EXAMPLES_MAX: usize = 100;
@@ -74,6 +74,17 @@ impl Tx<'_> {
             });
         }
         Ok(examples)
+    }
+
+    /// Forgets examples of runs that were asked for before a moment: of strangers
+    /// nothing is kept for long.
+    pub fn trim_run_examples(&self, before: Timestamp) -> Result<(), Error> {
+        self.statement(
+            "DELETE FROM run_examples
+             WHERE run IN (SELECT id FROM runs WHERE requested_at < ?1)",
+        )?
+        .execute([before.0])?;
+        Ok(())
     }
 
     /// Forgets a record of a connection's examples.

@@ -47,6 +47,11 @@ pub const EXAMPLES_MAX: usize = 5;
 /// user whose records lead to more is none of the examples.
 const FOLLOWED_MAX: usize = 300;
 
+/// The most records that are applied of one example, of which one feeds them.
+/// More match where the rule is not of what identifies anybody, and everybody's
+/// writing would wait for that.
+const RECORDS_OF_EXAMPLE_MAX: usize = 50;
+
 /// What calls are ordered by; nothing else is read for a connection that is
 /// undone.
 const SEQUENCE: i64 = 1;
@@ -112,7 +117,8 @@ pub struct Sample {
 /// none to be shown.
 pub type Previewed = Result<Option<Value>, String>;
 
-/// Records and users that match one another, more than one of either.
+/// Records and users that match one another, more than one of either: the first
+/// few of these.
 #[derive(Clone, Debug)]
 pub struct Several {
     /// The users.
@@ -307,7 +313,9 @@ impl Previewer {
             }
             let shown: BTreeSet<UserId> = samples.values().flatten().copied().collect();
             let records = shown.iter().filter_map(|user| one.matches.get(user));
-            one.answers.counted = records.flatten().cloned().collect();
+            // A rule that matches hundreds is not shown by all of them.
+            let records = records.flat_map(|records| records.iter().take(RECORDS_OF_EXAMPLE_MAX));
+            one.answers.counted = records.cloned().collect();
         }
         let (looked, mut shown) = self.samples(looked, samples).await?;
         let types = self.route.mappings.iter().enumerate();
@@ -428,19 +436,24 @@ impl Previewer {
         let Some(own) = own else { return told };
         for (user, records) in matches.iter().filter(|(_, records)| records.len() > 1) {
             told.users_of_several += 1;
-            told.several.push(Several {
-                users: vec![*user],
-                records: records.iter().cloned().collect(),
-            });
+            if told.several.len() < EXAMPLES_MAX {
+                let records = records.iter().take(EXAMPLES_MAX).cloned();
+                told.several.push(Several {
+                    users: vec![*user],
+                    records: records.collect(),
+                });
+            }
         }
         for (record, users) in own.users_of.iter().filter(|(_, users)| users.len() > 1) {
             told.records_of_several += 1;
-            told.several.push(Several {
-                users: users.clone(),
-                records: vec![record.clone()],
-            });
+            if told.several.len() < EXAMPLES_MAX {
+                let users = users.iter().take(EXAMPLES_MAX).copied();
+                told.several.push(Several {
+                    users: users.collect(),
+                    records: vec![record.clone()],
+                });
+            }
         }
-        told.several.truncate(EXAMPLES_MAX);
         told
     }
 }

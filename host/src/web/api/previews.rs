@@ -105,9 +105,9 @@ impl SampleValue {
 /// Users and records that match one another, more than one of either.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Several {
-    /// The users.
+    /// The users, at most five.
     users: Vec<UserId>,
-    /// The records.
+    /// The records, at most five.
     records: Vec<RecordId>,
 }
 

@@ -468,7 +468,7 @@ pub async fn save(
         document.entry(through.through.clone()).or_default();
     }
     let object = document.entry(form.object_type.clone()).or_default();
-    object.matching = Some(matching.clone());
+    object.matching = Some(matching);
     let keep = form.values == Values::Keep;
     let expected = mappings::etag(form.version).into_bytes();
     let by = visit.session.actor();
@@ -486,14 +486,13 @@ pub async fn save(
         }
     }
     // A draft of fields goes on from here.
-    let (of_type, now) = (form.object_type, host.clock.now());
+    let (version, now) = (form.version, host.clock.now());
     let described = plugin.clone();
     host.store
         .transact(move |tx| {
             let mut working = Working::load(tx, project, id, &hash)?;
-            if tx.draft(id, &hash)?.is_some() {
-                let object = working.document.entry(of_type).or_default();
-                object.matching = Some(matching);
+            // Nobody else saved before or since: what is new is this alone.
+            if working.version == version && working.newest == version + 1 {
                 working.version = working.newest;
             }
             working.keep(tx, id, &hash, described.description(), now)

@@ -148,6 +148,10 @@ struct Told {
 /// `GET …/syncs/estimate`: asks HubSpot how much there is, so it may take a
 /// moment.
 pub async fn estimate(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<String>, Error> {
+    // It spends the account's calls.
+    if !visit.session.may_change() {
+        return Err(Error::ViewerOnly);
+    }
     let (frame, shell, _) = Shell::load(&visit, id, Tab::Syncs).await?;
     let project = visit.session.project.id;
     let version = visit.host.plugins.active();

@@ -69,7 +69,8 @@ impl Working {
             });
             Some((document.ok()?, draft.version))
         });
-        let (document, version) = draft.unwrap_or_else(|| (saved.clone(), newest));
+        let (mut document, version) = draft.unwrap_or_else(|| (saved.clone(), newest));
+        rule_as_saved(&mut document, &saved);
         Ok(Self {
             document,
             saved,
@@ -144,6 +145,20 @@ impl Working {
             document: document.map_err(|_| store::Error::Undecodable("draft of mappings"))?,
         };
         tx.save_draft(id, session, &draft, now)
+    }
+}
+
+/// Takes over how records are matched: a draft is of fields, and what somebody
+/// else says of matching meanwhile is not undone by it.
+fn rule_as_saved(document: &mut Document, saved: &Document) {
+    for (object_type, saved) in saved {
+        // One without fields says that alone; else it is a field's removal.
+        if saved.fields.is_empty() && !document.contains_key(object_type) {
+            document.insert(object_type.clone(), saved.clone());
+        }
+        if let Some(object) = document.get_mut(object_type) {
+            object.matching = saved.matching.clone();
+        }
     }
 }
 

@@ -329,14 +329,14 @@ async fn groups(
         let groups = definitions::groups(host, account, object_type).await?;
         Ok::<_, web::error::Error>(groups)
     };
-    match asked.await {
+    match shown::soon(asked).await {
         Ok(groups) => groups
             .iter()
             .filter(|group| !group.label.is_empty())
             .map(|group| (group.name.clone(), group.label.clone()))
             .collect(),
-        Err(error) => {
-            tracing::debug!(%error, "no groups of properties");
+        Err(why) => {
+            tracing::debug!(why, "no groups of properties");
             Vec::new()
         }
     }

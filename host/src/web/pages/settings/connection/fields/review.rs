@@ -191,9 +191,12 @@ pub async fn save(
     posted: Posted<SaveForm>,
 ) -> Result<Response, Error> {
     let (project, hash) = (posted.session.project.id, posted.session.hash);
-    let working = host
+    let (working, draft) = host
         .store
-        .read(move |tx| Working::load(tx, project, id, &hash))
+        .read(move |tx| {
+            let working = Working::load(tx, project, id, &hash)?;
+            Ok((working, tx.draft(id, &hash)?))
+        })
         .await?;
     if !working.is_changed() {
         return Ok(see_other(&path(id, "/fields")));
@@ -206,8 +209,9 @@ pub async fn save(
     let saved = mappings::save(&host, project, id, document, keep, Some(expected), &by);
     match saved.await {
         Ok(()) => {
+            // What another page of the session changed meanwhile is kept.
             host.store
-                .transact(move |tx| tx.drop_draft(id, &hash))
+                .transact(move |tx| tx.drop_this_draft(id, &hash, draft.as_ref()))
                 .await?;
             Ok(see_other(&path(id, &format!("/fields?saved={added}"))))
         }

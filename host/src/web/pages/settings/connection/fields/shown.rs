@@ -38,27 +38,30 @@ pub async fn known(
     object_type: &ObjectType,
     with_samples: bool,
 ) -> Result<Known, String> {
-    let asked = async {
-        let properties = properties::of(host, project, id, object_type).await?;
-        if !with_samples {
-            return Ok(Known {
-                properties,
-                samples: Arc::default(),
-            });
-        }
+    let properties = soon(properties::of(host, project, id, object_type)).await?;
+    let samples = async {
         let account = properties::account(host, project, id).await?;
-        let samples = samples::of(host, account, object_type).await;
-        let samples = samples.unwrap_or_else(|error| {
-            tracing::debug!(%error, "no sample values");
-            Arc::default()
-        });
-        Ok::<_, Error>(Known {
-            properties,
-            samples,
-        })
+        Ok::<_, Error>(samples::of(host, account, object_type).await?)
     };
+    let samples = match with_samples {
+        true => soon(samples).await.unwrap_or_else(|why| {
+            tracing::debug!(why, "no sample values");
+            Arc::default()
+        }),
+        false => Arc::default(),
+    };
+    Ok(Known {
+        properties,
+        samples,
+    })
+}
+
+/// What HubSpot says, or why it is not known now, for people.
+pub async fn soon<T, E: Into<Error>>(
+    asked: impl Future<Output = Result<T, E>>,
+) -> Result<T, String> {
     match tokio::time::timeout(PATIENCE, asked).await {
-        Ok(known) => known.map_err(|error| error.detail()),
+        Ok(said) => said.map_err(|error| error.into().detail()),
         // It goes on, and is there when it is asked for again.
         Err(_) => Err("HubSpot takes longer than usual to answer.".to_owned()),
     }
