@@ -369,7 +369,7 @@ impl Filter {
     /// Of several, all hold.
     pub fn all(parts: Vec<Self>) -> Self {
         match Self::without_not(&parts) {
-            Some(negated) => Self::Any(negated).negated(),
+            Some(negated) => Self::one_or(negated, Self::Any).negated(),
             None => Self::one_or(parts, Self::All),
         }
     }
@@ -377,7 +377,7 @@ impl Filter {
     /// Of several, any holds.
     pub fn any(parts: Vec<Self>) -> Self {
         match Self::without_not(&parts) {
-            Some(negated) => Self::All(negated).negated(),
+            Some(negated) => Self::one_or(negated, Self::All).negated(),
             None => Self::one_or(parts, Self::Any),
         }
     }
@@ -561,4 +561,22 @@ fn successor(text: &str) -> Option<String> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_of_one_is_that_one_negated_or_not() {
+        let one = || Filter::Has(Attribute::Email, Keys::All);
+        for made in [Filter::all(vec![one()]), Filter::any(vec![one()])] {
+            assert_eq!(made, one());
+        }
+        // So whoever counts can count the others.
+        let not = || one().negated();
+        for made in [Filter::all(vec![not()]), Filter::any(vec![not()])] {
+            assert_eq!(made, not());
+        }
+    }
 }

@@ -32,6 +32,9 @@ pub enum Error {
          the user that the host runs as"
     )]
     ReadOnly(rusqlite::Error),
+    /// A question took longer than one may.
+    #[error("the question took too long")]
+    TookTooLong,
     /// More jobs wait than the writer may keep.
     #[error("the database has more work waiting than it can take")]
     Overloaded,
@@ -76,6 +79,8 @@ impl From<rusqlite::Error> for Error {
             Some(ErrorCode::DiskFull) => Self::Full(error),
             Some(ErrorCode::SystemIoFailure) => Self::Disk(error),
             Some(ErrorCode::ReadOnly) => Self::ReadOnly(error),
+            // Nothing but a question's deadline interrupts anything.
+            Some(ErrorCode::OperationInterrupted) => Self::TookTooLong,
             _ => Self::Sqlite(error),
         }
     }
@@ -94,6 +99,7 @@ impl Error {
             Self::Damaged(_)
             | Self::ReadOnly(_)
             | Self::Closed
+            | Self::TookTooLong
             | Self::NewerSchema { .. }
             | Self::Path { .. } => false,
         }

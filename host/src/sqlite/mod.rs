@@ -23,7 +23,7 @@ use std::{
 };
 
 use rusqlite::{Connection, MAIN_DB, config::DbConfig};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tracing::Span;
 
 use readers::Readers;
@@ -166,13 +166,58 @@ impl Database {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
+        self.read_with(None, work).await
+    }
+
+    /// Runs `work` on a reader, as a question that may take long: few do at once,
+    /// and what others read waits for none of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TookTooLong`] after some seconds, beside those of `work`.
+    pub async fn ask<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.ask_within(readers::QUESTION_MAX, work).await
+    }
+
+    async fn ask_within<T, E>(
+        &self,
+        max: Duration,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let place = self.readers.questions.clone().acquire_owned().await;
+        let place = place.map_err(|_| Error::Closed)?;
+        self.read_with(Some((max, place)), work).await
+    }
+
+    /// What is held goes when the work has ended, whoever waits for it.
+    async fn read_with<T, E>(
+        &self,
+        question: Option<(Duration, OwnedSemaphorePermit)>,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
         let readers = self.readers.clone();
         let room = readers.room.clone().acquire_owned().await;
         let room = room.map_err(|_| Error::Closed)?;
         let span = Span::current();
         let reading = move || {
-            let outcome = span.in_scope(|| readers.run(work));
-            drop(room);
+            let max = question.as_ref().map(|(max, _)| *max);
+            let outcome = span.in_scope(|| readers.run(max, work));
+            drop((room, question));
             outcome
         };
         tokio::task::spawn_blocking(reading)
@@ -409,5 +454,75 @@ mod tests {
         assert_eq!(database.readers.idle(), READERS_MAX);
         drop(database);
         std::fs::remove_dir_all(&parent).expect("removed");
+    }
+
+    fn database(directory: &Path) -> Arc<Database> {
+        let database = Database::open(&Options {
+            path: directory.join("file.sqlite"),
+            page_size_bytes: 4_096,
+            cache_kibibytes: 1_024,
+            checkpoint_pages: 1_000,
+            migrations: &[],
+            functions: no_functions,
+        });
+        Arc::new(database.expect("opens"))
+    }
+
+    fn endless(connection: &Connection) -> Result<i64, Error> {
+        let sql = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n)
+                   SELECT count(*) FROM n";
+        Ok(connection.query_one(sql, [], |row| row.get(0))?)
+    }
+
+    #[tokio::test]
+    async fn a_question_that_takes_too_long_ends_and_what_is_read_after_it_does_not() {
+        let directory = std::env::temp_dir().join(format!("jimo-{:x}", rand::random::<u64>()));
+        std::fs::create_dir_all(&directory).expect("made");
+        let database = database(&directory);
+        let asked = database.ask_within(Duration::ZERO, endless).await;
+        assert!(matches!(asked, Err(Error::TookTooLong)), "{asked:?}");
+        let counted = database.read(|connection| {
+            let sql = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT 100000)
+                       SELECT count(*) FROM n";
+            Ok::<i64, Error>(connection.query_one(sql, [], |row| row.get(0))?)
+        });
+        assert_eq!(counted.await.expect("reads"), 100_000);
+        drop(database);
+        std::fs::remove_dir_all(&directory).expect("removed");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_others_read_waits_for_no_question_however_many_are_asked() {
+        let directory = std::env::temp_dir().join(format!("jimo-{:x}", rand::random::<u64>()));
+        std::fs::create_dir_all(&directory).expect("made");
+        let database = database(&directory);
+        let (under_way, end) = (
+            Arc::new(Barrier::new(readers::QUESTIONS_MAX + 1)),
+            Arc::new(Barrier::new(readers::QUESTIONS_MAX + 1)),
+        );
+        let ask = |meets: bool| {
+            let (database, under_way, end) = (database.clone(), under_way.clone(), end.clone());
+            tokio::spawn(async move {
+                let question = move |_: &Connection| {
+                    if meets {
+                        under_way.wait();
+                        end.wait();
+                    }
+                    Ok::<_, Error>(())
+                };
+                database.ask(question).await
+            })
+        };
+        let mut asked: Vec<_> = (0..readers::QUESTIONS_MAX).map(|_| ask(true)).collect();
+        tokio::task::block_in_place(|| under_way.wait());
+        // These wait, and take nobody's place.
+        asked.extend((0..readers::READERS_MAX).map(|_| ask(false)));
+        database.read(|_| Ok::<_, Error>(())).await.expect("reads");
+        tokio::task::block_in_place(|| end.wait());
+        for asked in asked {
+            asked.await.expect("task").expect("asked");
+        }
+        drop(database);
+        std::fs::remove_dir_all(&directory).expect("removed");
     }
 }

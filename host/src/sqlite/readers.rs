@@ -3,6 +3,7 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, OpenFlags};
@@ -14,12 +15,25 @@ use super::{BUSY_TIMEOUT, Error, Functions, Options, execute, keep_plans};
 /// same two cores.
 pub(super) const READERS_MAX: usize = 4;
 
+/// Of these, questions that may take long: what others read does not wait for
+/// them.
+pub(super) const QUESTIONS_MAX: usize = 2;
+
+/// How long a question may take.
+pub(super) const QUESTION_MAX: Duration = Duration::from_secs(5);
+
+/// How many steps of SQLite's machine are made between two looks at the clock:
+/// some tenths of a millisecond.
+const STEPS_BETWEEN_LOOKS: i32 = 10_000;
+
 /// Connections that only read, as many as read at once.
 pub(super) struct Readers {
     path: PathBuf,
     functions: Functions,
     /// Whoever reads holds a part of it.
     pub(super) room: Arc<Semaphore>,
+    /// Whoever asks a question holds a part of this first.
+    pub(super) questions: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -30,13 +44,15 @@ impl Readers {
             path: options.path.clone(),
             functions: options.functions,
             room: Arc::new(Semaphore::new(READERS_MAX)),
+            questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
             idle: Mutex::default(),
         }
     }
 
-    /// Runs `work` on a snapshot.
+    /// Runs `work` on a snapshot; a question ends when it takes longer than `max`.
     pub(super) fn run<T, E: From<Error>>(
         &self,
+        max: Option<Duration>,
         work: impl FnOnce(&Connection) -> Result<T, E>,
     ) -> Result<T, E> {
         let idle = self
@@ -44,13 +60,21 @@ impl Readers {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        let connection = match idle {
+        let mut connection = match idle {
             Some(connection) => connection,
             None => self.open()?,
         };
+        if let Some(max) = max {
+            let began = Instant::now();
+            let is_late = move || began.elapsed() > max;
+            limit(&mut connection, Some(is_late))?;
+        }
         // One snapshot for all that the work reads.
         execute(&connection, "BEGIN")?;
         let outcome = work(&connection);
+        if max.is_some() {
+            limit(&mut connection, None::<fn() -> bool>)?;
+        }
         execute(&connection, "COMMIT")?;
         self.idle
             .lock()
@@ -86,4 +110,12 @@ impl Readers {
     pub(super) fn idle(&self) -> usize {
         self.idle.lock().expect("readers").len()
     }
+}
+
+/// Ends statements once `is_late` says so; none takes that back.
+fn limit<F>(connection: &mut Connection, is_late: Option<F>) -> Result<(), Error>
+where
+    F: FnMut() -> bool + Send + 'static,
+{
+    Ok(connection.progress_handler(STEPS_BETWEEN_LOOKS, is_late)?)
 }

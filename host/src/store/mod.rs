@@ -48,11 +48,7 @@ pub mod set_aside;
 pub mod users;
 pub mod variables;
 
-use std::{
-    cell::RefCell,
-    collections::{HashMap, HashSet},
-    path::Path,
-};
+use std::{cell::RefCell, collections::HashMap, path::Path};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -200,7 +196,7 @@ pub struct Tx<'c> {
     object_types: RefCell<HashMap<ObjectType, i64>>,
     statements: Statements<'c>,
     /// The variables that segments ask for, once they were looked up.
-    sought: RefCell<Option<HashSet<VariableId>>>,
+    sought: RefCell<HashMap<VariableId, bool>>,
 }
 
 impl Store {
@@ -320,6 +316,21 @@ impl Store {
     /// log. Returns whether it could: a reader may be in the way for a moment.
     pub async fn empty_write_ahead_log(&self) -> Result<bool, Error> {
         Ok(self.database.empty_write_ahead_log().await?)
+    }
+
+    /// Runs `work` on a snapshot, as a question over all users of a project, which
+    /// may take long: few are asked at once, and nobody else's reading waits.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::sqlite::Error::TookTooLong`], beside those of `work`.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.database
+            .ask(|connection| work(&Tx::new(connection)))
+            .await
     }
 
     /// Runs `work` on a snapshot; it must not write.

@@ -4,7 +4,7 @@
 //! keys of all its values, and of no other variable anything. Whatever writes
 //! values does so through this module.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use rusqlite::{OptionalExtension, params};
 
@@ -17,15 +17,13 @@ use crate::model::{
 impl Tx<'_> {
     /// Whether segments name a variable, so that users are found by its values.
     pub(super) fn is_sought(&self, variable: VariableId) -> Result<bool, Error> {
-        let mut held = self.sought.borrow_mut();
-        if let Some(sought) = held.as_ref() {
-            return Ok(sought.contains(&variable));
+        if let Some(is_sought) = self.sought.borrow().get(&variable) {
+            return Ok(*is_sought);
         }
-        let mut statement = self.statement("SELECT DISTINCT variable FROM segment_variables")?;
-        let rows = statement.query_map([], |row| row.get(0).map(VariableId))?;
-        let sought = rows.collect::<Result<HashSet<_>, _>>()?;
-        let is_sought = sought.contains(&variable);
-        *held = Some(sought);
+        let is_sought = self
+            .statement("SELECT EXISTS (SELECT 1 FROM segment_variables WHERE variable = ?1)")?
+            .query_one([variable.0], |row| row.get(0))?;
+        self.sought.borrow_mut().insert(variable, is_sought);
         Ok(is_sought)
     }
 
@@ -119,7 +117,7 @@ impl Tx<'_> {
         before: &BTreeSet<VariableId>,
         now: &BTreeSet<VariableId>,
     ) -> Result<(), Error> {
-        *self.sought.borrow_mut() = None;
+        self.sought.borrow_mut().clear();
         for variable in before.difference(now) {
             if !self.is_sought(*variable)? {
                 let sql = "DELETE FROM sought_values WHERE variable = ?1";

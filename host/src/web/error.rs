@@ -15,7 +15,7 @@ use crate::{
     hubspot,
     hubspot::oauth::GrantError,
     pipeline::pages,
-    plugin, store,
+    plugin, sqlite, store,
     sync::{consents, definitions, failures, grants, health, versions},
 };
 
@@ -267,6 +267,12 @@ impl Error {
             ),
             Self::Grant(error) => grant_told(error),
             Self::HubSpot(error) => hubspot_told(error),
+            Self::Store(store::Error::Database(sqlite::Error::TookTooLong)) => told(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "late",
+                "Took too long",
+                "There are too many users for what was asked. Ask for less at once: fewer rules, or rules of attributes that a saved segment names.".into(),
+            ),
             Self::Store(error) if error.is_retryable() => told(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "busy",

@@ -374,6 +374,22 @@ async fn with_those_it_uses_a_segment_stays_small() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_millions_that_are_wrong_a_hundred_are_said() {
+    let world = world().await;
+    for nonsense in [
+        json!(vec![0; 200_000]),
+        json!(vec![json!({"any": [0, 0]}); 50_000]),
+    ] {
+        let conditions = json!({ "all": nonsense });
+        let answer = world
+            .post("/segments/preview", json!({ "conditions": conditions }))
+            .await;
+        let errors = answer.problem(422)["errors"].clone();
+        assert_eq!(errors.as_array().unwrap().len(), 100);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn viewers_look_and_preview_and_change_nothing() {
     let world = world().await;
     let pro = make(&world, "Pro", rule("plan", "is", json!("pro"))).await;

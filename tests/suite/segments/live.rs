@@ -77,3 +77,40 @@ async fn a_user_enters_and_leaves_segments_as_hubspot_changes() {
     world.delete(&format!("/users/{}", ids[0])).await;
     assert_eq!(world.count(found), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_loses_their_record_is_found_by_its_values_no_more() {
+    let world = World::start().await;
+    let connection = world.connect(PORTAL).await;
+    let ids = world.put_users(json!([{"email": "ana@example.com"}])).await;
+    let fields = json!([{"property": "jobtitle", "variable": "job_title"}]);
+    world
+        .map(&connection, json!({"contacts": {"fields": fields}}))
+        .await;
+    let rule = json!({"variable": "job_title", "operator": "contains", "value": "cook"});
+    let body = json!({"name": "Cooks", "conditions": rule});
+    let made = world.post("/segments", body).await;
+    let path = format!("/users?segment={}", made.json["id"].as_str().unwrap());
+    let found = async || {
+        let listed = world.get(&path).await.good()["users"].clone();
+        let sought = world.count("SELECT count(*) FROM sought_values");
+        (listed.as_array().unwrap().len(), sought)
+    };
+    let account = world.account(PORTAL);
+    let values = [("email", "ana@example.com"), ("jobtitle", "Cook")];
+    let contact = account.create("contacts", &values).unwrap();
+    world.settle().await;
+    assert_eq!(found().await, (1, 1));
+    // She is another's contact, then her own again, and then nobody's.
+    let email = |email: &str| account.patch("contacts", contact, &[("email", email)]);
+    email("somebody@example.com").unwrap();
+    world.settle().await;
+    assert_eq!(found().await, (0, 0));
+    email("ana@example.com").unwrap();
+    world.settle().await;
+    assert_eq!(found().await, (1, 1));
+    account.delete("contacts", contact).unwrap();
+    world.settle().await;
+    assert_eq!(found().await, (0, 0));
+    assert_eq!(segments(&world, &ids[0]).await, json!([]));
+}

@@ -216,6 +216,9 @@ pub fn operators(of: VariableType) -> &'static [&'static str] {
     }
 }
 
+/// How much is said to be wrong at once: a body has room for millions.
+const ERRORS_MAX: usize = 100;
+
 struct Reader<'k> {
     known: &'k Known,
     errors: Vec<InputError>,
@@ -229,6 +232,9 @@ impl Reader<'_> {
     }
 
     fn condition(&mut self, document: &Json, pointer: &str, depth: usize) -> Option<Condition> {
+        if self.errors.len() >= ERRORS_MAX {
+            return None;
+        }
         if depth > DEPTH_MAX {
             return self.refuse(
                 pointer,
@@ -277,7 +283,7 @@ impl Reader<'_> {
         for (index, part) in parts.iter().enumerate() {
             // What is wrong with one says nothing of the others.
             read.push(self.condition(part, &format!("{pointer}/{index}"), depth + 1));
-            if self.rules > RULES_MAX {
+            if self.rules > RULES_MAX || self.errors.len() >= ERRORS_MAX {
                 return None;
             }
         }

@@ -231,7 +231,7 @@ pub async fn preview(
     Json(document): Json<PreviewDocument>,
 ) -> Result<axum::Json<PreviewAnswer>, Error> {
     let now = host.clock.now();
-    let previewed = host.store.read(move |tx| {
+    let previewed = host.store.ask(move |tx| {
         let condition = match read(tx, reader.project, None, &document.conditions)? {
             Ok(condition) => condition,
             Err(errors) => return Ok(Err(errors)),
@@ -391,7 +391,7 @@ pub fn name_errors(document: &SegmentDocument) -> Vec<InputError> {
 
 async fn load(host: &Host, project: ProjectId, id: SegmentId) -> Result<CountedSegment, Error> {
     let now = host.clock.now();
-    let loaded = host.store.read(move |tx| {
+    let loaded = host.store.ask(move |tx| {
         let segment = tx.segment(project, id)?;
         let audience = tx.audience(project, &segment.wanted.condition, now)?;
         let using = tx.segments_using(id)?.into_iter();

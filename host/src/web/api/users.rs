@@ -325,7 +325,7 @@ pub async fn list(
     let (project, now) = (reader.project, host.clock.now());
     let mut users = host
         .store
-        .read(move |tx| match query.segment {
+        .ask(move |tx| match query.segment {
             None => tx.users(project, &filter, after, limit + 1),
             Some(id) => {
                 let segment = tx.segment(project, id)?;

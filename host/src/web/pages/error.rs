@@ -8,7 +8,7 @@ use axum::{
 use http::StatusCode;
 
 use super::{Bare, html, see_other};
-use crate::{host::Host, members, store, web};
+use crate::{host::Host, members, sqlite, store, web};
 
 /// Why a page cannot be shown, or a form not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +67,7 @@ impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::NotFound(what) => Self::NotFound(what),
+            error @ store::Error::Database(sqlite::Error::TookTooLong) => Self::Api(error.into()),
             error => Self::Store(error),
         }
     }

@@ -64,6 +64,11 @@ pub(super) trait Part: Clone + Send + Sync + 'static {
         KEEP_ALIVE
     }
 
+    /// Whether it asks over all users, which may take long.
+    fn is_question(&self) -> bool {
+        false
+    }
+
     /// How long changes are gathered: longer where it costs more to look.
     fn gathers(&self) -> Duration {
         GATHER
@@ -74,11 +79,11 @@ pub(super) trait Part: Clone + Send + Sync + 'static {
 pub(super) async fn stream<P: Part>(visit: Visit, part: P) -> Result<Response, Error> {
     let (first, session) = (part.clone(), visit.session.clone());
     let calendar = visit.calendar();
-    visit
-        .host
-        .store
-        .read(move |tx| first.load(tx, &session, &calendar).map(drop))
-        .await?;
+    let look = move |tx: &Tx<'_>| first.load(tx, &session, &calendar).map(drop);
+    // What is a question is asked by the stream alone: once is enough.
+    if !part.is_question() {
+        visit.host.store.read(look).await?;
+    }
     let streams = &visit.surroundings.streams;
     let place = streams.place(visit.session.hash);
     let stream_place = place.ok_or(Error::TooManyStreams)?;
@@ -144,18 +149,23 @@ impl<P: Part> Stream<P> {
     /// the stream is over.
     async fn render(&mut self) -> Option<Option<Event>> {
         self.changed.mark_unchanged();
-        self.looked_at = Instant::now();
         self.part.prepare().await;
         let (hash, part) = (self.session, self.part.clone());
         let now = self.host.clock.now();
-        let read = self.host.store.read(move |tx| {
+        let work = move |tx: &Tx<'_>| {
             let Some(session) = Session::find(tx, hash, now)? else {
                 return Ok(None);
             };
             let calendar = calendar(&session, now);
             part.load(tx, &session, &calendar).map(Some)
-        });
-        let html = match read.await {
+        };
+        let read = match self.part.is_question() {
+            true => self.host.store.ask(work).await,
+            false => self.host.store.read(work).await,
+        };
+        // What took long is not asked again at once.
+        self.looked_at = Instant::now();
+        let html = match read {
             Ok(Some(shown)) => shown.render().ok()?,
             Ok(None) | Err(store::Error::NotFound(_)) => return None,
             // A busy store; the next change is another chance.

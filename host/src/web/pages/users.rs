@@ -166,7 +166,7 @@ pub async fn page(
     };
     let is_first = after.is_none();
     let after = after.unwrap_or(UserId(0));
-    let read = visit.host.store.read(move |tx| {
+    let read = visit.host.store.ask(move |tx| {
         let offers = Offers::load(tx, project, None)?;
         let built = Built::new(&offers, None, draft);
         let (mut passing, mut users) = (None, Vec::new());

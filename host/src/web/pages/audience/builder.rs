@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     model::{ProjectId, SegmentId, Timestamp, condition::Condition},
-    store::{self, Tx},
+    sqlite,
+    store::{self, Store, Tx},
     web::api::segments::{self, CONDITIONS},
 };
 
@@ -240,6 +241,8 @@ const MAY_NEST: usize = 3;
 pub struct Outcome {
     /// How many; none where that cannot be said.
     pub count: Option<String>,
+    /// Whether there are too many to count them now.
+    pub is_late: bool,
     /// Of how many.
     pub total: String,
     /// The first of them.
@@ -249,26 +252,38 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Asks for it now.
-    pub fn load(
-        tx: &Tx<'_>,
+    /// Asks for it now. What takes too long is said to, and the page is shown all
+    /// the same.
+    pub async fn ask(
+        store: &Store,
         project: ProjectId,
-        built: &Built,
+        condition: Option<Condition>,
+        missing: usize,
         now: Timestamp,
     ) -> Result<Self, store::Error> {
-        let total = format::count(tx.user_count(project)?);
-        let (count, users) = match &built.condition {
-            None => (None, Vec::new()),
-            Some(condition) => {
-                let (count, users) = segments::preview_of(tx, project, condition, EXAMPLES, now)?;
-                (Some(count), users)
-            }
+        let mut outcome = Self {
+            count: None,
+            is_late: false,
+            total: String::new(),
+            users: Vec::new(),
+            missing,
         };
-        Ok(Self {
-            count: count.map(format::count),
-            total,
-            users: users.into_iter().map(Person::from).collect(),
-            missing: built.missing.len(),
-        })
+        let Some(condition) = condition else {
+            return Ok(outcome);
+        };
+        let asked = store.ask(move |tx| {
+            let found = segments::preview_of(tx, project, &condition, EXAMPLES, now)?;
+            Ok((tx.user_count(project)?, found))
+        });
+        match asked.await {
+            Ok((total, (count, users))) => {
+                outcome.count = Some(format::count(count));
+                outcome.total = format::count(total);
+                outcome.users = users.into_iter().map(Person::from).collect();
+            }
+            Err(store::Error::Database(sqlite::Error::TookTooLong)) => outcome.is_late = true,
+            Err(error) => return Err(error),
+        }
+        Ok(outcome)
     }
 }

@@ -431,8 +431,8 @@ impl Rule {
     pub fn texts(&self) -> Vec<String> {
         let mut texts: Vec<String> = Vec::new();
         for text in self.values.iter().flat_map(|value| value.split('\n')) {
-            let text = text.trim();
-            if !text.is_empty() && !texts.iter().any(|known| known == text) {
+            let text = text.strip_suffix('\r').unwrap_or(text);
+            if !text.trim().is_empty() && !texts.iter().any(|known| known == text) {
                 texts.push(text.to_owned());
             }
         }
@@ -462,7 +462,8 @@ impl Rule {
         if self.attribute.is_empty() {
             return Some("Choose an attribute.");
         }
-        let is_there = |place: usize| !self.value(place).trim().is_empty();
+        // Blanks are a text, too.
+        let is_there = |place: usize| !self.value(place).is_empty();
         match self.takes() {
             Takes::Nothing => None,
             Takes::One if self.attribute == SEGMENT => {
@@ -503,7 +504,11 @@ impl Rule {
 }
 
 fn typed(text: &str, of: Option<VariableType>) -> Json {
-    let text = text.trim();
+    let text = match of {
+        // Of a text, blanks are a part.
+        None | Some(VariableType::Text) => text,
+        Some(_) => text.trim(),
+    };
     if of == Some(VariableType::Number) {
         if let Ok(whole) = text.parse::<i64>() {
             return whole.into();

@@ -96,7 +96,7 @@ pub async fn list(visit: Visit) -> Result<Html<String>, Error> {
     let read = visit
         .host
         .store
-        .read(move |tx| Rows::load(tx, &session, &calendar, &base, now));
+        .ask(move |tx| Rows::load(tx, &session, &calendar, &base, now));
     let shown = read.await?;
     html(&ListPage { frame, shown })
 }
@@ -117,6 +117,10 @@ impl live_parts::Part for ListPart {
         calendar: &Calendar,
     ) -> Result<Rows, store::Error> {
         Rows::load(tx, session, calendar, &self.base, self.host.clock.now())
+    }
+
+    fn is_question(&self) -> bool {
+        true
     }
 
     /// All segments are counted each time.
@@ -225,7 +229,7 @@ impl Building {
             };
             let offers = Offers::load(tx, project, id)?;
             let mut built = Built::new(&offers, id, draft);
-            let outcome = Outcome::load(tx, project, &built, now)?;
+            let asked = (built.condition.clone(), built.missing.len());
             if must_be_whole {
                 built.must_be_whole();
             }
@@ -236,9 +240,10 @@ impl Building {
                 built: &built,
                 next: next.as_ref(),
             };
-            Ok((title, used_by, views.tree()?, outcome))
+            Ok((title, used_by, views.tree()?, asked))
         });
-        let (title, used_by, tree, outcome) = read.await?;
+        let (title, used_by, tree, (condition, missing)) = read.await?;
+        let outcome = Outcome::ask(&visit.host.store, project, condition, missing, now).await?;
         html(&SegmentPage {
             frame: visit.frame(title, Section::Segments),
             id,
