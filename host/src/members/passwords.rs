@@ -1,5 +1,7 @@
 //! Passwords: hashed with Argon2id, a few at once.
 
+use std::sync::Arc;
+
 use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
@@ -30,13 +32,13 @@ const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5J3Mgc2FsdC4uLg\
 
 /// The hashing of passwords.
 pub struct Passwords {
-    places: Semaphore,
+    places: Arc<Semaphore>,
 }
 
 impl Default for Passwords {
     fn default() -> Self {
         Self {
-            places: Semaphore::new(AT_ONCE),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
 }
@@ -73,8 +75,14 @@ impl Passwords {
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         // Nobody closes it.
-        let _place = self.places.acquire().await.map_err(|_| Error::Hash)?;
-        spawn_blocking(work).await.map_err(|_| Error::Hash)?
+        let place = self.places.clone().acquire_owned().await;
+        let place = place.map_err(|_| Error::Hash)?;
+        // The place is the work's: that goes on where the caller goes.
+        let placed = spawn_blocking(move || {
+            let _place = place;
+            work()
+        });
+        placed.await.map_err(|_| Error::Hash)?
     }
 }
 
@@ -90,7 +98,41 @@ fn argon2() -> Result<Argon2<'static>, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    };
+
+    use futures_util::FutureExt;
+
     use super::*;
+
+    #[tokio::test]
+    async fn who_goes_before_a_hash_is_made_leaves_its_place_to_nobody() {
+        let passwords = Passwords::default();
+        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let mut held = Vec::new();
+        for _ in 0..10 * AT_ONCE {
+            let (hold, let_go) = mpsc::channel::<()>();
+            let (running, most) = (running.clone(), most.clone());
+            let hash = passwords.with_place(move || {
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                // An error says that it is let go.
+                let _ = let_go.recv();
+                running.fetch_sub(1, Ordering::SeqCst);
+                Ok(())
+            });
+            // Begun, and dropped.
+            assert!(hash.now_or_never().is_none());
+            held.push(hold);
+        }
+        assert_eq!(passwords.places.available_permits(), 0);
+        drop(held);
+        let all = u32::try_from(AT_ONCE).expect("few");
+        let _all = passwords.places.acquire_many(all).await.expect("open");
+        assert_eq!(running.load(Ordering::SeqCst), 0);
+        assert!((1..=AT_ONCE).contains(&most.load(Ordering::SeqCst)));
+    }
 
     #[tokio::test]
     async fn a_password_is_known_by_its_hash_and_another_is_not() {
