@@ -63,20 +63,24 @@ impl Count {
 
 impl Attempts {
     /// Whether an address may be tried once more; then it counts, before it is
-    /// known how it ends, so that many at once are no more.
+    /// known how it ends, so that many at once are no more. What may not is
+    /// counted nowhere: who guesses at one address keeps nobody else out.
     pub fn take(&self, address: &str, now: Timestamp) -> bool {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.all.is_over(ALL_WINDOW, now) {
+        let begins = state.all.is_over(ALL_WINDOW, now);
+        let mut own = state.of_address.get(address).copied().unwrap_or_default();
+        if !own.take(ACCOUNT_MAX, ACCOUNT_WINDOW, now) || !state.all.take(ALL_MAX, ALL_WINDOW, now)
+        {
+            return false;
+        }
+        if begins {
             // What is left are those of as many windows as fit into the longer.
             state
                 .of_address
                 .retain(|_, count| !count.is_over(ACCOUNT_WINDOW, now));
         }
-        if !state.all.take(ALL_MAX, ALL_WINDOW, now) {
-            return false;
-        }
-        let count = state.of_address.entry(address.to_owned()).or_default();
-        count.take(ACCOUNT_MAX, ACCOUNT_WINDOW, now)
+        state.of_address.insert(address.to_owned(), own);
+        true
     }
 
     /// An attempt was good: none of the address count any more.
@@ -118,6 +122,35 @@ mod tests {
             assert!(attempts.take("ana", now));
         }
         assert!(!attempts.take("ana", now));
+    }
+
+    #[test]
+    fn who_guesses_at_one_address_keeps_no_other_out() {
+        let attempts = Attempts::default();
+        let now = Timestamp(1_000_000);
+        let taken = (0..10 * ALL_MAX).filter(|_| attempts.take("ana", now));
+        assert_eq!(taken.count(), ACCOUNT_MAX as usize);
+        for number in ACCOUNT_MAX..ALL_MAX {
+            assert!(attempts.take(&number.to_string(), now), "{number}");
+        }
+        assert!(!attempts.take("one more", now));
+    }
+
+    #[test]
+    fn of_addresses_that_are_refused_nothing_is_kept() {
+        let attempts = Attempts::default();
+        let now = Timestamp(1_000_000);
+        for number in 0..10 * ALL_MAX {
+            attempts.take(&number.to_string(), now);
+        }
+        let kept = attempts.0.lock().expect("lock").of_address.len();
+        assert_eq!(kept, ALL_MAX as usize);
+        // Nor is it counted for them.
+        let next = now.plus(ALL_WINDOW);
+        for _ in 0..ACCOUNT_MAX {
+            assert!(attempts.take(&ALL_MAX.to_string(), next));
+        }
+        assert!(!attempts.take(&ALL_MAX.to_string(), next));
     }
 
     #[test]
