@@ -1,4 +1,5 @@
-//! Links by which somebody who forgot their password chooses a new one.
+//! Links by which somebody who forgot their password chooses a new one. One is
+//! good as long as who made it may make one.
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::{
     secrets::{Secret, hash_token, random_token},
     store::{
         self, Store, Tx,
+        links::Reset,
         members::{Email, Person},
         projects::Role,
     },
@@ -42,30 +44,37 @@ pub async fn reset_link(
         if !may_reset(tx, project, person, made_by)? {
             return Ok(Err(Error::ElsewhereToo));
         }
-        Ok(Ok(tx.create_reset(person, hash, expires_at)?))
+        let reset = Reset {
+            person,
+            project: Some(project),
+            made_by,
+        };
+        Ok(Ok(tx.create_reset(reset, hash, expires_at)?))
     });
     made.await??;
     Ok(host.link(PATH, &token))
 }
 
-/// Whether an admin of a project may make such a link for one of its members.
-/// Whoever holds it becomes them, so in all their projects the admin has to be
-/// one. A session of no person is of its project alone. For themselves nobody
-/// may: they change it with the one they have.
+/// Whether a link may be made in a project for one of its members. Whoever holds
+/// it becomes them, so who makes it has to be an admin of all their projects, of
+/// this one too. A session of no person is of its project alone. For themselves
+/// nobody may: they change it with the one they have.
 pub fn may_reset(
     tx: &Tx<'_>,
     project: ProjectId,
     person: PersonId,
     made_by: Option<PersonId>,
 ) -> Result<bool, store::Error> {
-    if made_by == Some(person) {
+    if made_by == Some(person) || tx.member_role(project, person)?.is_none() {
         return Ok(false);
     }
     for membership in tx.memberships(person)? {
-        let other = membership.project.id;
-        let role = made_by.map(|admin| tx.member_role(other, admin));
-        let is_admin = role.transpose()?.flatten() == Some(Role::Admin);
-        if other != project && !is_admin {
+        let of = membership.project.id;
+        let may = match made_by {
+            Some(admin) => tx.member_role(of, admin)? == Some(Role::Admin),
+            None => of == project,
+        };
+        if !may {
             return Ok(false);
         }
     }
@@ -89,7 +98,12 @@ pub async fn operators_reset_link(
         .transact(move |tx| {
             let person = tx.person_by_email(&email.key)?;
             let person = person.ok_or(store::Error::NotFound("member"))?;
-            tx.create_reset(person.id, hash, expires_at)
+            let reset = Reset {
+                person: person.id,
+                project: None,
+                made_by: None,
+            };
+            tx.create_reset(reset, hash, expires_at)
         })
         .await?;
     Ok(host::link_below(public_url, PATH, &token))
@@ -102,8 +116,22 @@ pub async fn operators_reset_link(
 /// [`Error::BadLink`].
 pub async fn find_reset(host: &Host, link: &Secret) -> Result<Person, Error> {
     let (hash, now) = (hash_token(link), host.clock.now());
-    let found = host.store.read(move |tx| tx.reset(hash, now));
+    let found = host.store.read(move |tx| good_reset(tx, hash, now));
     found.await?.ok_or(Error::BadLink)
+}
+
+/// Who may choose a new password by the link with that hash; none where it is not
+/// good: memberships may have changed since it was made.
+fn good_reset(tx: &Tx<'_>, hash: [u8; 32], now: Timestamp) -> Result<Option<Person>, store::Error> {
+    let Some(reset) = tx.reset(hash, now)? else {
+        return Ok(None);
+    };
+    if let Some(project) = reset.project
+        && !may_reset(tx, project, reset.person, reset.made_by)?
+    {
+        return Ok(None);
+    }
+    tx.person(reset.person).map(Some)
 }
 
 /// Uses a link: replaces the password by one that [`super::rules::password`]
@@ -118,7 +146,7 @@ pub async fn reset_password(host: &Host, link: &Secret, new: &Secret) -> Result<
     let password = host.members.passwords.hash(new).await?;
     let (hash, now) = (hash_token(link), host.clock.now());
     let reset = host.store.transact(move |tx| {
-        let Some(person) = tx.reset(hash, now)? else {
+        let Some(person) = good_reset(tx, hash, now)? else {
             return Ok(Err(Error::BadLink));
         };
         tx.remove_reset(person.id)?;

@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     Error, Tx,
-    members::{Email, Person},
+    members::Email,
     projects::{Project, Role, read_project},
     timestamp,
 };
@@ -45,6 +45,17 @@ pub struct Invitation {
     pub created_at: Timestamp,
     /// Until when it can be accepted.
     pub expires_at: Timestamp,
+}
+
+/// A link by which a person chooses a new password, and by what right it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reset {
+    /// Who.
+    pub person: PersonId,
+    /// The project that it was made in; none where an operator made it.
+    pub project: Option<ProjectId>,
+    /// Who made it there; none where a session of no person did.
+    pub made_by: Option<PersonId>,
 }
 
 /// What [`read_invitation`] reads.
@@ -117,26 +128,40 @@ impl Tx<'_> {
     /// void.
     pub fn create_reset(
         &self,
-        person: PersonId,
+        reset: Reset,
         hash: [u8; 32],
         expires_at: Timestamp,
     ) -> Result<(), Error> {
+        self.remove_reset(reset.person)?;
         self.connection.execute(
-            "INSERT INTO password_resets (person, hash, expires_at) VALUES (?1, ?2, ?3)
-             ON CONFLICT (person) DO UPDATE SET
-                hash = excluded.hash, expires_at = excluded.expires_at",
-            params![person.0, hash, expires_at.0],
+            "INSERT INTO password_resets (person, hash, project, made_by, expires_at)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                reset.person.0,
+                hash,
+                reset.project.map(|project| project.0),
+                reset.made_by.map(|person| person.0),
+                expires_at.0
+            ],
         )?;
         Ok(())
     }
 
-    /// Who may choose a new password by a link; none where it is not good.
-    pub fn reset(&self, hash: [u8; 32], now: Timestamp) -> Result<Option<Person>, Error> {
-        let person: Option<i64> = self
-            .statement("SELECT person FROM password_resets WHERE hash = ?1 AND expires_at > ?2")?
-            .query_row(params![hash, now.0], |row| row.get(0))
-            .optional()?;
-        person.map(|id| self.person(PersonId(id))).transpose()
+    /// The link with that hash; none where it was not made, or is over.
+    pub fn reset(&self, hash: [u8; 32], now: Timestamp) -> Result<Option<Reset>, Error> {
+        Ok(self
+            .statement(
+                "SELECT person, project, made_by FROM password_resets
+                 WHERE hash = ?1 AND expires_at > ?2",
+            )?
+            .query_row(params![hash, now.0], |row| {
+                Ok(Reset {
+                    person: PersonId(row.get(0)?),
+                    project: row.get::<_, Option<i64>>(1)?.map(ProjectId),
+                    made_by: row.get::<_, Option<i64>>(2)?.map(PersonId),
+                })
+            })
+            .optional()?)
     }
 
     /// Makes void whatever link a person could choose a new password by.
