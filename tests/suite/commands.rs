@@ -67,6 +67,29 @@ fn settings_that_cannot_be_meant_stop_the_start_and_say_what_to_do() {
     }
 }
 
+#[test]
+fn a_project_has_a_name_and_a_time_zone_that_the_pages_would_take() {
+    let directory = TempDir::new().unwrap();
+    let create = |name: &str, zone: &str| {
+        let arguments = ["project", "create", name, "--time-zone", zone];
+        run(directory.path(), &arguments, &[])
+    };
+    let long = "a".repeat(201);
+    for (name, zone, told) in [
+        (" ", "UTC", "1 to 200 characters"),
+        (&long, "UTC", "1 to 200 characters"),
+        ("Two\nlines", "UTC", "on one line"),
+        ("Acme", "Mars/Olympus", "no IANA time zone"),
+    ] {
+        let output = create(name, zone);
+        assert!(!output.status.success(), "{name:?} {zone}");
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(errors.contains(told), "{errors}");
+    }
+    let created = printed(create(" Acme ", "Europe/Paris"));
+    assert_eq!(created, "created Acme prj_1");
+}
+
 #[tokio::test]
 async fn a_sign_in_link_is_made_beside_a_running_host_and_takes_a_button() {
     let host = BareHost::start(EMBEDDED).await;

@@ -14,6 +14,7 @@ use crate::{
         Store,
         projects::{Purpose, Role},
     },
+    web::api::projects,
 };
 
 /// Projects.
@@ -22,9 +23,10 @@ pub enum ProjectCommand {
     /// Make a project, and print its id.
     Create {
         /// What people call it.
+        #[arg(value_parser = projects::name)]
         name: String,
         /// Its IANA time zone.
-        #[arg(long, default_value = "UTC")]
+        #[arg(long, value_parser = projects::time_zone, default_value = "UTC")]
         time_zone: String,
         #[command(flatten)]
         data: DataConfig,
@@ -46,11 +48,6 @@ impl ProjectCommand {
                 time_zone,
                 data,
             } => {
-                if jiff::tz::TimeZone::get(&time_zone).is_err() {
-                    return Err(Error::Usage(format!(
-                        "{time_zone:?} is not an IANA time zone"
-                    )));
-                }
                 let store = Store::open(&data.directory)?;
                 let project = store
                     .transact(move |tx| tx.create_project(&name, &time_zone, now))
