@@ -189,8 +189,8 @@ async fn connect(
     let step = consents::answered(host, answer, None)
         .await
         .map_err(|error| failed(&error))?;
-    if let Step::Confirm(_, token) = step {
-        consents::confirm(host, &token, None)
+    if let Step::Confirm { token, .. } = step {
+        consents::confirm(host, &token, None, None)
             .await
             .map_err(|error| failed(&error))?;
     }

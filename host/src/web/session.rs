@@ -254,6 +254,8 @@ impl Session {
         Visitor {
             session: self.hash,
             project: self.project.id,
+            role: self.role,
+            person: self.person_id(),
         }
     }
 

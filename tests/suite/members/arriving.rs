@@ -5,14 +5,15 @@ use std::time::Duration;
 use harness::program::{self, Program};
 use jimo_connect::{
     members::{INVITATION_LIFE, OWNER_LINK_LIFE, RESET_LIFE},
+    model::{PersonId, ProjectId},
     store::projects::Role,
 };
-use reqwest::StatusCode;
+use reqwest::{StatusCode, header};
 use tempfile::TempDir;
 
 use super::people::{
-    PASSWORD, cookie, done, field, invite, is_in, join, location, owner, owners_link, person,
-    project_of, sign_in, token, told, try_password, welcome,
+    PASSWORD, becomes, cookie, done, field, invite, invited, is_in, join, location, owner,
+    owners_link, person, project_of, sign_in, token, told, try_password, welcome,
 };
 use crate::pages::world::{Browser, World};
 
@@ -199,6 +200,42 @@ async fn who_is_invited_joins_by_the_link_once_with_the_role_that_was_meant() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_comes_in_anew_goes_on_in_their_project_whatever_they_wanted_before() {
+    let world = World::new().await;
+    let wanting = async || {
+        let mut browser = Browser::new(&world);
+        let answer = browser.go("/settings/integrations/con_1").await;
+        let kept = answer.headers()[header::SET_COOKIE].to_str().unwrap();
+        assert!(kept.starts_with("jimo_wanted="), "{kept}");
+        browser.cookie = kept.split(';').next().map(str::to_owned);
+        browser
+    };
+    let forgets = |answer: &reqwest::Response| {
+        let set = answer.headers().get_all(header::SET_COOKIE).into_iter();
+        let set = set.map(|value| value.to_str().unwrap());
+        let mut of_wanted = set.filter(|cookie| cookie.starts_with("jimo_wanted=;"));
+        of_wanted.any(|cookie| cookie.contains("Max-Age=0"))
+    };
+    let token = owners_link(&world).await.unwrap();
+    let form = welcome(&token, "olga@example.com");
+    let mut olga = wanting().await;
+    let answer = olga.post("/welcome", &form).await;
+    assert_eq!(location(&answer), "/settings/integrations");
+    assert!(forgets(&answer));
+    olga.cookie = cookie(&answer);
+
+    let token = invite(&olga, "mei@example.com", "viewer").await;
+    let form = [
+        ("token", token.as_str()),
+        ("name", "Mei"),
+        ("password", PASSWORD),
+    ];
+    let answer = wanting().await.post("/join", &form).await;
+    assert_eq!(location(&answer), "/users");
+    assert!(forgets(&answer));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_invitation_is_good_for_seven_days_and_an_earlier_or_revoked_one_no_more() {
     let world = World::new().await;
     let admin = owner(&world).await;
@@ -242,12 +279,7 @@ async fn an_invitation_is_good_for_seven_days_and_an_earlier_or_revoked_one_no_m
 async fn who_has_an_account_joins_another_project_with_its_password_or_as_signed_in() {
     let world = World::new().await;
     let olga = owner(&world).await;
-    let mei = join(
-        &world,
-        &invite(&olga, "mei@example.com", "admin").await,
-        "Mei",
-    )
-    .await;
+    let mei = invited(&world, &olga, "admin").await;
     let ids = (
         person(&world, "olga@example.com").await,
         person(&world, "mei@example.com").await,
@@ -317,12 +349,7 @@ async fn who_has_an_account_joins_another_project_with_its_password_or_as_signed
 async fn a_member_who_forgot_their_password_chooses_a_new_one_by_a_link_of_an_admin() {
     let world = World::new().await;
     let olga = owner(&world).await;
-    let mei = join(
-        &world,
-        &invite(&olga, "mei@example.com", "viewer").await,
-        "Mei",
-    )
-    .await;
+    let mei = invited(&world, &olga, "viewer").await;
     let id = person(&world, "mei@example.com").await;
     let path = format!("/settings/team/{id}/reset-link");
     let link = async || {
@@ -381,12 +408,7 @@ async fn a_member_who_forgot_their_password_chooses_a_new_one_by_a_link_of_an_ad
 async fn an_admin_cannot_become_who_is_a_member_of_projects_of_others_nor_themselves() {
     let world = World::new().await;
     let olga = owner(&world).await;
-    let mei = join(
-        &world,
-        &invite(&olga, "mei@example.com", "viewer").await,
-        "Mei",
-    )
-    .await;
+    let mei = invited(&world, &olga, "viewer").await;
     let ids = (
         person(&world, "olga@example.com").await,
         person(&world, "mei@example.com").await,
@@ -396,28 +418,100 @@ async fn an_admin_cannot_become_who_is_a_member_of_projects_of_others_nor_themse
     let other = project_of(&world, "Harbor", &[(ids.1, Role::Viewer)]).await;
     for hers in [None, Some(Role::Viewer)] {
         if let Some(role) = hers {
-            let now = world.host.clock.now();
-            let joins = world
-                .host
-                .store
-                .transact(move |tx| tx.set_member(other, ids.0, role, now));
-            joins.await.unwrap();
+            becomes(&world, other, ids.0, role).await;
         }
         assert!(!olga.page("/settings/team").await.contains(&path));
         let (status, page) = told(&olga, &path, &[]).await;
         assert_eq!(status, 422, "{page}");
     }
     // Where she is an admin of that as well, she may.
-    let now = world.host.clock.now();
-    let rises = world
-        .host
-        .store
-        .transact(move |tx| tx.set_member(other, ids.0, Role::Admin, now));
-    rises.await.unwrap();
+    becomes(&world, other, ids.0, Role::Admin).await;
     assert_eq!(told(&olga, &path, &[]).await.0, 200);
     let own = format!("/settings/team/{}/reset-link", ids.0);
     assert_eq!(told(&olga, &own, &[]).await.0, 422);
     assert_eq!(told(&mei, &own, &[]).await.0, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_for_a_new_password_is_good_as_long_as_who_made_it_may_make_it() {
+    let world = World::new().await;
+    let olga = owner(&world).await;
+    invited(&world, &olga, "viewer").await;
+    let ids = (
+        person(&world, "olga@example.com").await,
+        person(&world, "mei@example.com").await,
+    );
+    let own: ProjectId = "prj_2".parse().unwrap();
+    let other = project_of(&world, "Harbor", &[(ids.0, Role::Admin)]).await;
+    // Another admin, so that the first can go.
+    let operator = world.sign_in_to(own, Role::Admin).await;
+    let next = join(
+        &world,
+        &invite(&olga, "ben@example.com", "admin").await,
+        "Ben",
+    )
+    .await;
+    let path = format!("/settings/team/{}/reset-link", ids.1);
+    let link = async |by: &Browser<'_>| {
+        let (status, page) = told(by, &path, &[]).await;
+        assert_eq!(status, 200, "{page}");
+        token(&field(&page, "link"))
+    };
+    let stranger = Browser::new(&world);
+    let looked_at = async |token: &str| {
+        let path = format!("/reset-password?token={token}");
+        stranger.get(&path).await.status().as_u16()
+    };
+    let used = async |token: &str| {
+        let form = [("token", token), ("password", "an even better one")];
+        let answer = stranger.post("/reset-password", &form).await;
+        answer.status().as_u16()
+    };
+    let is_bad = async |token: &str, why: &str| {
+        let statuses = (looked_at(token).await, used(token).await);
+        assert_eq!(statuses, (403, 403), "{why}");
+    };
+    let leaves = async |project: ProjectId, person: PersonId| {
+        let leaves = world
+            .host
+            .store
+            .transact(move |tx| tx.remove_member(project, person));
+        leaves.await.unwrap();
+    };
+
+    // She joins a project that who made it is a viewer of, or none of theirs.
+    for (by, theirs) in [
+        (&olga, Some(Role::Viewer)),
+        (&next, None),
+        (&operator, None),
+    ] {
+        let made = link(by).await;
+        if let Some(role) = theirs {
+            becomes(&world, other, ids.0, role).await;
+        }
+        becomes(&world, other, ids.1, Role::Viewer).await;
+        is_bad(&made, "she is a member of another project").await;
+        leaves(other, ids.1).await;
+        assert_eq!(looked_at(&made).await, 200);
+    }
+
+    // Who made it is an admin no more, or no member.
+    let made = link(&olga).await;
+    becomes(&world, own, ids.0, Role::Viewer).await;
+    is_bad(&made, "its maker was demoted").await;
+    becomes(&world, own, ids.0, Role::Admin).await;
+    assert_eq!(looked_at(&made).await, 200);
+    leaves(own, ids.0).await;
+    is_bad(&made, "its maker left the project").await;
+    let made = link(&next).await;
+    leaves(own, person(&world, "ben@example.com").await).await;
+    is_bad(&made, "its maker has no account any more").await;
+
+    // She is a member of another project instead.
+    let made = link(&operator).await;
+    becomes(&world, other, ids.1, Role::Viewer).await;
+    leaves(own, ids.1).await;
+    is_bad(&made, "she left the project").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -435,8 +529,16 @@ async fn an_operator_makes_a_link_for_a_new_password_by_the_command_line() {
     let output = run(" OLGA@example.com");
     assert!(output.status.success());
     let link = String::from_utf8(output.stdout).unwrap().trim().to_owned();
-    let page = Browser::new(&world).page(&link).await;
+    let browser = Browser::new(&world);
+    let page = browser.page(&link).await;
     assert_eq!(field(&page, "email"), "olga@example.com");
+    // Whatever she joins, it stays good: who can make it may read everything.
+    let olga = person(&world, "olga@example.com").await;
+    project_of(&world, "Harbor", &[(olga, Role::Viewer)]).await;
+    let token = token(&link);
+    let form = [("token", token.as_str()), ("password", "a better password")];
+    let answer = browser.post("/reset-password", &form).await;
+    assert_eq!(location(&answer), "/users");
     for (nobodys, said) in [("eve@example.com", "no such member"), ("olga", "e-mail")] {
         let output = run(nobodys);
         assert!(!output.status.success() && output.stdout.is_empty());

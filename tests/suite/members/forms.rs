@@ -3,7 +3,7 @@
 use jimo_connect::store::projects::Role;
 use reqwest::StatusCode;
 
-use super::people::{invite, join, location, owner, person, sign_in};
+use super::people::{invite, invited, location, owner, person, sign_in};
 use crate::pages::world::{Browser, World};
 
 /// A form: its path, its fields, and whether it takes an admin.
@@ -70,12 +70,7 @@ async fn shown(admin: &Browser<'_>) -> String {
 async fn no_form_is_taken_without_its_code_by_a_viewer_or_by_who_is_signed_out() {
     let world = World::new().await;
     let olga = owner(&world).await;
-    let mei = join(
-        &world,
-        &invite(&olga, "mei@example.com", "viewer").await,
-        "Mei",
-    )
-    .await;
+    let mei = invited(&world, &olga, "viewer").await;
     invite(&olga, "waiting@example.com", "viewer").await;
     let token = [("name", "Ours"), ("role", "viewer")];
     super::people::told(&olga, "/settings/tokens", &token).await;
@@ -130,12 +125,7 @@ async fn no_form_is_taken_without_its_code_by_a_viewer_or_by_who_is_signed_out()
 async fn a_viewer_sees_every_page_and_no_form_but_of_their_own_account() {
     let world = World::new().await;
     let olga = owner(&world).await;
-    let mei = join(
-        &world,
-        &invite(&olga, "mei@example.com", "viewer").await,
-        "Mei",
-    )
-    .await;
+    let mei = invited(&world, &olga, "viewer").await;
     invite(&olga, "waiting@example.com", "viewer").await;
     let link = world
         .sign_in_to("prj_2".parse().unwrap(), Role::Viewer)

@@ -105,6 +105,12 @@ pub async fn join<'w>(world: &'w World, token: &str, name: &str) -> Browser<'w> 
     browser
 }
 
+/// Mei, who has accepted an admin's invitation, signed in to their project.
+pub async fn invited<'w>(world: &'w World, admin: &Browser<'_>, role: &str) -> Browser<'w> {
+    let token = invite(admin, "mei@example.com", role).await;
+    join(world, &token, "Mei").await
+}
+
 /// Tries to sign in by a password.
 pub async fn try_password(browser: &Browser<'_>, email: &str, password: &str) -> Response {
     let form = [("email", email), ("password", password)];
@@ -143,4 +149,14 @@ pub async fn project_of(world: &World, name: &str, members: &[(PersonId, Role)])
         Ok(project)
     });
     made.await.unwrap()
+}
+
+/// Makes somebody a member of a project, or what they may do there another.
+pub async fn becomes(world: &World, project: ProjectId, person: PersonId, role: Role) {
+    let now = world.host.clock.now();
+    let becomes = world
+        .host
+        .store
+        .transact(move |tx| tx.set_member(project, person, role, now));
+    becomes.await.unwrap();
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use jimo_connect::store::projects::Role;
+use jimo_connect::{store::projects::Role, web::session::Link};
 use reqwest::{Method, StatusCode, header};
 
 use super::people::{
-    PASSWORD, cookie, invite, is_in, join, location, owner, person, project_of, sign_in,
-    try_password,
+    PASSWORD, cookie, field, invite, invited, is_in, location, owner, owners_link, person,
+    project_of, sign_in, token, told, try_password, welcome,
 };
 use crate::pages::world::{Browser, World};
 
@@ -78,19 +78,47 @@ async fn a_flood_of_attempts_with_many_addresses_is_not_computed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_of_another_site_signs_nobody_in() {
+async fn a_page_of_another_site_signs_nobody_in_by_any_way() {
     let world = World::new().await;
-    owner(&world).await;
     let browser = Browser::new(&world);
+    // Sent by pages of other sites it is refused, and stays good for our own.
+    let only_ours = async |path: &str, form: &[(&str, &str)]| {
+        let mut answers = Vec::new();
+        for site in ["cross-site", "same-site", "nonsense", "same-origin"] {
+            let answer = browser.post_with(path, ("Sec-Fetch-Site", site), form);
+            answers.push(answer.await);
+        }
+        let ours = answers.pop().unwrap();
+        for foreign in answers {
+            assert_eq!(foreign.status(), StatusCode::FORBIDDEN, "{path}");
+            assert!(cookie(&foreign).is_none(), "{path}");
+        }
+        assert_eq!(ours.status(), StatusCode::SEE_OTHER, "{path}");
+        let mut signed_in = Browser::new(&world);
+        signed_in.cookie = cookie(&ours);
+        assert!(is_in(&signed_in).await, "{path}");
+        signed_in
+    };
+    let first = owners_link(&world).await.unwrap();
+    let olga = only_ours("/welcome", &welcome(&first, "olga@example.com")).await;
     let form = [("email", "olga@example.com"), ("password", PASSWORD)];
-    for (site, status) in [
-        ("cross-site", StatusCode::FORBIDDEN),
-        ("same-site", StatusCode::FORBIDDEN),
-        ("same-origin", StatusCode::SEE_OTHER),
-    ] {
-        let answer = browser.post_with("/sign-in", ("Sec-Fetch-Site", site), &form);
-        assert_eq!(answer.await.status(), status, "{site}");
-    }
+    only_ours("/sign-in", &form).await;
+    let link = world.link(world.project, Role::Admin, Link::Once).await;
+    let link = token(link.as_str());
+    only_ours("/sign-in/link", &[("token", &link)]).await;
+    let invitation = invite(&olga, "mei@example.com", "viewer").await;
+    let form = [
+        ("token", invitation.as_str()),
+        ("name", "Mei"),
+        ("password", PASSWORD),
+    ];
+    only_ours("/join", &form).await;
+    let id = person(&world, "mei@example.com").await;
+    let path = format!("/settings/team/{id}/reset-link");
+    let (_, page) = told(&olga, &path, &[]).await;
+    let reset = token(&field(&page, "link"));
+    let form = [("token", reset.as_str()), ("password", "a better password")];
+    only_ours("/reset-password", &form).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,12 +198,7 @@ async fn a_member_of_several_projects_comes_back_to_the_one_they_looked_at_last(
 async fn of_who_is_a_member_of_nothing_any_more_nothing_is_kept() {
     let world = World::new().await;
     let olga = owner(&world).await;
-    let mei = join(
-        &world,
-        &invite(&olga, "mei@example.com", "viewer").await,
-        "Mei",
-    )
-    .await;
+    let mei = invited(&world, &olga, "viewer").await;
     let id = person(&world, "mei@example.com").await;
     let path = format!("/settings/team/{id}/remove");
     super::people::done(&olga, &path, &[], "/settings/team").await;

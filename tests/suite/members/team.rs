@@ -3,19 +3,16 @@
 use jimo_connect::{members::INVITATIONS_MAX, store::projects::Role};
 use reqwest::StatusCode;
 
-use super::people::{done, invite, is_in, join, location, owner, person, project_of, send, told};
+use super::people::{
+    done, invite, invited, is_in, location, owner, person, project_of, send, told,
+};
 use crate::pages::world::World;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_that_is_changed_holds_from_the_next_request_on() {
     let world = World::new().await;
     let olga = owner(&world).await;
-    let mei = join(
-        &world,
-        &invite(&olga, "mei@example.com", "viewer").await,
-        "Mei",
-    )
-    .await;
+    let mei = invited(&world, &olga, "viewer").await;
     let id = person(&world, "mei@example.com").await;
     let role = format!("/settings/team/{id}/role");
     let rename = [("name", "Renamed"), ("time_zone", "UTC")];
@@ -42,12 +39,7 @@ async fn the_last_admin_can_neither_leave_nor_be_demoted_by_anybody() {
     let world = World::new().await;
     let olga = owner(&world).await;
     let id = person(&world, "olga@example.com").await;
-    let mei = join(
-        &world,
-        &invite(&olga, "mei@example.com", "viewer").await,
-        "Mei",
-    )
-    .await;
+    let mei = invited(&world, &olga, "viewer").await;
     let meis = person(&world, "mei@example.com").await;
     let (role, remove) = (
         format!("/settings/team/{id}/role"),
@@ -81,15 +73,7 @@ async fn the_last_admin_can_neither_leave_nor_be_demoted_by_anybody() {
 async fn who_is_removed_is_signed_out_of_that_project_at_once_and_of_no_other() {
     let world = World::new().await;
     let olga = owner(&world).await;
-    let mut meis = Vec::new();
-    meis.push(
-        join(
-            &world,
-            &invite(&olga, "mei@example.com", "viewer").await,
-            "Mei",
-        )
-        .await,
-    );
+    let mei = invited(&world, &olga, "viewer").await;
     let id = person(&world, "mei@example.com").await;
     let olgas = person(&world, "olga@example.com").await;
     let harbor = project_of(
@@ -104,7 +88,7 @@ async fn who_is_removed_is_signed_out_of_that_project_at_once_and_of_no_other() 
     let answer = send(&elsewhere, "/switch-project", &[("project", &harbor)]).await;
     elsewhere.cookie = super::people::cookie(&answer);
     // Her page is open, and live.
-    let mut live = meis[0]
+    let mut live = mei
         .follow(&format!("/users/{}/live", other_user(&world).await))
         .await;
     live.next().await.unwrap();
@@ -116,7 +100,7 @@ async fn who_is_removed_is_signed_out_of_that_project_at_once_and_of_no_other() 
         "{page}"
     );
     done(&olga, &remove, &[], "/settings/team").await;
-    assert!(!is_in(&meis[0]).await && is_in(&elsewhere).await);
+    assert!(!is_in(&mei).await && is_in(&elsewhere).await);
     assert_eq!(live.next().await, None);
     // Of a project that one is only a viewer of, one may leave.
     let leave = format!("/settings/team/{id}/remove");
@@ -148,12 +132,7 @@ async fn what_is_of_another_project_is_not_there() {
     let world = World::new().await;
     let olga = owner(&world).await;
     invite(&olga, "waiting@example.com", "viewer").await;
-    let mei = join(
-        &world,
-        &invite(&olga, "mei@example.com", "viewer").await,
-        "Mei",
-    )
-    .await;
+    let mei = invited(&world, &olga, "viewer").await;
     let id = person(&world, "mei@example.com").await;
     // An admin of the other project.
     let stranger = world.sign_in(Role::Admin).await;

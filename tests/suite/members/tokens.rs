@@ -5,7 +5,7 @@ use std::time::Duration;
 use harness::{bare::client, program};
 use jimo_connect::store::projects::Role;
 
-use super::people::{done, field, invite, join, owner, told};
+use super::people::{done, field, invited, owner, told};
 use crate::pages::world::World;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,12 +101,7 @@ async fn tokens_of_other_projects_and_of_the_whole_host_are_not_there() {
 async fn a_token_outlives_who_made_it() {
     let world = World::new().await;
     let olga = owner(&world).await;
-    let mei = join(
-        &world,
-        &invite(&olga, "mei@example.com", "admin").await,
-        "Mei",
-    )
-    .await;
+    let mei = invited(&world, &olga, "admin").await;
     let form = [("name", "Hers"), ("role", "viewer")];
     let (_, page) = told(&mei, "/settings/tokens", &form).await;
     let token = field(&page, "token");

@@ -9,7 +9,7 @@ use super::{
         grants::missing_scopes,
         runs::schedule::{self, UnderWay},
     },
-    Error, Sides,
+    Error, Sides, Visitor, choices,
 };
 use crate::{
     host::Host,
@@ -77,13 +77,13 @@ pub(super) async fn sides(
     grant: &Grant,
     known: &Known,
 ) -> Result<Sides, Error> {
-    let (own, others, project) = host
+    let (own, others, name) = host
         .store
         .read(move |tx| {
             let connections = tx.connections(project)?.into_iter();
             let (own, others): (Vec<_>, Vec<_>) =
                 connections.partition(|other| Some(other.id) == id);
-            Ok((own, others, tx.project(project)?))
+            Ok((own, others, tx.project(project)?.name))
         })
         .await?;
     let is_of = |key: &AccountKey| *key == grant.account;
@@ -103,21 +103,31 @@ pub(super) async fn sides(
     }
     Ok(Sides {
         connection: id,
-        project_name: project.name,
+        project,
+        project_name: name,
         account: grant.account.clone(),
         domain: known.domain.clone(),
     })
 }
 
-/// The project's connection for an account that consented in HubSpot's
+/// A project's connection for an account that consented in HubSpot's
 /// marketplace: the one it has, else one that was begun, else a new one.
+///
+/// # Errors
+///
+/// [`Error::NoAdmin`] where who confirms may not connect to the project.
 pub(super) async fn connection_for(
     host: &Host,
+    visitor: Visitor,
     project: ProjectId,
     account: &AccountKey,
 ) -> Result<ConnectionId, Error> {
     let (account, now) = (account.clone(), host.clock.now());
     let id = host.store.transact(move |tx| {
+        let choices = choices(tx, visitor)?;
+        if !choices.iter().any(|choice| choice.id == project) {
+            return Ok(Err(Error::NoAdmin));
+        }
         let connections = tx.connections(project)?;
         let of_account = connections.iter().find(|connection| {
             let key = connection.account.as_ref().map(|(_, key)| key);
@@ -127,12 +137,12 @@ pub(super) async fn connection_for(
             let mut own = connections.iter().filter(|one| one.connector == CONNECTOR);
             own.find(|one| one.status == Status::Pending)
         };
-        match of_account.or_else(begun) {
-            Some(connection) => Ok(connection.id),
-            None => tx.create_connection(project, CONNECTOR, now),
-        }
+        Ok(Ok(match of_account.or_else(begun) {
+            Some(connection) => connection.id,
+            None => tx.create_connection(project, CONNECTOR, now)?,
+        }))
     });
-    Ok(id.await?)
+    id.await?
 }
 
 /// Connects: from the commit on, the account's deliveries are the connection's.

@@ -6,7 +6,8 @@
 //! session began is good in that session alone.
 //!
 //! One that HubSpot's marketplace began comes back without our state. Who brings it
-//! signs in, is shown both sides, and confirms.
+//! signs in, is shown both sides, chooses the project where they are an admin of
+//! several, and confirms.
 //!
 //! What was exchanged and never confirmed is forgotten with the consent. It is
 //! not revoked: HubSpot gives an account's connections one refresh token.
@@ -23,11 +24,12 @@ use connecting::{Known, connect, connection_for, known, sides};
 use crate::{
     host::Host,
     hubspot::oauth::{self, Grant, GrantError, OPTIONAL_SCOPES, SCOPES, Verifier},
-    model::{AccountKey, ConnectionId, ProjectId, Timestamp},
+    model::{AccountKey, ConnectionId, PersonId, ProjectId, Timestamp},
     secrets::{Secret, hash_token, random_token},
     store::{
-        self,
+        self, Tx,
         connections::{Consent, ConsentStep},
+        projects::{Project, Role},
     },
 };
 
@@ -49,6 +51,9 @@ pub enum Error {
     /// HubSpot's marketplace began it, and nobody is signed in.
     #[error("nobody is signed in to take what the marketplace began")]
     SignedOut,
+    /// Who brings it is no admin of the project, or of none.
+    #[error("who brings the consent is no admin of the project")]
+    NoAdmin,
     /// The admin, or HubSpot, said no.
     #[error("the consent was denied")]
     Denied,
@@ -101,6 +106,8 @@ pub struct Answer {
 pub struct Sides {
     /// The connection; none where it is made once the admin confirms.
     pub connection: Option<ConnectionId>,
+    /// The project.
+    pub project: ProjectId,
     /// What people call the project.
     pub project_name: String,
     /// The account.
@@ -116,14 +123,34 @@ pub struct Visitor {
     pub session: [u8; 32],
     /// The project that it looks at.
     pub project: ProjectId,
+    /// What it may do there.
+    pub role: Role,
+    /// Who is signed in; none where a link did it.
+    pub person: Option<PersonId>,
 }
 
 /// What comes of an answer.
 pub enum Step {
     /// It is connected: the same account consented again.
     Connected(Sides),
-    /// The admin has to confirm, with this one-time token.
-    Confirm(Sides, Secret),
+    /// The admin has to confirm.
+    Confirm {
+        /// Both sides.
+        sides: Sides,
+        /// The projects that the admin chooses from, that of `sides` first, where
+        /// the marketplace began it; none where it is of a project already.
+        choices: Vec<Project>,
+        /// The one-time token of the confirmation.
+        token: Secret,
+    },
+}
+
+/// What comes of a confirmation.
+pub struct Confirmed {
+    /// What is connected.
+    pub sides: Sides,
+    /// Whether the project was chosen with the confirmation.
+    pub is_chosen: bool,
 }
 
 /// What is sealed between the answer and the confirmation.
@@ -185,11 +212,12 @@ pub async fn begin(
 /// Takes what came back with the browser of an admin, who may be signed in.
 ///
 /// Without a state it was HubSpot's marketplace that began it. That is good for
-/// who is signed in alone, so that nobody else makes us ask HubSpot.
+/// who is signed in and an admin alone, so that nobody else makes us ask HubSpot.
 ///
 /// # Errors
 ///
-/// [`Error::SignedOut`] where the marketplace began it and nobody is signed in.
+/// [`Error::SignedOut`] where the marketplace began it and nobody is signed in,
+/// [`Error::NoAdmin`] where who is signed in may connect nothing.
 pub async fn answered(
     host: &Arc<Host>,
     answer: Answer,
@@ -205,11 +233,13 @@ pub async fn answered(
             return Err(Error::Denied);
         }
         let code = Secret::from(answer.code.ok_or(Error::NoCode)?);
+        let choices = host.store.read(move |tx| choices(tx, visitor)).await?;
+        let first = choices.first().ok_or(Error::NoAdmin)?.id;
         let redirect = host.url(CALLBACK);
         let client = &host.hubspot;
         let grant = client.exchange_code(app, &code, &redirect, None).await?;
         let known = known(host, app, &grant).await?;
-        let sides = sides(host, None, visitor.project, &grant, &known).await?;
+        let sides = sides(host, None, first, &grant, &known).await?;
         let consent = Consent {
             connection: None,
             session: Some(visitor.session.to_vec()),
@@ -217,7 +247,11 @@ pub async fn answered(
             expires_at: host.clock.now(),
         };
         let token = keep(host, consent, grant, known).await?;
-        return Ok(Step::Confirm(sides, token));
+        return Ok(Step::Confirm {
+            sides,
+            choices,
+            token,
+        });
     };
     let state = Secret::from(state);
     let (hash, now) = (hash_token(&state), host.clock.now());
@@ -248,7 +282,11 @@ pub async fn answered(
         return Ok(Step::Connected(sides));
     }
     let token = keep(host, consent, grant, known).await?;
-    Ok(Step::Confirm(sides, token))
+    Ok(Step::Confirm {
+        sides,
+        choices: Vec::new(),
+        token,
+    })
 }
 
 /// Keeps what was exchanged until the admin confirms; the answer is the one-time
@@ -278,13 +316,18 @@ async fn keep(host: &Host, consent: Consent, grant: Grant, known: Known) -> Resu
     Ok(token)
 }
 
-/// Takes the admin's confirmation. What the marketplace began is connected to
-/// the project that the admin looks at.
+/// Takes the admin's confirmation. What the marketplace began is connected to the
+/// project that the admin chose, else to the one that they look at.
+///
+/// # Errors
+///
+/// [`Error::NoAdmin`] where they are no admin of it.
 pub async fn confirm(
     host: &Arc<Host>,
     token: &Secret,
     visitor: Option<Visitor>,
-) -> Result<Sides, Error> {
+    chosen: Option<ProjectId>,
+) -> Result<Confirmed, Error> {
     let (hash, now) = (hash_token(token), host.clock.now());
     let consent = host
         .store
@@ -305,30 +348,51 @@ pub async fn confirm(
         account: kept.account,
         scopes: kept.scopes,
     };
-    let (id, project) = match (consent.connection, visitor) {
-        (Some(id), _) => {
-            let connection = host.store.read(move |tx| tx.any_connection(id)).await?;
-            (id, connection.project)
-        }
+    let id = match (consent.connection, visitor) {
+        (Some(id), _) => id,
         (None, Some(visitor)) => {
-            let project = visitor.project;
-            let id = connection_for(host, project, &grant.account).await?;
-            (id, project)
+            let project = chosen.unwrap_or(visitor.project);
+            connection_for(host, visitor, project, &grant.account).await?
         }
         (None, None) => return Err(Error::SignedOut),
     };
-    let sides = sides(host, Some(id), project, &grant, &kept.known).await?;
+    let connection = host.store.read(move |tx| tx.any_connection(id)).await?;
+    let sides = sides(host, Some(id), connection.project, &grant, &kept.known).await?;
     connect(host, id, grant, kept.known).await?;
-    Ok(sides)
+    Ok(Confirmed {
+        sides,
+        is_chosen: consent.connection.is_none(),
+    })
 }
 
-/// A consent that a browser session began is good in that session alone.
+/// A consent that a browser session began is good in that session alone, as long
+/// as it may change its project. One that the marketplace began may go elsewhere.
 fn check_session(consent: &Consent, visitor: Option<Visitor>) -> Result<(), Error> {
-    let is_own = |own: &[u8]| visitor.is_some_and(|visitor| own == visitor.session);
-    match consent.session.as_deref() {
-        Some(own) if !is_own(own) => Err(Error::OtherSession),
+    let Some(own) = consent.session.as_deref() else {
+        return Ok(());
+    };
+    let visitor = visitor.filter(|visitor| own == visitor.session);
+    let visitor = visitor.ok_or(Error::OtherSession)?;
+    match consent.connection {
+        Some(_) if visitor.role == Role::Viewer => Err(Error::NoAdmin),
         _ => Ok(()),
     }
+}
+
+/// The projects that who is signed in may connect an account to, the one that
+/// they look at first. Whom a link signed in is of one project alone.
+fn choices(tx: &Tx<'_>, visitor: Visitor) -> Result<Vec<Project>, store::Error> {
+    let Some(person) = visitor.person else {
+        return match visitor.role {
+            Role::Viewer => Ok(Vec::new()),
+            _ => Ok(vec![tx.project(visitor.project)?]),
+        };
+    };
+    let memberships = tx.memberships(person)?.into_iter();
+    let admins = memberships.filter(|membership| membership.role == Role::Admin);
+    let mut choices: Vec<_> = admins.map(|membership| membership.project).collect();
+    choices.sort_by_key(|project| project.id != visitor.project);
+    Ok(choices)
 }
 
 fn context(step: ConsentStep, hash: &[u8; 32]) -> String {

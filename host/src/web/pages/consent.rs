@@ -7,7 +7,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::StatusCode;
+use http::{StatusCode, header::SET_COOKIE};
 use serde::Deserialize;
 
 use super::{
@@ -18,8 +18,10 @@ use super::{
 use crate::{
     host::Host,
     hubspot::oauth::GrantError,
+    model::ProjectId,
     secrets::Secret,
-    sync::consents::{self, Answer, Sides, Step},
+    store::projects::Project,
+    sync::consents::{self, Answer, Confirmed, Sides, Step},
     web::session::Session,
 };
 
@@ -30,6 +32,8 @@ struct Confirm {
     account: String,
     domain: Option<String>,
     project: String,
+    /// The projects to choose from, where it is of none yet.
+    choices: Vec<Project>,
     token: String,
     /// Whether somebody is signed in, and can go back to the settings.
     is_signed_in: bool,
@@ -56,6 +60,8 @@ pub struct Returned {
 #[derive(Deserialize)]
 pub struct Confirmation {
     token: String,
+    /// The one that was chosen, where there was a choice.
+    project: Option<ProjectId>,
 }
 
 /// Takes what came back with the admin's browser.
@@ -69,48 +75,62 @@ pub async fn callback(
         code: returned.code,
         error: returned.error,
     };
-    let visitor = visitor(session.as_ref())?;
+    let visitor = session.as_ref().map(Session::visitor);
     match consents::answered(&host, answer, visitor).await {
-        Ok(Step::Connected(sides)) => connected(&host, &sides, session.is_some()),
-        Ok(Step::Confirm(sides, token)) => Ok(html(&Confirm {
+        Ok(Step::Connected(sides)) => {
+            let looked_at = session.map(|session| session.project.id);
+            connected(&host, &sides, looked_at)
+        }
+        Ok(Step::Confirm {
+            sides,
+            choices,
+            token,
+        }) => Ok(html(&Confirm {
             page: Bare::new(&host, "Connect HubSpot"),
             account: sides.account.to_string(),
             domain: sides.domain,
             project: sides.project_name,
+            choices,
             token: token.expose().to_owned(),
             is_signed_in: session.is_some(),
         })?
         .into_response()),
-        Err(consents::Error::SignedOut) => Err(Error::SignedOut),
         Err(error) => refused(&host, &error, session.is_some()),
     }
 }
 
-/// Takes the admin's confirmation.
+/// Takes the admin's confirmation. The browser goes on in the project that was
+/// chosen.
 pub async fn confirm(
     State(host): State<Arc<Host>>,
     session: Option<Session>,
     Form(form): Form<Confirmation>,
 ) -> Result<Response, Error> {
-    let visitor = visitor(session.as_ref())?;
-    match consents::confirm(&host, &Secret::from(form.token), visitor).await {
-        Ok(sides) => connected(&host, &sides, session.is_some()),
-        Err(consents::Error::SignedOut) => Err(Error::SignedOut),
-        Err(error) => refused(&host, &error, session.is_some()),
+    let visitor = session.as_ref().map(Session::visitor);
+    let token = Secret::from(form.token);
+    let Confirmed { sides, is_chosen } =
+        match consents::confirm(&host, &token, visitor, form.project).await {
+            Ok(confirmed) => confirmed,
+            Err(error) => return refused(&host, &error, session.is_some()),
+        };
+    let mut looked_at = session.as_ref().map(|session| session.project.id);
+    let mut cookie = None;
+    if let Some(session) = session
+        && is_chosen
+        && session.project.id != sides.project
+    {
+        cookie = session.renew(&host, sides.project).await?;
+        looked_at = Some(sides.project);
     }
+    let mut response = connected(&host, &sides, looked_at)?;
+    let headers = response.headers_mut();
+    headers.extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
+    Ok(response)
 }
 
-/// Who comes back, where somebody is signed in: viewers connect nothing.
-fn visitor(session: Option<&Session>) -> Result<Option<consents::Visitor>, Error> {
-    match session {
-        Some(session) if !session.may_change() => Err(Error::ViewerOnly),
-        session => Ok(session.map(Session::visitor)),
-    }
-}
-
-/// Somebody who is signed in goes on setting it up.
-fn connected(host: &Host, sides: &Sides, is_signed_in: bool) -> Result<Response, Error> {
-    if let (true, Some(id)) = (is_signed_in, sides.connection) {
+/// Who looks at the project goes on setting it up.
+fn connected(host: &Host, sides: &Sides, looked_at: Option<ProjectId>) -> Result<Response, Error> {
+    if let (true, Some(id)) = (looked_at == Some(sides.project), sides.connection) {
         return Ok(see_other(&settings::path(id, "")));
     }
     let name = sides
@@ -130,12 +150,14 @@ fn connected(host: &Host, sides: &Sides, is_signed_in: bool) -> Result<Response,
 fn refused(host: &Host, error: &consents::Error, is_signed_in: bool) -> Result<Response, Error> {
     use consents::Error as E;
     let (status, detail) = match error {
+        E::SignedOut => return Err(Error::SignedOut),
+        E::NoAdmin => return Err(Error::ViewerOnly),
         E::Unknown => (
             StatusCode::BAD_REQUEST,
             "This consent was used already, or is older than ten minutes. Begin again from Jimo."
                 .to_owned(),
         ),
-        E::OtherSession | E::SignedOut => (
+        E::OtherSession => (
             StatusCode::FORBIDDEN,
             "Another browser began this consent. Go on there, or begin again here.".to_owned(),
         ),

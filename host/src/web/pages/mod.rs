@@ -82,6 +82,13 @@ pub(super) fn router(
         streams: streams.clone(),
         stop: stop.clone(),
     };
+    // Whoever has a link, or nothing at all, may send these.
+    let arriving = Router::new()
+        .route("/sign-in", get(sign_in::page).post(sign_in::password))
+        .route("/sign-in/link", post(sign_in::confirm))
+        .merge(members::arriving())
+        .layer(DefaultBodyLimit::max(TOKEN_FORM_BYTES_MAX))
+        .layer(from_fn(sign_in::refuse_foreign));
     Router::new()
         .route("/", get(start))
         .route(consents::CALLBACK, get(consent::callback))
@@ -89,16 +96,7 @@ pub(super) fn router(
             "/oauth/hubspot/confirm",
             post(consent::confirm).layer(DefaultBodyLimit::max(TOKEN_FORM_BYTES_MAX)),
         )
-        .route(
-            "/sign-in",
-            get(sign_in::page)
-                .post(sign_in::password)
-                .layer(DefaultBodyLimit::max(TOKEN_FORM_BYTES_MAX)),
-        )
-        .route(
-            "/sign-in/link",
-            post(sign_in::confirm).layer(DefaultBodyLimit::max(TOKEN_FORM_BYTES_MAX)),
-        )
+        .merge(arriving)
         .route("/sign-out", post(sign_in::sign_out))
         .route("/users", get(users::page))
         .route("/users/{user}", get(profile::page))

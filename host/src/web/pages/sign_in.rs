@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::{
-    extract::State,
-    http::{HeaderMap, StatusCode, header::SET_COOKIE},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header::SET_COOKIE},
+    middleware::Next,
     response::{IntoResponse, Response},
 };
 
@@ -91,7 +92,6 @@ pub async fn confirm(
     headers: HeaderMap,
     Form(form): Form<LinkForm>,
 ) -> Result<Response, Error> {
-    refuse_foreign(&headers)?;
     by_link(&host, &form.token, &headers).await
 }
 
@@ -106,7 +106,6 @@ pub async fn password(
     headers: HeaderMap,
     Form(form): Form<PasswordForm>,
 ) -> Result<Response, Error> {
-    refuse_foreign(&headers)?;
     let checked = async {
         let person = members::check_password(&host, &form.email, &form.password).await?;
         let project = members::project_of(&host, person.id).await?;
@@ -137,8 +136,8 @@ pub async fn password(
     Ok((status, html(&page)?).into_response())
 }
 
-/// Signs a member in, and goes where the browser wanted to go before, else to
-/// `path`.
+/// Signs a member in, and goes to `path`, else where the browser wanted to go
+/// before.
 pub(super) async fn enter(
     host: &Host,
     person: PersonId,
@@ -152,14 +151,9 @@ pub(super) async fn enter(
     Ok(arrived(host, cookie, headers, path))
 }
 
-fn arrived(
-    host: &Host,
-    cookie: http::HeaderValue,
-    headers: &HeaderMap,
-    path: Option<&str>,
-) -> Response {
+fn arrived(host: &Host, cookie: HeaderValue, headers: &HeaderMap, path: Option<&str>) -> Response {
     let wanted = wanted::recall(host, headers);
-    let mut response = see_other(wanted.as_deref().or(path).unwrap_or("/users"));
+    let mut response = see_other(path.or(wanted.as_deref()).unwrap_or("/users"));
     response.headers_mut().append(SET_COOKIE, cookie);
     if let Some(forget) = wanted.and_then(|_| wanted::forget(host)) {
         response.headers_mut().append(SET_COOKIE, forget);
@@ -171,10 +165,15 @@ fn arrived(
 /// in as somebody that its person is not. Where there is a session, its code
 /// does that; here there is none yet, but browsers say where forms come from
 /// (Fetch Metadata, `Sec-Fetch-Site`).
-fn refuse_foreign(headers: &HeaderMap) -> Result<(), Error> {
-    match headers.get("sec-fetch-site").map(|site| site.as_bytes()) {
-        None | Some(b"same-origin" | b"none") => Ok(()),
-        Some(_) => Err(Error::ForeignForm),
+pub(super) async fn refuse_foreign(request: Request, next: Next) -> Result<Response, Error> {
+    let site = request.headers().get("sec-fetch-site");
+    match site.map(HeaderValue::as_bytes) {
+        Some(site)
+            if request.method() == Method::POST && !matches!(site, b"same-origin" | b"none") =>
+        {
+            Err(Error::ForeignForm)
+        }
+        _ => Ok(next.run(request).await),
     }
 }
 

@@ -25,6 +25,9 @@ use crate::{
     web::session::{Session, Signed},
 };
 
+/// Where who has joined goes on, in the project that they have joined.
+const NEXT: &str = "/users";
+
 /// How somebody accepts.
 enum Way {
     /// They are signed in as who is invited: the code of their forms.
@@ -125,7 +128,7 @@ pub async fn join(
         }
     };
     if let Some((person, project)) = joined {
-        return sign_in::enter(&host, person, project, &headers, None).await;
+        return sign_in::enter(&host, person, project, &headers, Some(NEXT)).await;
     }
     let page = JoinPage {
         name: form.name,
@@ -168,7 +171,7 @@ pub async fn join_here(
     let session = signed.session;
     let person = session.person_id().ok_or(members::Error::OthersLink)?;
     let project = members::join(&host, &signed.form.token, person).await?;
-    let mut response = see_other("/users");
+    let mut response = see_other(NEXT);
     if let Some(cookie) = session.renew(&host, project).await? {
         response.headers_mut().append(SET_COOKIE, cookie);
     }

@@ -16,11 +16,9 @@ use std::{
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
     routing::{get, post},
 };
 
-use super::TOKEN_FORM_BYTES_MAX;
 use crate::{
     host::Host,
     secrets::Secret,
@@ -33,15 +31,17 @@ const TEAM: &str = "/settings/team";
 /// Where one's own are.
 const ACCOUNT: &str = "/settings/account";
 
-/// The routes.
-pub(super) fn router() -> Router<Arc<Host>> {
-    // Whoever has a link, or nothing at all, may send these.
-    let arriving = Router::new()
+/// The routes by which people come in with a link.
+pub(super) fn arriving() -> Router<Arc<Host>> {
+    Router::new()
         .route("/welcome", get(welcome::page).post(welcome::begin))
         .route("/join", get(join::page).post(join::join))
         .route("/join/here", post(join::join_here))
         .route("/reset-password", get(reset::page).post(reset::reset))
-        .layer(DefaultBodyLimit::max(TOKEN_FORM_BYTES_MAX));
+}
+
+/// The other routes.
+pub(super) fn router() -> Router<Arc<Host>> {
     let account = Router::new()
         .route("/", get(account::page))
         .route("/name", post(account::rename))
@@ -61,7 +61,6 @@ pub(super) fn router() -> Router<Arc<Host>> {
         )
         .route("/{person}/reset-link", post(team::reset_link));
     Router::new()
-        .merge(arriving)
         .route("/switch-project", post(account::switch_project))
         .route(
             "/settings/general",

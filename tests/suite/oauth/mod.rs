@@ -1,19 +1,21 @@
 //! Consent: from the address at HubSpot to a connection, and every way in
 //! which it does not get there.
 
+mod marketplace;
+
 use std::time::Duration;
 
 use harness::world::World;
 use jimo_connect::{
     clock::Clock,
     hubspot::oauth::SCOPES,
-    model::ConnectionId,
+    model::{ConnectionId, ProjectId},
     secrets::{Secret, hash_token},
     store::projects::Role,
     sync::consents,
     web::session::{Link, make_sign_in_link},
 };
-use reqwest::{Url, header, redirect::Policy};
+use reqwest::{Response, Url, header, redirect::Policy};
 use serde_json::{Value, json};
 
 const PORTAL: u64 = 1_001;
@@ -229,10 +231,21 @@ async fn a_connection_deleted_meanwhile_is_not_made_again() {
     world.get(&path).await.problem(404);
 }
 
-/// The cookie of a browser that is signed in to the world's project.
+/// Another project.
+async fn project(world: &World, name: &'static str) -> ProjectId {
+    let (store, now) = (&world.host().store, world.host().clock.now());
+    let made = store.transact(move |tx| tx.create_project(name, "UTC", now));
+    made.await.unwrap().id
+}
+
+/// The cookie of a browser that is signed in to the world's project by a link.
 async fn cookie(world: &World, role: Role) -> String {
+    cookie_for(world, world.project.parse().unwrap(), role).await
+}
+
+/// [`cookie`], of another project.
+async fn cookie_for(world: &World, project: ProjectId, role: Role) -> String {
     let host = world.host();
-    let project = world.project.parse().unwrap();
     let now = host.clock.now();
     let made = make_sign_in_link(
         &host.store,
@@ -264,6 +277,16 @@ async fn as_browser(url: Url, cookie: Option<&str>, token: Option<&str>) -> (u16
     let answer = request.send().await.unwrap();
     let (status, url) = (answer.status().as_u16(), answer.url().clone());
     (status, answer.text().await.unwrap(), url)
+}
+
+/// Sends a form, and follows no redirect.
+async fn post(url: &Url, cookie: &str, form: &[(&str, &str)]) -> Response {
+    let browser = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(Policy::none());
+    let request = browser.build().unwrap().post(url.clone()).form(form);
+    let request = request.header(header::COOKIE, cookie);
+    request.send().await.unwrap()
 }
 
 fn token_of(page: &str) -> &str {
@@ -313,56 +336,39 @@ async fn a_consent_begun_in_a_browser_ends_in_that_browser_alone() {
     );
 }
 
-/// What HubSpot's marketplace sends an admin back with: no state of ours.
-async fn from_marketplace(world: &World, portal: u64) -> Url {
-    let mut url: Url = world.sim.authorize_url().parse().unwrap();
-    url.query_pairs_mut()
-        .append_pair("client_id", &world.sim.app().client_id)
-        .append_pair(
-            "redirect_uri",
-            world.host().url(consents::CALLBACK).as_str(),
-        )
-        .append_pair("scope", &SCOPES.join(" "));
-    let begun = json!({"authorize_url": url.as_str()});
-    let back = world.consent_at_hubspot(&begun, portal).await;
-    assert!(
-        !back.query_pairs().any(|(name, _)| name == "state"),
-        "{back}"
-    );
-    back
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_marketplace_begins_is_signed_in_to_shown_and_confirmed() {
+async fn a_consent_begun_over_the_api_is_of_whoever_brings_it_signed_in_or_not() {
     let world = World::start().await;
     let confirm = world.host().url("/oauth/hubspot/confirm");
-    let connections = async || world.get("/connections").await.good()["connections"].clone();
-
-    // Nobody is signed in: HubSpot is not even asked.
-    let back = from_marketplace(&world, PORTAL).await;
-    let (_, page, at) = as_browser(back.clone(), None, None).await;
-    assert_eq!(at.path(), "/sign-in", "{page}");
-    let viewer = cookie(&world, Role::Viewer).await;
-    assert_eq!(as_browser(back.clone(), Some(&viewer), None).await.0, 403);
-
-    let admin = cookie(&world, Role::Admin).await;
-    let (_, page, _) = as_browser(back, Some(&admin), None).await;
-    assert!(page.contains("customer-1001.example"), "{page}");
-    assert_eq!(connections().await, json!([]));
-    let answer = as_browser(confirm.clone(), Some(&admin), Some(token_of(&page))).await;
-    assert_eq!(answer.0, 200, "{}", answer.1);
-    let made = connections().await;
-    assert_eq!(
-        (&made[0]["status"], &made[0]["account"]["id"]),
-        (&json!("active"), &json!("1001"))
-    );
-
-    // Installed again, it is the same connection.
-    let back = from_marketplace(&world, PORTAL).await;
-    let (_, page, _) = as_browser(back, Some(&admin), None).await;
-    let answer = as_browser(confirm, Some(&admin), Some(token_of(&page))).await;
-    assert_eq!(answer.0, 200, "{}", answer.1);
-    assert_eq!(connections().await.as_array().unwrap().len(), 1);
+    let own = world.project.parse().unwrap();
+    let other = project(&world, "Harbor").await;
+    for (portal, (looks_at, role)) in (PORTAL..).zip([
+        (own, Role::Viewer),
+        (own, Role::Admin),
+        (other, Role::Viewer),
+        (other, Role::Admin),
+    ]) {
+        let begun = begin(&world).await;
+        let browser = cookie_for(&world, looks_at, role).await;
+        let back = world.consent_at_hubspot(&begun, portal).await;
+        let (shown, page, _) = as_browser(back, Some(&browser), None).await;
+        assert_eq!(shown, 200, "{page}");
+        // It is of its project, whatever the form says.
+        let others = other.to_string();
+        let form = [("token", token_of(&page)), ("project", &others)];
+        let answer = post(&confirm, &browser, &form).await;
+        assert_eq!(status(&world, &begun).await, "active");
+        assert!(!answer.headers().contains_key(header::SET_COOKIE));
+        if looks_at == own {
+            let at = answer.headers()[header::LOCATION].to_str().unwrap();
+            let id = begun["id"].as_str().unwrap();
+            assert_eq!(at, format!("/settings/integrations/{id}"));
+        } else {
+            assert_eq!(answer.status(), 200);
+            let page = answer.text().await.unwrap();
+            assert!(page.contains("is connected to the project"), "{page}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
