@@ -108,6 +108,15 @@ pub enum Unreadable {
 }
 
 impl Unreadable {
+    /// All words that [`Unreadable::as_str`] says.
+    pub const WORDS: [&str; 5] = [
+        "redacted",
+        "malformed",
+        "too_long",
+        "out_of_range",
+        "unknown_choice",
+    ];
+
     /// The word for it in counts, metrics and the activity list.
     pub fn as_str(&self) -> &'static str {
         match self {

@@ -63,7 +63,7 @@ impl Pipeline {
             apply_told(tx, &prepared, &digest, Position::default(), now)?;
             Ok(prepared)
         };
-        let prepared: Prepared = match self.store.transact(apply).await {
+        let prepared: Prepared = match self.store.transact_much(apply).await {
             Ok(prepared) => prepared,
             Err(error) => return Err(self.braked(error).await.into()),
         };

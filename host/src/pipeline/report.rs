@@ -1,6 +1,9 @@
 //! What a transaction did, for counts, activity and freshness.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
 
 use super::brake::{self, HELD};
 use crate::{
@@ -13,9 +16,13 @@ use crate::{
     },
 };
 
-/// Lines of activity that one transaction writes for a connection. A flood is
-/// counted in full, and shown by example.
+/// Lines of activity that are written for a connection within
+/// [`ACTIVITY_WINDOW`], and the most of one transaction. A flood is counted in full,
+/// and shown by example: else it would write as many lines as values, and drive
+/// everything else out of what is kept.
 const ACTIVITY_LINES_MAX: usize = 200;
+
+const ACTIVITY_WINDOW: Duration = Duration::from_secs(1);
 
 /// The outcome of a record that changed what users show.
 const UPDATED: &str = "updated";
@@ -455,7 +462,12 @@ impl Report {
         for (run, counted) in &self.runs {
             counted.save(tx, *run)?;
         }
-        for line in &self.lines {
+        let Some(first) = self.lines.first() else {
+            return Ok(());
+        };
+        let since = first.at.minus(ACTIVITY_WINDOW);
+        let written = tx.activity_since(connection, since, ACTIVITY_LINES_MAX)?;
+        for line in self.lines.iter().take(ACTIVITY_LINES_MAX - written) {
             tx.add_activity(connection, line)?;
         }
         Ok(())

@@ -327,7 +327,7 @@ impl Pipeline {
                 apply(tx, &prepared, &plugin, &step, now)?;
                 Ok(prepared)
             };
-            store.transact(apply).await
+            store.transact_much(apply).await
         };
         let task = tokio::spawn(applying.in_current_span());
         Applying { turn, task }

@@ -113,7 +113,32 @@ impl Database {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let (job, answer) = job(Extent::Any, work);
+        self.write_as(Extent::Some, work).await
+    }
+
+    /// As [`Self::write`], for work that writes a lot: it begins the transaction that
+    /// it shares.
+    pub async fn write_much<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.write_as(Extent::Many, work).await
+    }
+
+    async fn write_as<T, E>(
+        &self,
+        extent: Extent,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (job, answer) = job(extent, work);
         let tasks = self.tasks.as_ref().ok_or(Error::Closed)?;
         let sending = tasks.send(Task::Write(job)).await;
         sending.map_err(|_| Error::Closed)?;

@@ -33,8 +33,11 @@ pub(super) enum Task {
 pub(super) enum Extent {
     /// One statement: SQLite undoes it by itself when it fails.
     OneStatement,
-    /// Any number of statements.
-    Any,
+    /// Some statements.
+    Some,
+    /// So many that SQLite's copies of what they change, by which they could be undone
+    /// alone, would be large: they are undone with the transaction that they begin.
+    Many,
 }
 
 /// Answers whoever asked for a job, once it is committed or is known not to be.
@@ -114,7 +117,7 @@ fn transact(
     let mut next = None;
     while next.is_none() && transaction.replies.len() < JOBS_PER_COMMIT_MAX {
         match waiting.try_recv() {
-            Ok(Task::Write(job)) => transaction.run(job),
+            Ok(Task::Write(job)) if job.extent != Extent::Many => transaction.run(job),
             Ok(other) => next = Some(other),
             Err(_) => break,
         }
@@ -160,9 +163,9 @@ impl<'c> Transaction<'c> {
     /// Runs a job; if it fails, all that it wrote is undone, and nothing of the
     /// others.
     fn run(&mut self, job: Job) {
-        // SQLite copies each page that is changed under a savepoint. The first
-        // job, which is often a large one by itself, needs none.
-        let saved = job.extent == Extent::Any && !self.is_empty;
+        // SQLite copies each page that is changed under a savepoint, and keeps the
+        // copies in memory. The first job, as a large one always is, needs none.
+        let saved = job.extent == Extent::Some && !self.is_empty;
         if saved {
             self.execute("SAVEPOINT job");
         }

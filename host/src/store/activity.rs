@@ -3,10 +3,15 @@
 use rusqlite::{named_params, params};
 
 use super::{Error, Tx, encode, timestamp};
-use crate::model::{Actor, ConnectionId, MappingChange, ObjectType, RecordId, Timestamp, UserId};
+use crate::model::{
+    Actor, ConnectionId, MappingChange, ObjectType, RecordId, Timestamp, Unreadable, UserId,
+};
 
 /// Activity kept for each connection.
 pub const ACTIVITY_ENTRIES_MAX: i64 = 10_000;
+
+/// The word for any reason why a value could not be read.
+pub const UNREADABLE: &str = "unreadable";
 
 /// One line of a connection's activity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +49,8 @@ pub struct ActivityFilter {
     pub object_type: Option<ObjectType>,
     /// What they did.
     pub outcome: Option<String>,
-    /// One of the reasons why nothing, or not all.
+    /// One of the reasons why nothing, or not all; [`UNREADABLE`] for each of those
+    /// why a value could not be read.
     pub reason: Option<String>,
     /// The record.
     pub record: Option<RecordId>,
@@ -109,18 +115,24 @@ impl Tx<'_> {
                AND (:origin IS NULL OR a.origin = :origin)
                AND (:object_type IS NULL OR t.name = :object_type)
                AND (:outcome IS NULL OR a.outcome = :outcome)
-               AND (:reason IS NULL OR instr(', ' || a.reason || ',', ', ' || :reason || ',') > 0)
+               AND (:reasons IS NULL OR EXISTS (SELECT 1 FROM json_each(:reasons) r
+                    WHERE instr(', ' || a.reason || ',', ', ' || r.value || ',') > 0))
                AND (:record IS NULL OR a.record = :record)
                AND (:user IS NULL OR a.user = :user)
              ORDER BY a.id DESC LIMIT :limit",
         )?;
+        let reasons = match filter.reason.as_deref() {
+            None => None,
+            Some(UNREADABLE) => Some(encode::json(&Unreadable::WORDS)?),
+            Some(reason) => Some(encode::json(&[reason])?),
+        };
         let mut rows = statement.query(named_params! {
             ":connection": connection.0,
             ":before": before,
             ":origin": filter.origin,
             ":object_type": filter.object_type.as_ref().map(ObjectType::as_str),
             ":outcome": filter.outcome,
-            ":reason": filter.reason,
+            ":reasons": reasons,
             ":record": filter.record.as_ref().map(encode::record_id),
             ":user": filter.user.map(|user| user.0),
             ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
@@ -202,15 +214,37 @@ impl Tx<'_> {
         )
     }
 
-    /// Drops what is beyond the bounds of a connection's activity.
-    pub fn trim_activity(&self, connection: ConnectionId) -> Result<(), Error> {
-        self.connection.execute(
-            "DELETE FROM activity WHERE connection = ?1 AND id <= (
-                SELECT id FROM activity WHERE connection = ?1
-                ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-            params![connection.0, ACTIVITY_ENTRIES_MAX],
+    /// How many lines of a connection's activity, of at most `max`, are not older than
+    /// `since`.
+    pub fn activity_since(
+        &self,
+        connection: ConnectionId,
+        since: Timestamp,
+        max: usize,
+    ) -> Result<usize, Error> {
+        let mut statement = self.statement(
+            "SELECT count(*) FROM (
+                SELECT at FROM activity WHERE connection = ?1 ORDER BY id DESC LIMIT ?2)
+             WHERE at >= ?3",
         )?;
-        Ok(())
+        let limit = i64::try_from(max).unwrap_or(i64::MAX);
+        let count: i64 =
+            statement.query_one(params![connection.0, limit, since.0], |row| row.get(0))?;
+        Ok(usize::try_from(count).unwrap_or(0))
+    }
+
+    /// Drops the oldest lines that are beyond the bounds of a connection's activity, at
+    /// most `limit`. Returns how many.
+    pub fn trim_activity(&self, connection: ConnectionId, limit: usize) -> Result<usize, Error> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut statement = self.statement(
+            "DELETE FROM activity WHERE id IN (
+                SELECT id FROM activity WHERE connection = ?1 AND id <= (
+                    SELECT id FROM activity WHERE connection = ?1
+                    ORDER BY id DESC LIMIT 1 OFFSET ?2)
+                ORDER BY id LIMIT ?3)",
+        )?;
+        Ok(statement.execute(params![connection.0, ACTIVITY_ENTRIES_MAX, limit])?)
     }
 
     /// Forgets the activity of a record, and where runs named it.

@@ -86,11 +86,19 @@ impl Tx<'_> {
         Ok(lost.unsigned_abs())
     }
 
-    /// Forgets who lost values up to a moment.
-    pub fn trim_losses(&self, connection: ConnectionId, up_to: Timestamp) -> Result<(), Error> {
-        self.statement("DELETE FROM losses WHERE connection = ?1 AND at <= ?2")?
-            .execute([connection.0, up_to.0])?;
-        Ok(())
+    /// Forgets who lost values up to a moment, at most `limit`. Returns how many.
+    pub fn trim_losses(
+        &self,
+        connection: ConnectionId,
+        up_to: Timestamp,
+        limit: usize,
+    ) -> Result<usize, Error> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut statement = self.statement(
+            "DELETE FROM losses WHERE (connection, user) IN (
+                SELECT connection, user FROM losses WHERE connection = ?1 AND at <= ?2 LIMIT ?3)",
+        )?;
+        Ok(statement.execute(params![connection.0, up_to.0, limit])?)
     }
 
     /// How many users a connection feeds, or fed until they lost values after

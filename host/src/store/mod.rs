@@ -295,12 +295,23 @@ impl Store {
             .await
     }
 
+    /// As [`Self::transact`], for work that may write more than some pages: whole
+    /// batches, and what is done for all records or users at once.
+    pub async fn transact_much<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.database
+            .write_much(|connection| work(&Tx::new(connection)))
+            .await
+    }
+
     /// Runs `work` in a transaction, and undoes all that it wrote.
     pub async fn rehearse<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let rehearsed = self.database.write(|connection| {
+        let rehearsed = self.database.write_much(|connection| {
             let done = work(&Tx::new(connection));
             Err::<(), _>(done.map_or_else(Rehearsed::Failed, Rehearsed::Done))
         });

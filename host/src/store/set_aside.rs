@@ -147,10 +147,19 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Removes what was set aside, and what was asked about it, before a moment.
-    pub fn trim_set_aside(&self, before: Timestamp) -> Result<(), Error> {
-        self.statement("DELETE FROM set_aside WHERE at < ?1")?
-            .execute([before.0])?;
+    /// Removes bodies that were set aside before a moment, at most `limit`. Returns how
+    /// many.
+    pub fn trim_set_aside(&self, before: Timestamp, limit: usize) -> Result<usize, Error> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut statement = self.statement(
+            "DELETE FROM set_aside WHERE id IN (
+                SELECT id FROM set_aside WHERE at < ?1 ORDER BY id LIMIT ?2)",
+        )?;
+        Ok(statement.execute(params![before.0, limit])?)
+    }
+
+    /// Removes what was asked about these before a moment.
+    pub fn trim_replays(&self, before: Timestamp) -> Result<(), Error> {
         self.statement("DELETE FROM replays WHERE at < ?1")?
             .execute([before.0])?;
         Ok(())

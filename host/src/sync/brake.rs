@@ -51,7 +51,7 @@ async fn step(host: &Host) -> Result<bool, store::Error> {
     if !is_due.await? {
         return Ok(false);
     }
-    let ended = host.store.transact(move |tx| {
+    let ended = host.store.transact_much(move |tx| {
         let ended = empty_holds(tx, now)?;
         for connection in &ended {
             end_hold(tx, *connection, now)?;

@@ -6,7 +6,11 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use super::erasures;
-use crate::{host::Host, pipeline::brake, store};
+use crate::{
+    host::Host,
+    pipeline::brake,
+    store::{self, Tx},
+};
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -28,6 +32,9 @@ const TRIM_EVERY: Duration = Duration::from_secs(600);
 
 /// Records that are purged in one transaction, so that it holds up nobody.
 const PURGE_RECORDS: usize = 200;
+
+/// Rows of a history that are let go in one transaction.
+const TRIM_ROWS: usize = 1_000;
 
 /// Keeps house until it is told to stop.
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
@@ -57,10 +64,25 @@ async fn purge(host: &Host, stop: &CancellationToken) -> Result<(), crate::store
     while !stop.is_cancelled() {
         if host
             .store
-            .transact(|tx| tx.purge_records(PURGE_RECORDS))
+            .transact_much(|tx| tx.purge_records(PURGE_RECORDS))
             .await?
             == 0
         {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Lets rows go, so many in a transaction, until there are no more to be let go.
+async fn in_pieces(
+    host: &Host,
+    stop: &CancellationToken,
+    trim: impl Fn(&Tx<'_>, usize) -> Result<usize, store::Error> + Copy + Send + 'static,
+) -> Result<(), store::Error> {
+    while !stop.is_cancelled() {
+        let piece = host.store.transact(move |tx| trim(tx, TRIM_ROWS));
+        if piece.await? < TRIM_ROWS {
             break;
         }
     }
@@ -84,10 +106,9 @@ async fn trim(host: &Host, stop: &CancellationToken) -> Result<(), TrimError> {
             tx.remove_ended_sessions(now)?;
             tx.remove_expired_links(now)?;
             tx.remove_expired_consents(now)?;
-            tx.trim_set_aside(now.minus(SET_ASIDE_KEPT))?;
+            tx.trim_replays(now.minus(SET_ASIDE_KEPT))?;
             tx.trim_erasures(now.minus(erasures::KEPT))?;
             tx.trim_drafts(now.minus(DRAFTS_KEPT))?;
-            tx.trim_run_examples(now.minus(EXAMPLES_KEPT))?;
             let mut connections = Vec::new();
             for project in tx.projects()? {
                 connections.extend(tx.connections(project.id)?);
@@ -95,14 +116,29 @@ async fn trim(host: &Host, stop: &CancellationToken) -> Result<(), TrimError> {
             Ok((tx.log_position()?, connections))
         })
         .await?;
+    let (aside_before, named_before) = (now.minus(SET_ASIDE_KEPT), now.minus(EXAMPLES_KEPT));
+    // These have bodies.
+    in_pieces(host, stop, move |tx, piece| {
+        tx.trim_set_aside(aside_before, piece)
+    })
+    .await?;
+    in_pieces(host, stop, move |tx, piece| {
+        tx.trim_run_examples(named_before, piece)
+    })
+    .await?;
     for connection in connections {
         host.store
-            .transact(move |tx| {
-                tx.trim_losses(connection.id, now.minus(brake::WINDOW))?;
-                tx.trim_activity(connection.id)?;
-                tx.trim_hours(connection.id, now)
-            })
+            .transact(move |tx| tx.trim_hours(connection.id, now))
             .await?;
+        let lost_before = now.minus(brake::WINDOW);
+        in_pieces(host, stop, move |tx, piece| {
+            tx.trim_losses(connection.id, lost_before, piece)
+        })
+        .await?;
+        in_pieces(host, stop, move |tx, piece| {
+            tx.trim_activity(connection.id, piece)
+        })
+        .await?;
     }
     while !stop.is_cancelled() && host.log.trim(place, now.minus(LOG_KEPT)).await? > 0 {}
     Ok(())

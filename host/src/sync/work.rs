@@ -153,7 +153,7 @@ impl Work {
             }
             apply(tx)
         };
-        match self.host.store.transact(apply).await {
+        match self.host.store.transact_much(apply).await {
             Err(error) => Err(braked(&self.host, error).await.into()),
             Ok(()) => Ok(()),
         }

@@ -78,13 +78,15 @@ impl Tx<'_> {
 
     /// Forgets examples of runs that were asked for before a moment: of strangers
     /// nothing is kept for long.
-    pub fn trim_run_examples(&self, before: Timestamp) -> Result<(), Error> {
-        self.statement(
-            "DELETE FROM run_examples
-             WHERE run IN (SELECT id FROM runs WHERE requested_at < ?1)",
-        )?
-        .execute([before.0])?;
-        Ok(())
+    pub fn trim_run_examples(&self, before: Timestamp, limit: usize) -> Result<usize, Error> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut statement = self.statement(
+            "DELETE FROM run_examples WHERE (run, name, object_type, record, user) IN (
+                SELECT e.run, e.name, e.object_type, e.record, e.user
+                FROM runs r JOIN run_examples e ON e.run = r.id
+                WHERE r.requested_at < ?1 LIMIT ?2)",
+        )?;
+        Ok(statement.execute(params![before.0, limit])?)
     }
 
     /// Forgets a record of a connection's examples.

@@ -366,7 +366,7 @@ pub async fn end(
 ) -> Result<(), Error> {
     let now = host.clock.now();
     host.store
-        .transact(move |tx| pipeline::mapping::delete_connection(tx, project, id, keep, now))
+        .transact_much(move |tx| pipeline::mapping::delete_connection(tx, project, id, keep, now))
         .await?;
     host.pipeline.notify_changed();
     Ok(())

@@ -197,7 +197,7 @@ pub async fn save(
         Ok(Saved::Done)
     };
     let saved = loop {
-        match host.store.transact(write.clone()).await {
+        match host.store.transact_much(write.clone()).await {
             // Whom it would take values from is held then, and it is saved.
             Err(error) => match host.pipeline.braked(error).await {
                 store::Error::ConfigurationChanged => {}

@@ -313,7 +313,7 @@ pub async fn save(
     document: SegmentDocument,
 ) -> Result<SegmentId, Error> {
     let now = host.clock.now();
-    let saved = host.store.transact(move |tx| {
+    let saved = host.store.transact_much(move |tx| {
         let mut errors = name_errors(&document);
         let name = document.name.trim().to_owned();
         let description = document
