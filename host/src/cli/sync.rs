@@ -9,12 +9,9 @@ use crate::{
     config::DataConfig,
     model::{Actor, ConnectionId, RunId, RunKind},
     pipeline::brake,
-    store::{Store, Tx, runs::NewRun},
+    store::{Store, Tx},
     sync::runs,
 };
-
-/// Who asks, as runs and activity name it.
-const ORIGIN: &str = "operator";
 
 /// Full syncs and catch-ups.
 #[derive(Debug, Subcommand)]
@@ -79,15 +76,9 @@ impl SyncCommand {
         let now = Clock::system().now();
         let ask = async |data: DataConfig, connection, kind, dry_run| {
             let store = Store::open(&data.directory)?;
-            let new = NewRun {
-                connection,
-                kind,
-                dry_run,
-                brief: false,
-                origin: ORIGIN,
-            };
+            let asked = (kind, dry_run);
             let run = store
-                .transact(move |tx| runs::request(tx, new, now))
+                .transact(move |tx| runs::request(tx, connection, asked, &Actor::Operator, now))
                 .await?;
             println!("requested {run}");
             Ok(())
@@ -113,7 +104,7 @@ impl SyncCommand {
                 let store = Store::open(&data.directory)?;
                 store
                     .transact(move |tx| match held {
-                        Held::Sync(id) => runs::go_on(tx, id, now),
+                        Held::Sync(id) => runs::go_on(tx, id, &Actor::Operator, now),
                         Held::Connection(id) => brake::go_on(tx, id, &Actor::Operator, now),
                     })
                     .await?;
@@ -126,7 +117,7 @@ impl SyncCommand {
             Self::Cancel { sync, data } => {
                 let store = Store::open(&data.directory)?;
                 store
-                    .transact(move |tx| runs::cancel(tx, sync, now))
+                    .transact(move |tx| runs::cancel(tx, sync, &Actor::Operator, now))
                     .await?;
                 println!("cancelled {sync}");
                 Ok(())

@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{Error, Tx, encode, timestamp};
 use crate::model::{
-    ProjectId, SegmentId, Timestamp, VariableId,
+    ConnectionId, ProjectId, SegmentId, Timestamp, VariableId,
     condition::{Attribute, CHAIN_MAX, Condition, Leaf, RULES_WITH_USED_MAX},
     fold,
 };
@@ -286,6 +286,27 @@ impl Tx<'_> {
                 id: SegmentId(row.get(0)?),
                 name: row.get(1)?,
             })
+        })?;
+        Ok(named.collect::<Result<_, _>>()?)
+    }
+
+    /// The segments that name a variable which a connection feeds, each with such a
+    /// variable's name.
+    pub fn segments_fed_by(&self, connection: ConnectionId) -> Result<Vec<(String, Named)>, Error> {
+        let mut statement = self.statement(
+            "SELECT v.name, s.id, s.name FROM mappings m
+             JOIN fields f ON f.mapping = m.id
+             JOIN segment_variables u ON u.variable = f.variable
+             JOIN variables v ON v.id = f.variable
+             JOIN segments s ON s.id = u.segment
+             WHERE m.connection = ?1 ORDER BY s.name_key, v.name",
+        )?;
+        let named = statement.query_map([connection.0], |row| {
+            let segment = Named {
+                id: SegmentId(row.get(1)?),
+                name: row.get(2)?,
+            };
+            Ok((row.get(0)?, segment))
         })?;
         Ok(named.collect::<Result<_, _>>()?)
     }

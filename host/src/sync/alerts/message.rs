@@ -179,7 +179,7 @@ pub fn title(code: &str) -> &'static str {
 fn page(code: &str, state: State) -> &'static str {
     match (state, code) {
         (State::Test, _) => "/alerts",
-        (_, health::UNREADABLE) => "/activity",
+        (_, health::UNREADABLE) => "/activity?reason=unreadable",
         (_, health::LATE | health::BRAKED) => "/health",
         _ => "",
     }

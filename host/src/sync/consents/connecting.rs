@@ -107,7 +107,15 @@ pub(super) async fn sides(
         project_name: name,
         account: grant.account.clone(),
         domain: known.domain.clone(),
+        missing_scopes: missing(grant),
     })
+}
+
+/// The scopes that we ask for and a grant does not have.
+fn missing(grant: &Grant) -> Vec<String> {
+    let is_missing = |scope: &&&str| !grant.scopes.iter().any(|granted| granted == **scope);
+    let missing = SCOPES.iter().filter(is_missing);
+    missing.map(|scope| (*scope).to_owned()).collect()
 }
 
 /// A project's connection for an account that consented in HubSpot's
@@ -160,11 +168,7 @@ pub(super) async fn connect(
         return Err(Error::GivenBack);
     }
     let sealed = host.grants.seal_grant(&grant);
-    let missing: Vec<String> = SCOPES
-        .iter()
-        .filter(|scope| !grant.scopes.iter().any(|granted| granted == *scope))
-        .map(|scope| (*scope).to_owned())
-        .collect();
+    let missing = missing(&grant);
     let problem = (!missing.is_empty()).then(|| missing_scopes(&missing));
     let key = grant.account;
     let now = host.clock.now();

@@ -114,6 +114,8 @@ pub struct Sides {
     pub account: AccountKey,
     /// The customer's domain, where HubSpot says it.
     pub domain: Option<String>,
+    /// The scopes that we ask for and the consent does not give.
+    pub missing_scopes: Vec<String>,
 }
 
 /// A browser that is signed in.

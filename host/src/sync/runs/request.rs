@@ -1,19 +1,34 @@
 //! Runs asked for, and ended, by people.
 
 use crate::{
-    model::{ConnectionId, RunId, RunStatus, Status, Timestamp},
+    model::{Actor, ConnectionId, RunId, RunKind, RunStatus, Status, Timestamp},
     store::{Error, Tx, runs::NewRun},
 };
 
-/// Asks for a run, which begins as soon as a host sees it.
+/// Asks for a run of a connection, which begins as soon as a host sees it.
 ///
 /// # Errors
 ///
 /// [`Error::Conflict`] where one of that kind is under way, or the connection
 /// cannot sync.
-pub fn request(tx: &Tx<'_>, new: NewRun, now: Timestamp) -> Result<RunId, Error> {
-    check(tx, new.connection)?;
-    tx.request_run(new, now)
+pub fn request(
+    tx: &Tx<'_>,
+    connection: ConnectionId,
+    (kind, dry_run): (RunKind, bool),
+    by: &Actor,
+    now: Timestamp,
+) -> Result<RunId, Error> {
+    check(tx, connection)?;
+    let new = NewRun {
+        connection,
+        kind,
+        dry_run,
+        brief: false,
+        origin: by.origin(),
+    };
+    let run = tx.request_run(new, now)?;
+    tx.note_by(connection, by, "sync_requested", now)?;
+    Ok(run)
 }
 
 /// Whether a connection can sync.
@@ -41,12 +56,14 @@ pub fn check(tx: &Tx<'_>, connection: ConnectionId) -> Result<(), Error> {
 /// # Errors
 ///
 /// [`Error::Conflict`] where it is over.
-pub fn cancel(tx: &Tx<'_>, id: RunId, now: Timestamp) -> Result<(), Error> {
-    if !tx.run(id)?.status.is_open() {
+pub fn cancel(tx: &Tx<'_>, id: RunId, by: &Actor, now: Timestamp) -> Result<(), Error> {
+    let run = tx.run(id)?;
+    if !run.status.is_open() {
         return Err(Error::Conflict("this sync is over".into()));
     }
     tx.drop_run_reads(id, now)?;
-    tx.set_run_status(id, RunStatus::Cancelled, now)
+    tx.set_run_status(id, RunStatus::Cancelled, now)?;
+    tx.note_by(run.connection, by, "sync_cancelled", now)
 }
 
 /// Lets a run go on that its brake held.
@@ -54,9 +71,11 @@ pub fn cancel(tx: &Tx<'_>, id: RunId, now: Timestamp) -> Result<(), Error> {
 /// # Errors
 ///
 /// [`Error::Conflict`] where it is not held.
-pub fn go_on(tx: &Tx<'_>, id: RunId, now: Timestamp) -> Result<(), Error> {
-    if tx.run(id)?.status != RunStatus::Braked {
+pub fn go_on(tx: &Tx<'_>, id: RunId, by: &Actor, now: Timestamp) -> Result<(), Error> {
+    let run = tx.run(id)?;
+    if run.status != RunStatus::Braked {
         return Err(Error::Conflict("this sync is not held".into()));
     }
-    tx.release_run(id, now)
+    tx.release_run(id, now)?;
+    tx.note_by(run.connection, by, "sync_continued", now)
 }

@@ -10,14 +10,11 @@ use super::extract::{Json, Limit, Path, Query, Reader, Writer};
 use crate::{
     host::Host,
     model::{
-        ConnectionId, Missed, Planned, Problem as RunProblem, ProjectId, Run, RunId, RunKind,
-        RunStatus, Timestamp,
+        Actor, ConnectionId, Missed, Planned, Problem as RunProblem, ProjectId, Run, RunId,
+        RunKind, RunStatus, Timestamp,
     },
     pipeline::report::MISSED,
-    store::{
-        self, Tx,
-        runs::{Counts, NewRun},
-    },
+    store::{self, Tx, runs::Counts},
     sync::runs,
     web::{error::Error, problem::Problem},
 };
@@ -60,6 +57,8 @@ pub struct Sync {
     pub kind: RunKind,
     /// Whether it writes nothing.
     pub dry_run: bool,
+    /// Whether it looks at what changed alone, as where nothing tells of changes live.
+    pub brief: bool,
     /// Who asked for it: `admin`, `operator` or `schedule`.
     pub origin: String,
     /// How it goes about each object type.
@@ -157,31 +156,31 @@ pub async fn start(
     Path((_project, id)): Path<(String, ConnectionId)>,
     Json(new): Json<NewSync>,
 ) -> Result<(StatusCode, axum::Json<StartedSync>), Error> {
-    let id = begin(&host, writer.project, id, new.kind, new.dry_run).await?;
+    let id = begin(
+        &host,
+        writer.project,
+        id,
+        (new.kind, new.dry_run),
+        &writer.by,
+    )
+    .await?;
     Ok((StatusCode::ACCEPTED, axum::Json(StartedSync { id })))
 }
 
-/// Starts a sync of a connection, asked for by an admin.
+/// Starts a sync of a connection; `asked`: which, and whether it writes nothing.
 pub async fn begin(
     host: &Host,
     project: ProjectId,
     connection: ConnectionId,
-    kind: RunKind,
-    dry_run: bool,
+    asked: (RunKind, bool),
+    by: &Actor,
 ) -> Result<RunId, Error> {
-    let now = host.clock.now();
-    let new = NewRun {
-        connection,
-        kind,
-        dry_run,
-        brief: false,
-        origin: "admin",
-    };
+    let (now, by) = (host.clock.now(), by.clone());
     let run = host
         .store
         .transact(move |tx| {
             tx.connection(project, connection)?;
-            runs::request(tx, new, now)
+            runs::request(tx, connection, asked, &by, now)
         })
         .await?;
     host.pipeline.notify_changed();
@@ -302,7 +301,8 @@ pub async fn cancel(
     writer: Writer,
     Path((_project, connection, id)): Path<(String, ConnectionId, RunId)>,
 ) -> Result<StatusCode, Error> {
-    steer(&host, writer.project, connection, id, runs::cancel).await?;
+    let sync = (connection, id);
+    steer(&host, writer.project, sync, &writer.by, runs::cancel).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -322,7 +322,8 @@ pub async fn go_on(
     writer: Writer,
     Path((_project, connection, id)): Path<(String, ConnectionId, RunId)>,
 ) -> Result<StatusCode, Error> {
-    steer(&host, writer.project, connection, id, runs::go_on).await?;
+    let sync = (connection, id);
+    steer(&host, writer.project, sync, &writer.by, runs::go_on).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -330,15 +331,15 @@ pub async fn go_on(
 pub async fn steer(
     host: &Host,
     project: ProjectId,
-    connection: ConnectionId,
-    id: RunId,
-    how: fn(&Tx<'_>, RunId, Timestamp) -> Result<(), store::Error>,
+    (connection, id): (ConnectionId, RunId),
+    by: &Actor,
+    how: fn(&Tx<'_>, RunId, &Actor, Timestamp) -> Result<(), store::Error>,
 ) -> Result<(), Error> {
-    let now = host.clock.now();
+    let (now, by) = (host.clock.now(), by.clone());
     host.store
         .transact(move |tx| {
             of(tx, project, connection, id)?;
-            how(tx, id, now)
+            how(tx, id, &by, now)
         })
         .await?;
     host.pipeline.notify_changed();
@@ -369,6 +370,7 @@ pub fn show(tx: &Tx<'_>, run: Run, now: Timestamp) -> Result<Sync, store::Error>
         id: run.id,
         kind: run.kind,
         dry_run: run.dry_run,
+        brief: run.brief,
         origin: run.origin,
         plan: run.plan,
         status: run.status,

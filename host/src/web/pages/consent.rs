@@ -32,6 +32,7 @@ struct Confirm {
     account: String,
     domain: Option<String>,
     project: String,
+    missing_scopes: Vec<String>,
     /// The projects to choose from, where it is of none yet.
     choices: Vec<Project>,
     token: String,
@@ -90,6 +91,7 @@ pub async fn callback(
             account: sides.account.to_string(),
             domain: sides.domain,
             project: sides.project_name,
+            missing_scopes: sides.missing_scopes,
             choices,
             token: token.expose().to_owned(),
             is_signed_in: session.is_some(),

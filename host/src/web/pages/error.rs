@@ -235,8 +235,10 @@ impl IntoResponse for Error {
 struct ProblemPage {
     page: Bare,
     detail: String,
-    /// The page with the form that it is about.
+    /// The page that the form was sent from.
     form: Option<String>,
+    /// Whether the form can be filled in otherwise.
+    is_of_form: bool,
     /// What the host's log names the request by, where the log says more.
     request_id: Option<String>,
 }
@@ -254,7 +256,9 @@ impl Problem {
         let page = ProblemPage {
             page: Bare::new(host, self.title),
             detail: self.detail,
-            form: form.filter(|_| self.is_of_form),
+            // What is not there has no form any more.
+            form: form.filter(|_| self.status != StatusCode::NOT_FOUND),
+            is_of_form: self.is_of_form,
             request_id: request_id.filter(|_| is_logged),
         };
         match html(&page) {

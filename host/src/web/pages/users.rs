@@ -12,7 +12,11 @@ use super::{
 };
 use crate::{
     model::UserId,
-    store::users::{User, UserFilter},
+    sqlite,
+    store::{
+        self, Tx,
+        users::{User, UserFilter},
+    },
 };
 
 /// Users on one page.
@@ -31,6 +35,8 @@ struct UsersPage {
     /// Whether a segment could have the conditions.
     may_save: bool,
     has_error: bool,
+    /// Whether it took too long to find out who matches.
+    is_late: bool,
     missing: usize,
     users: Vec<Person>,
     total: String,
@@ -166,11 +172,13 @@ pub async fn page(
     };
     let is_first = after.is_none();
     let after = after.unwrap_or(UserId(0));
-    let read = visit.host.store.ask(move |tx| {
+    // `is_asked`: whether the conditions are.
+    let load = move |tx: &Tx<'_>, is_asked: bool| {
         let offers = Offers::load(tx, project, None)?;
-        let built = Built::new(&offers, None, draft);
+        let built = Built::new(&offers, None, draft.clone());
         let (mut passing, mut users) = (None, Vec::new());
         match &built.condition {
+            Some(_) if !is_asked => {}
             Some(condition) => {
                 let audience = tx.audience(project, condition, now)?;
                 passing = Some(tx.audience_count(&audience)?);
@@ -195,14 +203,27 @@ pub async fn page(
             built,
             tree,
         })
-    });
+    };
+    let store = &visit.host.store;
+    let (listed, is_late) = if is_filtered {
+        let (asks, gives_up) = (load.clone(), load);
+        match store.ask(move |tx| asks(tx, true)).await {
+            // What was built is not lost with it.
+            Err(store::Error::Database(sqlite::Error::TookTooLong)) => {
+                (store.read(move |tx| gives_up(tx, false)).await?, true)
+            }
+            asked => (asked?, false),
+        }
+    } else {
+        (store.read(move |tx| load(tx, true)).await?, false)
+    };
     let Listed {
         total,
         passing,
         mut users,
         built,
         tree,
-    } = read.await?;
+    } = listed;
     let more = users.len() > PAGE_USERS;
     users.truncate(PAGE_USERS);
     let next = users.last().filter(|_| more).map(|user| user.id);
@@ -226,6 +247,7 @@ pub async fn page(
         list_query,
         may_save: built.condition.is_some() && visit.session.may_change(),
         has_error: !built.errors.is_empty(),
+        is_late,
         missing: built.missing.len(),
         users: users.into_iter().map(Person::from).collect(),
         total,

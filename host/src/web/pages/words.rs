@@ -28,6 +28,10 @@ pub fn reason(word: &str) -> (&'static str, &'static str) {
             "Held",
             "It would take values from many users at once, so it waits until you say so.",
         ),
+        "unreadable" => (
+            "Any value that could not be read",
+            "The value before stays. The line says which, and why.",
+        ),
         "redacted" => ("Hidden by HubSpot", "HubSpot hides the value from us."),
         "malformed" => (
             "Does not fit the type",

@@ -1,6 +1,6 @@
 //! Audience → Segments: the list, the builder, and the end of a segment.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use askama::Template;
 use axum::{
@@ -22,7 +22,8 @@ use super::{
 };
 use crate::{
     host::Host,
-    model::{SegmentId, Timestamp},
+    model::SegmentId,
+    sqlite,
     store::{self, Tx, segments::Named},
     web::{
         api::segments::{self, DESCRIPTION_LENGTH_MAX, NAME_LENGTH_MAX, SegmentDocument},
@@ -39,7 +40,8 @@ pub struct Row {
     id: SegmentId,
     name: String,
     description: Option<String>,
-    count: String,
+    /// None where counting all took too long.
+    count: Option<String>,
     used_by: Vec<Named>,
     updated: Moment,
 }
@@ -58,18 +60,17 @@ impl Rows {
         session: &Session,
         calendar: &Calendar,
         base: &str,
-        now: Timestamp,
+        counts: Option<&HashMap<SegmentId, i64>>,
     ) -> Result<Self, store::Error> {
         let project = session.project.id;
-        let counts = tx.segment_counts(project, now)?;
         let mut rows = Vec::new();
         for segment in tx.segments(project)? {
-            let count = counts.get(&segment.id).copied().unwrap_or_default();
+            let count = counts.map(|counts| counts.get(&segment.id).copied().unwrap_or_default());
             rows.push(Row {
                 id: segment.id,
                 name: segment.wanted.name,
                 description: segment.wanted.description,
-                count: format::count(count),
+                count: count.map(format::count),
                 used_by: tx.segments_using(segment.id)?,
                 updated: calendar.moment(segment.updated_at),
             });
@@ -91,12 +92,17 @@ struct ListPage {
 /// `GET /segments`.
 pub async fn list(visit: Visit) -> Result<Html<String>, Error> {
     let frame = visit.frame("Segments", Section::Segments);
+    let (project, now) = (visit.session.project.id, visit.host.clock.now());
+    let store = &visit.host.store;
+    let counts = match store.ask(move |tx| tx.segment_counts(project, now)).await {
+        Ok(counts) => Some(counts),
+        // Without its counts a list still leads to the one that takes long.
+        Err(store::Error::Database(sqlite::Error::TookTooLong)) => None,
+        Err(error) => return Err(error.into()),
+    };
     let (session, calendar) = (visit.session.clone(), visit.calendar());
-    let (base, now) = (frame.bare.base.clone(), visit.host.clock.now());
-    let read = visit
-        .host
-        .store
-        .ask(move |tx| Rows::load(tx, &session, &calendar, &base, now));
+    let base = frame.bare.base.clone();
+    let read = store.read(move |tx| Rows::load(tx, &session, &calendar, &base, counts.as_ref()));
     let shown = read.await?;
     html(&ListPage { frame, shown })
 }
@@ -116,7 +122,8 @@ impl live_parts::Part for ListPart {
         session: &Session,
         calendar: &Calendar,
     ) -> Result<Rows, store::Error> {
-        Rows::load(tx, session, calendar, &self.base, self.host.clock.now())
+        let counts = tx.segment_counts(session.project.id, self.host.clock.now())?;
+        Rows::load(tx, session, calendar, &self.base, Some(&counts))
     }
 
     fn is_question(&self) -> bool {

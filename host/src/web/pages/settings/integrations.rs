@@ -17,7 +17,10 @@ use crate::{
     model::{ConnectionId, Status},
     sync::consents,
     web::{
-        api::{connection_state, connections},
+        api::{
+            connection_state,
+            connections::{self, Values},
+        },
         pages::{extract, format},
         session::Posted,
     },
@@ -77,10 +80,23 @@ struct IntegrationsPage {
     frame: Frame,
     /// Each with its connections.
     connectors: Vec<(Connector, Vec<Card>)>,
+    /// What became of the values of one that was deleted just now.
+    deleted: Option<Values>,
+    /// Whether the host can ask for consents at all.
+    is_set_up: bool,
+}
+
+/// What has just happened.
+#[derive(serde::Deserialize)]
+pub struct IntegrationsQuery {
+    deleted: Option<Values>,
 }
 
 /// `GET /settings/integrations`.
-pub async fn page(visit: Visit) -> Result<Html<String>, Error> {
+pub async fn page(
+    visit: Visit,
+    extract::Query(query): extract::Query<IntegrationsQuery>,
+) -> Result<Html<String>, Error> {
     let frame = visit
         .settings_frame("Integrations", Section::Integrations)
         .await?;
@@ -113,7 +129,12 @@ pub async fn page(visit: Visit) -> Result<Html<String>, Error> {
             cards.push(card);
         }
     }
-    html(&IntegrationsPage { frame, connectors })
+    html(&IntegrationsPage {
+        frame,
+        connectors,
+        deleted: query.deleted,
+        is_set_up: visit.host.app.is_some(),
+    })
 }
 
 /// A form without fields of its own.

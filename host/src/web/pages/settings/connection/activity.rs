@@ -19,7 +19,7 @@ use crate::{
     model::{ConnectionId, ObjectType, ProjectId, RecordId, UserId},
     store::{
         self, Tx,
-        activity::{Activity, ActivityFilter},
+        activity::{Activity, ActivityFilter, UNREADABLE},
     },
     web::{
         api::activity,
@@ -44,7 +44,7 @@ const ORIGINS: [&str; 9] = [
 ];
 
 /// What lines did, as the filter offers it.
-const OUTCOMES: [&str; 13] = [
+const OUTCOMES: [&str; 16] = [
     "updated",
     "unchanged",
     "skipped",
@@ -53,6 +53,9 @@ const OUTCOMES: [&str; 13] = [
     "erased",
     "lookup_given_up",
     "mappings_saved",
+    "sync_requested",
+    "sync_cancelled",
+    "sync_continued",
     "paused",
     "resumed",
     "held",
@@ -61,12 +64,13 @@ const OUTCOMES: [&str; 13] = [
 ];
 
 /// Why nothing was done, as the filter offers it.
-const REASONS: [&str; 11] = [
+const REASONS: [&str; 12] = [
     "no_match",
     "older",
     "deleted",
     "before_mapping",
     "held",
+    UNREADABLE,
     "malformed",
     "too_long",
     "out_of_range",

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     host::Host,
     model::{ConnectionId, VariableId},
+    store::segments::Named,
     web::{
         api::connections::{self, Values},
         session::Posted,
@@ -55,6 +56,8 @@ struct DeletePage {
     shell: Shell,
     /// The variables that it feeds.
     variables: Vec<String>,
+    /// The segments that name any of these.
+    segments: Vec<Named>,
 }
 
 /// `GET …/delete`: what deleting it means.
@@ -72,13 +75,20 @@ pub async fn page(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<Str
             .into_iter()
             .filter(|variable| fed.contains(&variable.id))
             .map(|variable| variable.name);
-        Ok(names.collect::<Vec<_>>())
+        let mut segments: Vec<Named> = tx
+            .segments_fed_by(id)?
+            .into_iter()
+            .map(|(_, segment)| segment)
+            .collect();
+        segments.dedup_by_key(|segment| segment.id);
+        Ok((names.collect::<Vec<_>>(), segments))
     });
-    let variables = variables.await?;
+    let (variables, segments) = variables.await?;
     html(&DeletePage {
         frame,
         shell,
         variables,
+        segments,
     })
 }
 
@@ -96,5 +106,6 @@ pub async fn delete(
 ) -> Result<Response, Error> {
     let keep = posted.form.values == Values::Keep;
     connections::end(&host, posted.session.project.id, id, keep).await?;
-    Ok(see_other(INTEGRATIONS))
+    let deleted = if keep { "keep" } else { "clear" };
+    Ok(see_other(&format!("{INTEGRATIONS}?deleted={deleted}")))
 }

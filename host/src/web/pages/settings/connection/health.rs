@@ -265,7 +265,7 @@ impl HealthPart {
             health::LATE => (None, None),
             health::BRAKED => (None, None),
             health::UNREADABLE => {
-                let activity = path(id, "/activity?outcome=skipped");
+                let activity = path(id, "/activity?reason=unreadable");
                 (Some((activity, "See the activity")), None)
             }
             _ => (None, Some((path(id, "/reconnect"), "Reconnect"))),

@@ -247,7 +247,7 @@ async fn show(
         let in_force = rule(described, object);
         let is_asked = query.object_type.as_ref() == Some(object_type);
         let wanted = match is_asked {
-            true => wanted(described, &query, &in_force),
+            true => wanted(described, &query, known.as_ref(), &in_force),
             false => in_force.clone(),
         };
         let own = match &wanted {
@@ -318,6 +318,7 @@ async fn show(
 fn wanted(
     described: &ObjectTypeDescription,
     query: &MatchingQuery,
+    known: Option<&Known>,
     in_force: &MatchingDocument,
 ) -> MatchingDocument {
     match (query.way, described.through.first()) {
@@ -326,9 +327,25 @@ fn wanted(
             through: through.clone(),
         }),
         (Some(_), _) => MatchingDocument::Own(OwnMatching {
-            property: query.property.clone().unwrap_or_else(|| "".into()),
+            property: property_meant(query.property.as_ref(), known),
             user: query.user.clone().unwrap_or_else(|| EMAIL.to_owned()),
         }),
+    }
+}
+
+/// The property that somebody typed the name of, else the one that alone has that
+/// label.
+fn property_meant(typed: Option<&PropertyName>, known: Option<&Known>) -> PropertyName {
+    let Some(typed) = typed else {
+        return "".into();
+    };
+    let known = known.filter(|known| known.property(typed).is_none());
+    let label = typed.as_str().trim().to_lowercase();
+    let properties = known.into_iter().flat_map(|known| &known.properties);
+    let mut meant = properties.filter(|one| one.label.to_lowercase() == label);
+    match (meant.next(), meant.next()) {
+        (Some(one), None) => one.name.clone(),
+        _ => typed.clone(),
     }
 }
 
@@ -463,7 +480,7 @@ pub async fn save(
     let described = described.ok_or(Error::NotFound("object type"))?;
     let mut document = standing(&visit, id).await?.document;
     let is_first = document.is_empty();
-    let matching = wanted(described, &query, &rule(described, None));
+    let matching = wanted(described, &query, None, &rule(described, None));
     if let MatchingDocument::Through(through) = &matching {
         document.entry(through.through.clone()).or_default();
     }

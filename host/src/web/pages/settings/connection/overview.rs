@@ -31,11 +31,25 @@ struct Setup {
     matching: Option<String>,
     fields: usize,
     full_sync: Option<Moment>,
+    /// Whether a segment names a variable that it feeds.
+    has_segment: bool,
 }
 
 impl Setup {
+    /// How many of five steps are done, connecting the first.
+    fn done(&self) -> usize {
+        let steps = [
+            true,
+            self.matching.is_some(),
+            self.fields > 0,
+            self.full_sync.is_some(),
+            self.has_segment,
+        ];
+        steps.into_iter().filter(|is_done| *is_done).count()
+    }
+
     fn is_done(&self) -> bool {
-        self.fields > 0 && self.full_sync.is_some()
+        self.done() == 5
     }
 }
 
@@ -81,10 +95,13 @@ pub async fn page(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<Str
     let (frame, shell, state) = Shell::load(&visit, id, Tab::Overview).await?;
     let calendar = visit.calendar();
     let project = visit.session.project.id;
-    let (mappings, names) = visit
+    let (mappings, names, has_segment) = visit
         .host
         .store
-        .read(move |tx| Ok((tx.mappings(id)?, tx.variables(project)?)))
+        .read(move |tx| {
+            let has_segment = !tx.segments_fed_by(id)?.is_empty();
+            Ok((tx.mappings(id)?, tx.variables(project)?, has_segment))
+        })
         .await?;
     let rule = mappings
         .iter()
@@ -110,6 +127,7 @@ pub async fn page(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<Str
             matching,
             fields: mappings.iter().map(mapped).sum(),
             full_sync: state.last_full_sync_at.map(|at| calendar.moment(at)),
+            has_segment,
         },
         facts: Facts::of(&state, &calendar),
         frame,

@@ -49,6 +49,7 @@ pub(super) fn kind_label(sync: &Sync) -> &'static str {
     match (sync.kind, sync.dry_run) {
         (RunKind::Full, false) => "Full sync",
         (RunKind::Full, true) => "Dry run",
+        (RunKind::CatchUp, false) if sync.brief => "Look for changes",
         (RunKind::CatchUp, false) if sync.origin == "schedule" => "Daily catch-up",
         (RunKind::CatchUp, false) => "Catch-up",
         (RunKind::CatchUp, true) => "Dry run of a catch-up",
@@ -291,8 +292,9 @@ pub async fn cancel(
     Path((connection, id)): Path<(ConnectionId, RunId)>,
     posted: Posted<Nothing>,
 ) -> Result<Response, Error> {
-    let project = posted.session.project.id;
-    syncs::steer(&host, project, connection, id, runs::cancel).await?;
+    let (session, sync) = (posted.session, (connection, id));
+    let (project, by) = (session.project.id, session.actor());
+    syncs::steer(&host, project, sync, &by, runs::cancel).await?;
     Ok(see_other(&path(connection, &format!("/syncs/{id}"))))
 }
 
@@ -302,8 +304,9 @@ pub async fn go_on(
     Path((connection, id)): Path<(ConnectionId, RunId)>,
     posted: Posted<Nothing>,
 ) -> Result<Response, Error> {
-    let project = posted.session.project.id;
-    syncs::steer(&host, project, connection, id, runs::go_on).await?;
+    let (session, sync) = (posted.session, (connection, id));
+    let (project, by) = (session.project.id, session.actor());
+    syncs::steer(&host, project, sync, &by, runs::go_on).await?;
     Ok(see_other(&path(connection, &format!("/syncs/{id}"))))
 }
 

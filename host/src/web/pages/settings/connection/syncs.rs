@@ -52,6 +52,7 @@ struct SyncsPage {
     /// Whether one can begin now; why not, else.
     ready: Result<(), &'static str>,
     under_way: Option<RunId>,
+    is_catching_up: bool,
     is_first: bool,
     runs: Vec<Line>,
     next: Option<RunId>,
@@ -95,11 +96,15 @@ pub async fn page(
         _ if !is_mapped => Err("Map fields first: there is nothing to sync yet."),
         _ => Ok(()),
     };
-    let own = open.iter().filter(|run| run.connection == id);
-    let under_way = own
-        .filter(|run| run.kind == RunKind::Full)
-        .map(|run| run.id)
-        .next_back();
+    let under_way = |kind| {
+        let own = open.iter().filter(|run| run.connection == id);
+        let mut of_kind = own.filter(|run| run.kind == kind);
+        of_kind.next_back().map(|run| run.id)
+    };
+    let (under_way, is_catching_up) = (
+        under_way(RunKind::Full),
+        under_way(RunKind::CatchUp).is_some(),
+    );
     let line = |sync: Sync| Line {
         id: sync.id,
         kind: kind_label(&sync),
@@ -117,6 +122,7 @@ pub async fn page(
         shell,
         ready,
         under_way,
+        is_catching_up,
         is_first: query.before.is_none(),
         runs: runs.into_iter().map(line).collect(),
         next,
@@ -202,7 +208,8 @@ pub async fn start(
     Path(id): Path<ConnectionId>,
     posted: Posted<StartForm>,
 ) -> Result<Response, Error> {
-    let (project, form) = (posted.session.project.id, posted.form);
-    let run = syncs::begin(&host, project, id, form.kind, form.dry_run).await?;
+    let (session, form) = (posted.session, posted.form);
+    let asked = (form.kind, form.dry_run);
+    let run = syncs::begin(&host, session.project.id, id, asked, &session.actor()).await?;
     Ok(see_other(&path(id, &format!("/syncs/{run}"))))
 }

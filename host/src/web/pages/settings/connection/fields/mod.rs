@@ -36,12 +36,21 @@ use crate::{
     model::{ConnectionId, ObjectType, ProjectId, Status},
     store::variables::Variable,
     telemetry::spawn_blocking,
-    web::{self, api::mapping_document::ObjectDocument},
+    web::{
+        self,
+        api::mapping_document::{Document, ObjectDocument},
+    },
 };
 
 /// Jimo's own advice: ten to fifteen attributes are healthy; many more mean that a
 /// table was exported rather than chosen.
 const FIELDS_HEALTHY: usize = 15;
+
+/// How many fields a document has, where these are more than is healthy.
+fn many(document: &Document) -> Option<usize> {
+    let total = document.values().map(|object| object.fields.len()).sum();
+    (total > FIELDS_HEALTHY).then_some(total)
+}
 
 /// Routes below a connection's path.
 pub(super) fn router() -> Router<Arc<Host>> {
@@ -166,7 +175,6 @@ pub async fn page(
             removed: gone.map(|field| row(field, Some(field))).collect(),
         });
     }
-    let total: usize = sections.iter().map(|section| section.rows.len()).sum();
     html(&FieldsPage {
         frame,
         shell,
@@ -174,7 +182,7 @@ pub async fn page(
         sections,
         changes: working.changes().count(),
         is_outdated: working.is_outdated(),
-        many: (total > FIELDS_HEALTHY).then_some(total),
+        many: many(&working.document),
         unknown: unknown.filter(|why| !why.is_empty()),
         saved: query.saved,
     })

@@ -25,6 +25,7 @@ use super::{
         Shell, Tab,
     },
     draft::{self, Working},
+    many,
     shown::{self, Known, Note},
 };
 use crate::{
@@ -112,6 +113,8 @@ struct PickerPage {
     lists: Vec<(String, Vec<(String, &'static str)>)>,
     /// How much of the draft is not saved yet.
     changes: usize,
+    /// How many fields there are, where these are more than is healthy.
+    many: Option<usize>,
     /// Why HubSpot's properties cannot be shown.
     unknown: Option<String>,
     /// What was added last, in a sentence.
@@ -138,12 +141,26 @@ struct Item {
 
 /// How a property is to be added.
 struct ItemForm {
+    /// What was filled in.
     variable: String,
+    /// A name for a new variable, which nothing that is filled in stands for. Only
+    /// an empty box offers all that can be selected.
+    suggested: String,
     /// The list of variables that fit it.
     list: String,
     /// The types that a new variable can have, each with its name, and whether it is
     /// chosen.
     types: Vec<(VariableType, &'static str, bool)>,
+}
+
+impl ItemForm {
+    /// The variable that is meant.
+    fn named(&self) -> &str {
+        match &*self.variable {
+            "" => &self.suggested,
+            variable => variable,
+        }
+    }
 }
 
 /// What was filled in, and could not be added.
@@ -274,6 +291,7 @@ async fn show(
         more: (total > shown).then(|| search.query(shown + SHOWN, None)),
         lists,
         changes: working.changes().count(),
+        many: many(&working.document),
         unknown,
         added,
         error,
@@ -373,10 +391,8 @@ impl Listed<'_> {
                 })
                 .collect(),
             form: chosen.map(|chosen| ItemForm {
-                variable: attempt.map_or_else(
-                    || self.suggested_name(property),
-                    |attempt| attempt.variable.clone(),
-                ),
+                variable: attempt.map_or_else(String::new, |attempt| attempt.variable.clone()),
+                suggested: self.suggested_name(property),
                 list: list_of(&property.variable_types),
                 types: property
                     .variable_types
@@ -453,7 +469,11 @@ fn default_show(property: &Property) -> Show {
 pub struct AddForm {
     object_type: ObjectType,
     property: PropertyName,
+    /// Empty for the one that was suggested.
+    #[serde(default)]
     variable: String,
+    #[serde(default)]
+    suggested: String,
     #[serde(rename = "type")]
     variable_type: Option<VariableType>,
     #[serde(default)]
@@ -481,7 +501,10 @@ pub async fn add(
         shown: form.shown,
         added: None,
     };
-    let name = form.variable.trim().to_owned();
+    let name = match form.variable.trim() {
+        "" => form.suggested,
+        filled_in => filled_in.to_owned(),
+    };
     let attempt = |error: Option<String>| Attempt {
         property: form.property.clone(),
         variable: name.clone(),

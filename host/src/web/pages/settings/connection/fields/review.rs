@@ -23,12 +23,13 @@ use super::{
         previewed::PreviewView,
     },
     draft::{Changes, Working},
+    many,
 };
 use crate::{
     host::Host,
     model::{ConnectionId, ObjectType, Shown as Show},
     plugin::Description,
-    store::variables::Variable,
+    store::{segments::Named, variables::Variable},
     web::{
         self,
         api::{connections::Values, mapping_document::FieldDocument, mappings, previews},
@@ -57,10 +58,14 @@ struct ReviewPage {
     shell: Shell,
     added: Vec<Line>,
     removed: Vec<Line>,
+    /// The segments that name variables of fields that are removed.
+    segments: Vec<Named>,
     changed: Vec<Line>,
     /// The labels of the object types of which another record is selected.
     selections: Vec<String>,
     is_outdated: bool,
+    /// How many fields there are, where these are more than is healthy.
+    many: Option<usize>,
     version: i64,
     /// Why it was not saved.
     errors: Vec<String>,
@@ -74,12 +79,12 @@ pub async fn page(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Response
 async fn show(visit: Visit, id: ConnectionId, errors: Vec<String>) -> Result<Response, Error> {
     let (frame, shell, _) = Shell::load(&visit, id, Tab::Fields).await?;
     let (project, hash) = (visit.session.project.id, visit.session.hash);
-    let (working, variables) = visit
+    let (working, variables, segments) = visit
         .host
         .store
         .read(move |tx| {
-            let variables = tx.variables(project)?;
-            Ok((Working::load(tx, project, id, &hash)?, variables))
+            let working = Working::load(tx, project, id, &hash)?;
+            Ok((working, tx.variables(project)?, tx.segments_fed_by(id)?))
         })
         .await?;
     if !working.is_changed() {
@@ -103,17 +108,25 @@ async fn show(visit: Visit, id: ConnectionId, errors: Vec<String>) -> Result<Res
         changed,
         selections,
     } = working.changes();
+    let mut segments: Vec<Named> = segments
+        .into_iter()
+        .filter(|(variable, _)| removed.iter().any(|(_, field)| field.variable == *variable))
+        .map(|(_, segment)| segment)
+        .collect();
+    segments.dedup_by_key(|segment| segment.id);
     let page = ReviewPage {
         frame,
         shell,
         added: lines(added),
         removed: lines(removed),
+        segments,
         changed: lines(changed),
         selections: selections
             .iter()
             .filter_map(|one| Some(described.object_type(one)?.label.clone()))
             .collect(),
         is_outdated: working.is_outdated(),
+        many: many(&working.document),
         version: working.version,
         errors,
     };

@@ -151,14 +151,20 @@ pub async fn choose(
     posted: Posted<SelectionForm>,
 ) -> Result<Response, Error> {
     let form = posted.form;
+    let ranks = form.rule == SelectionRule::Largest;
+    let property = form
+        .property
+        .filter(|name| ranks && !name.as_str().is_empty());
+    if ranks && property.is_none() {
+        return Err(Error::Refused(
+            "Choose the number by which the largest is told.".to_owned(),
+        ));
+    }
     draft::edit(&host, &posted.session, id, move |document, _| {
         if let Some(object) = document.get_mut(&form.object_type) {
-            let ranks = form.rule == SelectionRule::Largest;
             object.selection = Some(SelectionDocument::Rule(RuleDocument {
                 rule: form.rule,
-                property: form
-                    .property
-                    .filter(|name| ranks && !name.as_str().is_empty()),
+                property,
                 prefer_open: form.prefer_open,
             }));
         }
