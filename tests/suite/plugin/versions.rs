@@ -320,6 +320,49 @@ async fn a_version_that_fails_too_often_is_taken_back_and_what_it_set_aside_is_d
 }
 
 #[tokio::test]
+async fn the_built_in_version_of_another_release_is_never_said_to_run() {
+    let host = BareHost::start(EMBEDDED).await;
+    let api = Api::of(&host).await;
+    let other = api.activate(rebuilt(EMBEDDED, "another")).await;
+    // As if another release had been the first here.
+    let former = digest(&rebuilt(EMBEDDED, "former"));
+    let store = rusqlite::Connection::open(host.directory.path().join("store.sqlite")).unwrap();
+    for sql in [
+        "INSERT INTO plugin_versions
+         SELECT ?1, connector, label, version, size_bytes, NULL, installed_by, 0
+         FROM plugin_versions WHERE file IS NULL",
+        "UPDATE plugin_activations SET before = ?1",
+    ] {
+        assert_eq!(store.execute(sql, [&former]).unwrap(), 1);
+    }
+    let path = format!("/plugins/{former}/activate");
+    let (status, told) = api.post(&path, json!({"force": true})).await;
+    assert_eq!(status, 409, "{told}");
+    assert!(
+        told["detail"].as_str().unwrap().contains("another release"),
+        "{told}"
+    );
+    assert_eq!(host.host.plugins.active().digest(), other);
+
+    let (status, told) = api.post("/plugins/rollback", json!({})).await;
+    assert_eq!(
+        (status, &told["digest"], &told["active"]),
+        (200, &json!(digest(EMBEDDED)), &json!(true)),
+        "{told}"
+    );
+    let (_, listed) = api.get("/plugins").await;
+    let last = &listed["activations"][0];
+    assert_eq!(
+        (&last["why"], &last["digest"]),
+        (&json!("rollback"), &json!(digest(EMBEDDED)))
+    );
+    let asked = "SELECT digest FROM plugin_requests ORDER BY id DESC LIMIT 1";
+    let asked: String = store.query_one(asked, [], |row| row.get(0)).unwrap();
+    assert_eq!(asked, digest(EMBEDDED));
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn one_bad_body_takes_no_version_back() {
     let host = BareHost::start(EMBEDDED).await;
     host.connect("1", "city").await;

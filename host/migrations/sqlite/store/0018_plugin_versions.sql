@@ -45,6 +45,8 @@ CREATE INDEX plugin_requests_waiting ON plugin_requests (id) WHERE outcome IS NU
 CREATE TABLE plugin_running (
     connector TEXT PRIMARY KEY,
     digest TEXT NOT NULL,
+    -- The version that its release has built in.
+    built_in TEXT NOT NULL,
     problem TEXT
 ) WITHOUT ROWID;
 

@@ -6,7 +6,10 @@ use super::{Error, history};
 use crate::{
     model::Timestamp,
     plugin::{self, Engine, Version, Versions, files},
-    store::{self, Store, plugins::PluginVersion},
+    store::{
+        self, Store,
+        plugins::{PluginVersion, Running},
+    },
     telemetry::spawn_blocking,
 };
 
@@ -118,7 +121,7 @@ pub async fn open(
         .await?;
     let versions = Versions::new(built_in);
     let mut problem = None;
-    if let Some(chosen) = chosen.filter(|chosen| chosen.digest != own_digest) {
+    if let Some(chosen) = chosen.filter(|chosen| chosen.digest != versions.built_in().digest()) {
         match load(engine, directory, &chosen) {
             Ok(version) => {
                 versions.activate(version.into());
@@ -140,9 +143,13 @@ pub async fn open(
         digest = active.digest(),
         "plugin loaded"
     );
-    let said = problem.clone();
+    let running = Running {
+        digest: active.digest().to_owned(),
+        built_in: own_digest,
+        problem: problem.clone(),
+    };
     store
-        .transact(move |tx| tx.set_running(&connector, active.digest(), said.as_deref()))
+        .transact(move |tx| tx.set_running(&connector, &running))
         .await?;
     Ok((versions, problem))
 }

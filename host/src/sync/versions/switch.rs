@@ -15,7 +15,7 @@ use crate::{
     plugin::{Tally, Version, files},
     store::{
         self, Store, Tx,
-        plugins::{Outcome, PluginVersion, Switch, Why},
+        plugins::{Outcome, PluginVersion, Running, Switch, Why},
         set_aside::Filter,
     },
     telemetry::{SwitchLabels, spawn_blocking},
@@ -88,8 +88,13 @@ pub async fn request(
         })
         .await?;
     let version = version.ok_or(Error::NoneBefore)?;
-    if running.is_some_and(|running| running.is_chosen(&version.digest)) {
-        return Err(Error::Active);
+    if let Some(running) = running {
+        if running.is_chosen(&version.digest) {
+            return Err(Error::Active);
+        }
+        if version.file.is_none() && running.built_in != version.digest {
+            return Err(Error::NotKept);
+        }
     }
     is_compared(force)?;
     let switch = Switch {
@@ -354,15 +359,17 @@ async fn switch_to(
 ) -> Result<Timestamp, Error> {
     let (before, now) = (host.plugins.active(), host.clock.now());
     let (why, by) = (switch.why, switch.by.clone());
-    let digest = version.digest().to_owned();
-    // A version that is built in stands for that of another release.
-    let switch = Switch { digest, ..switch };
+    let running = Running {
+        digest: switch.digest.clone(),
+        built_in: host.plugins.built_in().digest().to_owned(),
+        problem: None,
+    };
     host.store
         .transact(move |tx| {
             // It may have been removed meanwhile.
             tx.plugin_version(&switch.digest)?;
             tx.add_activation(&switch, before.digest(), now)?;
-            tx.set_running(&switch.connector, &switch.digest, None)?;
+            tx.set_running(&switch.connector, &running)?;
             also(tx)
         })
         .await?;
@@ -391,9 +398,6 @@ async fn load(host: &Host, version: &PluginVersion) -> Result<Arc<Version>, Erro
     }
     if let Some(compiled) = host.plugins.compiled(&version.digest) {
         return Ok(compiled);
-    }
-    if version.file.is_none() {
-        return Ok(host.plugins.built_in());
     }
     let (engine, version) = (host.engine.clone(), version.clone());
     let directory = host.config.data.directory.clone();
