@@ -186,6 +186,13 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Forgets the file of a version that the host's release has built in, too.
+    pub fn remove_plugin_file(&self, digest: &str) -> Result<(), Error> {
+        self.statement("UPDATE plugin_versions SET file = NULL WHERE digest = ?1")?
+            .execute([digest])?;
+        Ok(())
+    }
+
     /// Keeps that a version became active in place of `before`. Returns the
     /// number of the activation.
     pub fn add_activation(

@@ -363,6 +363,30 @@ async fn the_built_in_version_of_another_release_is_never_said_to_run() {
 }
 
 #[tokio::test]
+async fn the_file_of_the_built_in_version_is_removed_and_the_version_stays() {
+    let host = BareHost::start(EMBEDDED).await;
+    let api = Api::of(&host).await;
+    let other = api.activate(rebuilt(EMBEDDED, "another")).await;
+    let built_in = digest(EMBEDDED);
+    let path = format!("/plugins/{built_in}");
+    assert_eq!(api.install(EMBEDDED.to_vec()).await.0, 201);
+    assert_eq!(api.get(&path).await.1["file"], "it.wasm");
+    let remove = || api.answer(api.request(reqwest::Method::DELETE, &path));
+    assert_eq!(remove().await.0, 204);
+    let file = host
+        .directory
+        .path()
+        .join(format!("plugins/{built_in}.wasm"));
+    assert!(!file.exists());
+    assert_eq!(api.get(&path).await.1["file"], Value::Null);
+    assert_eq!(remove().await.0, 409);
+    let (status, told) = api.post("/plugins/rollback", json!({})).await;
+    assert_eq!((status, &told["digest"]), (200, &json!(built_in)), "{told}");
+    assert_ne!(host.host.plugins.active().digest(), other);
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn one_bad_body_takes_no_version_back() {
     let host = BareHost::start(EMBEDDED).await;
     host.connect("1", "city").await;

@@ -68,7 +68,9 @@ pub async fn remove(
         let chosen = history::chosen_version(tx, &version.connector)?;
         let running = tx.running(&version.connector)?;
         let is_used = chosen.is_some_and(|chosen| chosen.digest == version.digest)
-            || running.is_some_and(|running| running.digest == version.digest)
+            || running
+                .as_ref()
+                .is_some_and(|running| running.digest == version.digest)
             || tx.is_switch_waiting(&version.digest)?;
         if version.file.is_none() {
             return Ok(Err(Error::BuiltIn));
@@ -76,7 +78,11 @@ pub async fn remove(
         if is_used {
             return Ok(Err(Error::InUse));
         }
-        tx.remove_plugin_version(&version.digest)?;
+        // Without its file, what is built in is still there to go back to.
+        match running.is_some_and(|running| running.built_in == version.digest) {
+            true => tx.remove_plugin_file(&version.digest)?,
+            false => tx.remove_plugin_version(&version.digest)?,
+        }
         Ok(Ok(version))
     });
     let removed = removed.await??;
