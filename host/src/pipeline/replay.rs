@@ -11,7 +11,7 @@
 
 use super::{
     Pipeline,
-    prepare::Prepared,
+    prepare::{Prepared, Purpose},
     worker::{Error, apply_told},
 };
 use crate::{
@@ -51,7 +51,8 @@ impl Pipeline {
             received_at: replay.at,
             body,
         };
-        let prepared = self.prepare(routing, plugin, vec![entry]).await?;
+        let preparing = self.prepare(routing, plugin, vec![entry], Purpose::Replay);
+        let prepared = preparing.await?;
         let now = self.clock.now();
         let apply = move |tx: &Tx<'_>| {
             let is_as_prepared = tx.configuration()? == configuration

@@ -46,7 +46,7 @@ pub struct Version {
 /// How often a version was asked, and how often that came to nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Passes, and conversions of what was kept.
+    /// Passes, and conversions of what was kept; not those of a replay.
     pub passes: u64,
     /// Those that faulted, by the plugin's doing, or in which it refused more
     /// than half of the elements.
@@ -147,6 +147,12 @@ impl Version {
             Err(_) => {}
         }
         output
+    }
+
+    /// [`run`](Self::run), of what was set aside, and uncounted: what failed before
+    /// says nothing new of a version, however often somebody asks for it.
+    pub fn run_again(&self, pass: &Pass<'_>) -> Result<PassOutput, Fault> {
+        self.try_run(pass)
     }
 
     fn try_run(&self, pass: &Pass<'_>) -> Result<PassOutput, Fault> {
