@@ -424,3 +424,69 @@ async fn a_privacy_deletion_that_was_set_aside_erases_when_it_is_worked_on() {
     assert_eq!(world.values(&ids[0]).await, json!({}));
     assert_eq!(world.count("SELECT count(*) FROM set_aside"), 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_all_connections_are_paused_it_stays_but_for_privacy_deletions() {
+    let world = World::start().await;
+    let portal = 48_975_575;
+    let connection = world.connect(portal).await;
+    let people = json!([{"email": "ana@example.com"}, {"email": "ben@example.com"}]);
+    let ids = world.put_users(people).await;
+    let titled = json!({"property": "jobtitle", "variable": "job_title"});
+    world
+        .map(&connection, json!({"contacts": {"fields": [titled]}}))
+        .await;
+    let contact = |email: &str| {
+        let contact = [("email", email), ("jobtitle", "Cook")];
+        world.account(portal).create("contacts", &contact).unwrap()
+    };
+    let (ana, ben) = (contact("ana@example.com"), contact("ben@example.com"));
+    world.settle().await;
+    activate(world.host(), &misbehaving_as("hubspot", "nothing"));
+    let now = world.clock.now().0;
+    let change = json!({
+        "portalId": portal, "objectId": ana, "occurredAt": now, "misbehave": "trap",
+        "subscriptionType": "contact.propertyChange",
+        "propertyName": "jobtitle", "propertyValue": "Chef",
+    });
+    let deletion = json!({
+        "portalId": portal, "objectId": ben, "occurredAt": now, "misbehave": "trap",
+        "subscriptionType": "contact.privacyDeletion",
+    });
+    let webhooks = world.host().url(intake::PATH).to_string();
+    let secret = world.sim.app().client_secret;
+    for event in [change, deletion] {
+        let body = json!([event]).to_string().into_bytes();
+        assert_eq!(deliver(&webhooks, &secret, body).await.unwrap(), 204);
+        world.applied().await;
+    }
+    let path = format!("/connections/{connection}");
+    world.post(&format!("{path}/pause"), json!({})).await.good();
+    let directory = world.directory.path();
+    let before = String::from_utf8(printed(directory, &["list"])).unwrap();
+    assert_eq!(before.lines().count(), 2, "{before}");
+
+    // With one that fails still, with one that does not, and with one more time.
+    let told = printed(directory, &["replay", "--all"]);
+    assert_eq!(told, b"0 worked on, 2 stayed\n");
+    activate(world.host(), EMBEDDED);
+    let told = printed(directory, &["replay", "--all"]);
+    assert_eq!(told, b"1 worked on, 1 stayed\n");
+    let told = printed(directory, &["replay", "--all"]);
+    assert_eq!(told, b"0 worked on, 1 stayed\n");
+    assert_eq!(world.values(&ids[0]).await, json!({"job_title": "Cook"}));
+    assert_eq!(world.values(&ids[1]).await, json!({}));
+    let left = String::from_utf8(printed(directory, &["list"])).unwrap();
+    assert_eq!(left.lines().next(), before.lines().next(), "{left}");
+    assert_eq!(left.lines().count(), 1, "{left}");
+
+    world
+        .post(&format!("{path}/resume"), json!({}))
+        .await
+        .good();
+    let told = printed(directory, &["replay", "--all"]);
+    assert_eq!(told, b"1 worked on, 0 stayed\n");
+    world
+        .until(async || world.values(&ids[0]).await == json!({"job_title": "Chef"}))
+        .await;
+}

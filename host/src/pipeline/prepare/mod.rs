@@ -7,7 +7,11 @@
 mod split;
 mod tell;
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use split::{Part, passes, split_entry};
 use tell::tell;
@@ -82,6 +86,9 @@ pub struct Prepared {
     pub late: Vec<Position>,
     /// What could not be worked on.
     pub set_aside: Vec<SetAside>,
+    /// Of a replay, elements of accounts all of whose connections are paused: they
+    /// wait until there is somebody to tell.
+    pub unheard: Vec<(AccountKey, Vec<u8>)>,
     /// How many events were of accounts that nothing is connected to.
     pub unknown_account_events: u64,
     /// How many events there were.
@@ -156,7 +163,7 @@ fn failed(
     fault: &Fault,
     prepared: &mut Prepared,
 ) {
-    if route.connections.is_empty() {
+    if route.connections.is_empty() && prepared.purpose == Purpose::Live {
         return;
     }
     let Part { entry, elements } = part;
@@ -202,7 +209,13 @@ fn try_run(
     }?;
     erasures(route, kind, &elements, &output.changes, prepared);
     if route.connections.is_empty() {
-        // Paused, all of them: an admin wants nothing else of it now.
+        // Paused, all of them: an admin wants nothing else of it now. What comes
+        // then is caught up on; what was set aside before is nowhere else.
+        if prepared.purpose == Purpose::Replay {
+            let unheard = unheard(parts, &output.changes);
+            let unheard = unheard.map(|body| (route.key.clone(), body));
+            prepared.unheard.extend(unheard);
+        }
         return Ok(());
     }
     for refusal in &output.refusals {
@@ -233,6 +246,21 @@ fn try_run(
         });
     }
     Ok(())
+}
+
+/// The elements of each part that tell of more than a deletion for privacy.
+fn unheard(parts: &[Part<'_>], changes: &[Change]) -> impl Iterator<Item = Vec<u8>> {
+    let erasing = changes
+        .iter()
+        .filter(|change| change.kind == ChangeKind::Erased);
+    let erasing: HashSet<usize> = erasing.map(|change| change.element).collect();
+    let mut index = 0..;
+    parts.iter().filter_map(move |part| {
+        let elements = part.elements.iter().zip(&mut index);
+        let left = elements.filter(|(_, index)| !erasing.contains(index));
+        let left: Vec<_> = left.map(|(element, _)| element.bytes).collect();
+        (!left.is_empty()).then(|| join(left.into_iter()))
+    })
 }
 
 /// What is asked of a body: what the account's connections want, and of every
