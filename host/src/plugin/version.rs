@@ -49,7 +49,7 @@ pub struct Tally {
     /// Passes, and conversions of what was kept; not those of a replay.
     pub passes: u64,
     /// Those that faulted, by the plugin's doing, or in which it refused more
-    /// than half of the elements.
+    /// than half of the elements, and bodies in which its description found nothing.
     pub failed: u64,
 }
 
@@ -116,6 +116,12 @@ impl Version {
     fn count(&self, failed: bool) {
         self.passes.fetch_add(1, Ordering::Relaxed);
         self.failed.fetch_add(failed.into(), Ordering::Relaxed);
+    }
+
+    /// Counts a body in which its description finds no element of anybody's, as a
+    /// pass that failed: the host reads by what the component says.
+    pub fn found_nothing(&self) {
+        self.count(true);
     }
 
     /// What the component says it is.

@@ -317,21 +317,54 @@ async fn a_version_that_fails_too_often_is_taken_back_and_what_it_set_aside_is_d
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_that_looks_for_events_where_none_stand_is_taken_back() {
+    let host = BareHost::start(EMBEDDED).await;
+    let account = host.connect("1", "city").await;
+    let api = Api::of(&host).await;
+    let elsewhere = misbehaving_as("hubspot", "look elsewhere");
+    let bad = api.activate(elsewhere).await;
+    // What is no JSON is the doing of whoever sent it.
+    for _ in 0..25 {
+        assert_eq!(host.deliver(r#"[{"portalId":1},]"#).await, 204);
+        host.applied().await;
+    }
+    assert_eq!(host.host.plugins.active().tally(), Tally::default());
+    let mut sent = 0;
+    while host.host.plugins.active().digest() == bad {
+        sent += 1;
+        assert!(sent < 500, "it is never taken back");
+        assert_eq!(host.deliver(format!("[{}]", created(sent))).await, 204);
+        host.applied().await;
+    }
+    assert_eq!(host.host.plugins.active().digest(), digest(EMBEDDED));
+    until(async || host.set_aside().await.len() == 25).await;
+    assert_eq!(
+        host.waiting_reads(account).await,
+        i64::try_from(sent).unwrap()
+    );
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_worked_on_again_in_vain_does_not_count_against_a_version() {
     let host = BareHost::start(EMBEDDED).await;
     host.connect("1", "city").await;
     let api = Api::of(&host).await;
     let other = api.activate(misbehaving_as("hubspot", "nothing")).await;
     assert_eq!(host.deliver(format!("[{}]", trapping(1))).await, 204);
+    // What is prepared while others come may be prepared again, and counts again.
+    host.applied().await;
+    // Of nobody, as where the description looked elsewhere.
+    assert_eq!(host.deliver(r#"[{"objectId":1}]"#).await, 204);
     host.applied().await;
     let once = Tally {
-        passes: 1,
-        failed: 1,
+        passes: 2,
+        failed: 2,
     };
     assert_eq!(host.host.plugins.active().tally(), once);
     for _ in 0..3 {
         let (status, told) = api.post("/set-aside/replay", json!({})).await;
-        assert_eq!((status, &told["stayed"]), (200, &json!(1)), "{told}");
+        assert_eq!((status, &told["stayed"]), (200, &json!(2)), "{told}");
     }
     assert_eq!(host.host.plugins.active().digest(), other);
     assert_eq!(host.host.plugins.active().tally(), once);
