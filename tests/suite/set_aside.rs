@@ -383,7 +383,10 @@ async fn what_is_older_than_what_is_known_changes_nothing_and_before_its_field_m
     assert!(shown["body"].as_str().unwrap().len() > 100, "{shown}");
     assert_eq!(replay(&older).await, json!({"job_title": "Cook"}));
     assert_eq!(replay(&city).await, json!({"job_title": "Cook"}));
+    let shown = "SELECT coalesce(sum(count), 0) FROM freshness";
+    let before = world.count(shown);
     assert_eq!(replay(&newer).await, json!({"job_title": "Chef"}));
+    assert_eq!(world.count(shown), before, "it waited for a person");
     let left = operators(Method::GET, "/api/v1/set-aside").await;
     assert_eq!(left["set_aside"], json!([]));
 }

@@ -391,7 +391,7 @@ pub(super) fn apply_told(
         let (account, connection) = (&told.account, told.route.id);
         let _in_span = tracing::error_span!("connection", %account, %connection).entered();
         tracing::debug!(changes = told.changes.len(), "changes are applied");
-        apply_changes(tx, told, &origin(told.kind, plugin), now)?;
+        apply_changes(tx, told, &origin(told.kind, plugin), prepared.purpose, now)?;
     }
     Ok(())
 }
