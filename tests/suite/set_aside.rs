@@ -13,9 +13,16 @@ use harness::{
     world::World,
 };
 use jimo_connect::{
+    clock::Clock,
     host::Host,
     intake,
+    log::{EntryKind, Position},
     plugin::{EMBEDDED, digest},
+    store::{
+        Store, Tx,
+        set_aside::{Filter, SetAside},
+    },
+    sync::replays,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -492,4 +499,49 @@ async fn while_all_connections_are_paused_it_stays_but_for_privacy_deletions() {
     world
         .until(async || world.values(&ids[0]).await == json!({"job_title": "Chef"}))
         .await;
+}
+
+/// A store in which so many things are set aside.
+async fn with_set_aside(directory: &Path, count: usize) -> Store {
+    let store = Store::open(directory).unwrap();
+    let now = Clock::system().now();
+    let fill = move |tx: &Tx<'_>| {
+        (0..count).try_for_each(|number| {
+            let what = SetAside {
+                position: Position(1),
+                kind: EntryKind::Delivery,
+                account: Some("1".into()),
+                reason: if number % 2 == 0 { "even" } else { "odd" }.into(),
+                plugin: None,
+                body: format!("[{number}]").into_bytes(),
+            };
+            tx.set_aside(&what, now)
+        })
+    };
+    store.transact(fill).await.unwrap();
+    store
+}
+
+#[tokio::test]
+async fn however_many_match_wait_and_none_for_two_replays() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let store = with_set_aside(directory.path(), 5_001).await;
+    let now = Clock::system().now();
+    let even = Filter {
+        reason: Some("even".into()),
+        ..Filter::default()
+    };
+    for (filter, asked) in [(&even, 2_501), (&Filter::default(), 2_500), (&even, 0)] {
+        let replay = replays::request(&store, filter, "a test", now)
+            .await
+            .unwrap();
+        let state = store.read(move |tx| tx.replay_state(replay)).await.unwrap();
+        assert_eq!((state.asked, state.waiting), (asked, asked));
+    }
+    // Whatever goes waits no more.
+    let dropped = store.transact(|tx| {
+        tx.drop_set_aside(&"1".into())?;
+        tx.next_replay()
+    });
+    assert_eq!(dropped.await.unwrap(), None);
 }
