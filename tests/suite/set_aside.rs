@@ -20,6 +20,7 @@ use jimo_connect::{
     plugin::{EMBEDDED, digest},
     store::{
         Store, Tx,
+        erasures::BodyAside,
         set_aside::{Filter, SetAside},
     },
     sync::replays,
@@ -544,4 +545,37 @@ async fn however_many_match_wait_and_none_for_two_replays() {
         tx.next_replay()
     });
     assert_eq!(dropped.await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_a_replay_left_is_not_overwritten_by_who_read_what_was_before() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let store = with_set_aside(directory.path(), 1).await;
+    let now = Clock::system().now();
+    replays::request(&store, &Filter::default(), "a test", now)
+        .await
+        .unwrap();
+    let interleaved = store.transact(move |tx| {
+        let replay = tx.next_replay()?.unwrap();
+        let read = BodyAside {
+            id: replay.id,
+            kind: replay.what.kind,
+            body: replay.what.body.clone(),
+        };
+        let left = SetAside {
+            body: b"[1]".to_vec(),
+            ..replay.what.clone()
+        };
+        assert!(tx.end_replay(&replay, std::slice::from_ref(&left), now)?);
+        assert!(!tx.rewrite_body_aside(&read, Some(b"[2]"))?);
+        assert!(!tx.rewrite_body_aside(&read, None)?);
+        let again = BodyAside {
+            body: left.body.clone(),
+            ..read
+        };
+        assert_eq!(tx.all_set_aside()?, [left]);
+        assert!(tx.rewrite_body_aside(&again, Some(b"[3]"))?);
+        tx.all_set_aside()
+    });
+    assert_eq!(interleaved.await.unwrap()[0].body, b"[3]");
 }
