@@ -17,9 +17,15 @@ use harness::{
     program::{self, Program},
 };
 use jimo_connect::{
+    clock::Clock,
     plugin::{EMBEDDED, Engine, InstallError, Limits, Tally, check, digest},
     secrets::{hash_token, random_token},
-    store::projects::{Purpose, Role},
+    store::{
+        Store,
+        plugins::Outcome,
+        projects::{Purpose, Role},
+    },
+    sync::versions::switch,
 };
 use serde_json::{Value, json};
 
@@ -435,6 +441,82 @@ async fn the_file_of_the_built_in_version_is_removed_and_the_version_stays() {
     let (status, told) = api.post("/plugins/rollback", json!({})).await;
     assert_eq!((status, &told["digest"]), (200, &json!(built_in)), "{told}");
     assert_ne!(host.host.plugins.active().digest(), other);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_is_watched_on_after_a_restart() {
+    let host = BareHost::start(EMBEDDED).await;
+    host.connect("1", "city").await;
+    let bad = Api::of(&host)
+        .await
+        .activate(misbehaving_as("hubspot", "nothing"))
+        .await;
+    let host = BareHost::start_in(host.stop().await, EMBEDDED).await;
+    assert_eq!(host.host.plugins.active().digest(), bad);
+    let mut sent = 0;
+    while host.host.plugins.active().digest() == bad {
+        sent += 1;
+        assert!(sent < 500, "it is never taken back");
+        assert_eq!(host.deliver(format!("[{}]", trapping(sent))).await, 204);
+        host.applied().await;
+    }
+    assert_eq!(host.host.plugins.active().digest(), digest(EMBEDDED));
+    until(async || host.set_aside().await.is_empty()).await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_version_set_aside_is_done_where_the_host_ended_right_after_it_went_back() {
+    let host = BareHost::start(EMBEDDED).await;
+    let account = host.connect("1", "city").await;
+    let bad = Api::of(&host)
+        .await
+        .activate(misbehaving_as("hubspot", "nothing"))
+        .await;
+    for record in 1..=3 {
+        assert_eq!(host.deliver(format!("[{}]", trapping(record))).await, 204);
+    }
+    host.applied().await;
+    assert_eq!(host.set_aside().await.len(), 3);
+    let directory = host.stop().await;
+    // All that is in the store by then: the switch back is one transaction.
+    let store = rusqlite::Connection::open(directory.path().join("store.sqlite")).unwrap();
+    let back = "INSERT INTO plugin_activations (connector, digest, before, at, by, why, reason)
+         SELECT connector, before, digest, at + 1, 'the host', 'automatic', 'a test'
+         FROM plugin_activations WHERE digest = ?1";
+    assert_eq!(store.execute(back, [&bad]).unwrap(), 1);
+    drop(store);
+    let host = BareHost::start_in(directory, EMBEDDED).await;
+    assert_eq!(host.host.plugins.active().digest(), digest(EMBEDDED));
+    until(async || host.set_aside().await.is_empty()).await;
+    assert_eq!(host.waiting_reads(account).await, 3);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_switch_that_is_asked_for_while_no_host_runs_is_made_at_the_next_start() {
+    let host = BareHost::start(EMBEDDED).await;
+    let (status, installed) = Api::of(&host)
+        .await
+        .install(rebuilt(EMBEDDED, "another"))
+        .await;
+    assert_eq!(status, 201, "{installed}");
+    let other = installed["digest"].as_str().unwrap().to_owned();
+    let directory = host.stop().await;
+    let asked = Store::open(directory.path()).unwrap();
+    let ask = switch::Ask::Activate {
+        begins: other.clone(),
+        force: true,
+    };
+    let by = "a test".to_owned();
+    let now = Clock::system().now();
+    let requested = switch::request(&asked, ask, by, None, now).await.unwrap();
+    drop(asked);
+    let host = BareHost::start_in(directory, EMBEDDED).await;
+    let outcome = switch::outcome(&host.host.store, requested.request, PATIENCE);
+    assert_eq!(outcome.await.unwrap(), Outcome::Made);
+    assert_eq!(host.host.plugins.active().digest(), other);
     host.stop().await;
 }
 
