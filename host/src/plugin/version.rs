@@ -14,7 +14,8 @@ use wasmtime_wasi::{I32Exit, WasiCtxView, WasiView};
 use super::{
     bindings::{Connector, ConnectorPre, exports::jimo::connect as wit},
     check, convert,
-    describe::Description,
+    describe::{BodyDescription, Description},
+    elements::{Element, SplitError, split},
     engine::{Running, Shared, cause, chain},
     fault::{Fault, InstallError, Nonsense, shown},
     inert::{Inert, Waits, at_once},
@@ -122,6 +123,20 @@ impl Version {
     /// pass that failed: the host reads by what the component says.
     pub fn found_nothing(&self) {
         self.count(true);
+    }
+
+    /// Splits what a read answered, where the description says that elements stand.
+    /// An answer that has none there counts as a pass that failed.
+    pub fn split_answer<'b>(
+        &self,
+        answer: &'b [u8],
+        at: &BodyDescription,
+    ) -> Result<Vec<Element<'b>>, SplitError> {
+        let elements = split(answer, at);
+        if matches!(elements, Err(SplitError::NoElements)) {
+            self.found_nothing();
+        }
+        elements
     }
 
     /// What the component says it is.

@@ -18,10 +18,13 @@ use harness::{
 };
 use jimo_connect::{
     clock::Clock,
+    model::{AccountId, ObjectType},
+    pipeline::{associations::prepare_associations, pages::prepare_records, routing::AccountRoute},
     plugin::{EMBEDDED, Engine, InstallError, Limits, Tally, check, digest},
     secrets::{hash_token, random_token},
     store::{
         Store,
+        connections::Account,
         plugins::Outcome,
         projects::{Purpose, Role},
     },
@@ -29,7 +32,7 @@ use jimo_connect::{
 };
 use serde_json::{Value, json};
 
-use super::engine;
+use super::{RECEIVED_AT, engine};
 
 /// How long anything may take that should take a moment.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -349,6 +352,33 @@ async fn a_version_that_looks_for_events_where_none_stand_is_taken_back() {
         i64::try_from(sent).unwrap()
     );
     host.stop().await;
+}
+
+#[test]
+fn an_answer_without_what_a_version_looks_for_counts_against_it() {
+    let version = engine().load(EMBEDDED).unwrap();
+    let account = Account {
+        id: AccountId(1),
+        key: "1".into(),
+        domain: None,
+        region: None,
+        time_zone: None,
+    };
+    let account = AccountRoute::of(&account, Vec::new(), true);
+    let (contacts, companies) = (ObjectType::from("contacts"), ObjectType::from("companies"));
+    for (answer, passes, failed) in [
+        // Cut short on the way.
+        (r#"{"results":[]"#, 0, 0),
+        (r#"{"others":[]}"#, 2, 2),
+        (r#"{"results":[]}"#, 4, 2),
+    ] {
+        let body = answer.as_bytes();
+        let records = prepare_records(&account, &version, &contacts, body, RECEIVED_AT);
+        let associations = prepare_associations(&version, &contacts, &companies, body, RECEIVED_AT);
+        let is_read = (records.is_ok(), associations.is_ok());
+        assert_eq!(is_read, (passes > failed, passes > failed), "{answer}");
+        assert_eq!(version.tally(), Tally { passes, failed }, "{answer}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
