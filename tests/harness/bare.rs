@@ -79,7 +79,11 @@ pub fn config(directory: &Path) -> Config {
 impl BareHost {
     /// Starts a host with a component as its plugin.
     pub async fn start(component: &[u8]) -> Self {
-        let directory = TempDir::new().unwrap();
+        Self::start_in(TempDir::new().unwrap(), component).await
+    }
+
+    /// The same, on a data directory that a host may have had before.
+    pub async fn start_in(directory: TempDir, component: &[u8]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = host::listening_url(&listener).unwrap();
         let host = Host::open_with(config(directory.path()), url, Clock::system(), component)

@@ -13,9 +13,17 @@ use harness::{
     world::World,
 };
 use jimo_connect::{
+    clock::Clock,
     host::Host,
     intake,
+    log::{EntryKind, Position},
     plugin::{EMBEDDED, digest},
+    store::{
+        Store, Tx,
+        erasures::BodyAside,
+        set_aside::{Filter, SetAside},
+    },
+    sync::replays,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -383,7 +391,10 @@ async fn what_is_older_than_what_is_known_changes_nothing_and_before_its_field_m
     assert!(shown["body"].as_str().unwrap().len() > 100, "{shown}");
     assert_eq!(replay(&older).await, json!({"job_title": "Cook"}));
     assert_eq!(replay(&city).await, json!({"job_title": "Cook"}));
+    let shown = "SELECT coalesce(sum(count), 0) FROM freshness";
+    let before = world.count(shown);
     assert_eq!(replay(&newer).await, json!({"job_title": "Chef"}));
+    assert_eq!(world.count(shown), before, "it waited for a person");
     let left = operators(Method::GET, "/api/v1/set-aside").await;
     assert_eq!(left["set_aside"], json!([]));
 }
@@ -423,4 +434,148 @@ async fn a_privacy_deletion_that_was_set_aside_erases_when_it_is_worked_on() {
     world.settle().await;
     assert_eq!(world.values(&ids[0]).await, json!({}));
     assert_eq!(world.count("SELECT count(*) FROM set_aside"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_all_connections_are_paused_it_stays_but_for_privacy_deletions() {
+    let world = World::start().await;
+    let portal = 48_975_575;
+    let connection = world.connect(portal).await;
+    let people = json!([{"email": "ana@example.com"}, {"email": "ben@example.com"}]);
+    let ids = world.put_users(people).await;
+    let titled = json!({"property": "jobtitle", "variable": "job_title"});
+    world
+        .map(&connection, json!({"contacts": {"fields": [titled]}}))
+        .await;
+    let contact = |email: &str| {
+        let contact = [("email", email), ("jobtitle", "Cook")];
+        world.account(portal).create("contacts", &contact).unwrap()
+    };
+    let (ana, ben) = (contact("ana@example.com"), contact("ben@example.com"));
+    world.settle().await;
+    activate(world.host(), &misbehaving_as("hubspot", "nothing"));
+    let now = world.clock.now().0;
+    let change = json!({
+        "portalId": portal, "objectId": ana, "occurredAt": now, "misbehave": "trap",
+        "subscriptionType": "contact.propertyChange",
+        "propertyName": "jobtitle", "propertyValue": "Chef",
+    });
+    let deletion = json!({
+        "portalId": portal, "objectId": ben, "occurredAt": now, "misbehave": "trap",
+        "subscriptionType": "contact.privacyDeletion",
+    });
+    let webhooks = world.host().url(intake::PATH).to_string();
+    let secret = world.sim.app().client_secret;
+    for event in [change, deletion] {
+        let body = json!([event]).to_string().into_bytes();
+        assert_eq!(deliver(&webhooks, &secret, body).await.unwrap(), 204);
+        world.applied().await;
+    }
+    let path = format!("/connections/{connection}");
+    world.post(&format!("{path}/pause"), json!({})).await.good();
+    let directory = world.directory.path();
+    let before = String::from_utf8(printed(directory, &["list"])).unwrap();
+    assert_eq!(before.lines().count(), 2, "{before}");
+
+    // With one that fails still, with one that does not, and with one more time.
+    let told = printed(directory, &["replay", "--all"]);
+    assert_eq!(told, b"0 worked on, 2 stayed\n");
+    activate(world.host(), EMBEDDED);
+    let told = printed(directory, &["replay", "--all"]);
+    assert_eq!(told, b"1 worked on, 1 stayed\n");
+    let told = printed(directory, &["replay", "--all"]);
+    assert_eq!(told, b"0 worked on, 1 stayed\n");
+    assert_eq!(world.values(&ids[0]).await, json!({"job_title": "Cook"}));
+    assert_eq!(world.values(&ids[1]).await, json!({}));
+    let left = String::from_utf8(printed(directory, &["list"])).unwrap();
+    assert_eq!(left.lines().next(), before.lines().next(), "{left}");
+    assert_eq!(left.lines().count(), 1, "{left}");
+
+    world
+        .post(&format!("{path}/resume"), json!({}))
+        .await
+        .good();
+    let told = printed(directory, &["replay", "--all"]);
+    assert_eq!(told, b"1 worked on, 0 stayed\n");
+    world
+        .until(async || world.values(&ids[0]).await == json!({"job_title": "Chef"}))
+        .await;
+}
+
+/// A store in which so many things are set aside.
+async fn with_set_aside(directory: &Path, count: usize) -> Store {
+    let store = Store::open(directory).unwrap();
+    let now = Clock::system().now();
+    let fill = move |tx: &Tx<'_>| {
+        (0..count).try_for_each(|number| {
+            let what = SetAside {
+                position: Position(1),
+                kind: EntryKind::Delivery,
+                account: Some("1".into()),
+                reason: if number % 2 == 0 { "even" } else { "odd" }.into(),
+                plugin: None,
+                body: format!("[{number}]").into_bytes(),
+            };
+            tx.set_aside(&what, now)
+        })
+    };
+    store.transact(fill).await.unwrap();
+    store
+}
+
+#[tokio::test]
+async fn however_many_match_wait_and_none_for_two_replays() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let store = with_set_aside(directory.path(), 5_001).await;
+    let now = Clock::system().now();
+    let even = Filter {
+        reason: Some("even".into()),
+        ..Filter::default()
+    };
+    for (filter, asked) in [(&even, 2_501), (&Filter::default(), 2_500), (&even, 0)] {
+        let replay = replays::request(&store, filter, "a test", now)
+            .await
+            .unwrap();
+        let state = store.read(move |tx| tx.replay_state(replay)).await.unwrap();
+        assert_eq!((state.asked, state.waiting), (asked, asked));
+    }
+    // Whatever goes waits no more.
+    let dropped = store.transact(|tx| {
+        tx.drop_set_aside(&"1".into())?;
+        tx.next_replay()
+    });
+    assert_eq!(dropped.await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_a_replay_left_is_not_overwritten_by_who_read_what_was_before() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let store = with_set_aside(directory.path(), 1).await;
+    let now = Clock::system().now();
+    replays::request(&store, &Filter::default(), "a test", now)
+        .await
+        .unwrap();
+    let interleaved = store.transact(move |tx| {
+        let replay = tx.next_replay()?.unwrap();
+        let read = BodyAside {
+            id: replay.id,
+            kind: replay.what.kind,
+            body: replay.what.body.clone(),
+        };
+        let left = SetAside {
+            body: b"[1]".to_vec(),
+            ..replay.what.clone()
+        };
+        assert!(tx.end_replay(&replay, std::slice::from_ref(&left), now)?);
+        assert!(!tx.rewrite_body_aside(&read, Some(b"[2]"))?);
+        assert!(!tx.rewrite_body_aside(&read, None)?);
+        let again = BodyAside {
+            body: left.body.clone(),
+            ..read
+        };
+        assert_eq!(tx.all_set_aside()?, [left]);
+        assert!(tx.rewrite_body_aside(&again, Some(b"[3]"))?);
+        tx.all_set_aside()
+    });
+    assert_eq!(interleaved.await.unwrap()[0].body, b"[3]");
 }

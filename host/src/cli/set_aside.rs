@@ -107,9 +107,7 @@ impl SetAsideCommand {
 
 async fn replay(store: &Store, filter: Filter) -> Result<(), Error> {
     let now = Clock::system().now();
-    let replay = store
-        .transact(move |tx| tx.request_replay(&filter, OPERATOR, now))
-        .await?;
+    let replay = replays::request(store, &filter, OPERATOR, now).await?;
     let state = replays::state(store, replay, PATIENCE).await?;
     println!("{} worked on, {} stayed", state.done(), state.stayed);
     if state.waiting > 0 {

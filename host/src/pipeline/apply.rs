@@ -7,7 +7,7 @@ use super::{
     feeding::Feeder,
     merge::Said,
     plan::{Skip, Step, plan},
-    prepare::{Told, ToldConnection},
+    prepare::{Purpose, Told, ToldConnection},
     report::{Origin, RecordReport},
 };
 use crate::{
@@ -23,10 +23,14 @@ pub fn apply_changes(
     tx: &Tx<'_>,
     told: &ToldConnection,
     origin: &Origin,
+    purpose: Purpose,
     now: Timestamp,
 ) -> Result<(), store::Error> {
     let route = &*told.route;
     let mut feeder = Feeder::new(tx, route, Cause::LIVE, now);
+    if purpose == Purpose::Replay {
+        feeder.report.is_no_news();
+    }
     feeder.report.told_by(origin.word, told.changes.len());
 
     // Record by record, so that each is looked up once and its pages are

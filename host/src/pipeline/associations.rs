@@ -9,10 +9,7 @@ use super::{
 };
 use crate::{
     model::{Association, Existence, Missed, ObjectType, RecordId, Timestamp},
-    plugin::{
-        BodyKind, Pass, Version as Plugin,
-        elements::{join, split},
-    },
+    plugin::{BodyKind, Pass, Version as Plugin, join},
     store::{self, reach::KeptAssociation, records::RecordKey},
 };
 
@@ -34,7 +31,7 @@ pub fn prepare_associations(
     body: &[u8],
     received_at: Timestamp,
 ) -> Result<AssociationsPage, Error> {
-    let elements = split(body, &plugin.description().associations_page)?;
+    let elements = plugin.split_answer(body, &plugin.description().associations_page)?;
     let output = plugin.run(&Pass {
         body: BodyKind::Associations {
             from: from.clone(),

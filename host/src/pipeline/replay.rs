@@ -11,11 +11,12 @@
 
 use super::{
     Pipeline,
-    prepare::Prepared,
+    prepare::{Prepared, Purpose},
     worker::{Error, apply_told},
 };
 use crate::{
     log::{EntryKind, Logged, Position},
+    model::AccountKey,
     plugin::{BodyDescription, Description, enclose, split},
     store::{
         self, Tx,
@@ -28,7 +29,8 @@ use crate::{
 pub enum Replayed {
     /// It is worked on, and set aside no more.
     Done,
-    /// It, or a part of it, could not be worked on again, and stays.
+    /// It, or a part of it, could not be worked on again, or is of an account all of
+    /// whose connections are paused, and stays.
     Stayed,
 }
 
@@ -51,7 +53,13 @@ impl Pipeline {
             received_at: replay.at,
             body,
         };
-        let prepared = self.prepare(routing, plugin, vec![entry]).await?;
+        let preparing = self.prepare(routing, plugin, vec![entry], Purpose::Replay);
+        let mut prepared = preparing.await?;
+        let unheard = std::mem::take(&mut prepared.unheard);
+        let unheard = unheard
+            .into_iter()
+            .map(|(account, body)| as_it_was(&replay.what, account, body));
+        prepared.set_aside.extend(unheard);
         let now = self.clock.now();
         let apply = move |tx: &Tx<'_>| {
             let is_as_prepared = tx.configuration()? == configuration
@@ -74,6 +82,18 @@ impl Pipeline {
         self.metrics.replayed(replayed);
         self.notify_changed();
         Ok(replayed)
+    }
+}
+
+/// A part of what was set aside that stays so, for what it was.
+fn as_it_was(what: &SetAside, account: AccountKey, body: Vec<u8>) -> SetAside {
+    SetAside {
+        position: what.position,
+        kind: what.kind,
+        account: Some(account),
+        reason: what.reason.clone(),
+        plugin: what.plugin.clone(),
+        body,
     }
 }
 

@@ -47,6 +47,8 @@ const MAPPING: &str = "mapping";
 pub struct Report {
     counts: BTreeMap<String, i64>,
     freshness: BTreeMap<u32, i64>,
+    /// Whether how late something shows says nothing of how fast live is.
+    no_news: bool,
     /// What came, and what of it could not be read; what it did the counts say.
     came: Tally,
     lines: Vec<Activity>,
@@ -283,8 +285,17 @@ impl Report {
         }
     }
 
+    /// What is told waited for a person: when it shows says nothing of how fast
+    /// changes come through.
+    pub fn is_no_news(&mut self) {
+        self.no_news = true;
+    }
+
     /// A change that happened at `changed_at` shows on users now.
     pub fn fresh(&mut self, changed_at: Timestamp, now: Timestamp) {
+        if self.no_news {
+            return;
+        }
         let milliseconds = u64::try_from(now.since(changed_at).as_millis()).unwrap_or(u64::MAX);
         *self
             .freshness

@@ -14,7 +14,7 @@ use super::{
     apply::apply_changes,
     brake,
     erasures::apply_erasures,
-    prepare::{Prepared, prepare},
+    prepare::{Prepared, Purpose, prepare},
     report::Origin,
     routing::Routing,
     turns::{Turn, Turns},
@@ -303,7 +303,9 @@ impl Pipeline {
         let plugin = self.plugins.active();
         Ok(Some(Batch {
             plugin: plugin.digest().to_owned(),
-            prepared: self.prepare(routing.clone(), plugin, entries).await?,
+            prepared: self
+                .prepare(routing.clone(), plugin, entries, Purpose::Live)
+                .await?,
             configuration: routing.configuration,
             turn,
         }))
@@ -338,8 +340,9 @@ impl Pipeline {
         routing: Arc<Routing>,
         plugin: Arc<Version>,
         entries: Vec<Logged>,
+        purpose: Purpose,
     ) -> Result<Prepared, Error> {
-        spawn_blocking(move || prepare(&routing, &plugin, &entries))
+        spawn_blocking(move || prepare(&routing, &plugin, &entries, purpose))
             .await
             .map_err(|_| Error::Ended)?
             .map_err(Error::from)
@@ -388,7 +391,7 @@ pub(super) fn apply_told(
         let (account, connection) = (&told.account, told.route.id);
         let _in_span = tracing::error_span!("connection", %account, %connection).entered();
         tracing::debug!(changes = told.changes.len(), "changes are applied");
-        apply_changes(tx, told, &origin(told.kind, plugin), now)?;
+        apply_changes(tx, told, &origin(told.kind, plugin), prepared.purpose, now)?;
     }
     Ok(())
 }

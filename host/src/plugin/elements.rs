@@ -47,20 +47,16 @@ pub enum SplitError {
     /// There are more elements than any source sends.
     #[error("the body has more than {ELEMENTS_MAX} elements")]
     TooMany,
-    /// There is no array where the elements should stand.
+    /// It is JSON, and there is no array where the elements should stand.
     #[error("the body has no array of elements where one should be")]
     NoElements,
 }
 
 impl From<serde_json::Error> for SplitError {
     fn from(error: serde_json::Error) -> Self {
-        if error.is_data() {
-            Self::NoElements
-        } else {
-            Self::NotJson {
-                line: error.line(),
-                column: error.column(),
-            }
+        Self::NotJson {
+            line: error.line(),
+            column: error.column(),
         }
     }
 }
@@ -68,9 +64,15 @@ impl From<serde_json::Error> for SplitError {
 /// Splits a body into its elements.
 pub fn split<'a>(body: &'a [u8], at: &BodyDescription) -> Result<Vec<Element<'a>>, SplitError> {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let raw = ElementsAt(&at.elements)
-        .deserialize(&mut json)?
-        .ok_or(SplitError::NoElements)?;
+    let raw = match ElementsAt(&at.elements).deserialize(&mut json) {
+        Ok(Some(raw)) => raw,
+        Err(error) if !error.is_data() => return Err(error.into()),
+        // It was not read to its end.
+        Ok(None) | Err(_) => {
+            serde_json::from_slice::<IgnoredAny>(body)?;
+            return Err(SplitError::NoElements);
+        }
+    };
     json.end()?;
     if raw.len() > ELEMENTS_MAX {
         return Err(SplitError::TooMany);

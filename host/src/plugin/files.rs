@@ -54,10 +54,10 @@ pub fn write(directory: &Path, component: &[u8]) -> Result<String, Error> {
     }
     let digest = digest(component);
     let path = path(directory, &digest);
-    // Named by the process, for a command may install beside the host.
-    let unfinished = folder.join(format!("{digest}.{}.part", std::process::id()));
+    // Of its own, for two may install the same at once.
+    let unfinished = folder.join(format!("{digest}.{:x}.part", rand::random::<u64>()));
     let written = || {
-        let mut file = File::create(&unfinished)?;
+        let mut file = File::create_new(&unfinished)?;
         file.write_all(component)?;
         file.sync_all()?;
         fs::rename(&unfinished, &path)?;
@@ -105,4 +105,34 @@ fn path(directory: &Path, digest: &str) -> PathBuf {
 /// So that names in it outlive a power cut.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_may_keep_the_same_component_at_once() {
+        let directory = std::env::temp_dir().join(format!("jimo-{:x}", rand::random::<u64>()));
+        fs::create_dir(&directory).expect("a folder");
+        let component = vec![7; 1 << 20];
+        let begin = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            let writers: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        begin.wait();
+                        write(&directory, &component)
+                    })
+                })
+                .collect();
+            for writer in writers {
+                let named = writer.join().expect("its end").expect("it is kept");
+                assert_eq!(read(&directory, &named).expect("it is there"), component);
+            }
+        });
+        let kept = fs::read_dir(directory.join(FOLDER)).expect("a folder");
+        assert_eq!(kept.count(), 1);
+        fs::remove_dir_all(directory).expect("it goes");
+    }
 }

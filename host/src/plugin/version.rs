@@ -14,7 +14,8 @@ use wasmtime_wasi::{I32Exit, WasiCtxView, WasiView};
 use super::{
     bindings::{Connector, ConnectorPre, exports::jimo::connect as wit},
     check, convert,
-    describe::Description,
+    describe::{BodyDescription, Description},
+    elements::{Element, SplitError, split},
     engine::{Running, Shared, cause, chain},
     fault::{Fault, InstallError, Nonsense, shown},
     inert::{Inert, Waits, at_once},
@@ -46,10 +47,10 @@ pub struct Version {
 /// How often a version was asked, and how often that came to nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Passes, and conversions of what was kept.
+    /// Passes, and conversions of what was kept; not those of a replay.
     pub passes: u64,
     /// Those that faulted, by the plugin's doing, or in which it refused more
-    /// than half of the elements.
+    /// than half of the elements, and bodies in which its description found nothing.
     pub failed: u64,
 }
 
@@ -118,6 +119,26 @@ impl Version {
         self.failed.fetch_add(failed.into(), Ordering::Relaxed);
     }
 
+    /// Counts a body in which its description finds no element of anybody's, as a
+    /// pass that failed: the host reads by what the component says.
+    pub fn found_nothing(&self) {
+        self.count(true);
+    }
+
+    /// Splits what a read answered, where the description says that elements stand.
+    /// An answer that has none there counts as a pass that failed.
+    pub fn split_answer<'b>(
+        &self,
+        answer: &'b [u8],
+        at: &BodyDescription,
+    ) -> Result<Vec<Element<'b>>, SplitError> {
+        let elements = split(answer, at);
+        if matches!(elements, Err(SplitError::NoElements)) {
+            self.found_nothing();
+        }
+        elements
+    }
+
     /// What the component says it is.
     pub fn description(&self) -> &Description {
         &self.description
@@ -147,6 +168,12 @@ impl Version {
             Err(_) => {}
         }
         output
+    }
+
+    /// [`run`](Self::run), of what was set aside, and uncounted: what failed before
+    /// says nothing new of a version, however often somebody asks for it.
+    pub fn run_again(&self, pass: &Pass<'_>) -> Result<PassOutput, Fault> {
+        self.try_run(pass)
     }
 
     fn try_run(&self, pass: &Pass<'_>) -> Result<PassOutput, Fault> {

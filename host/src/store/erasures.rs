@@ -227,15 +227,18 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Rewrites a body that was set aside; none forgets it.
-    pub fn rewrite_body_aside(&self, id: i64, body: Option<&[u8]>) -> Result<(), Error> {
-        match body {
+    /// Rewrites a body that was set aside; none forgets it. Returns false, and does
+    /// nothing, where it is another meanwhile.
+    pub fn rewrite_body_aside(&self, was: &BodyAside, body: Option<&[u8]>) -> Result<bool, Error> {
+        let rewritten = match body {
             Some(body) => self
-                .statement("UPDATE set_aside SET body = ?2 WHERE id = ?1")?
-                .execute(params![id, body])?,
-            None => super::delete(self, "DELETE FROM set_aside WHERE id = ?1", id)?,
+                .statement("UPDATE set_aside SET body = ?3 WHERE id = ?1 AND body = ?2")?
+                .execute(params![was.id, was.body, body])?,
+            None => self
+                .statement("DELETE FROM set_aside WHERE id = ?1 AND body = ?2")?
+                .execute(params![was.id, was.body])?,
         };
-        Ok(())
+        Ok(rewritten > 0)
     }
 
     /// The records that became part of another.

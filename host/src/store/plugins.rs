@@ -106,6 +106,8 @@ pub enum Outcome {
 pub struct Running {
     /// The version, by digest.
     pub digest: String,
+    /// The version that its release has built in, by digest.
+    pub built_in: String,
     /// Why it is not the one that was chosen, where it is not.
     pub problem: Option<String>,
 }
@@ -180,6 +182,13 @@ impl Tx<'_> {
     /// Forgets a version; the history still names it.
     pub fn remove_plugin_version(&self, digest: &str) -> Result<(), Error> {
         self.statement("DELETE FROM plugin_versions WHERE digest = ?1")?
+            .execute([digest])?;
+        Ok(())
+    }
+
+    /// Forgets the file of a version that the host's release has built in, too.
+    pub fn remove_plugin_file(&self, digest: &str) -> Result<(), Error> {
+        self.statement("UPDATE plugin_versions SET file = NULL WHERE digest = ?1")?
             .execute([digest])?;
         Ok(())
     }
@@ -307,28 +316,29 @@ impl Tx<'_> {
     }
 
     /// Says what the host runs.
-    pub fn set_running(
-        &self,
-        connector: &str,
-        digest: &str,
-        problem: Option<&str>,
-    ) -> Result<(), Error> {
+    pub fn set_running(&self, connector: &str, running: &Running) -> Result<(), Error> {
         self.statement(
-            "INSERT INTO plugin_running (connector, digest, problem) VALUES (?1, ?2, ?3)
-             ON CONFLICT (connector) DO UPDATE SET digest = excluded.digest, problem = excluded.problem",
+            "INSERT OR REPLACE INTO plugin_running (connector, digest, built_in, problem)
+             VALUES (?1, ?2, ?3, ?4)",
         )?
-        .execute(params![connector, digest, problem])?;
+        .execute(params![
+            connector,
+            running.digest,
+            running.built_in,
+            running.problem
+        ])?;
         Ok(())
     }
 
     /// What the host last said that it runs.
     pub fn running(&self, connector: &str) -> Result<Option<Running>, Error> {
         Ok(self
-            .statement("SELECT digest, problem FROM plugin_running WHERE connector = ?1")?
+            .statement("SELECT digest, built_in, problem FROM plugin_running WHERE connector = ?1")?
             .query_row([connector], |row| {
                 Ok(Running {
                     digest: row.get(0)?,
-                    problem: row.get(1)?,
+                    built_in: row.get(1)?,
+                    problem: row.get(2)?,
                 })
             })
             .optional()?)

@@ -105,11 +105,11 @@ impl ReplayState {
 }
 
 const LISTED: &str = "SELECT id, at, kind, account, reason, plugin, length(body),
-        replay IS NOT NULL, replayed_at FROM set_aside ";
+        EXISTS (SELECT 1 FROM waiting_replays WHERE aside = id), replayed_at FROM set_aside ";
 
 const MATCHES: &str = "(?1 IS NULL OR id = ?1) AND (?2 IS NULL OR instr(reason, ?2) > 0)
         AND (?3 IS NULL OR plugin = ?3) AND at >= ?4
-        AND (NOT ?5 OR (replay IS NULL AND replayed_at IS NULL)) ";
+        AND (NOT ?5 OR (replayed_at IS NULL AND id NOT IN (SELECT aside FROM waiting_replays))) ";
 
 impl Tx<'_> {
     /// Sets something aside.
@@ -234,27 +234,63 @@ impl Tx<'_> {
         listed.zip(body).ok_or_else(missing)
     }
 
-    /// Asks that what matches is worked on again, but for what waits for that
-    /// already. Returns the number of the replay.
-    pub fn request_replay(&self, filter: &Filter, by: &str, now: Timestamp) -> Result<i64, Error> {
-        let replay: i64 = self
+    /// The number of what was set aside last; zero where nothing is.
+    pub fn newest_set_aside(&self) -> Result<i64, Error> {
+        Ok(self
+            .statement("SELECT coalesce(max(id), 0) FROM set_aside")?
+            .query_one([], |row| row.get(0))?)
+    }
+
+    /// Begins a replay, of nothing yet. Returns its number.
+    pub fn begin_replay(&self, by: &str, now: Timestamp) -> Result<i64, Error> {
+        Ok(self
             .statement("INSERT INTO replays (at, by, asked) VALUES (?1, ?2, 0) RETURNING id")?
-            .query_one(params![now.0, by], |row| row.get(0))?;
-        let sql = format!("UPDATE set_aside SET replay = ?6 WHERE {MATCHES} AND replay IS NULL");
-        let asked = self.connection.execute(
-            &sql,
+            .query_one(params![now.0, by], |row| row.get(0))?)
+    }
+
+    /// The numbers of what matches and waits for no replay: at most `limit`, of those
+    /// after the first of two numbers, up to the second.
+    pub fn to_replay(
+        &self,
+        filter: &Filter,
+        (after, last): (i64, i64),
+        limit: usize,
+    ) -> Result<Vec<i64>, Error> {
+        let sql = format!(
+            "SELECT id FROM set_aside WHERE {MATCHES} AND id > ?6 AND id <= ?7
+                 AND id NOT IN (SELECT aside FROM waiting_replays)
+             ORDER BY id LIMIT ?8"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows = statement.query_map(
             params![
                 filter.id,
                 filter.reason,
                 filter.plugin,
                 filter.since.0,
                 filter.untried,
-                replay
+                after,
+                last,
+                i64::try_from(limit).unwrap_or(i64::MAX)
             ],
+            |row| row.get(0),
         )?;
-        self.statement("UPDATE replays SET asked = ?2 WHERE id = ?1")?
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Has these wait for a replay, but for what is gone or waits for another.
+    pub fn add_to_replay(&self, replay: i64, numbers: &[i64]) -> Result<(), Error> {
+        let mut add = self.statement(
+            "INSERT INTO waiting_replays (replay, aside)
+             SELECT ?1, id FROM set_aside WHERE id = ?2 ON CONFLICT DO NOTHING",
+        )?;
+        let mut asked = 0;
+        for number in numbers {
+            asked += add.execute([replay, *number])?;
+        }
+        self.statement("UPDATE replays SET asked = asked + ?2 WHERE id = ?1")?
             .execute(params![replay, i64::try_from(asked).unwrap_or(i64::MAX)])?;
-        Ok(replay)
+        Ok(())
     }
 
     /// How far a replay is.
@@ -265,7 +301,7 @@ impl Tx<'_> {
             .optional()?
             .ok_or(Error::NotFound("replay"))?;
         let waiting = self
-            .statement("SELECT count(*) FROM set_aside WHERE replay = ?1")?
+            .statement("SELECT count(*) FROM waiting_replays WHERE replay = ?1")?
             .query_one([replay], |row| row.get(0))?;
         Ok(ReplayState {
             asked: number(asked),
@@ -279,8 +315,9 @@ impl Tx<'_> {
     pub fn next_replay(&self) -> Result<Option<Replay>, Error> {
         Ok(self
             .statement(
-                "SELECT id, at, position, kind, account, reason, plugin, body FROM set_aside
-                 WHERE replay IS NOT NULL ORDER BY replay, id LIMIT 1",
+                "SELECT id, at, position, kind, account, reason, plugin, body
+                 FROM waiting_replays JOIN set_aside ON id = aside
+                 ORDER BY replay, aside LIMIT 1",
             )?
             .query_row([], |row| {
                 Ok(Replay {
@@ -302,15 +339,19 @@ impl Tx<'_> {
         now: Timestamp,
     ) -> Result<bool, Error> {
         let of: Option<i64> = self
-            .statement(
-                "DELETE FROM set_aside WHERE id = ?1 AND body = ?2 AND replay IS NOT NULL
-                 RETURNING replay",
-            )?
-            .query_row(params![replay.id, replay.what.body], |row| row.get(0))
+            .statement("SELECT replay FROM waiting_replays WHERE aside = ?1")?
+            .query_row([replay.id], |row| row.get(0))
             .optional()?;
         let Some(of) = of else {
             return Ok(false);
         };
+        // It waits no more by that.
+        let ended = self
+            .statement("DELETE FROM set_aside WHERE id = ?1 AND body = ?2")?
+            .execute(params![replay.id, replay.what.body])?;
+        if ended == 0 {
+            return Ok(false);
+        }
         if !left.is_empty() {
             self.statement("UPDATE replays SET stayed = stayed + 1 WHERE id = ?1")?
                 .execute([of])?;

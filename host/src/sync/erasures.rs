@@ -234,15 +234,21 @@ async fn rewrite_aside(host: &Host, erased: ErasedRecords) -> Result<(), Error> 
         let rewriting =
             spawn_blocking(move || rewritten_aside(bodies, plugin.description(), &erased));
         let changed = rewriting.await.map_err(|_| Error::Ended)?;
+        let mut all = true;
         if !changed.is_empty() {
-            host.store
-                .transact(move |tx| {
-                    let mut changed = changed.iter();
-                    changed.try_for_each(|(id, body)| tx.rewrite_body_aside(*id, body.as_deref()))
-                })
-                .await?;
+            let rewrite = move |tx: &store::Tx<'_>| {
+                let mut all = true;
+                for (was, body) in &changed {
+                    all &= tx.rewrite_body_aside(was, body.as_deref())?;
+                }
+                Ok(all)
+            };
+            all = host.store.transact(rewrite).await?;
         }
-        after = last;
+        // A replay may have left something else of one, which is read again.
+        if all {
+            after = last;
+        }
         tokio::time::sleep(REST).await;
     }
 }
@@ -253,10 +259,10 @@ fn rewritten_aside(
     bodies: Vec<BodyAside>,
     description: &Description,
     erased: &ErasedRecords,
-) -> Vec<(i64, Option<Vec<u8>>)> {
+) -> Vec<(BodyAside, Option<Vec<u8>>)> {
     let mut changed = Vec::new();
-    for BodyAside { id, kind, body } in bodies {
-        let within = match kind {
+    for was in bodies {
+        let within = match was.kind {
             EntryKind::Delivery => Some(&description.delivery),
             EntryKind::JournalFile => description.journal_file.as_ref(),
         };
@@ -265,10 +271,10 @@ fn rewritten_aside(
             elements: Vec::new(),
             ..within.unwrap_or(&description.delivery).clone()
         };
-        match redact(&body, &at, erased) {
+        match redact(&was.body, &at, erased) {
             Redacted::Same => {}
-            Redacted::Rewritten(body) => changed.push((id, Some(body))),
-            Redacted::Nothing => changed.push((id, None)),
+            Redacted::Rewritten(body) => changed.push((was, Some(body))),
+            Redacted::Nothing => changed.push((was, None)),
         }
     }
     changed

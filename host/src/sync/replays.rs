@@ -6,8 +6,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     host::Host,
+    model::Timestamp,
     pipeline::worker::Error,
-    store::{self, Store, set_aside::ReplayState},
+    store::{
+        self, Store,
+        set_aside::{Filter, ReplayState},
+    },
 };
 
 /// How often it looks when nothing in this process says that something is asked
@@ -16,6 +20,36 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// How often one who waits for a replay looks how far it is.
 const STATE_EVERY: Duration = Duration::from_millis(50);
+
+/// How many are marked in one transaction.
+const MARKED: usize = 1_000;
+
+/// Asks that what matches is worked on again, but for what waits for that already.
+/// Returns the number of the replay, once all of it waits.
+pub async fn request(
+    store: &Store,
+    filter: &Filter,
+    by: &str,
+    now: Timestamp,
+) -> Result<i64, store::Error> {
+    let by = by.to_owned();
+    let (replay, last) = store
+        .transact(move |tx| Ok((tx.begin_replay(&by, now)?, tx.newest_set_aside()?)))
+        .await?;
+    let mut after = 0;
+    loop {
+        let filter = filter.clone();
+        let found = store.read(move |tx| tx.to_replay(&filter, (after, last), MARKED));
+        let found = found.await?;
+        let Some(reached) = found.last().copied() else {
+            return Ok(replay);
+        };
+        store
+            .transact(move |tx| tx.add_to_replay(replay, &found))
+            .await?;
+        after = reached;
+    }
+}
 
 /// Works on what is asked for until it is told to stop.
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {

@@ -38,7 +38,8 @@ pub struct Component;
 static CONNECTOR: &str = "connector=misbehaving";
 
 /// What it does whatever it is told: `accept anything`, `trap on null`,
-/// `spin on nothing`, `refuse selections`.
+/// `spin on nothing`, `refuse selections`, `look elsewhere` than where elements of a
+/// delivery stand.
 static ALWAYS: &str = "always=nothing at all    ";
 
 /// What is written in one of the texts now, which the compiler cannot know.
@@ -92,7 +93,15 @@ impl d::Guest for Component {
                 object_type("companies", &["contacts"]),
                 object_type("deals", &["contacts"]),
             ],
-            delivery: body(&[], Some("portalId"), &["objectId", "into"]),
+            delivery: body(
+                if always("look elsewhere") {
+                    &["events"]
+                } else {
+                    &[]
+                },
+                Some("portalId"),
+                &["objectId", "into"],
+            ),
             journal_file: Some(body(&["events"], Some("portalId"), &["objectId", "into"])),
             records_page: body(&["results"], None, &["id"]),
             associations_page: body(&["results"], None, &["from"]),

@@ -17,13 +17,22 @@ use harness::{
     program::{self, Program},
 };
 use jimo_connect::{
-    plugin::{EMBEDDED, Engine, InstallError, Limits, check, digest},
+    clock::Clock,
+    model::{AccountId, ObjectType},
+    pipeline::{associations::prepare_associations, pages::prepare_records, routing::AccountRoute},
+    plugin::{EMBEDDED, Engine, InstallError, Limits, Tally, check, digest},
     secrets::{hash_token, random_token},
-    store::projects::{Purpose, Role},
+    store::{
+        Store,
+        connections::Account,
+        plugins::Outcome,
+        projects::{Purpose, Role},
+    },
+    sync::versions::switch,
 };
 use serde_json::{Value, json};
 
-use super::engine;
+use super::{RECEIVED_AT, engine};
 
 /// How long anything may take that should take a moment.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -286,10 +295,7 @@ async fn a_version_that_fails_too_often_is_taken_back_and_what_it_set_aside_is_d
         assert_eq!(host.deliver(format!("[{}]", trapping(sent))).await, 204);
         host.applied().await;
     }
-    assert!(
-        sent >= 10,
-        "after {sent} deliveries, of which each fails twice"
-    );
+    assert!(sent >= 20, "after {sent} deliveries alone");
     assert_eq!(host.host.plugins.active().digest(), digest(EMBEDDED));
     until(async || host.set_aside().await.is_empty()).await;
     assert_eq!(
@@ -316,6 +322,231 @@ async fn a_version_that_fails_too_often_is_taken_back_and_what_it_set_aside_is_d
     let metrics = metrics.text().await.unwrap();
     let counted = r#"jimo_connect_plugin_switches_total{why="automatic"} 1"#;
     assert!(metrics.contains(counted), "{metrics}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_that_looks_for_events_where_none_stand_is_taken_back() {
+    let host = BareHost::start(EMBEDDED).await;
+    let account = host.connect("1", "city").await;
+    let api = Api::of(&host).await;
+    let elsewhere = misbehaving_as("hubspot", "look elsewhere");
+    let bad = api.activate(elsewhere).await;
+    // What is no JSON is the doing of whoever sent it.
+    for _ in 0..25 {
+        assert_eq!(host.deliver(r#"[{"portalId":1},]"#).await, 204);
+        host.applied().await;
+    }
+    assert_eq!(host.host.plugins.active().tally(), Tally::default());
+    let mut sent = 0;
+    while host.host.plugins.active().digest() == bad {
+        sent += 1;
+        assert!(sent < 500, "it is never taken back");
+        assert_eq!(host.deliver(format!("[{}]", created(sent))).await, 204);
+        host.applied().await;
+    }
+    assert_eq!(host.host.plugins.active().digest(), digest(EMBEDDED));
+    until(async || host.set_aside().await.len() == 25).await;
+    assert_eq!(
+        host.waiting_reads(account).await,
+        i64::try_from(sent).unwrap()
+    );
+    host.stop().await;
+}
+
+#[test]
+fn an_answer_without_what_a_version_looks_for_counts_against_it() {
+    let version = engine().load(EMBEDDED).unwrap();
+    let account = Account {
+        id: AccountId(1),
+        key: "1".into(),
+        domain: None,
+        region: None,
+        time_zone: None,
+    };
+    let account = AccountRoute::of(&account, Vec::new(), true);
+    let (contacts, companies) = (ObjectType::from("contacts"), ObjectType::from("companies"));
+    for (answer, passes, failed) in [
+        // Cut short on the way.
+        (r#"{"results":[]"#, 0, 0),
+        (r#"{"others":[]}"#, 2, 2),
+        (r#"{"results":[]}"#, 4, 2),
+    ] {
+        let body = answer.as_bytes();
+        let records = prepare_records(&account, &version, &contacts, body, RECEIVED_AT);
+        let associations = prepare_associations(&version, &contacts, &companies, body, RECEIVED_AT);
+        let is_read = (records.is_ok(), associations.is_ok());
+        assert_eq!(is_read, (passes > failed, passes > failed), "{answer}");
+        assert_eq!(version.tally(), Tally { passes, failed }, "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_worked_on_again_in_vain_does_not_count_against_a_version() {
+    let host = BareHost::start(EMBEDDED).await;
+    host.connect("1", "city").await;
+    let api = Api::of(&host).await;
+    let other = api.activate(misbehaving_as("hubspot", "nothing")).await;
+    assert_eq!(host.deliver(format!("[{}]", trapping(1))).await, 204);
+    // What is prepared while others come may be prepared again, and counts again.
+    host.applied().await;
+    // Of nobody, as where the description looked elsewhere.
+    assert_eq!(host.deliver(r#"[{"objectId":1}]"#).await, 204);
+    host.applied().await;
+    let once = Tally {
+        passes: 2,
+        failed: 2,
+    };
+    assert_eq!(host.host.plugins.active().tally(), once);
+    for _ in 0..3 {
+        let (status, told) = api.post("/set-aside/replay", json!({})).await;
+        assert_eq!((status, &told["stayed"]), (200, &json!(2)), "{told}");
+    }
+    assert_eq!(host.host.plugins.active().digest(), other);
+    assert_eq!(host.host.plugins.active().tally(), once);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn the_built_in_version_of_another_release_is_never_said_to_run() {
+    let host = BareHost::start(EMBEDDED).await;
+    let api = Api::of(&host).await;
+    let other = api.activate(rebuilt(EMBEDDED, "another")).await;
+    // As if another release had been the first here.
+    let former = digest(&rebuilt(EMBEDDED, "former"));
+    let store = rusqlite::Connection::open(host.directory.path().join("store.sqlite")).unwrap();
+    for sql in [
+        "INSERT INTO plugin_versions
+         SELECT ?1, connector, label, version, size_bytes, NULL, installed_by, 0
+         FROM plugin_versions WHERE file IS NULL",
+        "UPDATE plugin_activations SET before = ?1",
+    ] {
+        assert_eq!(store.execute(sql, [&former]).unwrap(), 1);
+    }
+    let path = format!("/plugins/{former}/activate");
+    let (status, told) = api.post(&path, json!({"force": true})).await;
+    assert_eq!(status, 409, "{told}");
+    assert!(
+        told["detail"].as_str().unwrap().contains("another release"),
+        "{told}"
+    );
+    assert_eq!(host.host.plugins.active().digest(), other);
+
+    let (status, told) = api.post("/plugins/rollback", json!({})).await;
+    assert_eq!(
+        (status, &told["digest"], &told["active"]),
+        (200, &json!(digest(EMBEDDED)), &json!(true)),
+        "{told}"
+    );
+    let (_, listed) = api.get("/plugins").await;
+    let last = &listed["activations"][0];
+    assert_eq!(
+        (&last["why"], &last["digest"]),
+        (&json!("rollback"), &json!(digest(EMBEDDED)))
+    );
+    let asked = "SELECT digest FROM plugin_requests ORDER BY id DESC LIMIT 1";
+    let asked: String = store.query_one(asked, [], |row| row.get(0)).unwrap();
+    assert_eq!(asked, digest(EMBEDDED));
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn the_file_of_the_built_in_version_is_removed_and_the_version_stays() {
+    let host = BareHost::start(EMBEDDED).await;
+    let api = Api::of(&host).await;
+    let other = api.activate(rebuilt(EMBEDDED, "another")).await;
+    let built_in = digest(EMBEDDED);
+    let path = format!("/plugins/{built_in}");
+    assert_eq!(api.install(EMBEDDED.to_vec()).await.0, 201);
+    assert_eq!(api.get(&path).await.1["file"], "it.wasm");
+    let remove = || api.answer(api.request(reqwest::Method::DELETE, &path));
+    assert_eq!(remove().await.0, 204);
+    let file = host
+        .directory
+        .path()
+        .join(format!("plugins/{built_in}.wasm"));
+    assert!(!file.exists());
+    assert_eq!(api.get(&path).await.1["file"], Value::Null);
+    assert_eq!(remove().await.0, 409);
+    let (status, told) = api.post("/plugins/rollback", json!({})).await;
+    assert_eq!((status, &told["digest"]), (200, &json!(built_in)), "{told}");
+    assert_ne!(host.host.plugins.active().digest(), other);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_is_watched_on_after_a_restart() {
+    let host = BareHost::start(EMBEDDED).await;
+    host.connect("1", "city").await;
+    let bad = Api::of(&host)
+        .await
+        .activate(misbehaving_as("hubspot", "nothing"))
+        .await;
+    let host = BareHost::start_in(host.stop().await, EMBEDDED).await;
+    assert_eq!(host.host.plugins.active().digest(), bad);
+    let mut sent = 0;
+    while host.host.plugins.active().digest() == bad {
+        sent += 1;
+        assert!(sent < 500, "it is never taken back");
+        assert_eq!(host.deliver(format!("[{}]", trapping(sent))).await, 204);
+        host.applied().await;
+    }
+    assert_eq!(host.host.plugins.active().digest(), digest(EMBEDDED));
+    until(async || host.set_aside().await.is_empty()).await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_version_set_aside_is_done_where_the_host_ended_right_after_it_went_back() {
+    let host = BareHost::start(EMBEDDED).await;
+    let account = host.connect("1", "city").await;
+    let bad = Api::of(&host)
+        .await
+        .activate(misbehaving_as("hubspot", "nothing"))
+        .await;
+    for record in 1..=3 {
+        assert_eq!(host.deliver(format!("[{}]", trapping(record))).await, 204);
+    }
+    host.applied().await;
+    assert_eq!(host.set_aside().await.len(), 3);
+    let directory = host.stop().await;
+    // All that is in the store by then: the switch back is one transaction.
+    let store = rusqlite::Connection::open(directory.path().join("store.sqlite")).unwrap();
+    let back = "INSERT INTO plugin_activations (connector, digest, before, at, by, why, reason)
+         SELECT connector, before, digest, at + 1, 'the host', 'automatic', 'a test'
+         FROM plugin_activations WHERE digest = ?1";
+    assert_eq!(store.execute(back, [&bad]).unwrap(), 1);
+    drop(store);
+    let host = BareHost::start_in(directory, EMBEDDED).await;
+    assert_eq!(host.host.plugins.active().digest(), digest(EMBEDDED));
+    until(async || host.set_aside().await.is_empty()).await;
+    assert_eq!(host.waiting_reads(account).await, 3);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_switch_that_is_asked_for_while_no_host_runs_is_made_at_the_next_start() {
+    let host = BareHost::start(EMBEDDED).await;
+    let (status, installed) = Api::of(&host)
+        .await
+        .install(rebuilt(EMBEDDED, "another"))
+        .await;
+    assert_eq!(status, 201, "{installed}");
+    let other = installed["digest"].as_str().unwrap().to_owned();
+    let directory = host.stop().await;
+    let asked = Store::open(directory.path()).unwrap();
+    let ask = switch::Ask::Activate {
+        begins: other.clone(),
+        force: true,
+    };
+    let by = "a test".to_owned();
+    let now = Clock::system().now();
+    let requested = switch::request(&asked, ask, by, None, now).await.unwrap();
+    drop(asked);
+    let host = BareHost::start_in(directory, EMBEDDED).await;
+    let outcome = switch::outcome(&host.host.store, requested.request, PATIENCE);
+    assert_eq!(outcome.await.unwrap(), Outcome::Made);
+    assert_eq!(host.host.plugins.active().digest(), other);
     host.stop().await;
 }
 

@@ -7,7 +7,11 @@
 mod split;
 mod tell;
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use split::{Part, passes, split_entry};
 use tell::tell;
@@ -57,9 +61,21 @@ pub struct ToldConnection {
     pub received_at: Timestamp,
 }
 
+/// Why entries are worked on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// They came, and wait in the log.
+    #[default]
+    Live,
+    /// They were set aside, and somebody asks for them again.
+    Replay,
+}
+
 /// A batch, ready to be applied.
 #[derive(Debug, Default)]
 pub struct Prepared {
+    /// Why it is worked on.
+    pub purpose: Purpose,
     /// What each connection is told.
     pub connections: Vec<ToldConnection>,
     /// The records to be erased, account by account.
@@ -70,6 +86,9 @@ pub struct Prepared {
     pub late: Vec<Position>,
     /// What could not be worked on.
     pub set_aside: Vec<SetAside>,
+    /// Of a replay, elements of accounts all of whose connections are paused: they
+    /// wait until there is somebody to tell.
+    pub unheard: Vec<(AccountKey, Vec<u8>)>,
     /// How many events were of accounts that nothing is connected to.
     pub unknown_account_events: u64,
     /// How many events there were.
@@ -77,8 +96,14 @@ pub struct Prepared {
 }
 
 /// Prepares entries of the log. Fails only where the host cannot run plugins.
-pub fn prepare(routing: &Routing, plugin: &Version, entries: &[Logged]) -> Result<Prepared, Fault> {
+pub fn prepare(
+    routing: &Routing,
+    plugin: &Version,
+    entries: &[Logged],
+    purpose: Purpose,
+) -> Result<Prepared, Fault> {
     let mut prepared = Prepared {
+        purpose,
         newest_erasure: routing.erased.newest,
         ..Prepared::default()
     };
@@ -112,29 +137,41 @@ fn run(
     prepared: &mut Prepared,
 ) -> Result<(), Fault> {
     match try_run(route, plugin, kind, &parts, prepared) {
-        Ok(()) => return Ok(()),
+        Ok(()) => {}
         Err(fault) if fault.is_retryable() => return Err(fault),
+        // By itself already: it would do the same again.
+        Err(fault) if parts.len() == 1 => failed(route, plugin, &parts[0], &fault, prepared),
         Err(fault) => {
-            tracing::warn!(%fault, "a pass failed; its bodies are tried one by one")
-        }
-    }
-    for part in parts {
-        let part = std::slice::from_ref(&part);
-        match try_run(route, plugin, kind, part, prepared) {
-            Ok(()) => {}
-            Err(fault) if fault.is_retryable() => return Err(fault),
-            Err(_) if route.connections.is_empty() => {}
-            Err(fault) => {
-                let Part { entry, elements } = &part[0];
-                let body = join(elements.iter().map(|element| element.bytes));
-                let account = Some(route.key.clone());
-                prepared
-                    .set_aside
-                    .push(set_aside(entry, account, fault.to_string(), plugin, body));
+            tracing::warn!(%fault, "a pass failed; its bodies are tried one by one");
+            for part in &parts {
+                match try_run(route, plugin, kind, std::slice::from_ref(part), prepared) {
+                    Ok(()) => {}
+                    Err(fault) if fault.is_retryable() => return Err(fault),
+                    Err(fault) => failed(route, plugin, part, &fault, prepared),
+                }
             }
         }
     }
     Ok(())
+}
+
+/// Sets a body aside that failed by itself.
+fn failed(
+    route: &AccountRoute,
+    plugin: &Version,
+    part: &Part<'_>,
+    fault: &Fault,
+    prepared: &mut Prepared,
+) {
+    if route.connections.is_empty() && prepared.purpose == Purpose::Live {
+        return;
+    }
+    let Part { entry, elements } = part;
+    let body = join(elements.iter().map(|element| element.bytes));
+    let account = Some(route.key.clone());
+    let reason = fault.to_string();
+    let aside = set_aside(entry, account, reason, plugin, body);
+    prepared.set_aside.push(aside);
 }
 
 fn try_run(
@@ -154,7 +191,7 @@ fn try_run(
         .max()
         .unwrap_or_default();
     let bytes = join(elements.iter().map(|(_, element)| element.bytes));
-    let output = plugin.run(&Pass {
+    let pass = Pass {
         body: match kind {
             EntryKind::Delivery => BodyKind::Delivery,
             EntryKind::JournalFile => BodyKind::JournalFile,
@@ -165,10 +202,20 @@ fn try_run(
         interests: &interests(route, plugin.description()),
         conversions: &route.conversions,
         rules: &[],
-    })?;
+    };
+    let output = match prepared.purpose {
+        Purpose::Live => plugin.run(&pass),
+        Purpose::Replay => plugin.run_again(&pass),
+    }?;
     erasures(route, kind, &elements, &output.changes, prepared);
     if route.connections.is_empty() {
-        // Paused, all of them: an admin wants nothing else of it now.
+        // Paused, all of them: an admin wants nothing else of it now. What comes
+        // then is caught up on; what was set aside before is nowhere else.
+        if prepared.purpose == Purpose::Replay {
+            let unheard = unheard(parts, &output.changes);
+            let unheard = unheard.map(|body| (route.key.clone(), body));
+            prepared.unheard.extend(unheard);
+        }
         return Ok(());
     }
     for refusal in &output.refusals {
@@ -199,6 +246,21 @@ fn try_run(
         });
     }
     Ok(())
+}
+
+/// The elements of each part that tell of more than a deletion for privacy.
+fn unheard(parts: &[Part<'_>], changes: &[Change]) -> impl Iterator<Item = Vec<u8>> {
+    let erasing = changes
+        .iter()
+        .filter(|change| change.kind == ChangeKind::Erased);
+    let erasing: HashSet<usize> = erasing.map(|change| change.element).collect();
+    let mut index = 0..;
+    parts.iter().filter_map(move |part| {
+        let elements = part.elements.iter().zip(&mut index);
+        let left = elements.filter(|(_, index)| !erasing.contains(index));
+        let left: Vec<_> = left.map(|(element, _)| element.bytes).collect();
+        (!left.is_empty()).then(|| join(left.into_iter()))
+    })
 }
 
 /// What is asked of a body: what the account's connections want, and of every

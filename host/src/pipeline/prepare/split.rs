@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Prepared, set_aside};
+use super::{Prepared, Purpose, set_aside};
 use crate::{
     log::{EntryKind, Logged},
     model::AccountKey,
     pipeline::{redact::tells_of, routing::Routing},
-    plugin::{Element, Version, join, split},
+    plugin::{Element, SplitError, Version, join, split},
 };
 
 /// Elements of one account that came in one entry of the log.
@@ -42,6 +42,10 @@ pub(super) fn split_entry<'a>(
     let elements = match elements {
         Some(Ok(elements)) => elements,
         Some(Err(error)) => {
+            // What is no JSON, or too much of it, is the sender's doing.
+            if error == SplitError::NoElements {
+                found_nothing(plugin, prepared);
+            }
             return prepared.set_aside.push(set_aside(
                 entry,
                 None,
@@ -51,6 +55,7 @@ pub(super) fn split_entry<'a>(
             ));
         }
         None => {
+            found_nothing(plugin, prepared);
             let reason = "the plugin reads no journal files".to_owned();
             return prepared.set_aside.push(set_aside(
                 entry,
@@ -71,6 +76,9 @@ pub(super) fn split_entry<'a>(
         }
     }
     if !nobodys.is_empty() {
+        if own.is_empty() {
+            found_nothing(plugin, prepared);
+        }
         let reason = "the event names no account".to_owned();
         let body = join(nobodys.into_iter());
         let aside = set_aside(entry, None, reason, plugin, body);
@@ -81,6 +89,13 @@ pub(super) fn split_entry<'a>(
             .entry(account)
             .or_default()
             .push(Part { entry, elements });
+    }
+}
+
+/// No pass comes of an entry, which a wrong description would do to all of them.
+fn found_nothing(plugin: &Version, prepared: &Prepared) {
+    if prepared.purpose == Purpose::Live {
+        plugin.found_nothing();
     }
 }
 

@@ -48,11 +48,18 @@ pub fn before(tx: &Tx<'_>, connector: &str) -> Result<Option<PluginVersion>, sto
     // One that only stands in for what was chosen may be gone back to as well.
     let running = tx.running(connector)?;
     for digest in chosen(&activations).iter().rev().skip(1) {
-        if !running
-            .as_ref()
-            .is_some_and(|running| running.is_chosen(digest))
-            && let Some(version) = known(tx, digest)?
-        {
+        let version = match (known(tx, digest)?, &running) {
+            // The one of another release is in no file: that of this stands for it.
+            (Some(version), Some(running)) if version.file.is_none() => {
+                known(tx, &running.built_in)?
+            }
+            (version, _) => version,
+        };
+        let is_chosen = |version: &PluginVersion| {
+            let running = running.as_ref();
+            running.is_some_and(|running| running.is_chosen(&version.digest))
+        };
+        if let Some(version) = version.filter(|version| !is_chosen(version)) {
             return Ok(Some(version));
         }
     }

@@ -6,7 +6,10 @@ use super::{Error, history};
 use crate::{
     model::Timestamp,
     plugin::{self, Engine, Version, Versions, files},
-    store::{self, Store, plugins::PluginVersion},
+    store::{
+        self, Store,
+        plugins::{PluginVersion, Running},
+    },
     telemetry::spawn_blocking,
 };
 
@@ -65,7 +68,9 @@ pub async fn remove(
         let chosen = history::chosen_version(tx, &version.connector)?;
         let running = tx.running(&version.connector)?;
         let is_used = chosen.is_some_and(|chosen| chosen.digest == version.digest)
-            || running.is_some_and(|running| running.digest == version.digest)
+            || running
+                .as_ref()
+                .is_some_and(|running| running.digest == version.digest)
             || tx.is_switch_waiting(&version.digest)?;
         if version.file.is_none() {
             return Ok(Err(Error::BuiltIn));
@@ -73,7 +78,11 @@ pub async fn remove(
         if is_used {
             return Ok(Err(Error::InUse));
         }
-        tx.remove_plugin_version(&version.digest)?;
+        // Without its file, what is built in is still there to go back to.
+        match running.is_some_and(|running| running.built_in == version.digest) {
+            true => tx.remove_plugin_file(&version.digest)?,
+            false => tx.remove_plugin_version(&version.digest)?,
+        }
         Ok(Ok(version))
     });
     let removed = removed.await??;
@@ -118,7 +127,7 @@ pub async fn open(
         .await?;
     let versions = Versions::new(built_in);
     let mut problem = None;
-    if let Some(chosen) = chosen.filter(|chosen| chosen.digest != own_digest) {
+    if let Some(chosen) = chosen.filter(|chosen| chosen.digest != versions.built_in().digest()) {
         match load(engine, directory, &chosen) {
             Ok(version) => {
                 versions.activate(version.into());
@@ -140,9 +149,13 @@ pub async fn open(
         digest = active.digest(),
         "plugin loaded"
     );
-    let said = problem.clone();
+    let running = Running {
+        digest: active.digest().to_owned(),
+        built_in: own_digest,
+        problem: problem.clone(),
+    };
     store
-        .transact(move |tx| tx.set_running(&connector, active.digest(), said.as_deref()))
+        .transact(move |tx| tx.set_running(&connector, &running))
         .await?;
     Ok((versions, problem))
 }

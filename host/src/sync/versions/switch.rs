@@ -15,9 +15,10 @@ use crate::{
     plugin::{Tally, Version, files},
     store::{
         self, Store, Tx,
-        plugins::{Outcome, PluginVersion, Switch, Why},
+        plugins::{Outcome, PluginVersion, Running, Switch, Why},
         set_aside::Filter,
     },
+    sync::replays,
     telemetry::{SwitchLabels, spawn_blocking},
 };
 
@@ -88,8 +89,13 @@ pub async fn request(
         })
         .await?;
     let version = version.ok_or(Error::NoneBefore)?;
-    if running.is_some_and(|running| running.is_chosen(&version.digest)) {
-        return Err(Error::Active);
+    if let Some(running) = running {
+        if running.is_chosen(&version.digest) {
+            return Err(Error::Active);
+        }
+        if version.file.is_none() && running.built_in != version.digest {
+            return Err(Error::NotKept);
+        }
     }
     is_compared(force)?;
     let switch = Switch {
@@ -161,9 +167,32 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
 struct Watching {
     /// The version that was activated last.
     activated: Option<Watch>,
-    /// What a version set aside that the host went back from, and until when that
-    /// is looked for: passes that were under way may end later.
-    left: Option<(Filter, Timestamp)>,
+    /// What a version set aside that the host went back from.
+    left: Option<Left>,
+}
+
+/// What a version set aside, to be worked on again. It is looked for some times:
+/// passes that were under way may end later.
+struct Left {
+    filter: Filter,
+    until: Timestamp,
+    /// When it is looked for next.
+    look_at: Timestamp,
+}
+
+impl Left {
+    fn new(digest: &str, since: Timestamp, now: Timestamp) -> Self {
+        Self {
+            filter: Filter {
+                plugin: Some(digest.to_owned()),
+                since,
+                untried: true,
+                ..Filter::default()
+            },
+            until: now.plus(STRAGGLING),
+            look_at: now,
+        }
+    }
 }
 
 /// Looks at what is installed, compiles what a rollback would go back to, and goes
@@ -205,22 +234,11 @@ async fn begin(host: &Host) -> Result<Watching, Error> {
         // It may have ended before all of what was left was asked for.
         Some(last) if last.switch.why == Why::Automatic => {
             let since = activations.pop().map_or(last.at, |activated| activated.at);
-            let left = set_aside_by(&last.before, since);
-            watching.left = Some((left, now.plus(STRAGGLING)));
+            watching.left = Some(Left::new(&last.before, since, now));
         }
         _ => {}
     }
     Ok(watching)
-}
-
-/// What a version set aside since then, and nobody worked on again.
-fn set_aside_by(digest: &str, since: Timestamp) -> Filter {
-    Filter {
-        plugin: Some(digest.to_owned()),
-        since,
-        untried: true,
-        ..Filter::default()
-    }
 }
 
 /// Does one thing. Returns whether there was any.
@@ -236,16 +254,19 @@ async fn step(host: &Host, watching: &mut Watching) -> Result<bool, Error> {
             Verdict::Trusted => watching.activated = None,
             Verdict::Fails(within) => {
                 take_back(host, watched, within).await?;
-                let left = set_aside_by(&watched.digest, watched.since);
-                watching.left = Some((left, now.plus(STRAGGLING)));
+                watching.left = Some(Left::new(&watched.digest, watched.since, now));
                 watching.activated = None;
                 return Ok(true);
             }
         }
     }
-    if let Some((left, until)) = &watching.left {
-        work_again(host, left.clone(), now).await?;
-        if now > *until {
+    if let Some(left) = &mut watching.left
+        && now >= left.look_at
+    {
+        work_again(host, left.filter.clone(), now).await?;
+        // It reads all that is set aside: not at each change.
+        left.look_at = now.plus(LOOK_EVERY);
+        if now > left.until {
             watching.left = None;
         }
     }
@@ -259,9 +280,7 @@ async fn work_again(host: &Host, left: Filter, now: Timestamp) -> Result<(), Err
     if found.await?.is_empty() {
         return Ok(());
     }
-    host.store
-        .transact(move |tx| tx.request_replay(&left, HOST, now))
-        .await?;
+    replays::request(&host.store, &left, HOST, now).await?;
     host.pipeline.notify_changed();
     Ok(())
 }
@@ -354,15 +373,17 @@ async fn switch_to(
 ) -> Result<Timestamp, Error> {
     let (before, now) = (host.plugins.active(), host.clock.now());
     let (why, by) = (switch.why, switch.by.clone());
-    let digest = version.digest().to_owned();
-    // A version that is built in stands for that of another release.
-    let switch = Switch { digest, ..switch };
+    let running = Running {
+        digest: switch.digest.clone(),
+        built_in: host.plugins.built_in().digest().to_owned(),
+        problem: None,
+    };
     host.store
         .transact(move |tx| {
             // It may have been removed meanwhile.
             tx.plugin_version(&switch.digest)?;
             tx.add_activation(&switch, before.digest(), now)?;
-            tx.set_running(&switch.connector, &switch.digest, None)?;
+            tx.set_running(&switch.connector, &running)?;
             also(tx)
         })
         .await?;
@@ -391,9 +412,6 @@ async fn load(host: &Host, version: &PluginVersion) -> Result<Arc<Version>, Erro
     }
     if let Some(compiled) = host.plugins.compiled(&version.digest) {
         return Ok(compiled);
-    }
-    if version.file.is_none() {
-        return Ok(host.plugins.built_in());
     }
     let (engine, version) = (host.engine.clone(), version.clone());
     let directory = host.config.data.directory.clone();

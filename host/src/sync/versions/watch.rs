@@ -16,7 +16,7 @@ const WINDOW: Duration = Duration::from_secs(15 * 60);
 const PASSES_MIN: u64 = 20;
 
 /// The share of passes that may fail. A plugin that keeps the contract fails none;
-/// but one body that is beyond it counts twice, with its batch and by itself, and
+/// but one body that is beyond it may count twice, with its batch and by itself, and
 /// has to be less than this alone.
 const FAILED_SHARE_MAX: f64 = 0.2;
 

@@ -196,10 +196,7 @@ async fn replayed(
     by: String,
 ) -> Result<(StatusCode, axum::Json<Replayed>), Error> {
     let now = host.clock.now();
-    let replay = host
-        .store
-        .transact(move |tx| tx.request_replay(&filter, &by, now))
-        .await?;
+    let replay = replays::request(&host.store, &filter, &by, now).await?;
     host.pipeline.notify_changed();
     let state = replays::state(&host.store, replay, PATIENCE).await?;
     let status = match state.waiting {
