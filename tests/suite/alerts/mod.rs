@@ -98,10 +98,19 @@ impl Told {
             .collect()
     }
 
-    /// Waits until alerts were looked at twice more: what is new by now was found.
+    /// Waits until it was looked twice more what is wrong, and then twice which
+    /// messages are due: what is new by now was found, and is being sent.
     async fn looked(&self) {
-        // A message to nobody else than a new channel would be as late.
-        tokio::time::sleep(Duration::from_millis(4_500)).await;
+        for of in ["problems", "messages"] {
+            let looks = async || {
+                let (_, metrics) = self.world.page(self.world.host().url("/metrics")).await;
+                let name = format!("jimo_connect_alert_looks_total{{of=\"{of}\"}} ");
+                let line = metrics.lines().find_map(|line| line.strip_prefix(&name));
+                line.map_or(0, |count| count.parse::<u64>().unwrap())
+            };
+            let before = looks().await;
+            self.world.until(async || looks().await >= before + 2).await;
+        }
     }
 }
 

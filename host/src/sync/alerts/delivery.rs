@@ -45,6 +45,7 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
                         under_way.spawn(finished(host.clone(), message));
                     }
                 }
+                host.metrics.looked("messages");
             }
             Err(error) => tracing::warn!(%error, "alerts could not be looked for"),
         }
