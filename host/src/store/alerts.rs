@@ -226,19 +226,18 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// A message was sent or is given up, or is tried again at a moment.
-    pub fn settle_message(&self, id: i64, again_at: Option<Timestamp>) -> Result<(), Error> {
-        match again_at {
-            None => super::delete(self, "DELETE FROM alert_messages WHERE id = ?1", id).map(drop),
-            Some(moment) => {
-                self.statement(
-                    "UPDATE alert_messages SET not_before = ?2, attempts = attempts + 1
-                     WHERE id = ?1",
-                )?
-                .execute(params![id, moment.0])?;
-                Ok(())
-            }
-        }
+    /// A message is about to be sent; unless it is ended, it is again at a moment.
+    pub fn claim_message(&self, id: i64, again_at: Timestamp) -> Result<(), Error> {
+        self.statement(
+            "UPDATE alert_messages SET not_before = ?2, attempts = attempts + 1 WHERE id = ?1",
+        )?
+        .execute(params![id, again_at.0])?;
+        Ok(())
+    }
+
+    /// A message was sent, or is given up.
+    pub fn end_message(&self, id: i64) -> Result<(), Error> {
+        super::delete(self, "DELETE FROM alert_messages WHERE id = ?1", id).map(drop)
     }
 
     /// Keeps what came of a channel's last message.

@@ -229,6 +229,42 @@ async fn what_is_not_taken_is_sent_again_with_growing_pauses_in_order_and_after_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_cannot_write_has_nothing_sent_again_and_again() {
+    let told = Told::start().await;
+    told.world
+        .tamper(
+            "CREATE TRIGGER no_claim BEFORE UPDATE ON alert_messages
+             BEGIN SELECT RAISE(ABORT, 'no room'); END;
+             CREATE TRIGGER no_end BEFORE DELETE ON alert_messages
+             BEGIN SELECT RAISE(ABORT, 'no room'); END",
+        )
+        .await;
+    told.revoke().await;
+    told.world
+        .until(async || told.world.count("SELECT count(*) FROM alert_messages") == 1)
+        .await;
+    told.looked().await;
+    assert!(
+        told.receiver.requests().is_empty(),
+        "nothing says that it is"
+    );
+
+    // It is known to be sent, and not that it was taken.
+    told.world.tamper("DROP TRIGGER no_claim").await;
+    told.receiver.wait_for(1).await;
+    told.looked().await;
+    assert_eq!(told.receiver.requests().len(), 1);
+    told.world.tamper("DROP TRIGGER no_end").await;
+    told.pass(31);
+    let requests = told.receiver.wait_for(2).await;
+    let number = |request: &Request| request.headers["jimo-message"].clone();
+    assert_eq!(number(&requests[0]), number(&requests[1]));
+    told.world
+        .until(async || told.world.count("SELECT count(*) FROM alert_messages") == 0)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_channel_that_is_removed_is_told_nothing_more() {
     let told = Told::start().await;
     told.receiver.answer(500);
