@@ -12,7 +12,7 @@ use std::{
 use crate::{
     host::Host,
     log::{self, Lane},
-    model::{Connection, Problem, Run, RunStatus, Status, Timestamp},
+    model::{Connection, Problem, Run, Status, Timestamp},
     pipeline::brake,
     store::{self, Tx, hours::Tally},
 };
@@ -144,10 +144,7 @@ pub fn held_runs(tx: &Tx<'_>, connection: &Connection) -> Result<Vec<Run>, store
     if connection.status == Status::Pending {
         return Ok(Vec::new());
     }
-    let runs = tx.open_runs()?.into_iter();
-    Ok(runs
-        .filter(|run| run.connection == connection.id && run.status == RunStatus::Braked)
-        .collect())
+    tx.braked_runs(connection.id)
 }
 
 /// What is wrong, the worst first. `told`: the codes of what was wrong until now,

@@ -25,6 +25,12 @@ CREATE TABLE hours (
 ALTER TABLE activity ADD COLUMN actor TEXT;
 ALTER TABLE activity ADD COLUMN changes TEXT;
 
+-- What is looked at again and again: how long changes wait that were told, and
+-- what asks before it goes on.
+CREATE INDEX reads_awaited ON reads (account, expected_at, not_before)
+    WHERE priority = 0 AND expected_at > 0;
+CREATE INDEX runs_braked ON runs (connection) WHERE status = 'braked';
+
 -- Where a connection's alerts go. `sealed`: the address, and the secret that
 -- messages are signed with; `shown`: what may be read of it.
 CREATE TABLE alert_channels (
