@@ -108,6 +108,7 @@ fn news(
     let mut news: Vec<News> = told
         .into_iter()
         .filter(|(code, _)| !found.iter().any(|problem| problem.code == *code))
+        .filter(|(code, _)| observed.tells_end_of(code))
         .map(|(_, ToldAlert { problem, since })| News {
             state: State::Ended,
             problem,
