@@ -26,6 +26,20 @@ async fn changes_that_wait_for_a_quarter_of_an_hour_are_late_until_they_are_appl
     let health = told.world.get(&told.path("/health")).await.good();
     assert_eq!(health["problems"][0]["code"], "late", "{health:#}");
 
+    // A pause only hides it.
+    let nothing = || json!({});
+    told.world
+        .post(&told.path("/pause"), nothing())
+        .await
+        .good();
+    told.looked().await;
+    told.world
+        .post(&told.path("/resume"), nothing())
+        .await
+        .good();
+    told.looked().await;
+    assert_eq!(told.receiver.requests().len(), 1);
+
     told.world.sim.clear_faults();
     // Waits grow while it fails.
     told.pass(600);
