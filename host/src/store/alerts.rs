@@ -81,7 +81,9 @@ const SELECT: &str = "
     FROM alert_channels c";
 
 impl Tx<'_> {
-    /// Adds a channel; `seal` makes what is kept of its address and secret.
+    /// Adds a channel; `seal` makes what is kept of its address and secret. What was
+    /// told before a connection's first one was told to nobody: whoever is told from
+    /// now on is told all that is wrong then.
     pub fn add_channel(
         &self,
         connection: ConnectionId,
@@ -90,6 +92,11 @@ impl Tx<'_> {
         seal: impl FnOnce(AlertChannelId) -> Vec<u8>,
         now: Timestamp,
     ) -> Result<AlertChannelId, Error> {
+        self.statement(
+            "DELETE FROM alerts WHERE connection = ?1
+                AND NOT EXISTS (SELECT 1 FROM alert_channels WHERE connection = ?1)",
+        )?
+        .execute([connection.0])?;
         self.statement(
             "INSERT INTO alert_channels (connection, kind, shown, sealed, created_at)
              VALUES (?1, ?2, ?3, x'', ?4)",
@@ -122,22 +129,9 @@ impl Tx<'_> {
             .map_or(Err(Error::NotFound("alert channel")), read_channel)
     }
 
-    /// Removes a channel, and what waits for it. With a connection's last one goes
-    /// what was told: whoever is told next is told all that is wrong then.
-    pub fn remove_channel(&self, channel: &Channel) -> Result<(), Error> {
-        super::delete(
-            self,
-            "DELETE FROM alert_channels WHERE id = ?1",
-            channel.id.0,
-        )?;
-        if self.channels(channel.connection)?.is_empty() {
-            super::delete(
-                self,
-                "DELETE FROM alerts WHERE connection = ?1",
-                channel.connection.0,
-            )?;
-        }
-        Ok(())
+    /// Removes a channel, and what waits for it.
+    pub fn remove_channel(&self, id: AlertChannelId) -> Result<(), Error> {
+        super::delete(self, "DELETE FROM alert_channels WHERE id = ?1", id.0).map(drop)
     }
 
     /// The connections whose alerts go somewhere.

@@ -293,6 +293,27 @@ async fn a_channel_that_is_removed_is_told_nothing_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_told_to_nobody_is_told_to_who_comes() {
+    let told = Told::start().await;
+    let path = told.path(&format!("/alert-channels/{}", told.channel));
+    assert_eq!(told.world.delete(&path).await.status, 204);
+    told.revoke().await;
+    // The last channel went while it was being told.
+    told.world
+        .tamper(
+            "INSERT INTO alerts (connection, code, problem, since)
+             SELECT id, 'access_revoked', problem, 0 FROM connections",
+        )
+        .await;
+    let new = json!({"kind": "webhook", "to": told.receiver.url});
+    told.world
+        .post(&told.path("/alert-channels"), new)
+        .await
+        .good();
+    assert_eq!(told.told(1).await, [pair("began", "access_revoked")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_channel_of_another_connection_is_not_there() {
     let told = Told::start().await;
     let other = told.world.make_project("Other").await;

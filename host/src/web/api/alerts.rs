@@ -271,7 +271,7 @@ pub async fn remove(
     id: AlertChannelId,
 ) -> Result<(), Error> {
     host.store
-        .transact(move |tx| tx.remove_channel(&of(tx, project, connection, id)?))
+        .transact(move |tx| tx.remove_channel(of(tx, project, connection, id)?.id))
         .await?;
     Ok(())
 }
