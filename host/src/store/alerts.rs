@@ -1,6 +1,6 @@
 //! Alerts: where they go, what was told last, and what is still to be sent.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use rusqlite::params;
 
@@ -132,6 +132,31 @@ impl Tx<'_> {
     /// Removes a channel, and what waits for it.
     pub fn remove_channel(&self, id: AlertChannelId) -> Result<(), Error> {
         super::delete(self, "DELETE FROM alert_channels WHERE id = ?1", id.0).map(drop)
+    }
+
+    /// A test is about to be sent to a channel.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] where one was less than `pause` ago.
+    pub fn claim_test(
+        &self,
+        id: AlertChannelId,
+        now: Timestamp,
+        pause: Duration,
+    ) -> Result<(), Error> {
+        let claimed = self
+            .statement(
+                "UPDATE alert_channels SET tested_at = ?2
+                 WHERE id = ?1 AND (tested_at IS NULL OR tested_at NOT BETWEEN ?3 + 1 AND ?2)",
+            )?
+            .execute(params![id.0, now.0, now.minus(pause).0])?;
+        match claimed {
+            0 => Err(Error::Conflict(
+                "a test was sent there moments ago: wait half a minute, then try again".into(),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The connections whose alerts go somewhere.

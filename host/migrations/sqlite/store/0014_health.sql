@@ -40,6 +40,8 @@ CREATE TABLE alert_channels (
     shown TEXT NOT NULL,
     sealed BLOB NOT NULL,
     created_at INTEGER NOT NULL,
+    -- When somebody last had a test sent.
+    tested_at INTEGER,
     -- What came of the last message.
     last_at INTEGER,
     last_sent INTEGER,
