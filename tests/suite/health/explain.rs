@@ -75,6 +75,25 @@ async fn what_reached_a_user_is_told_step_by_step_by_whatever_they_are_asked_for
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_user_id_may_look_like_a_number_or_an_address() {
+    let fed = Fed::start().await;
+    let number = fed.company.to_string();
+    let users = json!([{"external_id": "tom@shop"}, {"external_id": number}]);
+    let ids = fed.world.put_users(users).await;
+    fed.world.settle().await;
+    let told = fed.explain("tom@shop").await;
+    assert_eq!(told["stories"][0]["user"], ids[0], "{told:#}");
+    // The number is a company's of HubSpot, too.
+    let told = fed.explain(&number).await;
+    let stories = told["stories"].as_array().unwrap();
+    assert_eq!(stories[0]["user"], ids[1], "{told:#}");
+    let of_company = stories.iter().find(|story| story["record_id"] == number);
+    assert_eq!(of_company.unwrap()["user"], fed.user, "{told:#}");
+    let told = fed.explain(&format!("company {number}")).await;
+    assert_eq!(told["stories"].as_array().unwrap().len(), 1, "{told:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_a_stranger_only_that_they_are_known_is_told() {
     let fed = Fed::start().await;
     let account = fed.world.account(PORTAL);

@@ -38,6 +38,16 @@ impl Teller<'_, '_> {
                 stories.extend(self.of_known(mapping, record, &state)?);
             }
         }
+        Ok(stories)
+    }
+
+    /// The ways of a record of a type, or of each record with that id.
+    pub(super) fn of_record(
+        &self,
+        object_type: Option<&ObjectType>,
+        record: &RecordId,
+    ) -> Result<Vec<Story>, store::Error> {
+        let stories = self.of_seen(object_type, record)?;
         if !stories.is_empty() {
             return Ok(stories);
         }
@@ -66,10 +76,10 @@ impl Teller<'_, '_> {
         record: &RecordId,
         steps: &mut Steps,
     ) -> Result<(), store::Error> {
-        if let Some((at, reason)) = self.aside(record)? {
-            steps.done(Stage::Received, "HubSpot told of it.").at = Some(at);
+        if let Some(Misunderstood { at, reason, .. }) = self.aside.of(record) {
+            steps.done(Stage::Received, "HubSpot told of it.").at = Some(*at);
             let detail = format!("What HubSpot told could not be understood: {reason}.");
-            steps.stop(Stage::Parsed, detail, FULL_SYNC).at = Some(at);
+            steps.stop(Stage::Parsed, detail, FULL_SYNC).at = Some(*at);
             return Ok(());
         }
         let types = self.route.mappings.iter().map(|one| &one.object_type);
