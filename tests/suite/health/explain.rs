@@ -94,6 +94,42 @@ async fn a_user_id_may_look_like_a_number_or_an_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_understood_of_a_record_is_told_until_it_is_read() {
+    let fed = Fed::start().await;
+    let contact = fed.contact.to_string();
+    let app = fed.world.sim.app();
+    // It names the company in its text alone.
+    let event = json!({
+        "portalId": PORTAL, "appId": app.id, "objectId": fed.contact, "subscriptionType": "contact.propertyChange",
+        "occurredAt": "never", "propertyName": "jobtitle", "propertyValue": fed.company.to_string(),
+    });
+    let url = fed.world.host().url(jimo_connect::intake::PATH);
+    let body = json!([event]).to_string().into();
+    let status = harness::bare::deliver(url.as_str(), &app.client_secret, body).await;
+    assert_eq!(status.unwrap(), 204);
+    fed.world.applied().await;
+    assert_eq!(fed.world.count("SELECT count(*) FROM set_aside"), 1);
+    let told = fed.explain(&contact).await;
+    let detail = stops_at(&told["stories"][0], "parsed");
+    assert!(detail.contains("could not be understood"), "{detail}");
+    let told = fed.explain(&format!("company {}", fed.company)).await;
+    assert_eq!(standings(&told["stories"][0]), DONE, "{told:#}");
+
+    // What is read since then says all that it said.
+    let full = json!({"kind": "full"});
+    fed.world.post(&fed.path("/syncs"), full).await.good();
+    fed.world.settle().await;
+    let over = async || {
+        let open = "SELECT count(*) FROM runs WHERE status IN ('running', 'braked')";
+        fed.world.count(open) == 0
+    };
+    fed.world.until(over).await;
+    let told = fed.explain(&contact).await;
+    assert_eq!(standings(&told["stories"][0]), DONE, "{told:#}");
+    assert_eq!(fed.world.count("SELECT count(*) FROM set_aside"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_a_stranger_only_that_they_are_known_is_told() {
     let fed = Fed::start().await;
     let account = fed.world.account(PORTAL);

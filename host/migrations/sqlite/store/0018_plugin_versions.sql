@@ -52,6 +52,10 @@ CREATE TABLE plugin_running (
 -- it failed.
 ALTER TABLE set_aside ADD COLUMN replay INTEGER;
 ALTER TABLE set_aside ADD COLUMN replayed_at INTEGER;
+-- The number of the newest read that had begun when it was set aside: a later one
+-- knows of all that it says.
+ALTER TABLE set_aside ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX set_aside_account ON set_aside (account, id);
 CREATE INDEX set_aside_replay ON set_aside (replay, id) WHERE replay IS NOT NULL;
 
 -- What operators, or the host itself, asked to be worked on again.

@@ -2,12 +2,13 @@
 
 use super::{
     Stage, Standing, Story,
+    aside::Misunderstood,
     steps::{FULL_SYNC, Steps},
     story::Teller,
     words,
 };
 use crate::{
-    model::{ObjectMapping, ObjectType, RecordId, Timestamp, UserId},
+    model::{ObjectMapping, ObjectType, RecordId, UserId},
     store::{
         self,
         reads::{ReadKey, Wanted},
@@ -18,12 +19,10 @@ use crate::{
 /// Users of one record, and records of one user, that are told of.
 const TOLD_MAX: usize = 3;
 
-/// Parts of deliveries that are looked through for a record.
-const ASIDE_MAX: usize = 200;
-
 impl Teller<'_, '_> {
-    /// The ways of a record of a type, or of each record with that id.
-    pub(super) fn of_record(
+    /// The ways of a record of a type, or of each record with that id, as far as any
+    /// was seen.
+    pub(super) fn of_seen(
         &self,
         object_type: Option<&ObjectType>,
         record: &RecordId,
@@ -131,23 +130,6 @@ impl Teller<'_, '_> {
         let step = steps.add(Stage::Received, Standing::Waiting, detail);
         step.at = (at > self.now).then_some(at);
         Ok(true)
-    }
-
-    /// When, and why, something that tells of a record could not be understood.
-    pub(super) fn aside(
-        &self,
-        record: &RecordId,
-    ) -> Result<Option<(Timestamp, String)>, store::Error> {
-        let names = |body: &[u8]| {
-            let is_part = |byte: &u8| byte.is_ascii_alphanumeric();
-            body.split(|byte| !is_part(byte))
-                .any(|word| word == record.as_str().as_bytes())
-        };
-        let aside = self.tx.set_aside_of(self.account_key, ASIDE_MAX)?;
-        Ok(aside
-            .into_iter()
-            .find(|aside| names(&aside.body))
-            .map(|aside| (aside.at, aside.reason)))
     }
 
     /// The ways of a record that was seen, one to each of its users.

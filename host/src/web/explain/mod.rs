@@ -4,6 +4,7 @@
 //! Of a record that matches nobody nothing readable is kept, so nothing is told
 //! of it but that it is known, and that it matches nobody.
 
+mod aside;
 mod asked;
 mod finding;
 mod steps;
@@ -13,7 +14,7 @@ pub mod words;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
-use self::{asked::Subject, story::Teller};
+use self::{aside::Asides, asked::Subject, story::Teller};
 use super::{api::values, error::Error};
 use crate::{
     host::Host,
@@ -166,9 +167,8 @@ pub async fn explain(
     id: ConnectionId,
     question: &str,
 ) -> Result<Explanation, Error> {
-    let types: Vec<(ObjectType, String)> = host
-        .plugins
-        .active()
+    let plugin = host.plugins.active();
+    let types: Vec<(ObjectType, String)> = plugin
         .description()
         .object_types
         .iter()
@@ -193,7 +193,7 @@ pub async fn explain(
             let teller = Teller {
                 tx,
                 route: &route,
-                account_key: &key,
+                aside: &Asides::load(tx, &key, plugin.description())?,
                 now,
             };
             answer(&teller, &keys, &subject)
