@@ -147,7 +147,8 @@ fn apply_change(
         Step::ReadAssociations => {
             if let ChangeKind::AssociationChanged(association) = kind {
                 report.read();
-                feeder.read_associations(object_type, record, &association.to_type)?;
+                let to = &association.to_type;
+                feeder.read_told_associations(object_type, record, to, *occurred_at)?;
             }
         }
     }

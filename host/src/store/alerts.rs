@@ -1,6 +1,6 @@
 //! Alerts: where they go, what was told last, and what is still to be sent.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use rusqlite::params;
 
@@ -81,7 +81,9 @@ const SELECT: &str = "
     FROM alert_channels c";
 
 impl Tx<'_> {
-    /// Adds a channel; `seal` makes what is kept of its address and secret.
+    /// Adds a channel; `seal` makes what is kept of its address and secret. What was
+    /// told before a connection's first one was told to nobody: whoever is told from
+    /// now on is told all that is wrong then.
     pub fn add_channel(
         &self,
         connection: ConnectionId,
@@ -90,6 +92,11 @@ impl Tx<'_> {
         seal: impl FnOnce(AlertChannelId) -> Vec<u8>,
         now: Timestamp,
     ) -> Result<AlertChannelId, Error> {
+        self.statement(
+            "DELETE FROM alerts WHERE connection = ?1
+                AND NOT EXISTS (SELECT 1 FROM alert_channels WHERE connection = ?1)",
+        )?
+        .execute([connection.0])?;
         self.statement(
             "INSERT INTO alert_channels (connection, kind, shown, sealed, created_at)
              VALUES (?1, ?2, ?3, x'', ?4)",
@@ -122,22 +129,34 @@ impl Tx<'_> {
             .map_or(Err(Error::NotFound("alert channel")), read_channel)
     }
 
-    /// Removes a channel, and what waits for it. With a connection's last one goes
-    /// what was told: whoever is told next is told all that is wrong then.
-    pub fn remove_channel(&self, channel: &Channel) -> Result<(), Error> {
-        super::delete(
-            self,
-            "DELETE FROM alert_channels WHERE id = ?1",
-            channel.id.0,
-        )?;
-        if self.channels(channel.connection)?.is_empty() {
-            super::delete(
-                self,
-                "DELETE FROM alerts WHERE connection = ?1",
-                channel.connection.0,
-            )?;
+    /// Removes a channel, and what waits for it.
+    pub fn remove_channel(&self, id: AlertChannelId) -> Result<(), Error> {
+        super::delete(self, "DELETE FROM alert_channels WHERE id = ?1", id.0).map(drop)
+    }
+
+    /// A test is about to be sent to a channel.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] where one was less than `pause` ago.
+    pub fn claim_test(
+        &self,
+        id: AlertChannelId,
+        now: Timestamp,
+        pause: Duration,
+    ) -> Result<(), Error> {
+        let claimed = self
+            .statement(
+                "UPDATE alert_channels SET tested_at = ?2
+                 WHERE id = ?1 AND (tested_at IS NULL OR tested_at NOT BETWEEN ?3 + 1 AND ?2)",
+            )?
+            .execute(params![id.0, now.0, now.minus(pause).0])?;
+        match claimed {
+            0 => Err(Error::Conflict(
+                "a test was sent there moments ago: wait half a minute, then try again".into(),
+            )),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// The connections whose alerts go somewhere.
@@ -226,19 +245,18 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// A message was sent or is given up, or is tried again at a moment.
-    pub fn settle_message(&self, id: i64, again_at: Option<Timestamp>) -> Result<(), Error> {
-        match again_at {
-            None => super::delete(self, "DELETE FROM alert_messages WHERE id = ?1", id).map(drop),
-            Some(moment) => {
-                self.statement(
-                    "UPDATE alert_messages SET not_before = ?2, attempts = attempts + 1
-                     WHERE id = ?1",
-                )?
-                .execute(params![id, moment.0])?;
-                Ok(())
-            }
-        }
+    /// A message is about to be sent; unless it is ended, it is again at a moment.
+    pub fn claim_message(&self, id: i64, again_at: Timestamp) -> Result<(), Error> {
+        self.statement(
+            "UPDATE alert_messages SET not_before = ?2, attempts = attempts + 1 WHERE id = ?1",
+        )?
+        .execute(params![id, again_at.0])?;
+        Ok(())
+    }
+
+    /// A message was sent, or is given up.
+    pub fn end_message(&self, id: i64) -> Result<(), Error> {
+        super::delete(self, "DELETE FROM alert_messages WHERE id = ?1", id).map(drop)
     }
 
     /// Keeps what came of a channel's last message.

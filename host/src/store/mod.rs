@@ -92,6 +92,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0016_run_examples.sql"),
     include_str!("../../migrations/sqlite/store/0017_installs.sql"),
     include_str!("../../migrations/sqlite/store/0018_plugin_versions.sql"),
+    include_str!("../../migrations/sqlite/store/0019_bounds.sql"),
 ];
 
 /// What can go wrong with the store.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::{Error, Tx, encode};
 use crate::model::{
@@ -94,6 +94,16 @@ const DUE: &str = "
     WHERE account = ?1 AND object_type = ?2 AND to_type = ?3 AND priority = ?4
       AND not_before <= ?5
     ORDER BY not_before, requested LIMIT ?6";
+
+/// Of those that are not put off, nor of a kind that is barred, beyond a moment.
+const AWAITED: &str = "
+    SELECT expected_at FROM reads r
+    WHERE account = ?1 AND priority = 0 AND expected_at > 0 AND not_before <= ?2
+      AND NOT EXISTS (
+        SELECT 1 FROM barred_reads b
+        WHERE b.account = r.account AND b.object_type = r.object_type
+          AND b.to_type = r.to_type AND b.until > ?2)
+    ORDER BY expected_at LIMIT 1";
 
 /// Of whatever kind, each found by the whole key.
 const DROP_OF_RECORD: &str = "
@@ -274,19 +284,17 @@ impl Tx<'_> {
     }
 
     /// The oldest change of an account that a read waits to bring, by the source's
-    /// stamp; none where none waits. What was put off beyond `until` is told by
-    /// itself, and does not count.
+    /// stamp; none where none waits. What was put off, or may not be read, beyond
+    /// `until` is told by itself, and does not count.
     pub fn oldest_awaited(
         &self,
         account: AccountId,
         until: Timestamp,
     ) -> Result<Option<Timestamp>, Error> {
         let oldest: Option<i64> = self
-            .statement(
-                "SELECT min(expected_at) FROM reads
-                 WHERE account = ?1 AND priority = 0 AND expected_at > 0 AND not_before <= ?2",
-            )?
-            .query_one(params![account.0, until.0], |row| row.get(0))?;
+            .statement(AWAITED)?
+            .query_row([account.0, until.0], |row| row.get(0))
+            .optional()?;
         Ok(oldest.map(Timestamp))
     }
 
@@ -423,6 +431,9 @@ mod tests {
                          (account=? AND object_type=? AND to_type=? AND record=?)";
         let dropping = plan(DROP_OF_RECORD);
         assert!(dropping.contains(&of_record.to_owned()), "{dropping:#?}");
+        let awaited = "SEARCH r USING COVERING INDEX reads_awaited \
+                       (account=? AND expected_at>?)";
+        assert_eq!(plan(AWAITED).first().map(String::as_str), Some(awaited));
         let first = "SEARCH r USING COVERING INDEX reads_due \
                      (account=? AND object_type=? AND to_type=? AND priority=?)";
         assert!(

@@ -26,14 +26,18 @@ pub struct SetAside {
     pub body: Vec<u8>,
 }
 
-/// Why, and when, something could not be worked on.
+/// Elements of an account that could not be worked on.
 #[derive(Clone, Debug)]
 pub struct Aside {
-    /// When it was set aside.
+    /// When they were set aside.
     pub at: Timestamp,
+    /// The number of the newest read that had begun by then.
+    pub sequence: i64,
+    /// What they came in.
+    pub kind: EntryKind,
     /// Why.
     pub reason: String,
-    /// The bytes.
+    /// The elements, as a JSON array.
     pub body: Vec<u8>,
 }
 
@@ -111,12 +115,16 @@ const MATCHES: &str = "(?1 IS NULL OR id = ?1) AND (?2 IS NULL OR instr(reason, 
         AND (?3 IS NULL OR plugin = ?3) AND at >= ?4
         AND (NOT ?5 OR (replayed_at IS NULL AND id NOT IN (SELECT aside FROM waiting_replays))) ";
 
+/// The newest of an account.
+const SIZES: &str =
+    "SELECT id, length(body) FROM set_aside WHERE account = ?1 ORDER BY id DESC LIMIT ?2";
+
 impl Tx<'_> {
     /// Sets something aside.
     pub fn set_aside(&self, what: &SetAside, now: Timestamp) -> Result<(), Error> {
         self.statement(
-            "INSERT INTO set_aside (position, kind, account, at, reason, plugin, body)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO set_aside (position, kind, account, at, reason, plugin, body, sequence)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT sequence FROM state))",
         )?
         .execute(params![
             what.position.0,
@@ -130,21 +138,38 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The newest parts of deliveries of an account that could not be worked on, at
-    /// most `limit`.
-    pub fn set_aside_of(&self, account: &AccountKey, limit: usize) -> Result<Vec<Aside>, Error> {
-        let mut statement = self.statement(
-            "SELECT at, reason, body FROM set_aside WHERE account = ?1 ORDER BY id DESC LIMIT ?2",
-        )?;
+    /// What could not be worked on of an account, the newest first: at most `limit`
+    /// parts of deliveries, and of these as many as fit `bytes_max`.
+    pub fn set_aside_of(
+        &self,
+        account: &AccountKey,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Aside>, Error> {
+        let mut sizes = self.statement(SIZES)?;
+        let mut body =
+            self.statement("SELECT at, sequence, kind, reason, body FROM set_aside WHERE id = ?1")?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = statement.query_map(params![account.as_str(), limit], |row| {
-            Ok(Aside {
-                at: Timestamp(row.get(0)?),
-                reason: row.get(1)?,
-                body: row.get(2)?,
-            })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut rows = sizes.query(params![account.as_str(), limit])?;
+        let mut asides = Vec::new();
+        let mut room = bytes_max;
+        while let Some(row) = rows.next()? {
+            let size = usize::try_from(row.get::<_, i64>(1)?).unwrap_or(usize::MAX);
+            match room.checked_sub(size) {
+                Some(left) => room = left,
+                None => continue,
+            }
+            asides.push(body.query_one([row.get::<_, i64>(0)?], |row| {
+                Ok(Aside {
+                    at: timestamp(row, 0)?,
+                    sequence: row.get(1)?,
+                    kind: entry_kind(row.get(2)?),
+                    reason: row.get(3)?,
+                    body: row.get(4)?,
+                })
+            })?);
+        }
+        Ok(asides)
     }
 
     /// Removes bodies that were set aside before a moment, at most `limit`. Returns how
@@ -338,11 +363,14 @@ impl Tx<'_> {
         left: &[SetAside],
         now: Timestamp,
     ) -> Result<bool, Error> {
-        let of: Option<i64> = self
-            .statement("SELECT replay FROM waiting_replays WHERE aside = ?1")?
-            .query_row([replay.id], |row| row.get(0))
+        let of: Option<(i64, i64)> = self
+            .statement(
+                "SELECT w.replay, s.sequence
+                 FROM waiting_replays w JOIN set_aside s ON s.id = w.aside WHERE s.id = ?1",
+            )?
+            .query_row([replay.id], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        let Some(of) = of else {
+        let Some((of, sequence)) = of else {
             return Ok(false);
         };
         // It waits no more by that.
@@ -359,8 +387,9 @@ impl Tx<'_> {
         // The first keeps the number by which people know it.
         let ids = std::iter::once(Some(replay.id)).chain(std::iter::repeat(None));
         let mut insert = self.statement(
-            "INSERT INTO set_aside (id, position, kind, account, at, reason, plugin, body, replayed_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO set_aside (id, position, kind, account, at, reason, plugin, body, replayed_at,
+                    sequence)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?;
         for (id, what) in ids.zip(left) {
             insert.execute(params![
@@ -372,7 +401,8 @@ impl Tx<'_> {
                 what.reason,
                 what.plugin,
                 what.body,
-                now.0
+                now.0,
+                sequence
             ])?;
         }
         Ok(true)
@@ -402,5 +432,17 @@ pub(super) fn entry_kind(stored: i64) -> EntryKind {
         EntryKind::JournalFile
     } else {
         EntryKind::Delivery
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However much is set aside of others, and in whatever order it came.
+    #[test]
+    fn what_is_of_an_account_is_found_by_its_index() {
+        let newest = "SEARCH set_aside USING INDEX set_aside_account (account=?)";
+        assert_eq!(super::super::query_plan(SIZES), [newest]);
     }
 }

@@ -12,7 +12,7 @@ use std::{
 use crate::{
     host::Host,
     log::{self, Lane},
-    model::{Connection, Problem, Run, RunStatus, Status, Timestamp},
+    model::{Connection, Problem, Run, Status, Timestamp},
     pipeline::brake,
     store::{self, Tx, hours::Tally},
 };
@@ -144,10 +144,31 @@ pub fn held_runs(tx: &Tx<'_>, connection: &Connection) -> Result<Vec<Run>, store
     if connection.status == Status::Pending {
         return Ok(Vec::new());
     }
-    let runs = tx.open_runs()?.into_iter();
-    Ok(runs
-        .filter(|run| run.connection == connection.id && run.status == RunStatus::Braked)
-        .collect())
+    tx.braked_runs(connection.id)
+}
+
+impl Observed {
+    /// Whether what comes in the account's name is taken in: else nothing says
+    /// whether it is late, or can be read.
+    fn takes_in(&self) -> bool {
+        self.is_at_work && !self.is_stopped()
+    }
+
+    /// Whether no call can be made: whatever waits, waits for that.
+    fn is_stopped(&self) -> bool {
+        self.problem.as_ref().is_some_and(Problem::stops_calls)
+    }
+
+    /// Whether what was told to be wrong, and is not found any more, is over; else
+    /// it is only hidden by something else.
+    pub fn tells_end_of(&self, code: &str) -> bool {
+        match code {
+            BRAKED => true,
+            LATE | UNREADABLE => self.takes_in(),
+            // One problem of the connection has taken another's place.
+            _ => !self.is_stopped(),
+        }
+    }
 }
 
 /// What is wrong, the worst first. `told`: the codes of what was wrong until now,
@@ -156,12 +177,8 @@ pub fn problems(observed: &Observed, told: &BTreeSet<String>, now: Timestamp) ->
     let mut problems = Vec::new();
     problems.extend(observed.problem.clone());
     problems.extend(observed.held.clone());
-    // Whatever waits, waits for that.
-    let is_explained = observed.problem.is_some();
-    if observed.is_at_work && !is_explained {
+    if observed.takes_in() {
         problems.extend(late(observed, told.contains(LATE), now));
-    }
-    if observed.is_at_work {
         problems.extend(unreadable(observed, told.contains(UNREADABLE)));
     }
     problems
@@ -254,26 +271,49 @@ mod tests {
         assert_eq!(codes(&waits(300), &[LATE]), [""; 0]);
     }
 
+    fn with_problem(code: &str, observed: Observed) -> Observed {
+        Observed {
+            problem: Some(Problem {
+                code: code.into(),
+                detail: String::new(),
+                remedy: String::new(),
+            }),
+            ..observed
+        }
+    }
+
     #[test]
-    fn what_a_revoked_access_or_a_pause_explains_is_not_late() {
+    fn what_a_revoked_access_or_a_pause_explains_is_not_late_nor_over() {
         let waiting = Observed {
             waiting_since: Some(Timestamp(0)),
             ..observed()
         };
-        let revoked = Observed {
-            problem: Some(Problem {
-                code: Problem::ACCESS_REVOKED.into(),
-                detail: String::new(),
-                remedy: String::new(),
-            }),
-            ..waiting.clone()
-        };
+        let revoked = with_problem(Problem::ACCESS_REVOKED, waiting.clone());
         assert_eq!(codes(&revoked, &[LATE]), [Problem::ACCESS_REVOKED]);
         let paused = Observed {
             is_at_work: false,
             ..waiting
         };
         assert_eq!(codes(&paused, &[LATE]), [""; 0]);
+        for hidden in [&revoked, &paused] {
+            assert!(!hidden.tells_end_of(LATE) && !hidden.tells_end_of(UNREADABLE));
+            assert!(hidden.tells_end_of(BRAKED));
+        }
+        assert!(!revoked.tells_end_of("missing_scopes"));
+        for code in [LATE, UNREADABLE, BRAKED, Problem::ACCESS_REVOKED] {
+            assert!(observed().tells_end_of(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_waits_though_calls_can_be_made_is_late() {
+        let waiting = Observed {
+            waiting_since: Some(Timestamp(0)),
+            ..observed()
+        };
+        let lacking = with_problem("missing_scopes", waiting);
+        assert_eq!(codes(&lacking, &[]), ["missing_scopes", LATE]);
+        assert!(lacking.tells_end_of(LATE));
     }
 
     fn surge(unreadable: i64, updated: i64, before: (i64, i64)) -> Observed {

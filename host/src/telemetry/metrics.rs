@@ -49,6 +49,12 @@ pub struct SwitchLabels {
     pub why: &'static str,
 }
 
+/// What was looked for, so that alerts are told.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LookLabels {
+    of: &'static str,
+}
+
 /// How one request to HubSpot ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct HubspotCallLabels {
@@ -186,6 +192,7 @@ pub struct Metrics {
     pub missed: Family<MissedLabels, Gauge<i64, AtomicI64>>,
     /// Connections that their brake holds.
     pub held_connections: Gauge<i64, AtomicI64>,
+    alert_looks: Family<LookLabels, Counter>,
     disk_free_bytes: Gauge<u64, AtomicU64>,
     disk_reserve_bytes: Gauge<u64, AtomicU64>,
     log_failing: Gauge<i64, AtomicI64>,
@@ -290,6 +297,12 @@ impl Default for Metrics {
             "Connections whose brake holds what would take values from many users",
             held_connections.clone(),
         );
+        let alert_looks = Family::default();
+        registry.register(
+            "alert_looks",
+            "Looks for problems to be told, and for messages to be sent, that came to an end",
+            alert_looks.clone(),
+        );
         let disk_free_bytes = Gauge::default();
         registry.register_with_unit(
             "disk_free",
@@ -329,6 +342,7 @@ impl Default for Metrics {
             proven,
             missed,
             held_connections,
+            alert_looks,
             disk_free_bytes,
             disk_reserve_bytes,
             log_failing,
@@ -353,6 +367,11 @@ impl Metrics {
             Replayed::Stayed => "stayed",
         };
         self.replayed.get_or_create(&CallLabels { outcome }).inc();
+    }
+
+    /// Counts a look for alerts: for `problems`, or for `messages`.
+    pub fn looked(&self, of: &'static str) {
+        self.alert_looks.get_or_create(&LookLabels { of }).inc();
     }
 
     /// Takes over how the disk is.

@@ -1,6 +1,6 @@
 //! What counts as wrong beside a revoked access.
 
-use hubspot_sim::{FaultRule, Route, Trouble};
+use hubspot_sim::{FaultRule, Link, Route, Trouble};
 use serde_json::json;
 
 use super::{PORTAL, Told, pair};
@@ -26,11 +26,53 @@ async fn changes_that_wait_for_a_quarter_of_an_hour_are_late_until_they_are_appl
     let health = told.world.get(&told.path("/health")).await.good();
     assert_eq!(health["problems"][0]["code"], "late", "{health:#}");
 
+    // A pause only hides it.
+    let nothing = || json!({});
+    told.world
+        .post(&told.path("/pause"), nothing())
+        .await
+        .good();
+    told.looked().await;
+    told.world
+        .post(&told.path("/resume"), nothing())
+        .await
+        .good();
+    told.looked().await;
+    assert_eq!(told.receiver.requests().len(), 1);
+
     told.world.sim.clear_faults();
     // Waits grow while it fails.
     told.pass(600);
     told.world.settle().await;
     assert_eq!(told.told(2).await[1], pair("ended", "late"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn associations_that_wait_for_a_quarter_of_an_hour_are_late() {
+    let told = Told::start().await;
+    let fields = |property: &str, variable: &str| json!({"fields": [{"property": property, "variable": variable}]});
+    let mappings = json!({
+        "contacts": fields("jobtitle", "job_title"), "companies": fields("name", "company"),
+    });
+    told.world.map(&told.connection, mappings).await;
+    told.world
+        .put_users(json!([{"email": "ana@example.com"}]))
+        .await;
+    let account = told.world.account(PORTAL);
+    let contact = account.create("contacts", &[("email", "ana@example.com")]);
+    let company = account.create("companies", &[("name", "Acme")]);
+    told.pass(10);
+    told.world.settle().await;
+    let failing = FaultRule::by_chance(Trouble::Status(503), 1.0).on(Route::Associations);
+    told.world.sim.inject(failing);
+    let ends = (
+        ("contacts", contact.unwrap()),
+        ("companies", company.unwrap()),
+    );
+    account.associate(ends.0, ends.1, Link::Primary).unwrap();
+    told.world.applied().await;
+    told.pass(16 * 60);
+    assert_eq!(told.told(1).await, [pair("began", "late")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -98,10 +98,19 @@ impl Told {
             .collect()
     }
 
-    /// Waits until alerts were looked at twice more: what is new by now was found.
+    /// Waits until it was looked twice more what is wrong, and then twice which
+    /// messages are due: what is new by now was found, and is being sent.
     async fn looked(&self) {
-        // A message to nobody else than a new channel would be as late.
-        tokio::time::sleep(Duration::from_millis(4_500)).await;
+        for of in ["problems", "messages"] {
+            let looks = async || {
+                let (_, metrics) = self.world.page(self.world.host().url("/metrics")).await;
+                let name = format!("jimo_connect_alert_looks_total{{of=\"{of}\"}} ");
+                let line = metrics.lines().find_map(|line| line.strip_prefix(&name));
+                line.map_or(0, |count| count.parse::<u64>().unwrap())
+            };
+            let before = looks().await;
+            self.world.until(async || looks().await >= before + 2).await;
+        }
     }
 }
 
@@ -220,6 +229,42 @@ async fn what_is_not_taken_is_sent_again_with_growing_pauses_in_order_and_after_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_cannot_write_has_nothing_sent_again_and_again() {
+    let told = Told::start().await;
+    told.world
+        .tamper(
+            "CREATE TRIGGER no_claim BEFORE UPDATE ON alert_messages
+             BEGIN SELECT RAISE(ABORT, 'no room'); END;
+             CREATE TRIGGER no_end BEFORE DELETE ON alert_messages
+             BEGIN SELECT RAISE(ABORT, 'no room'); END",
+        )
+        .await;
+    told.revoke().await;
+    told.world
+        .until(async || told.world.count("SELECT count(*) FROM alert_messages") == 1)
+        .await;
+    told.looked().await;
+    assert!(
+        told.receiver.requests().is_empty(),
+        "nothing says that it is"
+    );
+
+    // It is known to be sent, and not that it was taken.
+    told.world.tamper("DROP TRIGGER no_claim").await;
+    told.receiver.wait_for(1).await;
+    told.looked().await;
+    assert_eq!(told.receiver.requests().len(), 1);
+    told.world.tamper("DROP TRIGGER no_end").await;
+    told.pass(31);
+    let requests = told.receiver.wait_for(2).await;
+    let number = |request: &Request| request.headers["jimo-message"].clone();
+    assert_eq!(number(&requests[0]), number(&requests[1]));
+    told.world
+        .until(async || told.world.count("SELECT count(*) FROM alert_messages") == 0)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_channel_that_is_removed_is_told_nothing_more() {
     let told = Told::start().await;
     told.receiver.answer(500);
@@ -245,6 +290,27 @@ async fn a_channel_that_is_removed_is_told_nothing_more() {
         text.contains("access was revoked") && text.contains("|Open in Jimo>"),
         "{text}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_told_to_nobody_is_told_to_who_comes() {
+    let told = Told::start().await;
+    let path = told.path(&format!("/alert-channels/{}", told.channel));
+    assert_eq!(told.world.delete(&path).await.status, 204);
+    told.revoke().await;
+    // The last channel went while it was being told.
+    told.world
+        .tamper(
+            "INSERT INTO alerts (connection, code, problem, since)
+             SELECT id, 'access_revoked', problem, 0 FROM connections",
+        )
+        .await;
+    let new = json!({"kind": "webhook", "to": told.receiver.url});
+    told.world
+        .post(&told.path("/alert-channels"), new)
+        .await
+        .good();
+    assert_eq!(told.told(1).await, [pair("began", "access_revoked")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,6 +18,15 @@ async fn a_test_says_what_came_back() {
     let request = told.receiver.wait_for(1).await.remove(0);
     assert_eq!(request.json()["state"], "test");
 
+    // Whoever it goes to may not have asked for it.
+    told.pass(29);
+    let refused = told.world.post(&path, json!({})).await.problem(409);
+    assert!(
+        refused["detail"].as_str().unwrap().contains("moments ago"),
+        "{refused:#}"
+    );
+    assert_eq!(told.receiver.requests().len(), 1);
+    told.pass(1);
     told.receiver.answer(403);
     let sent = told.world.post(&path, json!({})).await.good();
     assert_eq!(sent["sent"], false);
@@ -29,6 +38,7 @@ async fn a_test_says_what_came_back() {
 
     // Nobody is led elsewhere.
     told.receiver.answer(307);
+    told.pass(30);
     let sent = told.world.post(&path, json!({})).await.good();
     assert_eq!(sent["sent"], false);
     assert!(

@@ -15,6 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Events {
     answer: Response,
     text: String,
+    /// Comments that came: nothing had to be said.
+    comments: usize,
 }
 
 impl Events {
@@ -31,6 +33,7 @@ impl Events {
         Self {
             answer,
             text: String::new(),
+            comments: 0,
         }
     }
 
@@ -41,6 +44,7 @@ impl Events {
                 if let Some((event, rest)) = self.text.split_once("\n\n") {
                     let (event, rest) = (event.to_owned(), rest.to_owned());
                     self.text = rest;
+                    self.comments += usize::from(event.starts_with(':'));
                     let of = |name: &str| {
                         let found = event.lines().find_map(|line| line.strip_prefix(name));
                         found.map(str::to_owned)
@@ -122,6 +126,27 @@ async fn status_progress_activity_and_freshness_are_told_as_they_change() {
     let mut again = Events::open(&fed, &fed.world.token, id.as_deref()).await;
     let (_, line) = again.until("activity", |_| true).await;
     assert_eq!(line["outcome"], "paused", "the first line since");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_missed_much_is_told_all_of_it_without_a_pause() {
+    let fed = Fed::start().await;
+    fed.world
+        .tamper(
+            "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 250)
+             INSERT INTO activity (connection, at, origin, outcome)
+             SELECT c.id, n, 'admin', 'paused' FROM numbers, connections c",
+        )
+        .await;
+    let newest = fed.world.count("SELECT max(id) FROM activity").to_string();
+    let mut events = Events::open(&fed, &fed.world.token, Some("0")).await;
+    loop {
+        let (name, id, _) = events.next().await.expect("an event");
+        if name == "activity" && id.as_deref() == Some(&newest) {
+            break;
+        }
+    }
+    assert_eq!(events.comments, 0, "it waited for something to happen");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -75,6 +75,61 @@ async fn what_reached_a_user_is_told_step_by_step_by_whatever_they_are_asked_for
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_user_id_may_look_like_a_number_or_an_address() {
+    let fed = Fed::start().await;
+    let number = fed.company.to_string();
+    let users = json!([{"external_id": "tom@shop"}, {"external_id": number}]);
+    let ids = fed.world.put_users(users).await;
+    fed.world.settle().await;
+    let told = fed.explain("tom@shop").await;
+    assert_eq!(told["stories"][0]["user"], ids[0], "{told:#}");
+    // The number is a company's of HubSpot, too.
+    let told = fed.explain(&number).await;
+    let stories = told["stories"].as_array().unwrap();
+    assert_eq!(stories[0]["user"], ids[1], "{told:#}");
+    let of_company = stories.iter().find(|story| story["record_id"] == number);
+    assert_eq!(of_company.unwrap()["user"], fed.user, "{told:#}");
+    let told = fed.explain(&format!("company {number}")).await;
+    assert_eq!(told["stories"].as_array().unwrap().len(), 1, "{told:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_understood_of_a_record_is_told_until_it_is_read() {
+    let fed = Fed::start().await;
+    let contact = fed.contact.to_string();
+    let app = fed.world.sim.app();
+    // It names the company in its text alone.
+    let event = json!({
+        "portalId": PORTAL, "appId": app.id, "objectId": fed.contact, "subscriptionType": "contact.propertyChange",
+        "occurredAt": "never", "propertyName": "jobtitle", "propertyValue": fed.company.to_string(),
+    });
+    let url = fed.world.host().url(jimo_connect::intake::PATH);
+    let body = json!([event]).to_string().into();
+    let status = harness::bare::deliver(url.as_str(), &app.client_secret, body).await;
+    assert_eq!(status.unwrap(), 204);
+    fed.world.applied().await;
+    assert_eq!(fed.world.count("SELECT count(*) FROM set_aside"), 1);
+    let told = fed.explain(&contact).await;
+    let detail = stops_at(&told["stories"][0], "parsed");
+    assert!(detail.contains("could not be understood"), "{detail}");
+    let told = fed.explain(&format!("company {}", fed.company)).await;
+    assert_eq!(standings(&told["stories"][0]), DONE, "{told:#}");
+
+    // What is read since then says all that it said.
+    let full = json!({"kind": "full"});
+    fed.world.post(&fed.path("/syncs"), full).await.good();
+    fed.world.settle().await;
+    let over = async || {
+        let open = "SELECT count(*) FROM runs WHERE status IN ('running', 'braked')";
+        fed.world.count(open) == 0
+    };
+    fed.world.until(over).await;
+    let told = fed.explain(&contact).await;
+    assert_eq!(standings(&told["stories"][0]), DONE, "{told:#}");
+    assert_eq!(fed.world.count("SELECT count(*) FROM set_aside"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_a_stranger_only_that_they_are_known_is_told() {
     let fed = Fed::start().await;
     let account = fed.world.account(PORTAL);

@@ -210,6 +210,13 @@ async fn alerts_are_added_tried_and_removed() {
         "{page}"
     );
     assert_eq!(receiver.wait_for(1).await[0].json()["state"], "test");
+    let answer = admin.post(&test, &[("csrf", &csrf)]).await;
+    assert_eq!(answer.status(), StatusCode::CONFLICT);
+    let page = answer.text().await.expect("text");
+    assert!(
+        page.contains("A test was sent there moments ago") && page.contains("Send a test"),
+        "{page}"
+    );
 
     let viewer = world.sign_in(Role::Viewer).await;
     let page = viewer.page(&path("/alerts")).await;

@@ -64,19 +64,12 @@ CREATE TABLE invitations (
     UNIQUE (project, email_key)
 );
 
--- A link by which somebody chooses a new password; the newest alone is good, and
--- as long as who made it may make one. In no project, and by nobody, an operator
--- made it; in a project by nobody, a session of no person.
+-- A link by which somebody chooses a new password; the newest alone is good.
 CREATE TABLE password_resets (
     person INTEGER PRIMARY KEY REFERENCES people (id) ON DELETE CASCADE,
     hash BLOB NOT NULL UNIQUE,
-    project INTEGER REFERENCES projects (id) ON DELETE CASCADE,
-    made_by INTEGER REFERENCES people (id) ON DELETE CASCADE,
-    expires_at INTEGER NOT NULL,
-    CHECK (made_by IS NULL OR project IS NOT NULL)
+    expires_at INTEGER NOT NULL
 );
-CREATE INDEX password_resets_project ON password_resets (project);
-CREATE INDEX password_resets_made_by ON password_resets (made_by);
 
 -- The link by which the first member comes in; the newest alone is good.
 CREATE TABLE owner_link (

@@ -45,13 +45,14 @@ CREATE INDEX plugin_requests_waiting ON plugin_requests (id) WHERE outcome IS NU
 CREATE TABLE plugin_running (
     connector TEXT PRIMARY KEY,
     digest TEXT NOT NULL,
-    -- The version that its release has built in.
-    built_in TEXT NOT NULL,
     problem TEXT
 ) WITHOUT ROWID;
 
--- When something that was set aside was last worked on again, in vain.
+-- Which replay something waits for that was set aside, and when the last one of
+-- it failed.
+ALTER TABLE set_aside ADD COLUMN replay INTEGER;
 ALTER TABLE set_aside ADD COLUMN replayed_at INTEGER;
+CREATE INDEX set_aside_replay ON set_aside (replay, id) WHERE replay IS NOT NULL;
 
 -- What operators, or the host itself, asked to be worked on again.
 CREATE TABLE replays (
@@ -62,11 +63,3 @@ CREATE TABLE replays (
     -- How many of these could not be worked on again.
     stayed INTEGER NOT NULL DEFAULT 0
 );
-
--- Which replay something waits for that was set aside: beside it, for a row with
--- its body would be written anew to say so.
-CREATE TABLE waiting_replays (
-    replay INTEGER NOT NULL,
-    aside INTEGER NOT NULL UNIQUE REFERENCES set_aside (id) ON DELETE CASCADE,
-    PRIMARY KEY (replay, aside)
-) WITHOUT ROWID;

@@ -138,9 +138,20 @@ impl<'t, 'c> Feeder<'t, 'c> {
         record: &RecordId,
         to_type: &ObjectType,
     ) -> Result<(), store::Error> {
-        // Associations have no stamp of their own.
+        self.read_told_associations(object_type, record, to_type, Timestamp::default())
+    }
+
+    /// [`Feeder::read_associations`], of a change that the source told of. They have no
+    /// stamp by which an answer could be too old: it says how long the change waits.
+    pub fn read_told_associations(
+        &self,
+        object_type: &ObjectType,
+        record: &RecordId,
+        to_type: &ObjectType,
+        told_at: Timestamp,
+    ) -> Result<(), store::Error> {
         let wanted = Wanted::Associations(to_type.clone());
-        self.read(object_type, record, wanted, Timestamp::default())
+        self.read(object_type, record, wanted, told_at)
     }
 
     fn read(

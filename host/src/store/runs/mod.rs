@@ -21,6 +21,9 @@ use crate::model::{
 const RUNS_KEPT: i64 = 200;
 const BRIEF_RUNS_KEPT: i64 = 20;
 
+/// The runs of a connection that its brake holds.
+const BRAKED: &str = "WHERE connection = ?1 AND status = 'braked' ORDER BY id";
+
 /// How much a run did, by name.
 pub type Counts = BTreeMap<String, i64>;
 
@@ -152,6 +155,11 @@ impl Tx<'_> {
     /// All runs that are not over, oldest first.
     pub fn open_runs(&self) -> Result<Vec<Run>, Error> {
         self.read_runs(&format!("{COLUMNS} WHERE {OPEN} ORDER BY id"), [])
+    }
+
+    /// A connection's runs that its brake holds, oldest first.
+    pub fn braked_runs(&self, connection: ConnectionId) -> Result<Vec<Run>, Error> {
+        self.read_runs(&format!("{COLUMNS} {BRAKED}"), [connection.0])
     }
 
     fn read_runs(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<Vec<Run>, Error> {
@@ -474,4 +482,18 @@ fn read_run(row: &rusqlite::Row<'_>) -> Result<Run, Error> {
         problem: json(16)?.map(|text| encode::read_json(&text)).transpose()?,
         held: json(17)?.map(|text| encode::read_json(&text)).transpose()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However many runs there were, and others have, only those that are held are
+    /// touched.
+    #[test]
+    fn what_the_brake_holds_is_found_by_its_index() {
+        let plan = super::super::query_plan(&format!("{COLUMNS} {BRAKED}"));
+        let held = "SEARCH runs USING INDEX runs_braked (connection=?)";
+        assert_eq!(plan, [held]);
+    }
 }

@@ -45,6 +45,7 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
                         under_way.spawn(finished(host.clone(), message));
                     }
                 }
+                host.metrics.looked("messages");
             }
             Err(error) => tracing::warn!(%error, "alerts could not be looked for"),
         }
@@ -66,17 +67,29 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
 async fn finished(host: Arc<Host>, due: DueMessage) -> AlertChannelId {
     let channel = due.channel;
     if let Err(error) = deliver(&host, due).await {
-        tracing::warn!(%channel, %error, "what came of an alert could not be kept");
+        tracing::warn!(%channel, %error, "an alert is sent later, or what came of it could not be kept");
     }
     channel
 }
 
 async fn deliver(host: &Host, due: DueMessage) -> Result<(), store::Error> {
     let id = due.channel;
-    let channel = match host.store.read(move |tx| tx.channel(id)).await {
+    let again_at = host.clock.now().plus(pause(due.attempts));
+    // Written before it is sent: where nothing can be written, nothing is sent, lest
+    // it be sent again at every look.
+    let claimed = host.store.transact(move |tx| {
+        if due.attempts >= ATTEMPTS_MAX {
+            tx.end_message(due.id)?;
+            return Ok(None);
+        }
+        tx.claim_message(due.id, again_at)?;
+        tx.channel(id).map(Some)
+    });
+    let channel = match claimed.await {
         // It was removed, and its messages with it.
-        Err(store::Error::NotFound(_)) => return Ok(()),
-        found => found?,
+        Err(store::Error::NotFound(_)) | Ok(None) => return Ok(()),
+        Ok(Some(channel)) => channel,
+        Err(error) => return Err(error),
     };
     let read = Target::open(&host.keys, &channel)
         .map_err(|error| error.to_string())
@@ -89,31 +102,26 @@ async fn deliver(host: &Host, due: DueMessage) -> Result<(), store::Error> {
         Ok(read) => read,
         Err(error) => {
             tracing::error!(channel = %id, error, "an alert cannot be read, and is given up");
-            return host
-                .store
-                .transact(move |tx| tx.settle_message(due.id, None))
-                .await;
+            return host.store.transact(move |tx| tx.end_message(due.id)).await;
         }
     };
     let number = format!("alm_{}", due.id);
     let sent = sending::send(host, &target, &number, &message).await;
-    let now = host.clock.now();
-    let again_at = match sent.taken {
-        true => None,
-        false if due.attempts + 1 >= ATTEMPTS_MAX => {
-            tracing::warn!(channel = %id, "an alert is not taken, and is given up");
-            None
-        }
-        false => Some(now.plus(pause(due.attempts))),
-    };
+    let is_last = due.attempts + 1 >= ATTEMPTS_MAX;
+    if is_last && !sent.taken {
+        tracing::warn!(channel = %id, "an alert is not taken, and is given up");
+    }
+    let is_over = is_last || sent.taken;
     let last = LastMessage {
-        at: now,
+        at: host.clock.now(),
         sent: sent.taken,
         answer: sent.answer,
     };
     host.store
         .transact(move |tx| {
-            tx.settle_message(due.id, again_at)?;
+            if is_over {
+                tx.end_message(due.id)?;
+            }
             tx.set_last_message(id, &last)
         })
         .await?;

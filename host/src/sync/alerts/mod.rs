@@ -39,8 +39,11 @@ pub const ALERT: &str = "alert";
 /// Looks, until it is told to stop, at connections whose alerts go somewhere.
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        if let Err(error) = look(&host).await {
-            tracing::warn!(%error, "what is wrong with connections could not be looked at");
+        match look(&host).await {
+            Ok(()) => host.metrics.looked("problems"),
+            Err(error) => {
+                tracing::warn!(%error, "what is wrong with connections could not be looked at");
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -105,6 +108,7 @@ fn news(
     let mut news: Vec<News> = told
         .into_iter()
         .filter(|(code, _)| !found.iter().any(|problem| problem.code == *code))
+        .filter(|(code, _)| observed.tells_end_of(code))
         .map(|(_, ToldAlert { problem, since })| News {
             state: State::Ended,
             problem,

@@ -1,6 +1,6 @@
 //! Where a connection's alerts go: added, tried, removed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,10 @@ use crate::{
     },
     web::{error::Error, problem::Problem},
 };
+
+/// The pause between two tests of a channel: whoever they go to may not have asked
+/// for them.
+const TEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Where alerts go.
 #[derive(Debug, Serialize, ToSchema)]
@@ -201,6 +205,7 @@ pub async fn add(
     params(("project" = String, Path), ("connection" = String, Path), ("channel" = String, Path)),
     responses(
         (status = 200, body = Last),
+        (status = 409, description = "One was sent there less than half a minute ago.", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -214,6 +219,10 @@ pub async fn test(
 }
 
 /// Sends a test alert, and keeps what came back.
+///
+/// # Errors
+///
+/// A conflict where one was sent there less than half a minute ago.
 pub async fn try_out(
     host: &Host,
     project: ProjectId,
@@ -224,8 +233,9 @@ pub async fn try_out(
     let now = host.clock.now();
     let (channel, message) = host
         .store
-        .read(move |tx| {
+        .transact(move |tx| {
             let channel = of(tx, project, connection, id)?;
+            tx.claim_test(id, now, TEST_PAUSE)?;
             Ok((channel, Message::test(tx, connection, &label, now)?))
         })
         .await?;
@@ -271,7 +281,7 @@ pub async fn remove(
     id: AlertChannelId,
 ) -> Result<(), Error> {
     host.store
-        .transact(move |tx| tx.remove_channel(&of(tx, project, connection, id)?))
+        .transact(move |tx| tx.remove_channel(of(tx, project, connection, id)?.id))
         .await?;
     Ok(())
 }

@@ -40,8 +40,8 @@ const GATHER: Duration = Duration::from_millis(250);
 /// move with time, and so ends a token.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// Lines of activity that one look says, at most; what is beyond is skipped, and
-/// stands in the list.
+/// Lines of activity that one look says, at most; what is beyond says the next, as
+/// soon as these are taken.
 const LINES_MAX: usize = 100;
 
 /// Syncs whose progress is told: those under way are at most two.
@@ -155,8 +155,8 @@ impl Stream {
             tokio::select! {
                 moved = self.changed.changed() => moved.ok()?,
                 () = tokio::time::sleep(LOOK_EVERY) => {
-                    self.look().await?;
                     self.is_due = false;
+                    self.look().await?;
                     self.waiting.push_back(Event::default().comment("still here"));
                 }
                 () = self.stop.cancelled() => return None,
@@ -188,6 +188,7 @@ impl Stream {
         self.say("status", &status);
         self.say("freshness", &connection.freshness);
         self.say("progress", &syncs);
+        self.is_due |= lines.len() == LINES_MAX;
         for (number, line) in lines {
             self.line = self.line.max(number);
             if let Ok(event) = Event::default().event("activity").json_data(&line) {

@@ -7,6 +7,8 @@ use crate::model::{ObjectType, RecordId, UserId};
 pub(super) enum Subject {
     /// An e-mail address.
     Email(String),
+    /// A record's id, or a user's of the customer's own.
+    Number(String),
     /// A record, and its type where that is said.
     Record(Option<ObjectType>, RecordId),
     /// A user by Jimo's own id.
@@ -35,7 +37,7 @@ pub(super) fn read(question: &str, types: &[(ObjectType, String)]) -> Option<Sub
         return Some(Subject::Email(question.to_owned()));
     }
     if is_id(question) {
-        return Some(Subject::Record(None, question.into()));
+        return Some(Subject::Number(question.to_owned()));
     }
     let split = question.split_once([' ', '/', ':', '#']);
     if let Some((word, id)) = split {
@@ -72,11 +74,10 @@ mod tests {
     fn a_question_names_a_person_or_a_record() {
         let email = |text: &str| Some(Subject::Email(text.to_owned()));
         check(" ana@example.com\n", email("ana@example.com"));
-        let any = |id: &str| Some(Subject::Record(None, id.into()));
-        check("551", any("551"));
+        check("551", Some(Subject::Number("551".to_owned())));
         check(
             "https://app.hubspot.com/contacts/48/record/0-1/551?eschref=x",
-            any("551"),
+            Some(Subject::Record(None, "551".into())),
         );
         let company = Some(Subject::Record(Some("companies".into()), "7".into()));
         check("company 7", company.clone());

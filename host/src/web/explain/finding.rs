@@ -2,12 +2,13 @@
 
 use super::{
     Stage, Standing, Story,
+    aside::Misunderstood,
     steps::{FULL_SYNC, Steps},
     story::Teller,
     words,
 };
 use crate::{
-    model::{ObjectMapping, ObjectType, RecordId, Timestamp, UserId},
+    model::{ObjectMapping, ObjectType, RecordId, UserId},
     store::{
         self,
         reads::{ReadKey, Wanted},
@@ -18,12 +19,10 @@ use crate::{
 /// Users of one record, and records of one user, that are told of.
 const TOLD_MAX: usize = 3;
 
-/// Parts of deliveries that are looked through for a record.
-const ASIDE_MAX: usize = 200;
-
 impl Teller<'_, '_> {
-    /// The ways of a record of a type, or of each record with that id.
-    pub(super) fn of_record(
+    /// The ways of a record of a type, or of each record with that id, as far as any
+    /// was seen.
+    pub(super) fn of_seen(
         &self,
         object_type: Option<&ObjectType>,
         record: &RecordId,
@@ -38,6 +37,16 @@ impl Teller<'_, '_> {
                 stories.extend(self.of_known(mapping, record, &state)?);
             }
         }
+        Ok(stories)
+    }
+
+    /// The ways of a record of a type, or of each record with that id.
+    pub(super) fn of_record(
+        &self,
+        object_type: Option<&ObjectType>,
+        record: &RecordId,
+    ) -> Result<Vec<Story>, store::Error> {
+        let stories = self.of_seen(object_type, record)?;
         if !stories.is_empty() {
             return Ok(stories);
         }
@@ -66,10 +75,10 @@ impl Teller<'_, '_> {
         record: &RecordId,
         steps: &mut Steps,
     ) -> Result<(), store::Error> {
-        if let Some((at, reason)) = self.aside(record)? {
-            steps.done(Stage::Received, "HubSpot told of it.").at = Some(at);
+        if let Some(Misunderstood { at, reason, .. }) = self.aside.of(record) {
+            steps.done(Stage::Received, "HubSpot told of it.").at = Some(*at);
             let detail = format!("What HubSpot told could not be understood: {reason}.");
-            steps.stop(Stage::Parsed, detail, FULL_SYNC).at = Some(at);
+            steps.stop(Stage::Parsed, detail, FULL_SYNC).at = Some(*at);
             return Ok(());
         }
         let types = self.route.mappings.iter().map(|one| &one.object_type);
@@ -121,23 +130,6 @@ impl Teller<'_, '_> {
         let step = steps.add(Stage::Received, Standing::Waiting, detail);
         step.at = (at > self.now).then_some(at);
         Ok(true)
-    }
-
-    /// When, and why, something that tells of a record could not be understood.
-    pub(super) fn aside(
-        &self,
-        record: &RecordId,
-    ) -> Result<Option<(Timestamp, String)>, store::Error> {
-        let names = |body: &[u8]| {
-            let is_part = |byte: &u8| byte.is_ascii_alphanumeric();
-            body.split(|byte| !is_part(byte))
-                .any(|word| word == record.as_str().as_bytes())
-        };
-        let aside = self.tx.set_aside_of(self.account_key, ASIDE_MAX)?;
-        Ok(aside
-            .into_iter()
-            .find(|aside| names(&aside.body))
-            .map(|aside| (aside.at, aside.reason)))
     }
 
     /// The ways of a record that was seen, one to each of its users.

@@ -4,6 +4,7 @@
 //! Of a record that matches nobody nothing readable is kept, so nothing is told
 //! of it but that it is known, and that it matches nobody.
 
+mod aside;
 mod asked;
 mod finding;
 mod steps;
@@ -13,7 +14,7 @@ pub mod words;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
-use self::{asked::Subject, story::Teller};
+use self::{aside::Asides, asked::Subject, story::Teller};
 use super::{api::values, error::Error};
 use crate::{
     host::Host,
@@ -166,9 +167,8 @@ pub async fn explain(
     id: ConnectionId,
     question: &str,
 ) -> Result<Explanation, Error> {
-    let types: Vec<(ObjectType, String)> = host
-        .plugins
-        .active()
+    let plugin = host.plugins.active();
+    let types: Vec<(ObjectType, String)> = plugin
         .description()
         .object_types
         .iter()
@@ -193,7 +193,7 @@ pub async fn explain(
             let teller = Teller {
                 tx,
                 route: &route,
-                account_key: &key,
+                aside: &Asides::load(tx, &key, plugin.description())?,
                 now,
             };
             answer(&teller, &keys, &subject)
@@ -227,6 +227,7 @@ fn answer(
             let stories = teller.of_record(object_type.as_ref(), record)?;
             (stories, String::new())
         }
+        Subject::Number(number) => (of_number(teller, number)?, String::new()),
         Subject::User(user) => match tx.user(route.project, *user) {
             Ok(_) => (teller.of_user(*user)?, String::new()),
             Err(store::Error::NotFound(_)) => (Vec::new(), "There is no such user.".to_owned()),
@@ -234,11 +235,7 @@ fn answer(
         },
         Subject::Email(email) => of_email(teller, keys, email)?,
         Subject::ExternalId(id) => {
-            let identifier = UserIdentifier::ExternalId;
-            let users = match normalise(KeyKind::Id, id) {
-                Some(key) => tx.users_by_key(route.project, identifier, KeyKind::Id, &key)?,
-                None => Vec::new(),
-            };
+            let users = with_external_id(teller, id)?;
             let nobody = "No user of this project has that User ID.".to_owned();
             (of_users(teller, &users)?, nobody)
         }
@@ -251,6 +248,36 @@ fn answer(
     })
 }
 
+fn with_external_id(teller: &Teller<'_, '_>, id: &str) -> Result<Vec<UserId>, store::Error> {
+    let identifier = UserIdentifier::ExternalId;
+    match normalise(KeyKind::Id, id) {
+        Some(key) => {
+            let project = teller.route.project;
+            teller
+                .tx
+                .users_by_key(project, identifier, KeyKind::Id, &key)
+        }
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The user with that User ID, and the records with that id; where there is neither,
+/// what may be known of such a record.
+fn of_number(teller: &Teller<'_, '_>, number: &str) -> Result<Vec<Story>, store::Error> {
+    let record = RecordId::from(number);
+    let mut stories = of_users(teller, &with_external_id(teller, number)?)?;
+    if stories.is_empty() {
+        return teller.of_record(None, &record);
+    }
+    for story in teller.of_seen(None, &record)? {
+        // The user's own record may have the same number.
+        if !stories.contains(&story) {
+            stories.push(story);
+        }
+    }
+    Ok(stories)
+}
+
 fn of_users(teller: &Teller<'_, '_>, users: &[UserId]) -> Result<Vec<Story>, store::Error> {
     let mut stories = Vec::new();
     for user in users.iter().take(USERS_MAX) {
@@ -259,8 +286,8 @@ fn of_users(teller: &Teller<'_, '_>, users: &[UserId]) -> Result<Vec<Story>, sto
     Ok(stories)
 }
 
-/// The users with an address, else the records with it, of which only that they
-/// are known is told.
+/// The users with an address, or with a User ID like it, else the records with it,
+/// of which only that they are known is told.
 fn of_email(
     teller: &Teller<'_, '_>,
     keys: &Keys,
@@ -270,7 +297,12 @@ fn of_email(
     let Some(key) = normalise(KeyKind::Email, email) else {
         return Ok((Vec::new(), "This is no e-mail address.".to_owned()));
     };
-    let users = tx.users_by_key(route.project, UserIdentifier::Email, KeyKind::Email, &key)?;
+    let mut users = tx.users_by_key(route.project, UserIdentifier::Email, KeyKind::Email, &key)?;
+    for user in with_external_id(teller, email)? {
+        if !users.contains(&user) {
+            users.push(user);
+        }
+    }
     if !users.is_empty() {
         return Ok((of_users(teller, &users)?, String::new()));
     }

@@ -2,13 +2,14 @@
 
 use super::{
     Field, Stage, Standing, Story,
+    aside::{Asides, Misunderstood},
     steps::{FULL_SYNC, Steps},
     words,
 };
 use crate::{
     model::{
-        AccountKey, Existence, FieldMapping, ObjectMapping, ObjectType, RecordId, Timestamp,
-        UserId, UserIdentifier, VariableId, Version,
+        Existence, FieldMapping, ObjectMapping, ObjectType, RecordId, Timestamp, UserId,
+        UserIdentifier, VariableId, Version,
     },
     pipeline::{routing::ConnectionRoute, select::select},
     store::{
@@ -25,8 +26,8 @@ pub(super) struct Teller<'t, 'c> {
     pub tx: &'t Tx<'c>,
     /// The connection.
     pub route: &'t ConnectionRoute,
-    /// HubSpot's id of the account.
-    pub account_key: &'t AccountKey,
+    /// What could not be understood lately of the account.
+    pub aside: &'t Asides,
     /// Now.
     pub now: Timestamp,
 }
@@ -54,7 +55,7 @@ impl Teller<'_, '_> {
         )?;
         let last = lines.first().map(|(_, line)| line);
         self.received(mapping, record, state, last, &mut steps)?;
-        if self.parsed(record, last, &mut steps)?
+        if self.parsed(record, state, last, &mut steps)
             && self.exists(&mapping.object_type, state, &mut steps)
             && self.matched(mapping, state, user, &mut steps)?
             && let Some(user) = user
@@ -105,19 +106,24 @@ impl Teller<'_, '_> {
     fn parsed(
         &self,
         record: &RecordId,
+        state: &RecordState,
         last: Option<&Activity>,
         steps: &mut Steps,
-    ) -> Result<bool, store::Error> {
-        // What came later and was understood has said the same, or more.
-        let aside = self.aside(record)?;
-        let aside = aside.filter(|(at, _)| last.is_none_or(|line| line.at < *at));
-        if let Some((at, reason)) = aside {
-            let detail = format!("What HubSpot told last could not be understood: {reason}.");
-            steps.stop(Stage::Parsed, detail, FULL_SYNC).at = Some(at);
-            return Ok(false);
+    ) -> bool {
+        // What came later and was understood, or was read later, has said the same,
+        // or more.
+        let aside = self.aside.of(record).filter(|aside| {
+            last.is_none_or(|line| line.at < aside.at) && state.read.sequence <= aside.sequence
+        });
+        if let Some(Misunderstood { at, reason, .. }) = aside {
+            let detail = format!(
+                "What HubSpot told last of a record with this id could not be understood: {reason}."
+            );
+            steps.stop(Stage::Parsed, detail, FULL_SYNC).at = Some(*at);
+            return false;
         }
         steps.done(Stage::Parsed, "What HubSpot told could be understood.");
-        Ok(true)
+        true
     }
 
     /// Whether the record is there; what is gone is told.

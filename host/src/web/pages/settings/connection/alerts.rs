@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use askama::Template;
 use axum::{
     extract::State,
-    response::{Html, Response},
+    http::StatusCode,
+    response::{Html, IntoResponse, Response},
 };
 
 use super::{
@@ -168,7 +169,6 @@ pub async fn add(
     Path(id): Path<ConnectionId>,
     posted: Posted<NewChannel>,
 ) -> Result<Response, Error> {
-    use axum::response::IntoResponse;
     let NewChannel { kind, to } = posted.form;
     let project = posted.session.project.id;
     let added = match Target::read(&visit.host, kind, &to) {
@@ -203,12 +203,22 @@ pub async fn add(
 
 /// `POST …/alerts/{channel}/test`.
 pub async fn test(
-    State(host): State<Arc<Host>>,
+    visit: Visit,
     Path((connection, id)): Path<(ConnectionId, AlertChannelId)>,
     posted: Posted<Nothing>,
 ) -> Result<Response, Error> {
-    alerts::try_out(&host, posted.session.project.id, connection, id).await?;
-    Ok(see_other(&path(connection, &format!("/alerts?tried={id}"))))
+    let project = posted.session.project.id;
+    match alerts::try_out(&visit.host, project, connection, id).await {
+        Ok(_) => Ok(see_other(&path(connection, &format!("/alerts?tried={id}")))),
+        Err(error) if error.status() == StatusCode::CONFLICT => {
+            let page = AlertsPage {
+                tried: Some(("warn", error.detail())),
+                ..load(&visit, connection).await?
+            };
+            Ok((StatusCode::CONFLICT, html(&page)?).into_response())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// `POST …/alerts/{channel}/remove`.
