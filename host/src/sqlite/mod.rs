@@ -493,6 +493,48 @@ mod tests {
         Arc::new(database.expect("opens"))
     }
 
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_writes_much_begins_a_transaction_and_undoes_itself_alone() {
+        let directory = std::env::temp_dir().join(format!("jimo-{:x}", rand::random::<u64>()));
+        std::fs::create_dir_all(&directory).expect("made");
+        let database = database(&directory);
+        let run =
+            |connection: &Connection, sql: &str| connection.execute_batch(sql).map_err(Error::from);
+        let making = move |connection: &Connection| run(connection, "CREATE TABLE words (word)");
+        database.write(making).await.expect("made");
+        // All of these wait while the writer is kept busy.
+        let (let_go, kept) = std::sync::mpsc::channel::<()>();
+        let busy = database.write(move |_| {
+            let _ = kept.recv();
+            Ok::<_, Error>(())
+        });
+        let before = database
+            .write(move |connection| run(connection, "INSERT INTO words VALUES ('before')"));
+        let (reader, path) = (database.clone(), directory.join("file.sqlite"));
+        let much = database.write_much(move |connection| {
+            run(connection, "INSERT INTO words VALUES ('much')")?;
+            // What came before is committed: others see it.
+            let other = Connection::open(&path)?;
+            let seen: i64 = other.query_one("SELECT count(*) FROM words", [], |row| row.get(0))?;
+            assert_eq!(seen, 1);
+            Err::<(), _>(Error::Closed)
+        });
+        let after =
+            database.write(move |connection| run(connection, "INSERT INTO words VALUES ('after')"));
+        let letting_go = async { let_go.send(()).expect("waits") };
+        let (busy, before, much, after, ()) =
+            futures_util::join!(busy, before, much, after, letting_go);
+        assert!(busy.is_ok() && before.is_ok() && much.is_err() && after.is_ok());
+        let words = reader.read(|connection| {
+            let sql = "SELECT group_concat(word, ' ') FROM words";
+            Ok::<String, Error>(connection.query_one(sql, [], |row| row.get(0))?)
+        });
+        assert_eq!(words.await.expect("reads"), "before after");
+        drop(reader);
+        drop(database);
+        std::fs::remove_dir_all(&directory).expect("removed");
+    }
+
     fn endless(connection: &Connection) -> Result<i64, Error> {
         let sql = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n)
                    SELECT count(*) FROM n";

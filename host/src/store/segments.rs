@@ -294,7 +294,7 @@ impl Tx<'_> {
     /// variable's name.
     pub fn segments_fed_by(&self, connection: ConnectionId) -> Result<Vec<(String, Named)>, Error> {
         let mut statement = self.statement(
-            "SELECT v.name, s.id, s.name FROM mappings m
+            "SELECT v.name, s.id, s.name FROM object_mappings m
              JOIN fields f ON f.mapping = m.id
              JOIN segment_variables u ON u.variable = f.variable
              JOIN variables v ON v.id = f.variable

@@ -115,9 +115,9 @@ async fn examples_of_runs_are_kept_up_to_a_bound_and_forgotten_by_age() {
     }
     let left = async || kept.write(move |tx| tx.run_examples(run, name)).await.len();
     assert_eq!(left().await, EXAMPLES_MAX);
-    kept.write(move |tx| tx.trim_run_examples(NOW)).await;
+    kept.write(move |tx| tx.trim_run_examples(NOW, 1_000)).await;
     assert_eq!(left().await, EXAMPLES_MAX);
-    kept.write(move |tx| tx.trim_run_examples(Timestamp(NOW.0 + 1)))
+    kept.write(move |tx| tx.trim_run_examples(Timestamp(NOW.0 + 1), 1_000))
         .await;
     assert_eq!(left().await, 0);
 }

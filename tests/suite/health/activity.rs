@@ -1,5 +1,6 @@
 //! The activity, filtered, and who did what.
 
+use hubspot_sim::{FaultRule, Route, Trouble};
 use serde_json::{Value, json};
 
 use super::{Fed, PORTAL, mappings};
@@ -107,4 +108,41 @@ async fn a_changed_mapping_is_told_with_what_changed_and_who_did_it() {
     let paused = fed.get("/activity?outcome=paused").await;
     assert_eq!(paused[0]["by"]["kind"], "token");
     assert_eq!(paused[0]["origin"], "admin");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_a_sync_and_who_ends_it_is_told() {
+    let fed = Fed::start().await;
+    fed.world
+        .sim
+        .inject(FaultRule::by_chance(Trouble::Status(503), 1.0).on(Route::BatchRead));
+    let path = fed.path("/syncs");
+    let started = fed.world.post(&path, json!({"kind": "full"})).await.good();
+    let path = format!("{path}/{}/cancel", started["id"].as_str().unwrap());
+    assert_eq!(fed.world.post(&path, json!({})).await.status, 202);
+    for outcome in ["sync_requested", "sync_cancelled"] {
+        let lines = fed.get(&format!("/activity?outcome={outcome}")).await;
+        assert_eq!(lines.as_array().unwrap().len(), 1, "{lines}");
+        assert_eq!(lines[0]["by"]["kind"], "token", "{lines}");
+    }
+    // What begins by itself nobody asked for.
+    let runs = fed.get("/syncs").await["syncs"].clone();
+    assert_eq!(runs[0]["origin"], "admin", "{runs}");
+    assert_eq!(runs[0]["brief"], false, "{runs}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_that_could_not_be_read_are_found_whatever_the_reason() {
+    let fed = Fed::start().await;
+    let long = "x".repeat(701);
+    let account = fed.world.account(PORTAL);
+    account
+        .patch("contacts", fed.contact, &[("jobtitle", &long)])
+        .unwrap();
+    fed.world.settle().await;
+    let unreadable = fed.get("/activity?reason=unreadable").await;
+    assert_eq!(unreadable.as_array().unwrap().len(), 1, "{unreadable}");
+    assert_eq!(unreadable[0]["reason"], "too_long", "{unreadable}");
+    assert_eq!(fed.get("/activity?reason=too_long").await, unreadable);
+    assert_eq!(fed.get("/activity?reason=redacted").await, json!([]));
 }

@@ -402,6 +402,33 @@ async fn a_thousand_properties_are_searched_and_shown_in_part() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_name_is_suggested_and_taken_where_none_is_typed() {
+    let world = World::new().await;
+    let browser = world.sign_in(Role::Admin).await;
+    let page = browser
+        .page(&path("/add?object_type=contacts&q=city"))
+        .await;
+    // An empty box offers all attributes that can be selected.
+    let box_of = page.split("id=\"into-city\"").nth(1).expect(&page);
+    let tag = box_of.split('>').next().unwrap();
+    assert!(
+        tag.contains("value=\"\"") && tag.contains("placeholder=\"city\""),
+        "{tag}"
+    );
+    let form = [
+        ("object_type", "contacts"),
+        ("property", "city"),
+        ("suggested", "city"),
+        ("variable", ""),
+    ];
+    let answer = post(&browser, "/add", &form).await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    let page = browser.page(&path("/review")).await;
+    let added = "<code>city</code> → <code>city</code>";
+    assert!(page.contains(added), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_fields_draw_a_kind_warning() {
     let world = World::new().await;
     let browser = world.sign_in(Role::Admin).await;
@@ -410,8 +437,10 @@ async fn many_fields_draw_a_kind_warning() {
     }
     assert!(!browser.page(FIELDS).await.contains("fields are a lot"));
     add(&browser, "phone", "my_phone").await;
-    let page = browser.page(FIELDS).await;
-    assert!(page.contains("16 fields are a lot"), "{page}");
+    for page in [FIELDS, &path("/add?object_type=contacts"), &path("/review")] {
+        let page = browser.page(page).await;
+        assert!(page.contains("16 fields are a lot"), "{page}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

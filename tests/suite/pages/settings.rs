@@ -1,8 +1,11 @@
 //! Settings → Integrations, as a browser gets it without scripts.
 
 use jimo_connect::{
-    model::UserId,
-    store::{projects::Role, users::UserFilter},
+    model::{
+        UserId,
+        condition::{Attribute, Condition, Rule, Test},
+    },
+    store::{projects::Role, segments::NewSegment, users::UserFilter},
 };
 use reqwest::StatusCode;
 
@@ -199,14 +202,65 @@ async fn deleting_says_what_stops_and_does_what_was_chosen_with_the_values() {
         let answer = admin
             .post(&path, &[("csrf", &csrf), ("values", values)])
             .await;
-        assert_eq!(location(&answer), "/settings/integrations");
-        let list = admin.page("/settings/integrations").await;
+        let list = admin.page(location(&answer)).await;
         assert!(list.contains(">Enable<"), "{list}");
+        assert!(list.contains("The integration is deleted"), "{list}");
+        let said = ["cleared from all users", "stay on the users"][usize::from(stay)];
+        assert!(list.contains(said), "{list}");
         let profile = admin.page(&format!("/users/{}", world.ana)).await;
         assert_eq!(profile.contains("Head of Operations"), stay, "{profile}");
         assert!(!profile.contains("HubSpot ·"), "{profile}");
         assert_eq!(admin.get(CONNECTION).await.status(), StatusCode::NOT_FOUND);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_done_now_leads_back_to_the_page() {
+    let world = World::new().await;
+    let (admin, csrf) = admin(&world).await;
+    let (run, page) = ran(&admin, &csrf, &[("kind", "full")]).await;
+    assert!(page.contains("Build a segment"), "{page}");
+    let referer = world.url(&run);
+    let path = format!("{run}/cancel");
+    let from = ("Referer", referer.as_str());
+    let answer = admin.post_with(&path, from, &[("csrf", &csrf)]).await;
+    assert_eq!(answer.status(), StatusCode::CONFLICT);
+    let page = answer.text().await.expect("page");
+    let back = format!("href=\"{run}\">Back to the page</a>");
+    assert!(page.contains(&back), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_setup_ends_with_a_segment_of_what_is_synced() {
+    let world = World::new().await;
+    let (admin, csrf) = admin(&world).await;
+    let overview = admin.page(CONNECTION).await;
+    assert!(overview.contains("3 of 5 steps are done"), "{overview}");
+    ran(&admin, &csrf, &[("kind", "full")]).await;
+    let overview = admin.page(CONNECTION).await;
+    assert!(overview.contains("4 of 5 steps are done"), "{overview}");
+    let delete = admin.page(&format!("{CONNECTION}/delete")).await;
+    assert!(!delete.contains("Segments that use them"), "{delete}");
+
+    let (project, now) = (world.project, world.host.clock.now());
+    let made = world.host.store.transact(move |tx| {
+        let variable = tx.variable(project, "job_title")?.expect("a variable");
+        let segment = NewSegment {
+            name: "Heads".into(),
+            description: None,
+            condition: Condition::Rule(Rule {
+                attribute: Attribute::Variable(variable.id),
+                test: Test::IsEmpty,
+            }),
+        };
+        tx.save_segment(project, None, &segment, now)
+    });
+    made.await.expect("stored").expect("a segment");
+    let overview = admin.page(CONNECTION).await;
+    assert!(!overview.contains("steps are done"), "{overview}");
+    let delete = admin.page(&format!("{CONNECTION}/delete")).await;
+    assert!(delete.contains("Segments that use them"), "{delete}");
+    assert!(delete.contains(">Heads</a>"), "{delete}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -262,7 +316,7 @@ async fn a_full_sync_is_estimated_rehearsed_run_and_summed_up() {
         "{history}"
     );
     let overview = admin.page(CONNECTION).await;
-    assert!(!overview.contains("Set it up"), "{overview}");
+    assert!(overview.contains("4 of 5 steps are done"), "{overview}");
     let late = admin
         .post(&format!("{path}/cancel"), &[("csrf", &csrf)])
         .await;
