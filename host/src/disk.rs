@@ -3,10 +3,13 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use crate::{log, sqlite};
+use crate::log;
 
 /// The room that intake leaves: more than the write-ahead logs of both files
 /// may grow to, and what moving them into the files takes.
@@ -55,9 +58,7 @@ impl Room {
 #[derive(Debug)]
 pub struct Disk {
     directory: PathBuf,
-    available_bytes: AtomicU64,
-    free_bytes: AtomicU64,
-    reserve_bytes: AtomicU64,
+    room: Mutex<Room>,
     /// Whether an entry could not be appended, and none could be since.
     failing: AtomicBool,
 }
@@ -67,20 +68,23 @@ impl Disk {
     pub fn of(directory: &Path) -> Self {
         Self {
             directory: directory.to_path_buf(),
-            available_bytes: AtomicU64::new(u64::MAX),
-            free_bytes: AtomicU64::new(u64::MAX),
-            reserve_bytes: AtomicU64::new(0),
+            room: Mutex::new(Room {
+                available_bytes: u64::MAX,
+                free_bytes: u64::MAX,
+                reserve_bytes: 0,
+            }),
             failing: AtomicBool::new(false),
         }
     }
 
     /// How much room there was when it was last looked at.
     pub fn room(&self) -> Room {
-        Room {
-            available_bytes: self.available_bytes.load(Ordering::Relaxed),
-            free_bytes: self.free_bytes.load(Ordering::Relaxed),
-            reserve_bytes: self.reserve_bytes.load(Ordering::Relaxed),
-        }
+        *self.held()
+    }
+
+    fn held(&self) -> MutexGuard<'_, Room> {
+        // Nothing can panic while the lock is held.
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks at it. `reusable_bytes` are free within the log's file.
@@ -88,18 +92,13 @@ impl Disk {
         let found = rustix::fs::statvfs(&self.directory)?;
         let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
         let room = Room::new(bytes(found.f_bavail), bytes(found.f_blocks), reusable_bytes);
-        let was_enough = self.room().is_enough();
-        self.available_bytes
-            .store(room.available_bytes, Ordering::Relaxed);
-        self.free_bytes.store(room.free_bytes, Ordering::Relaxed);
-        self.reserve_bytes
-            .store(room.reserve_bytes, Ordering::Relaxed);
+        let before = std::mem::replace(&mut *self.held(), room);
         let Room {
             free_bytes,
             reserve_bytes,
             ..
         } = room;
-        match (was_enough, room.is_enough()) {
+        match (before.is_enough(), room.is_enough()) {
             (true, false) => tracing::error!(
                 free_bytes,
                 reserve_bytes,
@@ -124,9 +123,7 @@ impl Disk {
     /// Takes note that an entry could not be appended. It is said once, not for
     /// each delivery.
     pub fn append_failed(&self, error: &log::Error) {
-        if matches!(error, log::Error::Database(sqlite::Error::Overloaded)) {
-            tracing::debug!(%error, "a delivery was refused");
-        } else if !self.failing.swap(true, Ordering::Relaxed) {
+        if !self.failing.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 %error,
                 "a delivery could not be made durable: deliveries are answered 503 while the log \

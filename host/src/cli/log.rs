@@ -42,8 +42,8 @@ impl LogCommand {
             println!("the log holds {first} to {last}: they are applied at the next start");
         }
         println!(
-            "deliveries that are in neither are lost, and HubSpot does not send them again: what \
-             they changed shows when it changes next"
+            "deliveries that are in neither are lost, and HubSpot does not send them again: the \
+             next nightly catch-up reads what they changed, and `jimo-connect sync catch-up` at once"
         );
         Ok(())
     }

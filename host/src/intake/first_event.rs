@@ -1,8 +1,8 @@
 //! A look at the first event of a delivery: whose it is, at the cost of that
 //! one event, whatever follows.
 //!
-//! A delivery is of one app and mostly of one account. What is looked at here
-//! decides nothing that the pipeline would not decide again for each event.
+//! A delivery is of one app and mostly of one account. Whose it is the pipeline
+//! decides again for each event; that it is of another app is decided here alone.
 
 use std::{borrow::Cow, fmt};
 

@@ -96,7 +96,7 @@ impl EventLog {
     pub async fn append(&self, entry: Entry) -> Result<Position, Error> {
         let position = self
             .database
-            .try_write_once(move |connection| insert(connection, &entry))
+            .write_once(move |connection| insert(connection, &entry))
             .await?;
         self.announce(position);
         Ok(position)

@@ -35,9 +35,6 @@ pub enum Error {
     /// A question took longer than one may.
     #[error("the question took too long")]
     TookTooLong,
-    /// More jobs wait than the writer may keep.
-    #[error("the database has more work waiting than it can take")]
-    Overloaded,
     /// The writer thread has ended.
     #[error("the database is closed")]
     Closed,
@@ -90,7 +87,7 @@ impl Error {
     /// Whether the same call may succeed later without anyone's help.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Overloaded | Self::Commit(_) | Self::Full(_) | Self::Disk(_) => true,
+            Self::Commit(_) | Self::Full(_) | Self::Disk(_) => true,
             Self::Sqlite(error) => matches!(
                 error.sqlite_error_code(),
                 Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)

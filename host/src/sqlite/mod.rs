@@ -146,9 +146,8 @@ impl Database {
     }
 
     /// As [`Self::write`], for work that is one statement, which undoes itself
-    /// when it fails. Refuses with [`Error::Overloaded`] where it would have to
-    /// wait for a place.
-    pub async fn try_write_once<T, E>(
+    /// when it fails.
+    pub async fn write_once<T, E>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
@@ -156,15 +155,7 @@ impl Database {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let (job, answer) = job(Extent::OneStatement, work);
-        let tasks = self.tasks.as_ref().ok_or(Error::Closed)?;
-        tasks
-            .try_send(Task::Write(job))
-            .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => Error::Overloaded,
-                mpsc::error::TrySendError::Closed(_) => Error::Closed,
-            })?;
-        answer.await.unwrap_or(Err(E::from(Error::Closed)))
+        self.write_as(Extent::OneStatement, work).await
     }
 
     /// Moves all that was committed into the file, and empties the write-ahead
