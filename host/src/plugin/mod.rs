@@ -34,11 +34,11 @@ mod version;
 mod versions;
 mod world;
 
-pub use describe::{BodyDescription, Description, ObjectTypeDescription, Path};
+pub use describe::{BodyDescription, DefaultMatch, Description, ObjectTypeDescription, Path};
 pub use elements::{Element, SplitError, enclose, join, split, without};
 pub use engine::{Engine, Error, digest};
 pub use fault::{Fault, InstallError, Nonsense};
-pub use install::check;
+pub use install::{check, conforms};
 pub use limits::Limits;
 pub use pass::{
     BodyKind, Conversion, ConversionField, Converted, Interest, NeededProperties, Outcome, Pass,

@@ -126,14 +126,18 @@ impl Version {
     }
 
     /// Splits what a read answered, where the description says that elements stand.
-    /// An answer that has none there counts as a pass that failed.
+    /// An answer that has none there counts as a pass that failed, and so does one
+    /// that the description knows nothing of.
     pub fn split_answer<'b>(
         &self,
         answer: &'b [u8],
-        at: &BodyDescription,
+        at: Option<&BodyDescription>,
     ) -> Result<Vec<Element<'b>>, SplitError> {
-        let elements = split(answer, at);
-        if matches!(elements, Err(SplitError::NoElements)) {
+        let elements = at
+            .ok_or(SplitError::NotDescribed)
+            .and_then(|at| split(answer, at));
+        let nothing = [SplitError::NoElements, SplitError::NotDescribed];
+        if elements.as_ref().is_err_and(|error| nothing.contains(error)) {
             self.found_nothing();
         }
         elements

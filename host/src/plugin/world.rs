@@ -9,7 +9,7 @@ const PACKAGE: &str = "jimo:connect/";
 const INTERFACES: [&str; 4] = ["describe", "parse", "matching", "transform"];
 
 /// The version of the contract that this host speaks.
-const VERSION: &str = "0.1.0";
+const VERSION: &str = "0.2.0";
 
 /// What is missing of a component's exports, or there in another version; none
 /// where all interfaces are there, whatever is wrong within them.

@@ -80,7 +80,10 @@ impl d::Guest for Component {
             name: name.into(),
             label: name.into(),
             singular_label: name.into(),
-            default_match_property: through.is_empty().then(|| "email".into()),
+            default_match: through.is_empty().then(|| d::DefaultMatch {
+                property: "email".into(),
+                identifier: d::UserIdentifier::Email,
+            }),
             through: through.iter().map(ToString::to_string).collect(),
             selections: vec![d::SelectionRule::LatestModified],
         };
@@ -103,8 +106,8 @@ impl d::Guest for Component {
                 &["objectId", "into"],
             ),
             journal_file: Some(body(&["events"], Some("portalId"), &["objectId", "into"])),
-            records_page: body(&["results"], None, &["id"]),
-            associations_page: body(&["results"], None, &["from"]),
+            records_page: Some(body(&["results"], None, &["id"])),
+            associations_page: Some(body(&["results"], None, &["from"])),
         }
     }
 }
