@@ -9,6 +9,12 @@ pub fn misbehaving() -> &'static [u8] {
     COMPONENT.get_or_init(|| build("misbehaving-plugin"))
 }
 
+/// A connector to a source that is not HubSpot: `tests/webhook-connector`.
+pub fn webhook() -> &'static [u8] {
+    static COMPONENT: OnceLock<Vec<u8>> = OnceLock::new();
+    COMPONENT.get_or_init(|| build("webhook-connector"))
+}
+
 /// [`misbehaving`], which says that it connects to `connector`, and does as `always`
 /// says whatever its input says.
 pub fn misbehaving_as(connector: &str, always: &str) -> Vec<u8> {

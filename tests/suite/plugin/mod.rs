@@ -2,6 +2,7 @@
 //! trap, spin, hoard, or answer what the contract does not allow.
 
 mod checks;
+mod connector;
 mod faults;
 mod install;
 mod pass;
