@@ -9,7 +9,7 @@ const PACKAGE: &str = "jimo:connect/";
 const INTERFACES: [&str; 4] = ["describe", "parse", "matching", "transform"];
 
 /// The version of the contract that this host speaks.
-const VERSION: &str = "0.2.0";
+const VERSION: &str = "1.0.0";
 
 /// What is missing of a component's exports, or there in another version; none
 /// where all interfaces are there, whatever is wrong within them.
@@ -39,9 +39,9 @@ pub(super) fn strange_exports(engine: &Engine, component: &Component) -> Option<
     (!wrong.is_empty()).then(|| wrong.join("; "))
 }
 
-/// Whether an interface of that version has the shape of ours: before 1.0.0 the
-/// second number says so.
+/// Whether an interface of that version has the shape of ours: within a major, no
+/// published interface ever changes.
 fn is_compatible(version: &str) -> bool {
-    let shape = |version: &str| version.rsplit_once('.').map(|(shape, _)| shape.to_owned());
-    shape(version) == shape(VERSION)
+    let major = |version: &str| version.split_once('.').map(|(major, _)| major.to_owned());
+    major(version) == major(VERSION)
 }

@@ -5,6 +5,7 @@ mod checks;
 mod connector;
 mod faults;
 mod install;
+mod kept;
 mod pass;
 mod split;
 mod versions;
