@@ -164,8 +164,16 @@ fn same<T: PartialEq>(
 
 fn describes_itself_the_same(version: &Version) -> Result<(), InstallError> {
     match version.describe_again()? {
-        Ok(again) if again == *version.description() => Ok(()),
-        _ => Err(failed("what it is", "it describes itself in two ways")),
+        Ok(again) if again == *version.description() => {}
+        _ => return Err(failed("what it is", "it describes itself in two ways")),
+    }
+    if version.define_again()?.as_deref() == version.definitions() {
+        Ok(())
+    } else {
+        Err(failed(
+            "its source's properties",
+            "it defines them in two ways",
+        ))
     }
 }
 

@@ -225,7 +225,7 @@ fn body_from_wit(said: wit::BodyDescription) -> Result<BodyDescription, String> 
 }
 
 /// Texts of a description are short, are there, and can be shown.
-fn check_text(text: &str) -> Result<(), String> {
+pub(super) fn check_text(text: &str) -> Result<(), String> {
     if text.is_empty() || text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control) {
         return Err("a text is empty, too long or has control characters".into());
     }

@@ -20,6 +20,7 @@ mod check;
 mod claims;
 mod conformance;
 mod convert;
+mod definitions;
 mod describe;
 pub mod elements;
 mod engine;
@@ -34,6 +35,7 @@ mod version;
 mod versions;
 mod world;
 
+pub use definitions::{DefinedProperty, ObjectDefinitions};
 pub use describe::{BodyDescription, DefaultMatch, Description, ObjectTypeDescription, Path};
 pub use elements::{Element, SplitError, enclose, join, split, without};
 pub use engine::{Engine, Error, digest};

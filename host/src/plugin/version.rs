@@ -12,8 +12,13 @@ use wasmtime::{ResourceLimiter, Store, WasmBacktrace};
 use wasmtime_wasi::{I32Exit, WasiCtxView, WasiView};
 
 use super::{
-    bindings::{Connector, ConnectorPre, exports::jimo::connect as wit},
+    bindings::{
+        Connector, ConnectorPre,
+        definitions::{Definitions, DefinitionsPre},
+        exports::jimo::connect as wit,
+    },
     check, convert,
+    definitions::{self, ObjectDefinitions},
     describe::{BodyDescription, Description},
     elements::{Element, SplitError, split},
     engine::{Running, Shared, cause, chain},
@@ -37,11 +42,57 @@ use crate::model::{MatchingRule, ObjectType, PropertyDefinition, Selection};
 /// until one may begin, so asynchronous code hands them to `spawn_blocking`.
 pub struct Version {
     shared: Arc<Shared>,
-    connector: ConnectorPre<Instance>,
+    exports: Exports,
     digest: String,
     description: Description,
+    definitions: Option<Vec<ObjectDefinitions>>,
     passes: AtomicU64,
     failed: AtomicU64,
+}
+
+/// What a component exports, ready to be instantiated.
+pub(super) struct Exports {
+    pub(super) connector: ConnectorPre<Instance>,
+    /// Where it exports that.
+    pub(super) definitions: Option<DefinitionsPre<Instance>>,
+}
+
+impl Exports {
+    /// Asks the component what it is.
+    fn describe(&self, shared: &Shared) -> Result<wit::describe::Description, InstallError> {
+        let mut call = Call::of_connector(shared, self).map_err(started(InstallError::Describe))?;
+        let calls = call.exports.jimo_connect_describe();
+        let said = at_once(calls.call_describe(&mut call.store));
+        call.checked(said).map_err(InstallError::Describe)
+    }
+
+    /// Asks it for its source's properties, where it can say.
+    fn define(
+        &self,
+        shared: &Shared,
+        description: &Description,
+    ) -> Result<Option<Vec<ObjectDefinitions>>, InstallError> {
+        let Some(exported) = &self.definitions else {
+            return Ok(None);
+        };
+        let mut call =
+            Call::<Definitions>::begin(shared, |store| at_once(exported.instantiate_async(store)))
+                .map_err(started(InstallError::Define))?;
+        let calls = call.exports.jimo_connect_definitions();
+        let said = at_once(calls.call_define(&mut call.store));
+        let said = call.checked(said).map_err(InstallError::Define)?;
+        let defined = definitions::from_wit(said, description);
+        defined.map(Some).map_err(InstallError::Description)
+    }
+}
+
+/// Why a component could not be asked. What fails before the first call is either
+/// the component's own start or a function of another shape than the contract's.
+fn started(asked: impl FnOnce(Fault) -> InstallError) -> impl FnOnce(Fault) -> InstallError {
+    |fault| match fault {
+        Fault::Host(reason) => InstallError::Contract(reason),
+        fault => asked(fault),
+    }
 }
 
 /// How often a version was asked, and how often that came to nothing.
@@ -68,41 +119,35 @@ impl fmt::Debug for Version {
 }
 
 impl Version {
+    /// Runs a component for the first time, and checks what it says of itself.
     pub(super) fn new(
         shared: Arc<Shared>,
-        connector: ConnectorPre<Instance>,
+        exports: Exports,
         digest: String,
-        description: Description,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, InstallError> {
+        let said = exports.describe(&shared)?;
+        let description = Description::from_wit(said).map_err(InstallError::Description)?;
+        let definitions = exports.define(&shared, &description)?;
+        Ok(Self {
             shared,
-            connector,
+            exports,
             digest,
             description,
+            definitions,
             passes: AtomicU64::new(0),
             failed: AtomicU64::new(0),
-        }
-    }
-
-    /// Asks a component what it is.
-    pub(super) fn describe(
-        shared: &Shared,
-        connector: &ConnectorPre<Instance>,
-    ) -> Result<wit::describe::Description, InstallError> {
-        // What fails before the first call is either the component's own start
-        // or a function of another shape than the contract's.
-        let mut call = Call::begin(shared, connector).map_err(|fault| match fault {
-            Fault::Host(reason) => InstallError::Contract(reason),
-            fault => InstallError::Describe(fault),
-        })?;
-        let calls = call.connector.jimo_connect_describe();
-        let said = at_once(calls.call_describe(&mut call.store));
-        call.checked(said).map_err(InstallError::Describe)
+        })
     }
 
     /// Asks the component once more what it is.
     pub(super) fn describe_again(&self) -> Result<Result<Description, String>, InstallError> {
-        Self::describe(&self.shared, &self.connector).map(Description::from_wit)
+        let said = self.exports.describe(&self.shared);
+        said.map(Description::from_wit)
+    }
+
+    /// Asks it once more for its source's properties.
+    pub(super) fn define_again(&self) -> Result<Option<Vec<ObjectDefinitions>>, InstallError> {
+        self.exports.define(&self.shared, &self.description)
     }
 
     /// How often it was asked so far, by this process.
@@ -146,6 +191,12 @@ impl Version {
     /// What the component says it is.
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// The properties of its source's records, by object type; none where the
+    /// component leaves it to the source to tell them.
+    pub fn definitions(&self) -> Option<&[ObjectDefinitions]> {
+        self.definitions.as_deref()
     }
 
     /// The SHA-256 digest of the component, in hexadecimal.
@@ -193,7 +244,7 @@ impl Version {
         let mut call = self.begin()?;
         let mut output = PassOutput::default();
 
-        let parse = call.connector.jimo_connect_parse();
+        let parse = call.exports.jimo_connect_parse();
         let kind = convert::body_kind(&pass.body);
         let parsed = at_once(parse.call_parse(&mut call.store, &kind, pass.elements));
         let parsed = call.checked(parsed)?.map_err(|error| match error {
@@ -202,13 +253,13 @@ impl Version {
                 Fault::Refused("it does not read this kind of body".into())
             }
         })?;
-        let calls = call.connector.jimo_connect_parse();
+        let calls = call.exports.jimo_connect_parse();
         let refusals = at_once(calls.parsed().call_refusals(&mut call.store, parsed));
         output.refusals = checks.refusals(call.checked(refusals)?)?;
         match &pass.body {
             BodyKind::Delivery | BodyKind::JournalFile => {
                 let interests: Vec<_> = pass.interests.iter().map(convert::interest).collect();
-                let calls = call.connector.jimo_connect_parse();
+                let calls = call.exports.jimo_connect_parse();
                 let calls = calls.parsed();
                 let changes = at_once(calls.call_changes(&mut call.store, parsed, &interests));
                 output.changes = checks.changes(call.checked(changes)?)?;
@@ -216,20 +267,20 @@ impl Version {
             BodyKind::Records(_) => {
                 let properties = checks.properties().iter().map(ToString::to_string);
                 let properties: Vec<String> = properties.collect();
-                let calls = call.connector.jimo_connect_parse();
+                let calls = call.exports.jimo_connect_parse();
                 let calls = calls.parsed();
                 let records = at_once(calls.call_records(&mut call.store, parsed, &properties));
                 output.records = checks.records(call.checked(records)?)?;
             }
             BodyKind::Associations { .. } => {
-                let calls = call.connector.jimo_connect_parse();
+                let calls = call.exports.jimo_connect_parse();
                 let sets = at_once(calls.parsed().call_associations(&mut call.store, parsed));
                 output.associations = checks.associations(call.checked(sets)?)?;
             }
         }
         for conversion in pass.conversions {
             let (fields, tables) = convert::conversion(conversion);
-            let calls = call.connector.jimo_connect_transform();
+            let calls = call.exports.jimo_connect_transform();
             let converted = calls.call_convert(&mut call.store, parsed, &fields, &tables);
             let converted = at_once(converted);
             let converted = call.checked(converted)?;
@@ -247,7 +298,7 @@ impl Version {
                 continue;
             }
             let rule = convert::matching_rule(object_type, rule);
-            let calls = call.connector.jimo_connect_matching();
+            let calls = call.exports.jimo_connect_matching();
             let keys = at_once(calls.call_match_keys(&mut call.store, parsed, &rule));
             output.keys.push(checks.keys(call.checked(keys)?)?);
         }
@@ -287,7 +338,7 @@ impl Version {
         let said: Vec<_> = texts.iter().map(convert::stored_text).collect();
         let (fields, tables) = convert::conversion(conversion);
         let mut call = self.begin()?;
-        let calls = call.connector.jimo_connect_transform();
+        let calls = call.exports.jimo_connect_transform();
         let outcomes = calls.call_convert_stored(&mut call.store, &said, &fields, &tables);
         let outcomes = at_once(outcomes);
         values::stored(call.checked(outcomes)?, texts, &conversion.fields)
@@ -305,7 +356,7 @@ impl Version {
         let rule = rule.map(|rule| convert::matching_rule(object_type, rule));
         let selection = selection.map(convert::selection);
         let mut call = self.begin()?;
-        let calls = call.connector.jimo_connect_matching();
+        let calls = call.exports.jimo_connect_matching();
         let needs = at_once(calls.call_needs(
             &mut call.store,
             object_type.as_str(),
@@ -321,27 +372,38 @@ impl Version {
     pub fn suitable(&self, properties: &[PropertyDefinition]) -> Result<Vec<SuitableTypes>, Fault> {
         let said: Vec<_> = properties.iter().map(convert::property).collect();
         let mut call = self.begin()?;
-        let calls = call.connector.jimo_connect_transform();
+        let calls = call.exports.jimo_connect_transform();
         let suitable = at_once(calls.call_suitable(&mut call.store, &said));
         Ok(values::suitable(call.checked(suitable)?, properties.len())?)
     }
 
-    fn begin(&self) -> Result<Call<'_>, Fault> {
-        Call::begin(&self.shared, &self.connector)
+    fn begin(&self) -> Result<Call<'_, Connector>, Fault> {
+        Call::of_connector(&self.shared, &self.exports)
     }
 }
 
-/// An instance, from its making to its end.
-struct Call<'a> {
+/// An instance, from its making to its end, and what is called of it.
+struct Call<'a, E> {
     shared: &'a Shared,
-    connector: Connector,
+    exports: E,
     // Dropped before the place in the pool is given to another pass.
     store: Store<Instance>,
     _running: Running<'a>,
 }
 
-impl<'a> Call<'a> {
-    fn begin(shared: &'a Shared, connector: &ConnectorPre<Instance>) -> Result<Self, Fault> {
+impl<'a> Call<'a, Connector> {
+    fn of_connector(shared: &'a Shared, exports: &Exports) -> Result<Self, Fault> {
+        Self::begin(shared, |store| {
+            at_once(exports.connector.instantiate_async(store))
+        })
+    }
+}
+
+impl<'a, E> Call<'a, E> {
+    fn begin(
+        shared: &'a Shared,
+        instantiate: impl FnOnce(&mut Store<Instance>) -> wasmtime::Result<E>,
+    ) -> Result<Self, Fault> {
         let limits = &shared.limits;
         let running = shared.begin_pass();
         let instance = Instance {
@@ -354,10 +416,10 @@ impl<'a> Call<'a> {
         // One more, as the first tick may come at once.
         let ticks = limits.pass_deadline.as_millis().div_ceil(TICK.as_millis()) + 1;
         store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
-        match at_once(connector.instantiate_async(&mut store)) {
-            Ok(connector) => Ok(Self {
+        match instantiate(&mut store) {
+            Ok(exports) => Ok(Self {
                 shared,
-                connector,
+                exports,
                 store,
                 _running: running,
             }),

@@ -5,11 +5,14 @@ use wasmtime::{Engine, component::Component};
 /// The package of the contract.
 const PACKAGE: &str = "jimo:connect/";
 
+/// An interface that a connector may export.
+const DEFINITIONS: &str = "definitions";
+
 /// The interfaces that a connector exports.
 const INTERFACES: [&str; 4] = ["describe", "parse", "matching", "transform"];
 
 /// The version of the contract that this host speaks.
-const VERSION: &str = "1.0.0";
+const VERSION: &str = "1.1.0";
 
 /// What is missing of a component's exports, or there in another version; none
 /// where all interfaces are there, whatever is wrong within them.
@@ -37,6 +40,15 @@ pub(super) fn strange_exports(engine: &Engine, component: &Component) -> Option<
     });
     let wrong: Vec<String> = wrong.collect();
     (!wrong.is_empty()).then(|| wrong.join("; "))
+}
+
+/// Whether a component exports `definitions` in a version that this host speaks.
+pub(super) fn has_definitions(engine: &Engine, component: &Component) -> bool {
+    let wanted = format!("{PACKAGE}{DEFINITIONS}@");
+    component
+        .component_type()
+        .exports(engine)
+        .any(|(name, _)| name.strip_prefix(&wanted).is_some_and(is_compatible))
 }
 
 /// Whether an interface of that version has the shape of ours: within a major, no

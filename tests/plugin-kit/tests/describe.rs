@@ -73,6 +73,33 @@ fn it_describes_itself_within_the_bounds_of_the_contract() {
 }
 
 #[test]
+fn the_properties_that_it_defines_are_of_types_that_it_describes() {
+    // Most leave it to their source to tell them.
+    let Some(defined) = kit().define() else {
+        return;
+    };
+    let defined = defined.expect("no fault");
+    assert_eq!(kit().define().expect("again").expect("no fault"), defined);
+    let description = description();
+    for (index, object) in defined.iter().enumerate() {
+        let mut types = description.object_types.iter();
+        assert!(types.any(|described| described.name == object.object_type));
+        let mut before = defined[..index].iter();
+        assert!(before.all(|one| one.object_type != object.object_type));
+        for (index, property) in object.properties.iter().enumerate() {
+            check_text(&property.definition.name);
+            check_text(&property.label);
+            let mut before = object.properties[..index].iter();
+            assert!(before.all(|one| one.definition.name != property.definition.name));
+            for choice in &property.choices {
+                check_text(&choice.value);
+                check_text(&choice.label);
+            }
+        }
+    }
+}
+
+#[test]
 fn it_can_do_what_it_describes_and_says_so_of_nothing_else() {
     let needs = |object_type: &str, rule: Option<&MatchingRule>, selection: Option<&Selection>| {
         let mut instance = kit().instance().expect("an instance");

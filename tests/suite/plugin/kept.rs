@@ -1,7 +1,7 @@
 //! Components built for versions of the contract that are published: the host
 //! runs them for ever, beside those that are built now.
 
-use jimo_connect::plugin::{BodyKind, Version, conforms, digest};
+use jimo_connect::plugin::{BodyKind, EMBEDDED, Version, conforms, digest};
 
 use super::{connector, engine};
 use harness::components;
@@ -44,4 +44,33 @@ fn it_answers_what_the_same_source_answers_that_is_built_now() {
             assert_eq!(said, connector::pass(&now, account, body.clone()));
         }
     }
+}
+
+#[test]
+fn a_component_that_tells_its_properties_runs_beside_those_that_do_not() {
+    let now = engine().load(components::webhook()).expect("a version");
+    let defined = now.definitions().expect("it tells them");
+    let told: Vec<(&str, usize)> = defined
+        .iter()
+        .map(|object| (object.object_type.as_str(), object.properties.len()))
+        .collect();
+    assert_eq!(told, [("people", 6), ("workspaces", 5)]);
+    let plan = &defined[0].properties[4];
+    assert_eq!((&*plan.label, &*plan.group), ("Plan", "Subscription"));
+    assert_eq!(plan.choices[2].label, "Enterprise");
+
+    let first = first();
+    assert_eq!(first.definitions(), None);
+    let hubspot = engine().load(EMBEDDED).expect("a version");
+    assert_eq!(hubspot.definitions(), None);
+    std::thread::scope(|scope| {
+        for version in [&first, &now] {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    let said = connector::pass(version, "acme", BodyKind::Delivery);
+                    assert_eq!(said.changes.len(), 6);
+                }
+            });
+        }
+    });
 }

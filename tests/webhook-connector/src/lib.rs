@@ -6,6 +6,7 @@
 //! workspace is the account; `people` and `workspaces` are the types of records. What has another type says nothing to
 //! anybody, and is left out.
 
+mod definitions;
 mod matching;
 mod moment;
 mod parse;
@@ -16,9 +17,9 @@ mod value;
 /// The contract's types and calls, generated from `wit/`.
 #[allow(unsafe_code, missing_docs, clippy::all, reason = "generated code")]
 mod contract {
-    wit_bindgen::generate!({ path: "../../wit", world: "connector" });
+    wit_bindgen::generate!({ path: "../../wit", world: "connector-with-definitions" });
 
-    pub(crate) use exports::jimo::connect::{describe, matching, parse, transform};
+    pub(crate) use exports::jimo::connect::{definitions, describe, matching, parse, transform};
     pub(crate) use jimo::connect::types;
 
     // Natively the exported symbols would have no component to belong to, and would not link.
@@ -29,6 +30,7 @@ mod contract {
 }
 
 use contract::{
+    definitions::ObjectProperties,
     describe::{BodyDescription, Description},
     matching::{MatchingRule, NeededProperties, RecordKeys, RuleError, Selection},
     parse::{
@@ -64,6 +66,15 @@ impl contract::describe::Guest for Component {
             records_page: None,
             associations_page: None,
         }
+    }
+}
+
+impl contract::definitions::Guest for Component {
+    fn define() -> Vec<ObjectProperties> {
+        source::Object::ALL
+            .iter()
+            .map(|one| definitions::of(*one))
+            .collect()
     }
 }
 
