@@ -15,10 +15,11 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 
 use super::{
     bindings::{ConnectorPre, definitions::DefinitionsPre},
+    call::Exports,
     fault::InstallError,
     inert,
     limits::{Limits, TICK},
-    version::{Exports, Version},
+    version::Version,
     world,
 };
 

@@ -16,6 +16,7 @@
 //! Trying again and setting aside are the pipeline's.
 
 mod bindings;
+mod call;
 mod check;
 mod claims;
 mod conformance;
