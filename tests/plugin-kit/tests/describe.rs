@@ -49,10 +49,9 @@ fn it_describes_itself_within_the_bounds_of_the_contract() {
     if let Some(body) = &description.journal_file {
         check_body(body, true);
     }
-    for body in [&description.records_page, &description.associations_page] {
-        if let Some(body) = body {
-            check_body(body, false);
-        }
+    let pages = [&description.records_page, &description.associations_page];
+    for body in pages.into_iter().flatten() {
+        check_body(body, false);
     }
     let types = &description.object_types;
     assert!((1..=COUNT_MAX).contains(&types.len()));
