@@ -1,6 +1,9 @@
 //! What this component is: its name and version, HubSpot's object types, and where things stand in HubSpot's bodies.
 
-use crate::contract::describe::{BodyDescription, Description, ObjectType, SelectionRule};
+use crate::contract::describe::{
+    BodyDescription, DefaultMatch, Description, ObjectType, SelectionRule,
+};
+use crate::contract::types::UserIdentifier;
 use crate::hubspot::{self, Object};
 
 /// The component's description.
@@ -23,16 +26,16 @@ pub(crate) fn describe() -> Description {
             account: Some(path("portalId")),
             records: record_paths(&["associatedObjectId"]),
         }),
-        records_page: BodyDescription {
+        records_page: Some(BodyDescription {
             elements: path("results"),
             account: None,
             records: vec![path("id")],
-        },
-        associations_page: BodyDescription {
+        }),
+        associations_page: Some(BodyDescription {
             elements: path("results"),
             account: None,
             records: vec![vec!["from".to_owned(), "id".to_owned()]],
-        },
+        }),
     }
 }
 
@@ -55,7 +58,10 @@ fn object_type(object: Object) -> ObjectType {
         name: object.name().to_owned(),
         label: label.to_owned(),
         singular_label: singular_label.to_owned(),
-        default_match_property: of_people.then(|| hubspot::EMAIL.to_owned()),
+        default_match: of_people.then(|| DefaultMatch {
+            property: hubspot::EMAIL.to_owned(),
+            identifier: UserIdentifier::Email,
+        }),
         through: if of_people {
             vec![]
         } else {

@@ -1,12 +1,23 @@
 //! Components that only tests run, built when the first test asks for one.
 
-use std::{fs, path::Path, process::Command, sync::OnceLock};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
 
 /// A component that misbehaves wherever its input says so; its crate,
 /// `tests/misbehaving-plugin`, tells how.
 pub fn misbehaving() -> &'static [u8] {
     static COMPONENT: OnceLock<Vec<u8>> = OnceLock::new();
     COMPONENT.get_or_init(|| build("misbehaving-plugin"))
+}
+
+/// A connector to a source that is not HubSpot: `tests/webhook-connector`.
+pub fn webhook() -> &'static [u8] {
+    static COMPONENT: OnceLock<Vec<u8>> = OnceLock::new();
+    COMPONENT.get_or_init(|| build("webhook-connector"))
 }
 
 /// [`misbehaving`], which says that it connects to `connector`, and does as `always`
@@ -50,16 +61,28 @@ pub fn rebuilt(component: &[u8], mark: &str) -> Vec<u8> {
     [component, &[CUSTOM_SECTION, size], &content].concat()
 }
 
+/// What is set where tests are built, and is none of a component's business.
+pub const OF_THE_TESTS: [&str; 6] = [
+    "RUSTFLAGS",
+    "CARGO_ENCODED_RUSTFLAGS",
+    "RUSTC_WORKSPACE_WRAPPER",
+    "CLIPPY_ARGS",
+    "CARGO_BUILD_TARGET",
+    "CARGO_TARGET_DIR",
+];
+
+/// The target directory of the components that are built here.
+pub fn target_dir() -> PathBuf {
+    let program = std::env::current_exe().expect("a test knows its own path");
+    // A test's program is at target/PROFILE/deps/NAME.
+    let target = program.ancestors().nth(3).expect("a target directory");
+    target.join("components")
+}
+
 /// Builds a crate of the workspace as the plugin itself is built.
 fn build(package: &str) -> Vec<u8> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let program = std::env::current_exe().expect("a test knows its own path");
-    // A test's program is at target/PROFILE/deps/NAME.
-    let target_dir = program
-        .ancestors()
-        .nth(3)
-        .expect("a target directory")
-        .join("components");
+    let target_dir = target_dir();
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(&workspace)
@@ -79,13 +102,7 @@ fn build(package: &str) -> Vec<u8> {
             "--target-dir",
         ])
         .arg(&target_dir);
-    for name in [
-        "RUSTFLAGS",
-        "CARGO_ENCODED_RUSTFLAGS",
-        "RUSTC_WORKSPACE_WRAPPER",
-        "CLIPPY_ARGS",
-        "CARGO_BUILD_TARGET",
-    ] {
+    for name in OF_THE_TESTS {
         cargo.env_remove(name);
     }
     let status = cargo.status().expect("cargo starts");

@@ -16,6 +16,7 @@ mod convergence;
 mod durability;
 mod fairness;
 mod grants;
+mod guide;
 mod health;
 mod hubspot_client;
 mod intake;

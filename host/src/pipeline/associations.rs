@@ -31,7 +31,7 @@ pub fn prepare_associations(
     body: &[u8],
     received_at: Timestamp,
 ) -> Result<AssociationsPage, Error> {
-    let elements = plugin.split_answer(body, &plugin.description().associations_page)?;
+    let elements = plugin.split_answer(body, plugin.description().associations_page.as_ref())?;
     let output = plugin.run(&Pass {
         body: BodyKind::Associations {
             from: from.clone(),

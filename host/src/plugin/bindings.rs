@@ -6,3 +6,19 @@ wasmtime::component::bindgen!({
     world: "connector",
     exports: { default: async },
 });
+
+/// An interface that a component need not export.
+pub(super) mod definitions {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "
+            package jimo:host;
+
+            world definitions {
+                export jimo:connect/definitions@1.1.0;
+            }
+        ",
+        world: "jimo:host/definitions",
+        exports: { default: async },
+    });
+}

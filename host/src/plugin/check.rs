@@ -109,7 +109,8 @@ impl<'a> Checks<'a> {
                 merged: self.records_named(merge.merged, element)?,
             }),
             parse::ChangeKind::PropertyChanged(text) => {
-                ChangeKind::PropertyChanged(property_text(text, interest.properties.len())?)
+                let count = interest.properties.len();
+                ChangeKind::PropertyChanged(self.property_text(text, element, count)?)
             }
             parse::ChangeKind::AssociationChanged(change) => {
                 let to_type = ObjectType::from(change.to_type);
@@ -134,7 +135,7 @@ impl<'a> Checks<'a> {
             .map(|record| {
                 let element = self.understood(record.element, &mut order)?;
                 let properties = record.properties.into_iter().map(|text| {
-                    let text = property_text(text, given.len())?;
+                    let text = self.property_text(text, element, given.len())?;
                     let last = std::mem::replace(&mut given[text.property], element);
                     if last == element {
                         Err(Nonsense::Property)
@@ -197,6 +198,10 @@ impl<'a> Checks<'a> {
                 if empty || !keys.is_sorted_by_key(|key| key.rank) {
                     return Err(Nonsense::MatchKey);
                 }
+                // Else a record could be matched with anybody.
+                if !keys.iter().all(|key| self.claims.hold(element, &key.text)) {
+                    return Err(Nonsense::ForeignKey);
+                }
                 Ok(RecordKeys { element, keys })
             })
             .collect()
@@ -248,6 +253,26 @@ impl<'a> Checks<'a> {
             return Err(Nonsense::Contradiction("an element is refused and told of"));
         }
         Ok(element)
+    }
+
+    /// One of so many properties, and what the element says of it.
+    fn property_text(
+        &mut self,
+        said: parse::PropertyText,
+        element: usize,
+        count: usize,
+    ) -> Result<PropertyText, Nonsense> {
+        let property = usize::try_from(said.property).map_err(|_| Nonsense::Property)?;
+        if property >= count {
+            return Err(Nonsense::Property);
+        }
+        if !self.claims.has_room_for(element, &said.text) {
+            return Err(Nonsense::Text);
+        }
+        Ok(PropertyText {
+            property,
+            text: said.text,
+        })
     }
 
     /// A record that the element names.
@@ -304,17 +329,6 @@ fn interest<'a>(interests: &'a [Interest], object_type: &str) -> Option<&'a Inte
     interests
         .iter()
         .find(|interest| interest.object_type.as_str() == object_type)
-}
-
-fn property_text(said: parse::PropertyText, count: usize) -> Result<PropertyText, Nonsense> {
-    let property = usize::try_from(said.property).map_err(|_| Nonsense::Property)?;
-    if property >= count {
-        return Err(Nonsense::Property);
-    }
-    Ok(PropertyText {
-        property,
-        text: said.text,
-    })
 }
 
 /// A moment of the calendar, years 1 to 9999.

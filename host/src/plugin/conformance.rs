@@ -6,11 +6,12 @@
 //! real data: that only real data shows.
 
 use super::{
-    BodyKind, Conversion, ConversionField, Fault, InstallError, Interest, Pass, StoredText, Version,
+    BodyKind, Conversion, ConversionField, DefaultMatch, Fault, InstallError, Interest, Pass,
+    StoredText, Version,
 };
 use crate::model::{
     MatchingRule, ObjectType, PropertyDefinition, PropertyName, Selection, SelectionRule, Shown,
-    Timestamp, UserIdentifier, VariableType,
+    Timestamp, VariableType,
 };
 
 /// When everything here is received: 2026-01-02T03:04:05Z.
@@ -163,14 +164,22 @@ fn same<T: PartialEq>(
 
 fn describes_itself_the_same(version: &Version) -> Result<(), InstallError> {
     match version.describe_again()? {
-        Ok(again) if again == *version.description() => Ok(()),
-        _ => Err(failed("what it is", "it describes itself in two ways")),
+        Ok(again) if again == *version.description() => {}
+        _ => return Err(failed("what it is", "it describes itself in two ways")),
+    }
+    if version.define_again()?.as_deref() == version.definitions() {
+        Ok(())
+    } else {
+        Err(failed(
+            "its source's properties",
+            "it defines them in two ways",
+        ))
     }
 }
 
 fn answers_what_it_needs(version: &Version) -> Result<(), InstallError> {
     for described in &version.description().object_types {
-        let rule = described.default_match_property.as_ref().map(rule);
+        let rule = described.default_match.as_ref().map(rule);
         let selections = described.selections.iter().map(|rule| {
             Some(Selection {
                 rule: *rule,
@@ -240,8 +249,8 @@ fn answers_a_body(version: &Version, kind: &BodyKind, body: &Body) -> Result<(),
     };
     let rules: Vec<(ObjectType, MatchingRule)> = types()
         .filter_map(|described| {
-            let property = described.default_match_property.as_ref()?;
-            Some((described.name.clone(), rule(property)))
+            let default = described.default_match.as_ref()?;
+            Some((described.name.clone(), rule(default)))
         })
         .collect();
     let case = format!("{}, as {}", body.name, said(kind));
@@ -351,10 +360,10 @@ fn text_property(name: &PropertyName) -> PropertyDefinition {
     }
 }
 
-fn rule(property: &PropertyName) -> MatchingRule {
+fn rule(default: &DefaultMatch) -> MatchingRule {
     MatchingRule {
-        property: text_property(property),
-        identifier: UserIdentifier::Email,
+        property: text_property(&default.property),
+        identifier: default.identifier,
     }
 }
 

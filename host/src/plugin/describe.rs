@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{bindings::exports::jimo::connect::describe as wit, limits::NAME_BYTES_MAX};
-use crate::model::{ObjectType, PropertyName, SelectionRule};
+use crate::model::{ObjectType, PropertyName, SelectionRule, UserIdentifier};
 
 /// No path leads deeper than this, so that following one cannot exhaust the
 /// stack. HubSpot's longest has two steps.
@@ -27,6 +27,15 @@ pub struct BodyDescription {
     pub records: Vec<Path>,
 }
 
+/// What records are matched on when nothing else is said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DefaultMatch {
+    /// The property.
+    pub property: PropertyName,
+    /// What it is compared with; never a variable.
+    pub identifier: UserIdentifier,
+}
+
 /// One type of the source's records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectTypeDescription {
@@ -36,8 +45,9 @@ pub struct ObjectTypeDescription {
     pub label: String,
     /// One of them, for example `Contact`.
     pub singular_label: String,
-    /// The property that is matched on when nothing else is said.
-    pub default_match_property: Option<PropertyName>,
+    /// What is matched on when nothing else is said; none where they follow
+    /// another object type then.
+    pub default_match: Option<DefaultMatch>,
     /// The object types through whose associations these reach users.
     pub through: Vec<ObjectType>,
     /// The ways to select among several records, the default first.
@@ -59,10 +69,11 @@ pub struct Description {
     pub delivery: BodyDescription,
     /// A file of the source's journal, where it keeps one.
     pub journal_file: Option<BodyDescription>,
-    /// A page of records.
-    pub records_page: BodyDescription,
-    /// A page of associations.
-    pub associations_page: BodyDescription,
+    /// A page of records; none where the source only pushes, and the elements
+    /// of its deliveries are whole records.
+    pub records_page: Option<BodyDescription>,
+    /// A page of associations, where the source answers such reads.
+    pub associations_page: Option<BodyDescription>,
 }
 
 impl Description {
@@ -95,23 +106,26 @@ impl Description {
         if names.len() != said.object_types.len() {
             return Err("an object type is there twice".into());
         }
-        let object_types = said
+        let object_types: Vec<ObjectTypeDescription> = said
             .object_types
             .into_iter()
             .map(|object_type| object_type_from_wit(object_type, &names))
             .collect::<Result<_, _>>()?;
-        if said.delivery.account.is_none() {
-            return Err("deliveries do not say where their account stands".into());
+        let mut types = object_types.iter();
+        if said.associations_page.is_none() && types.any(|one| !one.through.is_empty()) {
+            return Err(
+                "an object type is reached through associations that cannot be read".into(),
+            );
         }
         Ok(Self {
             connector: said.connector,
             label: said.label,
             version: said.version,
             object_types,
-            delivery: body_from_wit(said.delivery)?,
-            journal_file: said.journal_file.map(body_from_wit).transpose()?,
-            records_page: body_from_wit(said.records_page)?,
-            associations_page: body_from_wit(said.associations_page)?,
+            delivery: of_accounts(said.delivery)?,
+            journal_file: said.journal_file.map(of_accounts).transpose()?,
+            records_page: said.records_page.map(of_no_account).transpose()?,
+            associations_page: said.associations_page.map(of_no_account).transpose()?,
         })
     }
 }
@@ -122,9 +136,6 @@ fn object_type_from_wit(
 ) -> Result<ObjectTypeDescription, String> {
     for text in [&said.name, &said.label, &said.singular_label] {
         check_text(text)?;
-    }
-    if let Some(property) = &said.default_match_property {
-        check_text(property)?;
     }
     if said
         .through
@@ -145,9 +156,23 @@ fn object_type_from_wit(
         name: said.name.into(),
         label: said.label,
         singular_label: said.singular_label,
-        default_match_property: said.default_match_property.map(PropertyName::from),
+        default_match: said.default_match.map(match_from_wit).transpose()?,
         through: said.through.into_iter().map(ObjectType::from).collect(),
         selections,
+    })
+}
+
+fn match_from_wit(said: wit::DefaultMatch) -> Result<DefaultMatch, String> {
+    check_text(&said.property)?;
+    Ok(DefaultMatch {
+        property: said.property.into(),
+        identifier: match said.identifier {
+            wit::UserIdentifier::Email => UserIdentifier::Email,
+            wit::UserIdentifier::ExternalId => UserIdentifier::ExternalId,
+            wit::UserIdentifier::Variable => {
+                return Err("an object type is matched on a variable by default".into());
+            }
+        },
     })
 }
 
@@ -157,6 +182,24 @@ fn selection_from_wit(said: wit::SelectionRule) -> SelectionRule {
         wit::SelectionRule::LatestModified => SelectionRule::LatestModified,
         wit::SelectionRule::LatestCreated => SelectionRule::LatestCreated,
         wit::SelectionRule::Largest => SelectionRule::Largest,
+    }
+}
+
+/// Of a kind of body that comes for all accounts in one place.
+fn of_accounts(said: wit::BodyDescription) -> Result<BodyDescription, String> {
+    match said.account {
+        Some(_) => body_from_wit(said),
+        None => Err("deliveries or journal files do not say where their account stands".into()),
+    }
+}
+
+/// Of a kind of body that answers what was asked of one account.
+fn of_no_account(said: wit::BodyDescription) -> Result<BodyDescription, String> {
+    match said.account {
+        Some(_) => {
+            Err("pages say where an account stands, and the host knows whose they are".into())
+        }
+        None => body_from_wit(said),
     }
 }
 
@@ -182,7 +225,7 @@ fn body_from_wit(said: wit::BodyDescription) -> Result<BodyDescription, String> 
 }
 
 /// Texts of a description are short, are there, and can be shown.
-fn check_text(text: &str) -> Result<(), String> {
+pub(super) fn check_text(text: &str) -> Result<(), String> {
     if text.is_empty() || text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control) {
         return Err("a text is empty, too long or has control characters".into());
     }
@@ -207,10 +250,10 @@ mod tests {
         vec![step.to_owned()]
     }
 
-    fn body() -> wit::BodyDescription {
+    fn body(account: Option<&str>) -> wit::BodyDescription {
         wit::BodyDescription {
             elements: vec![],
-            account: Some(path("account")),
+            account: account.map(path),
             records: vec![path("id")],
         }
     }
@@ -220,7 +263,7 @@ mod tests {
             name: name.into(),
             label: name.into(),
             singular_label: name.into(),
-            default_match_property: None,
+            default_match: None,
             through: vec![],
             selections: vec![],
         }
@@ -232,10 +275,10 @@ mod tests {
             label: "CRM".into(),
             version: "1.2.3-beta.1".into(),
             object_types: vec![object_type("contacts"), object_type("deals")],
-            delivery: body(),
+            delivery: body(Some("account")),
             journal_file: None,
-            records_page: body(),
-            associations_page: body(),
+            records_page: Some(body(None)),
+            associations_page: Some(body(None)),
         }
     }
 
@@ -267,8 +310,29 @@ mod tests {
             refused(|d| d.object_types[0].through = vec!["contacts".into()]).contains("through")
         );
         assert!(refused(|d| d.delivery.account = None).contains("account"));
-        assert!(refused(|d| d.records_page.records.clear()).contains("ids"));
-        assert!(refused(|d| d.records_page.records[0].clear()).contains("empty"));
+        assert!(refused(|d| d.journal_file = Some(body(None))).contains("account"));
+        assert!(refused(|d| d.records_page = Some(body(Some("account")))).contains("account"));
+        assert!(refused(|d| d.delivery.records.clear()).contains("ids"));
+        assert!(refused(|d| d.delivery.records[0].clear()).contains("empty"));
+        let matched_on = |property: &str, identifier| {
+            let property = property.to_owned();
+            move |d: &mut wit::Description| {
+                d.object_types[0].default_match = Some(wit::DefaultMatch {
+                    property,
+                    identifier,
+                });
+            }
+        };
+        let variable = wit::UserIdentifier::Variable;
+        assert!(refused(matched_on("email", variable)).contains("variable"));
+        assert!(refused(matched_on("", wit::UserIdentifier::Email)).contains("empty"));
+        assert!(
+            refused(|d| {
+                d.object_types[1].through = vec!["contacts".into()];
+                d.associations_page = None;
+            })
+            .contains("associations")
+        );
         let deep =
             |steps| move |d: &mut wit::Description| d.delivery.elements = vec!["a".into(); steps];
         assert!(refused(deep(PATH_STEPS_MAX + 1)).contains("steps"));

@@ -47,6 +47,9 @@ pub enum SplitError {
     /// There are more elements than any source sends.
     #[error("the body has more than {ELEMENTS_MAX} elements")]
     TooMany,
+    /// The plugin describes no bodies of this kind.
+    #[error("the plugin does not read bodies of this kind")]
+    NotDescribed,
     /// It is JSON, and there is no array where the elements should stand.
     #[error("the body has no array of elements where one should be")]
     NoElements,

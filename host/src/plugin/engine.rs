@@ -14,8 +14,8 @@ use sha2::{Digest, Sha256};
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::{
-    bindings::ConnectorPre,
-    describe::Description,
+    bindings::{ConnectorPre, definitions::DefinitionsPre},
+    call::Exports,
     fault::InstallError,
     inert,
     limits::{Limits, TICK},
@@ -92,19 +92,19 @@ impl Engine {
         let instances = linker
             .instantiate_pre(&compiled)
             .map_err(|error| InstallError::Component(chain(&error)))?;
-        let connector = ConnectorPre::new(instances).map_err(|error| {
+        let connector = ConnectorPre::new(instances.clone()).map_err(|error| {
             let strange = world::strange_exports(&shared.wasmtime, &compiled);
             InstallError::Contract(strange.unwrap_or_else(|| chain(&error)))
         })?;
-        let digest = digest(component);
-        let said = Version::describe(shared, &connector)?;
-        let description = Description::from_wit(said).map_err(InstallError::Description)?;
-        Ok(Version::new(
-            Arc::clone(shared),
+        let definitions = world::has_definitions(&shared.wasmtime, &compiled)
+            .then(|| DefinitionsPre::new(instances))
+            .transpose()
+            .map_err(|error| InstallError::Contract(chain(&error)))?;
+        let exports = Exports {
             connector,
-            digest,
-            description,
-        ))
+            definitions,
+        };
+        Version::new(Arc::clone(shared), exports, digest(component))
     }
 }
 

@@ -120,6 +120,12 @@ pub enum Nonsense {
     /// A match key without text, or keys out of order.
     #[error("it gives an empty match key, or keys out of order")]
     MatchKey,
+    /// A property's text that is longer than the whole element.
+    #[error("it gives a text that is longer than its element")]
+    Text,
+    /// A match key that does not stand in the element.
+    #[error("it gives a match key that the element does not hold")]
+    ForeignKey,
     /// Answers that contradict each other or the kind of body.
     #[error("it contradicts itself: {0}")]
     Contradiction(&'static str),
@@ -140,6 +146,9 @@ pub enum InstallError {
     /// It failed when it was asked what it is.
     #[error("the component could not say what it is: {0}")]
     Describe(#[source] Fault),
+    /// It failed when it was asked for its source's properties.
+    #[error("the component could not tell its source's properties: {0}")]
+    Define(#[source] Fault),
     /// What it says it is makes no sense.
     #[error("what the component says of itself makes no sense: {0}")]
     Description(String),

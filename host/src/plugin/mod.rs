@@ -16,10 +16,12 @@
 //! Trying again and setting aside are the pipeline's.
 
 mod bindings;
+mod call;
 mod check;
 mod claims;
 mod conformance;
 mod convert;
+mod definitions;
 mod describe;
 pub mod elements;
 mod engine;
@@ -34,11 +36,12 @@ mod version;
 mod versions;
 mod world;
 
-pub use describe::{BodyDescription, Description, ObjectTypeDescription, Path};
+pub use definitions::{DefinedProperty, ObjectDefinitions};
+pub use describe::{BodyDescription, DefaultMatch, Description, ObjectTypeDescription, Path};
 pub use elements::{Element, SplitError, enclose, join, split, without};
 pub use engine::{Engine, Error, digest};
 pub use fault::{Fault, InstallError, Nonsense};
-pub use install::check;
+pub use install::{check, conforms};
 pub use limits::Limits;
 pub use pass::{
     BodyKind, Conversion, ConversionField, Converted, Interest, NeededProperties, Outcome, Pass,

@@ -8,18 +8,16 @@ use std::{
     },
 };
 
-use wasmtime::{ResourceLimiter, Store, WasmBacktrace};
-use wasmtime_wasi::{I32Exit, WasiCtxView, WasiView};
-
 use super::{
-    bindings::{Connector, ConnectorPre, exports::jimo::connect as wit},
+    bindings::{Connector, exports::jimo::connect as wit},
+    call::{Call, Exports},
     check, convert,
+    definitions::ObjectDefinitions,
     describe::{BodyDescription, Description},
     elements::{Element, SplitError, split},
-    engine::{Running, Shared, cause, chain},
-    fault::{Fault, InstallError, Nonsense, shown},
-    inert::{Inert, Waits, at_once},
-    limits::TICK,
+    engine::Shared,
+    fault::{Fault, InstallError, shown},
+    inert::at_once,
     pass::{
         BodyKind, Conversion, NeededProperties, Outcome, Pass, PassOutput, RuleError, StoredText,
         SuitableTypes,
@@ -37,9 +35,10 @@ use crate::model::{MatchingRule, ObjectType, PropertyDefinition, Selection};
 /// until one may begin, so asynchronous code hands them to `spawn_blocking`.
 pub struct Version {
     shared: Arc<Shared>,
-    connector: ConnectorPre<Instance>,
+    exports: Exports,
     digest: String,
     description: Description,
+    definitions: Option<Vec<ObjectDefinitions>>,
     passes: AtomicU64,
     failed: AtomicU64,
 }
@@ -68,41 +67,35 @@ impl fmt::Debug for Version {
 }
 
 impl Version {
+    /// Runs a component for the first time, and checks what it says of itself.
     pub(super) fn new(
         shared: Arc<Shared>,
-        connector: ConnectorPre<Instance>,
+        exports: Exports,
         digest: String,
-        description: Description,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, InstallError> {
+        let said = exports.describe(&shared)?;
+        let description = Description::from_wit(said).map_err(InstallError::Description)?;
+        let definitions = exports.define(&shared, &description)?;
+        Ok(Self {
             shared,
-            connector,
+            exports,
             digest,
             description,
+            definitions,
             passes: AtomicU64::new(0),
             failed: AtomicU64::new(0),
-        }
-    }
-
-    /// Asks a component what it is.
-    pub(super) fn describe(
-        shared: &Shared,
-        connector: &ConnectorPre<Instance>,
-    ) -> Result<wit::describe::Description, InstallError> {
-        // What fails before the first call is either the component's own start
-        // or a function of another shape than the contract's.
-        let mut call = Call::begin(shared, connector).map_err(|fault| match fault {
-            Fault::Host(reason) => InstallError::Contract(reason),
-            fault => InstallError::Describe(fault),
-        })?;
-        let calls = call.connector.jimo_connect_describe();
-        let said = at_once(calls.call_describe(&mut call.store));
-        call.checked(said).map_err(InstallError::Describe)
+        })
     }
 
     /// Asks the component once more what it is.
     pub(super) fn describe_again(&self) -> Result<Result<Description, String>, InstallError> {
-        Self::describe(&self.shared, &self.connector).map(Description::from_wit)
+        let said = self.exports.describe(&self.shared);
+        said.map(Description::from_wit)
+    }
+
+    /// Asks it once more for its source's properties.
+    pub(super) fn define_again(&self) -> Result<Option<Vec<ObjectDefinitions>>, InstallError> {
+        self.exports.define(&self.shared, &self.description)
     }
 
     /// How often it was asked so far, by this process.
@@ -126,14 +119,21 @@ impl Version {
     }
 
     /// Splits what a read answered, where the description says that elements stand.
-    /// An answer that has none there counts as a pass that failed.
+    /// An answer that has none there counts as a pass that failed, and so does one
+    /// that the description knows nothing of.
     pub fn split_answer<'b>(
         &self,
         answer: &'b [u8],
-        at: &BodyDescription,
+        at: Option<&BodyDescription>,
     ) -> Result<Vec<Element<'b>>, SplitError> {
-        let elements = split(answer, at);
-        if matches!(elements, Err(SplitError::NoElements)) {
+        let elements = at
+            .ok_or(SplitError::NotDescribed)
+            .and_then(|at| split(answer, at));
+        let nothing = [SplitError::NoElements, SplitError::NotDescribed];
+        if elements
+            .as_ref()
+            .is_err_and(|error| nothing.contains(error))
+        {
             self.found_nothing();
         }
         elements
@@ -142,6 +142,12 @@ impl Version {
     /// What the component says it is.
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// The properties of its source's records, by object type; none where the
+    /// component leaves it to the source to tell them.
+    pub fn definitions(&self) -> Option<&[ObjectDefinitions]> {
+        self.definitions.as_deref()
     }
 
     /// The SHA-256 digest of the component, in hexadecimal.
@@ -189,7 +195,7 @@ impl Version {
         let mut call = self.begin()?;
         let mut output = PassOutput::default();
 
-        let parse = call.connector.jimo_connect_parse();
+        let parse = call.exports.jimo_connect_parse();
         let kind = convert::body_kind(&pass.body);
         let parsed = at_once(parse.call_parse(&mut call.store, &kind, pass.elements));
         let parsed = call.checked(parsed)?.map_err(|error| match error {
@@ -198,13 +204,13 @@ impl Version {
                 Fault::Refused("it does not read this kind of body".into())
             }
         })?;
-        let calls = call.connector.jimo_connect_parse();
+        let calls = call.exports.jimo_connect_parse();
         let refusals = at_once(calls.parsed().call_refusals(&mut call.store, parsed));
         output.refusals = checks.refusals(call.checked(refusals)?)?;
         match &pass.body {
             BodyKind::Delivery | BodyKind::JournalFile => {
                 let interests: Vec<_> = pass.interests.iter().map(convert::interest).collect();
-                let calls = call.connector.jimo_connect_parse();
+                let calls = call.exports.jimo_connect_parse();
                 let calls = calls.parsed();
                 let changes = at_once(calls.call_changes(&mut call.store, parsed, &interests));
                 output.changes = checks.changes(call.checked(changes)?)?;
@@ -212,20 +218,20 @@ impl Version {
             BodyKind::Records(_) => {
                 let properties = checks.properties().iter().map(ToString::to_string);
                 let properties: Vec<String> = properties.collect();
-                let calls = call.connector.jimo_connect_parse();
+                let calls = call.exports.jimo_connect_parse();
                 let calls = calls.parsed();
                 let records = at_once(calls.call_records(&mut call.store, parsed, &properties));
                 output.records = checks.records(call.checked(records)?)?;
             }
             BodyKind::Associations { .. } => {
-                let calls = call.connector.jimo_connect_parse();
+                let calls = call.exports.jimo_connect_parse();
                 let sets = at_once(calls.parsed().call_associations(&mut call.store, parsed));
                 output.associations = checks.associations(call.checked(sets)?)?;
             }
         }
         for conversion in pass.conversions {
             let (fields, tables) = convert::conversion(conversion);
-            let calls = call.connector.jimo_connect_transform();
+            let calls = call.exports.jimo_connect_transform();
             let converted = calls.call_convert(&mut call.store, parsed, &fields, &tables);
             let converted = at_once(converted);
             let converted = call.checked(converted)?;
@@ -243,7 +249,7 @@ impl Version {
                 continue;
             }
             let rule = convert::matching_rule(object_type, rule);
-            let calls = call.connector.jimo_connect_matching();
+            let calls = call.exports.jimo_connect_matching();
             let keys = at_once(calls.call_match_keys(&mut call.store, parsed, &rule));
             output.keys.push(checks.keys(call.checked(keys)?)?);
         }
@@ -283,7 +289,7 @@ impl Version {
         let said: Vec<_> = texts.iter().map(convert::stored_text).collect();
         let (fields, tables) = convert::conversion(conversion);
         let mut call = self.begin()?;
-        let calls = call.connector.jimo_connect_transform();
+        let calls = call.exports.jimo_connect_transform();
         let outcomes = calls.call_convert_stored(&mut call.store, &said, &fields, &tables);
         let outcomes = at_once(outcomes);
         values::stored(call.checked(outcomes)?, texts, &conversion.fields)
@@ -301,7 +307,7 @@ impl Version {
         let rule = rule.map(|rule| convert::matching_rule(object_type, rule));
         let selection = selection.map(convert::selection);
         let mut call = self.begin()?;
-        let calls = call.connector.jimo_connect_matching();
+        let calls = call.exports.jimo_connect_matching();
         let needs = at_once(calls.call_needs(
             &mut call.store,
             object_type.as_str(),
@@ -317,129 +323,12 @@ impl Version {
     pub fn suitable(&self, properties: &[PropertyDefinition]) -> Result<Vec<SuitableTypes>, Fault> {
         let said: Vec<_> = properties.iter().map(convert::property).collect();
         let mut call = self.begin()?;
-        let calls = call.connector.jimo_connect_transform();
+        let calls = call.exports.jimo_connect_transform();
         let suitable = at_once(calls.call_suitable(&mut call.store, &said));
         Ok(values::suitable(call.checked(suitable)?, properties.len())?)
     }
 
-    fn begin(&self) -> Result<Call<'_>, Fault> {
-        Call::begin(&self.shared, &self.connector)
-    }
-}
-
-/// An instance, from its making to its end.
-struct Call<'a> {
-    shared: &'a Shared,
-    connector: Connector,
-    // Dropped before the place in the pool is given to another pass.
-    store: Store<Instance>,
-    _running: Running<'a>,
-}
-
-impl<'a> Call<'a> {
-    fn begin(shared: &'a Shared, connector: &ConnectorPre<Instance>) -> Result<Self, Fault> {
-        let limits = &shared.limits;
-        let running = shared.begin_pass();
-        let instance = Instance {
-            memory_bytes_max: limits.memory_bytes_max,
-            world: Inert::new(),
-        };
-        let mut store = Store::new(&shared.wasmtime, instance);
-        store.limiter(|instance| instance);
-        store.set_hostcall_fuel(limits.output_bytes_max);
-        // One more, as the first tick may come at once.
-        let ticks = limits.pass_deadline.as_millis().div_ceil(TICK.as_millis()) + 1;
-        store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
-        match at_once(connector.instantiate_async(&mut store)) {
-            Ok(connector) => Ok(Self {
-                shared,
-                connector,
-                store,
-                _running: running,
-            }),
-            Err(error) => {
-                Err(plugins_fault(shared, &error).unwrap_or_else(|| Fault::Host(chain(&error))))
-            }
-        }
-    }
-
-    /// Tells why a call failed.
-    fn checked<T>(&self, answer: wasmtime::Result<T>) -> Result<T, Fault> {
-        answer.map_err(|error| {
-            plugins_fault(self.shared, &error)
-                // What is neither a trap nor a refusal of the host's happened
-                // while the answer was read.
-                .unwrap_or_else(|| Nonsense::Shape(cause(&error)).into())
-        })
-    }
-}
-
-/// What of an error is a fault that the plugin committed while it ran.
-fn plugins_fault(shared: &Shared, error: &wasmtime::Error) -> Option<Fault> {
-    if error.is::<MemoryRefused>() {
-        return Some(Fault::Memory {
-            bytes_max: shared.limits.memory_bytes_max,
-        });
-    }
-    if error.is::<I32Exit>() {
-        return Some(Fault::Trap("it exited".into()));
-    }
-    if error.is::<Waits>() {
-        return Some(Fault::Trap("it would have waited".into()));
-    }
-    match error.downcast_ref::<wasmtime::Trap>() {
-        Some(wasmtime::Trap::Interrupt) => Some(Fault::Deadline(shared.limits.pass_deadline)),
-        Some(trap) => {
-            let trap = trap.to_string();
-            let trap = trap.trim_start_matches("wasm trap: ");
-            Some(Fault::Trap(trap.to_owned()))
-        }
-        // Where the plugin's code was running, an import refused what it was
-        // asked, such as to hold more streams than there may be.
-        None if error.is::<WasmBacktrace>() => Some(Fault::Trap(cause(error))),
-        None => None,
-    }
-}
-
-/// What the host keeps of one instance: how much it may have, and what it sees.
-pub(super) struct Instance {
-    memory_bytes_max: usize,
-    world: Inert,
-}
-
-impl WasiView for Instance {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        self.world.ctx()
-    }
-}
-
-/// What a call ends with when more memory was asked for than there is.
-#[derive(Debug, thiserror::Error)]
-#[error("too much memory was asked for")]
-struct MemoryRefused;
-
-impl ResourceLimiter for Instance {
-    fn memory_growing(
-        &mut self,
-        _current: usize,
-        desired: usize,
-        _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        // An error, not a refusal, which a plugin could answer by trying less.
-        if desired > self.memory_bytes_max {
-            Err(MemoryRefused.into())
-        } else {
-            Ok(true)
-        }
-    }
-
-    fn table_growing(
-        &mut self,
-        _current: usize,
-        _desired: usize,
-        _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        // The pool gives every table a fixed size, and refuses more.
-        Ok(true)
+    fn begin(&self) -> Result<Call<'_, Connector>, Fault> {
+        Call::of_connector(&self.shared, &self.exports)
     }
 }

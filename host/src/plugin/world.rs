@@ -5,11 +5,14 @@ use wasmtime::{Engine, component::Component};
 /// The package of the contract.
 const PACKAGE: &str = "jimo:connect/";
 
+/// An interface that a connector may export.
+const DEFINITIONS: &str = "definitions";
+
 /// The interfaces that a connector exports.
 const INTERFACES: [&str; 4] = ["describe", "parse", "matching", "transform"];
 
 /// The version of the contract that this host speaks.
-const VERSION: &str = "0.1.0";
+const VERSION: &str = "1.1.0";
 
 /// What is missing of a component's exports, or there in another version; none
 /// where all interfaces are there, whatever is wrong within them.
@@ -39,9 +42,18 @@ pub(super) fn strange_exports(engine: &Engine, component: &Component) -> Option<
     (!wrong.is_empty()).then(|| wrong.join("; "))
 }
 
-/// Whether an interface of that version has the shape of ours: before 1.0.0 the
-/// second number says so.
+/// Whether a component exports `definitions` in a version that this host speaks.
+pub(super) fn has_definitions(engine: &Engine, component: &Component) -> bool {
+    let wanted = format!("{PACKAGE}{DEFINITIONS}@");
+    component
+        .component_type()
+        .exports(engine)
+        .any(|(name, _)| name.strip_prefix(&wanted).is_some_and(is_compatible))
+}
+
+/// Whether an interface of that version has the shape of ours: within a major, no
+/// published interface ever changes.
 fn is_compatible(version: &str) -> bool {
-    let shape = |version: &str| version.rsplit_once('.').map(|(shape, _)| shape.to_owned());
-    shape(version) == shape(VERSION)
+    let major = |version: &str| version.split_once('.').map(|(major, _)| major.to_owned());
+    major(version) == major(VERSION)
 }

@@ -9,10 +9,7 @@ use crate::{
     host::Host,
     hubspot::{self, Caller, Priority},
     model::{AccountId, ObjectType, PropertyName, RecordId, Shown, Value},
-    plugin::{
-        BodyKind, Conversion, ConversionField, Interest, Pass, Version,
-        elements::{join, split},
-    },
+    plugin::{BodyKind, Conversion, ConversionField, Interest, Pass, Version, elements::join},
     store::records::RecordKey,
     telemetry::spawn_blocking,
 };
@@ -110,12 +107,14 @@ fn parse(
     body: &[u8],
     received_at: crate::model::Timestamp,
 ) -> Result<Samples, Error> {
-    let elements = split(body, &plugin.description().records_page).map_err(|error| {
-        Error::HubSpot(hubspot::Error::Undecodable {
-            call: "batch read",
-            reason: error.to_string(),
-        })
-    })?;
+    let elements = plugin
+        .split_answer(body, plugin.description().records_page.as_ref())
+        .map_err(|error| {
+            Error::HubSpot(hubspot::Error::Undecodable {
+                call: "batch read",
+                reason: error.to_string(),
+            })
+        })?;
     let fields: Vec<ConversionField> = definitions
         .iter()
         .filter_map(|definition| {

@@ -73,7 +73,17 @@ fn properties() -> impl Iterator<Item = String> {
 /// A pass of the host's over some elements: parsed in a fresh instance, what
 /// came out checked, and converted where that is asked for.
 pub fn pass(elements: &[u8], element_count: usize, convert: bool) -> PassOutput {
-    let output = PLUGIN.run(&Pass {
+    pass_of(&PLUGIN, elements, element_count, convert)
+}
+
+/// [`pass`] of any version.
+pub fn pass_of(
+    version: &Version,
+    elements: &[u8],
+    element_count: usize,
+    convert: bool,
+) -> PassOutput {
+    let output = version.run(&Pass {
         body: BodyKind::Delivery,
         elements,
         element_count,

@@ -13,6 +13,7 @@ mod cases;
 mod contract;
 mod input;
 mod ratio;
+mod versions;
 
 use std::sync::LazyLock;
 
@@ -39,6 +40,10 @@ plugin! {
 }
 
 fn main() {
+    // While nothing else is loaded.
+    if std::env::args().any(|argument| argument == "versions") {
+        return versions::print();
+    }
     // Compiled before anything is measured.
     LazyLock::force(&input::PLUGIN);
     divan::main();

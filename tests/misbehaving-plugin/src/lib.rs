@@ -9,17 +9,20 @@
 //! one of a page of associations `{"from": "2", "to": ["3"]}`. The first interest
 //! names the object type of all.
 //!
+//! Or the first element dictates all that is answered: `{"say": {…}}` ([`say`]).
+//!
 //! What it says it connects to, and what it does whatever it is told, are texts that
 //! tests write over in its bytes ([`written`]).
 
 mod parse;
+mod say;
 mod transform;
 
 use serde_json::Value as Json;
 
 #[allow(unsafe_code, missing_docs, clippy::all, reason = "generated code")]
 mod bindings {
-    wit_bindgen::generate!({ path: "../../wit", world: "connector" });
+    wit_bindgen::generate!({ path: "../../wit", world: "connector-with-definitions" });
 
     #[cfg(target_arch = "wasm32")]
     export!(Component with_types_in self);
@@ -27,7 +30,9 @@ mod bindings {
     use super::Component;
 }
 
-use bindings::exports::jimo::connect::{describe as d, matching as m, parse as p};
+use bindings::exports::jimo::connect::{
+    definitions as f, describe as d, matching as m, parse as p,
+};
 use parse::Parsed;
 
 /// The component.
@@ -39,7 +44,7 @@ static CONNECTOR: &str = "connector=misbehaving";
 
 /// What it does whatever it is told: `accept anything`, `trap on null`,
 /// `spin on nothing`, `refuse selections`, `look elsewhere` than where elements of a
-/// delivery stand.
+/// delivery stand, `define nonsense`, `trap defining`.
 static ALWAYS: &str = "always=nothing at all    ";
 
 /// What is written in one of the texts now, which the compiler cannot know.
@@ -80,7 +85,10 @@ impl d::Guest for Component {
             name: name.into(),
             label: name.into(),
             singular_label: name.into(),
-            default_match_property: through.is_empty().then(|| "email".into()),
+            default_match: through.is_empty().then(|| d::DefaultMatch {
+                property: "email".into(),
+                identifier: d::UserIdentifier::Email,
+            }),
             through: through.iter().map(ToString::to_string).collect(),
             selections: vec![d::SelectionRule::LatestModified],
         };
@@ -103,9 +111,22 @@ impl d::Guest for Component {
                 &["objectId", "into"],
             ),
             journal_file: Some(body(&["events"], Some("portalId"), &["objectId", "into"])),
-            records_page: body(&["results"], None, &["id"]),
-            associations_page: body(&["results"], None, &["from"]),
+            records_page: Some(body(&["results"], None, &["id"])),
+            associations_page: Some(body(&["results"], None, &["from"])),
         }
+    }
+}
+
+impl f::Guest for Component {
+    fn define() -> Vec<f::ObjectProperties> {
+        if always("trap defining") {
+            panic!("told to");
+        }
+        let nonsense = always("define nonsense").then(|| f::ObjectProperties {
+            object_type: "tickets".into(),
+            properties: vec![],
+        });
+        nonsense.into_iter().collect()
     }
 }
 
@@ -131,6 +152,9 @@ impl m::Guest for Component {
 
     fn match_keys(page: p::ParsedBorrow<'_>, rule: m::MatchingRule) -> Vec<m::RecordKeys> {
         let page = page.get::<Parsed>();
+        if let Some(said) = page.said() {
+            return say::keys(said);
+        }
         let keys = page.indexed().map(|(index, element)| {
             let texts = page.texts(element).into_iter();
             let keys = texts.filter(|(name, text)| *name == rule.property.name && !text.is_empty());
@@ -140,6 +164,13 @@ impl m::Guest for Component {
                 rank: 0,
             });
             let mut keys: Vec<_> = keys.collect();
+            if misbehaves(element, "another's key") {
+                keys.push(m::MatchKey {
+                    kind: m::KeyKind::Email,
+                    text: "somebody.else@example.com".into(),
+                    rank: 1,
+                });
+            }
             if misbehaves(element, "empty key") {
                 keys.push(m::MatchKey {
                     kind: m::KeyKind::Id,

@@ -3,7 +3,9 @@
 
 use serde_json::Value as Json;
 
-use crate::{Component, always, bindings::exports::jimo::connect::parse as p, misbehaves, text};
+use crate::{
+    Component, always, bindings::exports::jimo::connect::parse as p, misbehaves, say, text,
+};
 
 /// What was parsed: the elements as they are.
 #[derive(Debug)]
@@ -48,6 +50,7 @@ impl p::Guest for Component {
                     eprintln!("to standard error");
                 },
                 Some("exit") => std::process::exit(0),
+                Some("sleep on nothing") => sleep_on_nothing(),
                 Some("print") => {
                     println!("to standard output");
                     eprintln!("to standard error");
@@ -86,7 +89,45 @@ fn recurse(depth: u64) -> u64 {
     }
 }
 
+/// Waits for whichever of no things happens first, which never does.
+fn sleep_on_nothing() {
+    #[cfg(target_arch = "wasm32")]
+    #[allow(unsafe_code, reason = "the standard library has no name for it")]
+    {
+        #[link(wasm_import_module = "wasi:io/poll@0.2.6")]
+        unsafe extern "C" {
+            #[link_name = "poll"]
+            fn poll(list: *const u32, count: usize, ready: *mut [usize; 2]);
+        }
+        let mut ready = [0; 2];
+        // SAFETY: the list is empty, and there is room for the list that is returned.
+        unsafe { poll(std::ptr::dangling(), 0, &raw mut ready) };
+    }
+}
+
+/// All that two equal calls could differ by: the environment, addresses, the seed of
+/// hash tables, and what an instance that was used before would have counted.
+fn whatever_may_differ() -> String {
+    use std::{
+        collections::HashMap,
+        sync::atomic::{AtomicU32, Ordering},
+    };
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let calls = CALLS.fetch_add(1, Ordering::Relaxed);
+    let (variables, arguments) = (std::env::vars().count(), std::env::args().count());
+    let heap = Box::new(calls);
+    let numbers: HashMap<u32, u32> = (0..50).map(|number| (number, number)).collect();
+    let order: Vec<_> = numbers.keys().collect();
+    let (heap, stack) = (&raw const *heap, &raw const calls);
+    format!("{calls} {variables} {arguments} {heap:?} {stack:?} {order:?}")
+}
+
 impl Parsed {
+    /// What it is dictated to answer.
+    pub(crate) fn said(&self) -> Option<&Json> {
+        self.elements.first()?.get("say")
+    }
+
     pub(crate) fn indexed(&self) -> impl Iterator<Item = (u32, &Json)> {
         (0..)
             .zip(&self.elements)
@@ -115,6 +156,9 @@ impl Parsed {
 
 impl p::GuestParsed for Parsed {
     fn refusals(&self) -> Vec<p::Refusal> {
+        if let Some(said) = self.said() {
+            return say::refusals(said);
+        }
         (0..)
             .zip(&self.elements)
             .filter(|(_, element)| {
@@ -128,6 +172,9 @@ impl p::GuestParsed for Parsed {
     }
 
     fn changes(&self, interests: Vec<p::Interest>) -> Vec<p::Change> {
+        if let Some(said) = self.said() {
+            return say::changes(said);
+        }
         let (true, Some(interest)) = (self.tells_changes(), interests.first()) else {
             return vec![];
         };
@@ -192,6 +239,12 @@ impl p::GuestParsed for Parsed {
                     });
                 }
                 Some("no calendar") => change.occurred_at = i64::MAX,
+                Some("differ") => {
+                    change.kind = p::ChangeKind::PropertyChanged(p::PropertyText {
+                        property: 1,
+                        text: whatever_may_differ(),
+                    });
+                }
                 Some("backwards") => {
                     changes.insert(0, change);
                     continue;
@@ -211,6 +264,9 @@ impl p::GuestParsed for Parsed {
     }
 
     fn records(&self, properties: Vec<String>) -> Vec<p::SourceRecord> {
+        if let Some(said) = self.said() {
+            return say::records(said);
+        }
         if !matches!(self.kind, p::BodyKind::Records(_)) {
             return vec![];
         }
@@ -247,6 +303,9 @@ impl p::GuestParsed for Parsed {
     }
 
     fn associations(&self) -> Vec<p::AssociationSet> {
+        if let Some(said) = self.said() {
+            return say::associations(said);
+        }
         if !matches!(self.kind, p::BodyKind::Associations(_)) {
             return vec![];
         }

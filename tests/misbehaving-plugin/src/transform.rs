@@ -9,6 +9,7 @@ use crate::{
         jimo::connect::types,
     },
     parse::Parsed,
+    say,
 };
 
 /// The most characters that a text, or a list's items together, may have.
@@ -76,6 +77,9 @@ impl t::Guest for Component {
         _: Vec<t::OptionTable>,
     ) -> Vec<t::Converted> {
         let body = body.get::<Parsed>();
+        if let Some(said) = body.said() {
+            return say::converted(said);
+        }
         let mut converted = Vec::new();
         for (index, element) in body.indexed() {
             let how = element

@@ -19,6 +19,8 @@ use crate::contract::exports::jimo::connect::transform::{
 };
 use crate::contract::jimo::connect::types::{PropertyDefinition, Value};
 use crate::contract::{Connector, ConnectorPre};
+use crate::definitions::DefinitionsPre;
+use crate::definitions::exports::jimo::connect::definitions::ObjectProperties;
 
 /// Bytes of memory that a component may have. More than a host grants: the kit hands in more than a host does, to see
 /// that a component answers rather than breaks.
@@ -36,10 +38,14 @@ const ALLOWED_IMPORTS: [&str; 4] = [
     "wasi:random/insecure-seed@",
 ];
 
+/// The interface that need not be there, in any version of this major.
+const DEFINITIONS: &str = "jimo:connect/definitions@1.";
+
 /// A loaded component.
 pub struct Kit {
     engine: Engine,
     pre: ConnectorPre<State>,
+    definitions: Option<DefinitionsPre<State>>,
     imports: Vec<String>,
 }
 
@@ -76,7 +82,14 @@ impl Kit {
         }
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
-        let pre = ConnectorPre::new(linker.instantiate_pre(&component)?)?;
+        let instances = linker.instantiate_pre(&component)?;
+        let pre = ConnectorPre::new(instances.clone())?;
+        let definitions = component
+            .component_type()
+            .exports(&engine)
+            .any(|(name, _)| name.starts_with(DEFINITIONS))
+            .then(|| DefinitionsPre::new(instances))
+            .transpose()?;
         let clock = engine.weak();
         std::thread::spawn(move || {
             while let Some(engine) = clock.upgrade() {
@@ -88,6 +101,7 @@ impl Kit {
         Ok(Self {
             engine,
             pre,
+            definitions,
             imports,
         })
     }
@@ -106,6 +120,24 @@ impl Kit {
 
     /// A fresh instance with a cap of its own on memory, in bytes.
     pub fn instance_with(&self, memory_max_bytes: usize) -> Result<Instance> {
+        let mut store = self.store(memory_max_bytes);
+        let connector = self.pre.instantiate(&mut store)?;
+        Ok(Instance { store, connector })
+    }
+
+    /// `definitions.define`, in a fresh instance; none where the component does not export it.
+    pub fn define(&self) -> Option<Result<Vec<ObjectProperties>>> {
+        let definitions = self.definitions.as_ref()?;
+        let define = || {
+            let mut store = self.store(MEMORY_MAX_BYTES);
+            let instance = definitions.instantiate(&mut store)?;
+            let calls = instance.jimo_connect_definitions();
+            calls.call_define(&mut store)
+        };
+        Some(define())
+    }
+
+    fn store(&self, memory_max_bytes: usize) -> Store<State> {
         let state = State {
             wasi: WasiCtx::builder().insecure_random_seed(0).build(),
             table: ResourceTable::new(),
@@ -116,8 +148,7 @@ impl Kit {
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.limits);
         set_deadline(&mut store);
-        let connector = self.pre.instantiate(&mut store)?;
-        Ok(Instance { store, connector })
+        store
     }
 }
 

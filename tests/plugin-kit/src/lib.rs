@@ -16,4 +16,21 @@ pub mod contract {
     wasmtime::component::bindgen!({ path: "../../wit", world: "connector", additional_derives: [PartialEq] });
 }
 
+/// The interface that a component need not export, by itself.
+#[allow(unsafe_code, missing_docs, clippy::all, reason = "generated code")]
+pub mod definitions {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        inline: "
+            package jimo:kit;
+
+            world definitions {
+                export jimo:connect/definitions@1.1.0;
+            }
+        ",
+        world: "jimo:kit/definitions",
+        additional_derives: [PartialEq],
+    });
+}
+
 pub use kit::{Instance, Kit, Pass};

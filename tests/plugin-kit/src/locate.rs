@@ -1,4 +1,5 @@
-//! Which component is run: the file that `PLUGIN` names, else the HubSpot component, built once.
+//! Which component is run: the file that `PLUGIN` names, else the HubSpot component, built once; and with which recorded
+//! bodies: those of the folder that `FIXTURES` names, else HubSpot's.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,6 +19,14 @@ pub fn component() -> &'static Path {
         Some(file) => PathBuf::from(file),
         None => build(),
     })
+}
+
+/// The folder of recorded bodies and of the settings that they are run with.
+pub fn fixtures() -> PathBuf {
+    match std::env::var_os("FIXTURES") {
+        Some(folder) => PathBuf::from(folder),
+        None => workspace().join("tests/fixtures"),
+    }
 }
 
 /// The workspace's folder.

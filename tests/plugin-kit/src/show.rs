@@ -11,7 +11,7 @@ use crate::contract::exports::jimo::connect::parse::{
     AssociationSet, BodyKind, ChangeKind, Interest, ParseError, SourceRecord,
 };
 use crate::contract::exports::jimo::connect::transform::{FieldMapping, Unreadable};
-use crate::contract::jimo::connect::types::Value;
+use crate::contract::jimo::connect::types::{UserIdentifier, Value};
 use crate::{Instance, settings::Settings};
 
 /// Runs one account's elements through a whole pass, and writes what every call answers.
@@ -142,9 +142,11 @@ pub fn description(description: &Description) -> String {
             object.label,
             object.singular_label,
             object
-                .default_match_property
-                .as_deref()
-                .unwrap_or("nothing"),
+                .default_match
+                .as_ref()
+                .map_or("nothing".to_owned(), |one| {
+                    format!("{} as {}", one.property, identifier(one.identifier))
+                }),
             or_nothing(&object.through),
             or_nothing(&selections),
         );
@@ -152,8 +154,8 @@ pub fn description(description: &Description) -> String {
     let bodies = [
         ("delivery", Some(&description.delivery)),
         ("journal file", description.journal_file.as_ref()),
-        ("records page", Some(&description.records_page)),
-        ("associations page", Some(&description.associations_page)),
+        ("records page", description.records_page.as_ref()),
+        ("associations page", description.associations_page.as_ref()),
     ];
     for (name, body) in bodies {
         let Some(body) = body else { continue };
@@ -197,6 +199,14 @@ pub fn record_keys(record: &RecordKeys) -> String {
     };
     let keys: Vec<String> = record.keys.iter().map(key).collect();
     format!("{}: {}", record.element, or_nothing(&keys))
+}
+
+fn identifier(identifier: UserIdentifier) -> &'static str {
+    match identifier {
+        UserIdentifier::Email => "e-mail",
+        UserIdentifier::ExternalId => "external id",
+        UserIdentifier::Variable => "a variable",
+    }
 }
 
 fn change_kind(kind: &ChangeKind, object: &str, interests: &[Interest]) -> String {

@@ -1,6 +1,6 @@
 //! Recorded bodies and what becomes of them, in files that a person can read. `UPDATE_EXPECTED=1` rewrites them.
 
-use crate::{fixtures, fixtures_folder, run};
+use crate::{fixtures, run};
 
 #[test]
 fn recorded_bodies_give_what_is_written_beside_them() {
@@ -21,21 +21,4 @@ fn recorded_bodies_give_what_is_written_beside_them() {
         }
     }
     assert!(differing.is_empty(), "{}", differing.join("\n"));
-}
-
-#[test]
-fn every_fixture_names_its_source() {
-    let readme = std::fs::read_to_string(fixtures_folder().join("README.md"))
-        .expect("the fixtures have a README");
-    for fixture in fixtures() {
-        let name = fixture
-            .file
-            .strip_prefix(fixtures_folder())
-            .expect("a fixture is in its folder");
-        assert!(
-            readme.contains(&format!("`{}`", name.display())),
-            "{} has no source",
-            name.display()
-        );
-    }
 }

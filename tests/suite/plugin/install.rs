@@ -52,14 +52,14 @@ fn a_component_that_imports_what_has_effects_is_refused_by_name() {
             (import "wasi:cli/environment@0.2.6" (instance))
             (import "wasi:filesystem/preopens@0.2.6" (instance))
             (import "wasi:clocks/wall-clock@0.2.6" (instance))
-            (import "jimo:connect/types@0.1.0" (instance))
-            (import "jimo:connect/other@0.1.0" (instance (export "call" (func))))
+            (import "jimo:connect/types@1.0.0" (instance))
+            (import "jimo:connect/other@1.0.0" (instance (export "call" (func))))
             (import "call" (func)))"#,
     );
     let imports = [
         "wasi:filesystem/preopens@0.2.6",
         "wasi:clocks/wall-clock@0.2.6",
-        "jimo:connect/other@0.1.0",
+        "jimo:connect/other@1.0.0",
         "call",
     ];
     assert_eq!(

@@ -2,8 +2,12 @@
 //! trap, spin, hoard, or answer what the contract does not allow.
 
 mod checks;
+mod connector;
+mod dictated;
 mod faults;
+mod hostile;
 mod install;
+mod kept;
 mod pass;
 mod split;
 mod versions;
@@ -34,7 +38,7 @@ fn limits() -> Limits {
 }
 
 /// One engine for all tests, as there is one in a process.
-fn engine() -> &'static Engine {
+pub(crate) fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| Engine::new(&limits()).expect("an engine"))
 }

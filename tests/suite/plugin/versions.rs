@@ -199,15 +199,15 @@ fn the_export_that_is_wrong_is_named() {
         format!("(component (instance $nothing) {})", exports.concat())
     };
     let told = refused("(component)");
-    assert!(told.contains("jimo:connect/describe@0.1.0"), "{told}");
-    assert!(told.contains("jimo:connect/transform@0.1.0"), "{told}");
+    assert!(told.contains("jimo:connect/describe@1.1.0"), "{told}");
+    assert!(told.contains("jimo:connect/transform@1.1.0"), "{told}");
     let told = refused(&with("@0.7.0"));
     assert!(
         told.contains("jimo:connect/parse in version 0.7.0"),
         "{told}"
     );
-    assert!(told.contains("0.1.0"), "{told}");
-    let told = refused(&with("@0.1.0"));
+    assert!(told.contains("1.1.0"), "{told}");
+    let told = refused(&with("@1.0.0"));
     assert!(told.contains("jimo:connect/describe"), "{told}");
     let shape = refused(
         r#"(component
@@ -216,10 +216,10 @@ fn the_export_that_is_wrong_is_named() {
             (func $f (canon lift (core func $i "f")))
             (instance $d (export "describe" (func $f)))
             (instance $nothing)
-            (export "jimo:connect/describe@0.1.0" (instance $d))
-            (export "jimo:connect/parse@0.1.0" (instance $nothing))
-            (export "jimo:connect/matching@0.1.0" (instance $nothing))
-            (export "jimo:connect/transform@0.1.0" (instance $nothing)))"#,
+            (export "jimo:connect/describe@1.0.0" (instance $d))
+            (export "jimo:connect/parse@1.0.0" (instance $nothing))
+            (export "jimo:connect/matching@1.0.0" (instance $nothing))
+            (export "jimo:connect/transform@1.0.0" (instance $nothing)))"#,
     );
     assert!(shape.contains("jimo:connect/"), "{shape}");
 }

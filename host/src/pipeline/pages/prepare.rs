@@ -20,7 +20,7 @@ pub fn prepare_records(
     body: &[u8],
     received_at: Timestamp,
 ) -> Result<RecordsPage, Error> {
-    let elements = plugin.split_answer(body, &plugin.description().records_page)?;
+    let elements = plugin.split_answer(body, plugin.description().records_page.as_ref())?;
     // A rule a connection that matches this type itself.
     let ruled: Vec<usize> = (0..account.connections.len())
         .filter(|index| rule(&account.connections[*index], object_type).is_some())

@@ -156,22 +156,7 @@ impl Context<'_> {
         errors: &mut Vec<InputError>,
     ) -> Option<(Option<MatchingRule>, Option<String>, Option<ObjectType>)> {
         let pointer = format!("{}/matching", self.pointer);
-        let default = || match (
-            &self.described.default_match_property,
-            &self.described.through[..],
-        ) {
-            (Some(property), _) => MatchingDocument::Own(OwnMatching {
-                property: property.clone(),
-                user: EMAIL.into(),
-            }),
-            (None, [first, ..]) => MatchingDocument::Through(ThroughMatching {
-                through: first.clone(),
-            }),
-            (None, []) => MatchingDocument::Own(OwnMatching {
-                property: "email".into(),
-                user: EMAIL.into(),
-            }),
-        };
+        let default = || MatchingDocument::default_of(self.described);
         match object.matching.clone().unwrap_or_else(default) {
             MatchingDocument::Through(ThroughMatching { through }) => {
                 if !self.described.through.contains(&through) {

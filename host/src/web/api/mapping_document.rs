@@ -17,6 +17,7 @@ use crate::{
         ConnectionId, ObjectType, ProjectId, PropertyName, SelectionRule, Shown, UserIdentifier,
         VariableId, VariableType,
     },
+    plugin::ObjectTypeDescription,
     store::{self, Tx},
 };
 
@@ -81,6 +82,32 @@ pub enum MatchingDocument {
 
 /// Either form of [`MatchingDocument`], so that what is wrong with one is told
 /// where it is wrong.
+impl MatchingDocument {
+    /// The object type's own way.
+    pub fn default_of(described: &ObjectTypeDescription) -> Self {
+        if let Some(default) = &described.default_match {
+            let user = match default.identifier {
+                UserIdentifier::ExternalId => EXTERNAL_ID,
+                // Nothing is matched on a variable by default.
+                UserIdentifier::Email | UserIdentifier::Variable(_) => EMAIL,
+            };
+            return Self::Own(OwnMatching {
+                property: default.property.clone(),
+                user: user.to_owned(),
+            });
+        }
+        match described.through.first() {
+            Some(through) => Self::Through(ThroughMatching {
+                through: through.clone(),
+            }),
+            None => Self::Own(OwnMatching {
+                property: EMAIL.into(),
+                user: EMAIL.to_owned(),
+            }),
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct MatchingWire {

@@ -56,7 +56,7 @@ impl From<&ObjectTypeDescription> for MappableType {
             name: said.name.clone(),
             label: said.label.clone(),
             matching: Matching {
-                default_property: said.default_match_property.clone(),
+                default_property: said.default_match.as_ref().map(|one| one.property.clone()),
                 through: said.through.clone(),
             },
             selections: said.selections.clone(),

@@ -75,15 +75,7 @@ fn rule(described: &ObjectTypeDescription, object: Option<&ObjectDocument>) -> M
     if let Some(said) = object.and_then(|object| object.matching.clone()) {
         return said;
     }
-    match (&described.default_match_property, described.through.first()) {
-        (None, Some(through)) => MatchingDocument::Through(ThroughMatching {
-            through: through.clone(),
-        }),
-        (property, _) => MatchingDocument::Own(OwnMatching {
-            property: property.clone().unwrap_or_else(|| EMAIL.into()),
-            user: EMAIL.to_owned(),
-        }),
-    }
+    MatchingDocument::default_of(described)
 }
 
 /// What people call a user's identifier.

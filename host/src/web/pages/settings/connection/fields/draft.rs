@@ -215,7 +215,7 @@ pub fn follows(
         Some(MatchingDocument::Own(_)) => None,
         None => {
             let described = described.object_type(object_type)?;
-            let own = described.default_match_property.is_some();
+            let own = described.default_match.is_some();
             described.through.first().filter(|_| !own).cloned()
         }
     }

@@ -410,7 +410,7 @@ impl Listed<'_> {
     fn suggested_name(&self, property: &Property) -> String {
         let name = property.name.as_str();
         let singular = self.described.singular_label.to_lowercase();
-        let is_of_people = self.described.default_match_property.is_some();
+        let is_of_people = self.described.default_match.is_some();
         let base = match is_of_people || name.starts_with(&singular) {
             true => name.to_owned(),
             false => format!("{singular}_{name}"),
