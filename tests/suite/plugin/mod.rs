@@ -5,6 +5,7 @@ mod checks;
 mod faults;
 mod install;
 mod pass;
+mod shadow;
 mod split;
 mod versions;
 
