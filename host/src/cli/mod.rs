@@ -9,6 +9,7 @@ mod plugin;
 mod sample;
 mod serve;
 mod set_aside;
+mod shadow;
 mod sign_in;
 mod sync;
 

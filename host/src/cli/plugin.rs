@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Subcommand;
 
-use super::{Error, OPERATOR};
+use super::{Error, OPERATOR, shadow};
 use crate::{
     clock::Clock,
     config::DataConfig,
@@ -17,6 +17,7 @@ use crate::{
     sync::versions::{
         self,
         library::{self, Brought},
+        shadow::Report,
         switch::{self, Ask},
     },
 };
@@ -49,11 +50,28 @@ pub enum PluginCommand {
         #[command(flatten)]
         data: DataConfig,
     },
-    /// Make a version the active one. Deliveries go on meanwhile.
+    /// See what a version would change: the host compares it with the active one, on
+    /// what was received lately and on what comes, and applies nothing of it. Asked
+    /// again, prints how far it is.
+    Shadow {
+        /// The digest, or the beginning of it.
+        digest: String,
+        /// How far back to look, for example 30m, 6h or 2d, beginning anew; as far as
+        /// the log keeps, when not said.
+        #[arg(long, value_parser = shadow::within, conflicts_with = "stop")]
+        since: Option<Duration>,
+        /// End it, and forget what it found.
+        #[arg(long)]
+        stop: bool,
+        #[command(flatten)]
+        data: DataConfig,
+    },
+    /// Make a version the active one that was compared with it. Deliveries go on
+    /// meanwhile.
     Activate {
         /// The digest, or the beginning of it.
         digest: String,
-        /// Although nothing compared it with the active version.
+        /// Although it was not compared, or fails where the active version does not.
         #[arg(long)]
         force: bool,
         /// Why, for the history.
@@ -98,6 +116,18 @@ impl PluginCommand {
                 Ok(())
             }
             Self::Install { file, data } => install(file, data).await,
+            Self::Shadow {
+                digest,
+                since,
+                stop,
+                data,
+            } => {
+                let store = Store::open(&data.directory)?;
+                match stop {
+                    true => shadow::stop(&store, digest).await,
+                    false => shadow::run(&store, digest, since).await,
+                }
+            }
             Self::Activate {
                 digest,
                 force,
@@ -154,6 +184,12 @@ async fn ask(ask: Ask, reason: Option<String>, data: DataConfig) -> Result<(), E
     let (by, now) = (OPERATOR.to_owned(), Clock::system().now());
     let requested = switch::request(&store, ask, by, reason, now).await?;
     let digest = requested.version.digest;
+    if let Some(report) = &requested.compared {
+        println!("its shadow {}", shadow::state(report));
+        for line in shadow::differences(&report.differences) {
+            println!("{line}");
+        }
+    }
     match switch::outcome(&store, requested.request, PATIENCE).await? {
         Outcome::Made => {
             println!("activated {digest}");
@@ -194,6 +230,7 @@ fn list(tx: &Tx<'_>) -> Result<Vec<String>, store::Error> {
                  {problem}"
             ));
         }
+        lines.extend(shadow::listed(tx, connector)?);
     }
     Ok(lines)
 }
@@ -214,6 +251,9 @@ fn inspect(tx: &Tx<'_>, digest: &str) -> Result<Vec<String>, store::Error> {
         ),
         format!("active\t{}", if is_active { "yes" } else { "no" }),
     ];
+    let report = Report::load(tx, &version.connector)?;
+    let report = report.filter(|report| report.shadow.digest == version.digest);
+    lines.extend(report.map(|report| format!("shadow\t{}", shadow::state(&report))));
     let activations = tx.activations(&version.connector)?;
     let named = |activation: &&Activation| {
         [&activation.switch.digest, &activation.before].contains(&&version.digest)

@@ -182,6 +182,32 @@ impl EventLog {
             .await
     }
 
+    /// The position behind which stands what was received since a moment: what was
+    /// received at nearly one moment may stand in another order.
+    pub async fn before(&self, since: Timestamp) -> Result<Position, Error> {
+        self.database
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT position, received_at FROM entries
+                     WHERE position > ?1 ORDER BY position LIMIT 1",
+                )?;
+                // All up to `low` is older, nothing behind `high` is.
+                let (mut low, mut high) = (0, last_position(connection)?.0);
+                while low < high {
+                    let middle = low + (high - low) / 2;
+                    let next: Option<(i64, i64)> = statement
+                        .query_row([middle], |row| Ok((row.get(0)?, row.get(1)?)))
+                        .optional()?;
+                    match next {
+                        Some((position, received_at)) if received_at < since.0 => low = position,
+                        _ => high = middle,
+                    }
+                }
+                Ok(Position(low))
+            })
+            .await
+    }
+
     /// What is after a position, in order, without its bytes: at most
     /// `entries_max`.
     pub async fn list(&self, after: Position, entries_max: usize) -> Result<Vec<Listed>, Error> {

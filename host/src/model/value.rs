@@ -10,6 +10,9 @@ use super::Timestamp;
 /// attribute; a list's items are counted together.
 pub const TEXT_LENGTH_MAX: usize = 700;
 
+/// Beyond this, not every whole number is a 64-bit float.
+const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+
 /// The type of a variable.
 #[derive(
     Clone,
@@ -87,6 +90,24 @@ impl Value {
             Self::Date(_) => VariableType::Date,
             Self::Datetime(_) => VariableType::Datetime,
             Self::List(_) => VariableType::List,
+        }
+    }
+
+    /// The value as JSON: dates and moments as text, whole numbers without a point.
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Text(text) => text.clone().into(),
+            Self::Number(number) if number.fract() == 0.0 && number.abs() < WHOLE_MAX => {
+                // Exact: it is whole, and within the range of both types.
+                #[expect(clippy::cast_possible_truncation)]
+                let whole = *number as i64;
+                whole.into()
+            }
+            Self::Number(number) => (*number).into(),
+            Self::Boolean(boolean) => (*boolean).into(),
+            Self::Date(date) => date.to_string().into(),
+            Self::Datetime(moment) => moment.to_string().into(),
+            Self::List(items) => items.clone().into(),
         }
     }
 }

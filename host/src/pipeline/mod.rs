@@ -15,6 +15,7 @@ pub mod apply;
 pub mod arrivals;
 pub mod associations;
 pub mod brake;
+pub mod compare;
 pub mod conversion;
 pub mod erasures;
 pub mod feeding;

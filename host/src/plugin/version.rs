@@ -273,6 +273,15 @@ impl Version {
         outcomes
     }
 
+    /// [`convert_stored`](Self::convert_stored), uncounted.
+    pub fn convert_stored_again(
+        &self,
+        texts: &[StoredText],
+        conversion: &Conversion,
+    ) -> Result<Vec<Outcome>, Fault> {
+        self.try_convert_stored(texts, conversion)
+    }
+
     fn try_convert_stored(
         &self,
         texts: &[StoredText],

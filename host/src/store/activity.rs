@@ -247,7 +247,7 @@ impl Tx<'_> {
         Ok(statement.execute(params![connection.0, ACTIVITY_ENTRIES_MAX, limit])?)
     }
 
-    /// Forgets the activity of a record, and where runs named it.
+    /// Forgets the activity of a record, and where runs and shadows named it.
     pub fn forget_activity(
         &self,
         connection: ConnectionId,
@@ -262,7 +262,8 @@ impl Tx<'_> {
             self.object_type_id(object_type)?,
             encode::record_id(record)
         ])?;
-        self.forget_run_examples(connection, object_type, record)
+        self.forget_run_examples(connection, object_type, record)?;
+        self.forget_shadow_record(connection, record)
     }
 }
 

@@ -93,6 +93,21 @@ impl Tx<'_> {
         field: &FieldMapping,
         limit: usize,
     ) -> Result<Vec<HeldRegister>, Error> {
+        self.held_registers(
+            (pending.connection, object_type, field),
+            pending.after.as_ref(),
+            limit,
+        )
+    }
+
+    /// Registers of a connection's field, in the order of their records: those after
+    /// a record.
+    pub fn held_registers(
+        &self,
+        (connection, object_type, field): (ConnectionId, &ObjectType, &FieldMapping),
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> Result<Vec<HeldRegister>, Error> {
         // Only records that reach a user have registers. No record comes before
         // the least number.
         let mut statement = self.statement(
@@ -105,10 +120,10 @@ impl Tx<'_> {
              ORDER BY r.record LIMIT ?5",
         )?;
         let mut rows = statement.query(params![
-            pending.connection.0,
+            connection.0,
             self.object_type_id(object_type)?,
             field.id.0,
-            pending.after.as_ref().map(encode::record_id),
+            after.map(encode::record_id),
             i64::try_from(limit).unwrap_or(i64::MAX)
         ])?;
         let mut held = Vec::new();

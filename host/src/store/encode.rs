@@ -157,6 +157,14 @@ impl Word for super::alerts::ChannelKind {
     const WHAT: &'static str = "kind of alert channel";
 }
 
+impl Word for super::shadows::Kind {
+    const WHAT: &'static str = "kind of difference";
+}
+
+impl Word for super::shadows::Step {
+    const WHAT: &'static str = "step of a shadow";
+}
+
 impl Word for Status {
     const WHAT: &'static str = "connection status";
 }

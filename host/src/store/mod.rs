@@ -45,6 +45,7 @@ pub mod runs;
 pub mod segments;
 pub mod sessions;
 pub mod set_aside;
+pub mod shadows;
 pub mod users;
 pub mod variables;
 
@@ -93,6 +94,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0017_installs.sql"),
     include_str!("../../migrations/sqlite/store/0018_plugin_versions.sql"),
     include_str!("../../migrations/sqlite/store/0019_bounds.sql"),
+    include_str!("../../migrations/sqlite/store/0020_shadow.sql"),
 ];
 
 /// What can go wrong with the store.
@@ -259,6 +261,8 @@ impl Store {
         self.transact(move |tx| {
             let reached = tx.log_place()?.last();
             tx.connection.execute("DELETE FROM lanes", [])?;
+            // Their places are in the former log.
+            tx.connection.execute("DELETE FROM shadows", [])?;
             tx.connection.execute(
                 "UPDATE state SET log_identity = ?1, log_position = ?2",
                 params![identity, before],

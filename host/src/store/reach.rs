@@ -194,6 +194,7 @@ impl Tx<'_> {
     ) -> Result<(), Error> {
         let object_type = self.object_type_id(&mapping.object_type)?;
         self.drop_feeds(mapping.id)?;
+        self.forget_shadow_reached(connection)?;
         for sql in [
             "DELETE FROM links WHERE record IN (
                 SELECT id FROM records WHERE connection = ?1 AND object_type = ?2 AND reached)",
@@ -218,6 +219,7 @@ impl Tx<'_> {
     ) -> Result<(), Error> {
         let to_type = self.object_type_id(&mapping.object_type)?;
         self.drop_feeds(mapping.id)?;
+        self.forget_shadow_reached(connection)?;
         for sql in [
             "DELETE FROM associations WHERE to_type = ?2 AND to_record IN (
                 SELECT id FROM records WHERE connection = ?1 AND object_type = ?2)",

@@ -109,24 +109,31 @@ impl Tx<'_> {
     /// Finds out anew whether a record reaches any user. One that reaches none
     /// any more loses its registers. Returns whether it does now.
     pub fn refresh_reached(&self, record: RecordKey) -> Result<bool, Error> {
-        let reached: bool = self.statement(
-                "SELECT EXISTS (SELECT 1 FROM links WHERE record = ?1)
-                     OR EXISTS (SELECT 1 FROM associations a JOIN links l ON l.record = a.from_record
-                                WHERE a.to_record = ?1)",
-            )?
-            .query_one([record.0], |row| row.get(0))?;
+        let reached = self.is_reached(record)?;
         let changed = self
             .statement("UPDATE records SET reached = ?2 WHERE id = ?1 AND reached <> ?2")?
             .execute(params![record.0, reached])?;
         if changed > 0 && !reached {
-            super::delete(self, "DELETE FROM registers WHERE record = ?1", record.0)?;
-            super::delete(
-                self,
+            for sql in [
+                "DELETE FROM registers WHERE record = ?1",
+                "DELETE FROM shadow_examples WHERE key = ?1",
                 "UPDATE records SET filled = 0 WHERE id = ?1",
-                record.0,
-            )?;
+            ] {
+                super::delete(self, sql, record.0)?;
+            }
         }
         Ok(reached)
+    }
+
+    /// Whether a record reaches any user.
+    pub fn is_reached(&self, record: RecordKey) -> Result<bool, Error> {
+        Ok(self
+            .statement(
+                "SELECT EXISTS (SELECT 1 FROM links WHERE record = ?1)
+                     OR EXISTS (SELECT 1 FROM associations a JOIN links l ON l.record = a.from_record
+                                WHERE a.to_record = ?1)",
+            )?
+            .query_one([record.0], |row| row.get(0))?)
     }
 
     /// Replaces the match keys of a record, as digests with ranks.
@@ -276,6 +283,7 @@ impl Tx<'_> {
             "DELETE FROM association_registers WHERE from_record = ?1",
             "DELETE FROM associations WHERE from_record = ?1 OR to_record = ?1",
             "DELETE FROM registers WHERE record = ?1",
+            "DELETE FROM shadow_examples WHERE key = ?1",
             "UPDATE records SET reached = 0, filled = 0, created_at = NULL, modified_at = NULL
              WHERE id = ?1",
         ] {

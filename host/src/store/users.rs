@@ -286,6 +286,10 @@ impl Tx<'_> {
             "DELETE FROM feeds WHERE user = ?1",
             "DELETE FROM held_selections WHERE user = ?1",
             "DELETE FROM losses WHERE user = ?1",
+            "DELETE FROM shadow_examples WHERE key IN (
+                SELECT record FROM links WHERE user = ?1
+                UNION SELECT a.to_record FROM links l
+                JOIN associations a ON a.from_record = l.record WHERE l.user = ?1)",
             "DELETE FROM links WHERE user = ?1",
             "DELETE FROM activity WHERE user = ?1",
             "DELETE FROM run_examples WHERE user = ?1",

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::erasures;
+use super::{erasures, versions::shadow};
 use crate::{
     host::Host,
     pipeline::brake,
@@ -109,6 +109,7 @@ async fn trim(host: &Host, stop: &CancellationToken) -> Result<(), TrimError> {
             tx.trim_replays(now.minus(SET_ASIDE_KEPT))?;
             tx.trim_erasures(now.minus(erasures::KEPT))?;
             tx.trim_drafts(now.minus(DRAFTS_KEPT))?;
+            tx.end_old_shadows(now.minus(shadow::KEPT))?;
             let mut connections = Vec::new();
             for project in tx.projects()? {
                 connections.extend(tx.connections(project.id)?);

@@ -1,7 +1,7 @@
 //! Work that goes on by itself: grants kept fresh, what has to be read read,
 //! labels that changed shown, what is converted in another way converted again,
 //! what was held selected anew, what was deleted for privacy erased, what is wrong
-//! told, plugin versions switched, what was set aside worked on again, and what is
+//! told, plugin versions compared and switched, what was set aside worked on again, and what is
 //! over let go.
 //!
 //! Architecture invariant: everything here can be killed at any instant and
@@ -71,6 +71,7 @@ pub fn tasks(host: &Arc<Host>, stop: &CancellationToken) -> Vec<Task> {
         Box::pin(journal::run(host.clone(), stop.clone())),
         Box::pin(room::run(host.clone(), stop.clone())),
         Box::pin(versions::switch::run(host.clone(), stop.clone())),
+        Box::pin(versions::shadow::run(host.clone(), stop.clone())),
         Box::pin(replays::run(host.clone(), stop.clone())),
     ]
 }

@@ -178,6 +178,9 @@ pub struct Metrics {
     pub plugin_switches: Family<SwitchLabels, Counter>,
     /// 1 while the version that was chosen cannot be run, and the built-in one is.
     pub plugin_fallback: Gauge<i64, AtomicI64>,
+    shadow_waiting: Gauge<u64, AtomicU64>,
+    shadow_differences: Gauge<u64, AtomicU64>,
+    shadow_work: Counter<f64, AtomicU64>,
     batches: Counter,
     /// Reads from the source, by outcome.
     pub reads: Family<CallLabels, Counter>,
@@ -253,6 +256,25 @@ impl Default for Metrics {
             "plugin_fallback",
             "1 while the plugin version that was chosen cannot be run, and the built-in one is",
             plugin_fallback.clone(),
+        );
+        let shadow_waiting = Gauge::default();
+        registry.register(
+            "plugin_shadow_waiting",
+            "Entries of the log that the plugin version that shadows the active one has not reached",
+            shadow_waiting.clone(),
+        );
+        let shadow_differences = Gauge::default();
+        registry.register(
+            "plugin_shadow_differences",
+            "How often what it makes of them differs from what the active version does",
+            shadow_differences.clone(),
+        );
+        let shadow_work = Counter::default();
+        registry.register_with_unit(
+            "plugin_shadow_work",
+            "Time that comparing plugin versions took of one core",
+            Unit::Seconds,
+            shadow_work.clone(),
         );
         let batches = Counter::default();
         registry.register("batches", "Transactions of the pipeline", batches.clone());
@@ -335,6 +357,9 @@ impl Default for Metrics {
             replayed,
             plugin_switches,
             plugin_fallback,
+            shadow_waiting,
+            shadow_differences,
+            shadow_work,
             batches,
             reads,
             lookups,
@@ -372,6 +397,17 @@ impl Metrics {
     /// Counts a look for alerts: for `problems`, or for `messages`.
     pub fn looked(&self, of: &'static str) {
         self.alert_looks.get_or_create(&LookLabels { of }).inc();
+    }
+
+    /// Takes over how far a shadow is, and what it found.
+    pub fn shadow(&self, waiting: u64, differences: u64) {
+        self.shadow_waiting.set(waiting);
+        self.shadow_differences.set(differences);
+    }
+
+    /// Counts what a shadow worked.
+    pub fn shadow_worked(&self, worked: Duration) {
+        self.shadow_work.inc_by(worked.as_secs_f64());
     }
 
     /// Takes over how the disk is.

@@ -33,6 +33,8 @@ impl p::Guest for Component {
             match element.get("misbehave").and_then(Json::as_str) {
                 Some("trap") => panic!("told to"),
                 Some("spin") => spin(),
+                Some("as always") if always("trap") => panic!("told to"),
+                Some("as always") if always("spin") => spin(),
                 Some("hoard") => hoard(),
                 Some("recurse") => drop(recurse(0)),
                 Some("divide") => {

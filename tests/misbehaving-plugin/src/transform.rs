@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use crate::{
-    Component,
+    Component, always,
     bindings::{
         exports::jimo::connect::{parse as p, transform as t},
         jimo::connect::types,
@@ -26,6 +26,9 @@ fn value(text: &str, target: types::VariableType) -> Result<types::Value, t::Unr
             Err(t::Unreadable::TooLong(
                 u32::try_from(characters).unwrap_or(u32::MAX),
             ))
+        }
+        types::VariableType::Text if always("read otherwise") => {
+            Ok(types::Value::Text(text.to_uppercase()))
         }
         types::VariableType::Text => Ok(types::Value::Text(text.to_owned())),
         types::VariableType::Number => match text.parse::<f64>() {

@@ -9,6 +9,7 @@ mod hostile;
 mod install;
 mod kept;
 mod pass;
+mod shadow;
 mod split;
 mod versions;
 

@@ -69,7 +69,12 @@ pub enum Purpose {
     Live,
     /// They were set aside, and somebody asks for them again.
     Replay,
+    /// They are only looked at: nothing of it is applied, counted or logged.
+    Shadow,
 }
+
+/// Runs a pass.
+pub type Run<'a> = &'a dyn Fn(&Pass<'_>) -> Result<PassOutput, Fault>;
 
 /// A batch, ready to be applied.
 #[derive(Debug, Default)]
@@ -86,6 +91,9 @@ pub struct Prepared {
     pub late: Vec<Position>,
     /// What could not be worked on.
     pub set_aside: Vec<SetAside>,
+    /// Which of that the plugin refused, element by element: it was understood as a
+    /// whole.
+    pub refused: Vec<usize>,
     /// Of a replay, elements of accounts all of whose connections are paused: they
     /// wait until there is somebody to tell.
     pub unheard: Vec<(AccountKey, Vec<u8>)>,
@@ -101,6 +109,20 @@ pub fn prepare(
     plugin: &Version,
     entries: &[Logged],
     purpose: Purpose,
+) -> Result<Prepared, Fault> {
+    prepare_by(routing, plugin, entries, purpose, &|pass| match purpose {
+        Purpose::Live => plugin.run(pass),
+        Purpose::Replay | Purpose::Shadow => plugin.run_again(pass),
+    })
+}
+
+/// [`prepare`], by whoever runs the version's passes.
+pub fn prepare_by(
+    routing: &Routing,
+    plugin: &Version,
+    entries: &[Logged],
+    purpose: Purpose,
+    pass: Run<'_>,
 ) -> Result<Prepared, Fault> {
     let mut prepared = Prepared {
         purpose,
@@ -121,30 +143,35 @@ pub fn prepare(
                 continue;
             };
             let _in_span = tracing::error_span!("passes", %account).entered();
-            for pass in passes(parts, plugin.elements_bytes_max()) {
-                run(route, plugin, kind, pass, &mut prepared)?;
+            for parts in passes(parts, plugin.elements_bytes_max()) {
+                run((route, plugin, kind), parts, pass, &mut prepared)?;
             }
         }
     }
     Ok(prepared)
 }
 
+/// Whose entries are worked on, by which version, and what they are.
+type Of<'a> = (&'a AccountRoute, &'a Version, EntryKind);
+
 fn run(
-    route: &AccountRoute,
-    plugin: &Version,
-    kind: EntryKind,
+    of: Of<'_>,
     parts: Vec<Part<'_>>,
+    pass: Run<'_>,
     prepared: &mut Prepared,
 ) -> Result<(), Fault> {
-    match try_run(route, plugin, kind, &parts, prepared) {
+    let (route, plugin, _) = of;
+    match try_run(of, &parts, pass, prepared) {
         Ok(()) => {}
         Err(fault) if fault.is_retryable() => return Err(fault),
         // By itself already: it would do the same again.
         Err(fault) if parts.len() == 1 => failed(route, plugin, &parts[0], &fault, prepared),
         Err(fault) => {
-            tracing::warn!(%fault, "a pass failed; its bodies are tried one by one");
+            if prepared.purpose != Purpose::Shadow {
+                tracing::warn!(%fault, "a pass failed; its bodies are tried one by one");
+            }
             for part in &parts {
-                match try_run(route, plugin, kind, std::slice::from_ref(part), prepared) {
+                match try_run(of, std::slice::from_ref(part), pass, prepared) {
                     Ok(()) => {}
                     Err(fault) if fault.is_retryable() => return Err(fault),
                     Err(fault) => failed(route, plugin, part, &fault, prepared),
@@ -175,10 +202,9 @@ fn failed(
 }
 
 fn try_run(
-    route: &AccountRoute,
-    plugin: &Version,
-    kind: EntryKind,
+    (route, plugin, kind): Of<'_>,
     parts: &[Part<'_>],
+    pass: Run<'_>,
     prepared: &mut Prepared,
 ) -> Result<(), Fault> {
     let elements: Vec<(&Logged, &Element<'_>)> = parts
@@ -191,7 +217,7 @@ fn try_run(
         .max()
         .unwrap_or_default();
     let bytes = join(elements.iter().map(|(_, element)| element.bytes));
-    let pass = Pass {
+    let output = pass(&Pass {
         body: match kind {
             EntryKind::Delivery => BodyKind::Delivery,
             EntryKind::JournalFile => BodyKind::JournalFile,
@@ -202,11 +228,7 @@ fn try_run(
         interests: &interests(route, plugin.description()),
         conversions: &route.conversions,
         rules: &[],
-    };
-    let output = match prepared.purpose {
-        Purpose::Live => plugin.run(&pass),
-        Purpose::Replay => plugin.run_again(&pass),
-    }?;
+    })?;
     erasures(route, kind, &elements, &output.changes, prepared);
     if route.connections.is_empty() {
         // Paused, all of them: an admin wants nothing else of it now. What comes
@@ -220,6 +242,7 @@ fn try_run(
     }
     for refusal in &output.refusals {
         if let Some((entry, element)) = elements.get(refusal.element) {
+            prepared.refused.push(prepared.set_aside.len());
             prepared.set_aside.push(set_aside(
                 entry,
                 Some(route.key.clone()),

@@ -7,16 +7,20 @@
 //! - A version is read, checked and compiled before it is switched to, off the path
 //!   of every delivery. The switch itself swaps a pointer: passes under way end on
 //!   the version that they began with.
+//! - Nobody switches to what was not compared with the active version ([`shadow`]),
+//!   unless they say that they do.
 //! - What cannot be run is never switched to; at the start, the built-in version
 //!   stands in for it ([`library::open`]).
 
 pub mod history;
 pub mod library;
+pub mod shadow;
 pub mod switch;
 mod watch;
 
 use crate::{
-    plugin::{self, files},
+    log,
+    plugin::{self, Fault, files},
     store,
 };
 
@@ -26,6 +30,12 @@ pub enum Error {
     /// The store.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] log::Error),
+    /// The host cannot run plugins.
+    #[error(transparent)]
+    Plugin(#[from] Fault),
     /// The plugin engine.
     #[error(transparent)]
     Engine(#[from] plugin::Error),
@@ -46,12 +56,9 @@ pub enum Error {
         /// What the host's plugin connects to.
         runs: String,
     },
-    /// Nothing compared it with the active version yet.
-    #[error(
-        "nothing has compared it with the active version yet, so nobody knows which values it \
-         would change; say --force (in the API, \"force\": true) to activate it all the same"
-    )]
-    NotCompared,
+    /// It was not compared with the active version, for this reason.
+    #[error("{0}; say --force (in the API, \"force\": true) to activate it all the same")]
+    NotCompared(String),
     /// It is the active version.
     #[error("this version is active already")]
     Active,

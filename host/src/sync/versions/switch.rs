@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Error, history, library,
+    Error, history, library, shadow,
     watch::{Verdict, Watch},
 };
 use crate::{
@@ -54,12 +54,14 @@ pub enum Ask {
 }
 
 /// A switch that was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Requested {
     /// Its number, by which [`outcome`] is asked for.
     pub request: i64,
     /// The version that is switched to.
     pub version: PluginVersion,
+    /// What compared it with the active one, where anything did.
+    pub compared: Option<shadow::Report>,
 }
 
 /// Asks the host for a switch, which it makes within two seconds. The API tells the
@@ -75,21 +77,22 @@ pub async fn request(
         Ask::Activate { force, .. } => (Why::Operator, *force),
         Ask::Rollback { .. } => (Why::Rollback, true),
     };
-    let (version, running) = store
+    let (version, running, report) = store
         .read(move |tx| {
             let version = match ask {
                 Ask::Activate { begins, .. } => Some(tx.plugin_version(&begins)?),
                 Ask::Rollback { connector } => history::before(tx, &connector)?,
             };
-            let running = match &version {
-                Some(version) => tx.running(&version.connector)?,
-                None => None,
+            let Some(version) = version else {
+                return Ok((None, None, None));
             };
-            Ok((version, running))
+            let running = tx.running(&version.connector)?;
+            let report = shadow::Report::load(tx, &version.connector)?;
+            Ok((Some(version), running, report))
         })
         .await?;
     let version = version.ok_or(Error::NoneBefore)?;
-    if let Some(running) = running {
+    if let Some(running) = &running {
         if running.is_chosen(&version.digest) {
             return Err(Error::Active);
         }
@@ -97,7 +100,9 @@ pub async fn request(
             return Err(Error::NotKept);
         }
     }
-    is_compared(force)?;
+    if !force {
+        shadow::compared(&version.digest, running.as_ref(), report.as_ref(), now)?;
+    }
     let switch = Switch {
         connector: version.connector.clone(),
         digest: version.digest.clone(),
@@ -108,17 +113,11 @@ pub async fn request(
     let request = store
         .transact(move |tx| tx.request_switch(&switch, now))
         .await?;
-    Ok(Requested { request, version })
-}
-
-/// Whether a version was compared with the active one, or need not be. Nothing
-/// compares them yet.
-fn is_compared(force: bool) -> Result<(), Error> {
-    if force {
-        Ok(())
-    } else {
-        Err(Error::NotCompared)
-    }
+    Ok(Requested {
+        request,
+        compared: report.filter(|report| report.shadow.digest == version.digest),
+        version,
+    })
 }
 
 /// What became of a switch, once the host has looked at it, or after so long.
@@ -384,6 +383,11 @@ async fn switch_to(
             tx.plugin_version(&switch.digest)?;
             tx.add_activation(&switch, before.digest(), now)?;
             tx.set_running(&switch.connector, &running)?;
+            // It shadows no more, and what compares with the one before begins anew.
+            let shadow = tx.shadow(&switch.connector)?;
+            if shadow.is_some_and(|shadow| shadow.digest == switch.digest) {
+                tx.end_shadow(&switch.connector)?;
+            }
             also(tx)
         })
         .await?;
@@ -404,7 +408,7 @@ async fn switch_to(
 }
 
 /// A version, compiled.
-async fn load(host: &Host, version: &PluginVersion) -> Result<Arc<Version>, Error> {
+pub(super) async fn load(host: &Host, version: &PluginVersion) -> Result<Arc<Version>, Error> {
     let runs = host.plugins.active().description().connector.clone();
     if version.connector != runs {
         let connector = version.connector.clone();

@@ -22,6 +22,7 @@ pub mod projects;
 pub mod properties;
 pub mod segments;
 mod set_aside;
+mod shadows;
 pub mod syncs;
 mod user_items;
 pub mod users;
@@ -109,6 +110,7 @@ pub(super) fn router(shared: events::Shared) -> Router<Arc<Host>> {
         .routes(routes!(plugins::get, plugins::remove))
         .routes(routes!(plugins::activate))
         .routes(routes!(plugins::rollback))
+        .routes(routes!(shadows::start, shadows::get, shadows::end))
         .routes(routes!(set_aside::list))
         .routes(routes!(set_aside::get))
         .routes(routes!(set_aside::replay_one))

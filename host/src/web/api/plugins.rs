@@ -6,13 +6,17 @@ use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::extract::{Body, Json, Operator, Path, Query};
+use super::{
+    extract::{Body, Json, Operator, Path, Query},
+    shadows::{self, Shadow},
+};
 use crate::{
     host::Host,
     model::Timestamp,
     store::plugins::{self, Outcome, PluginVersion, Why},
     sync::versions::{
         library::{self, Brought},
+        shadow::Report,
         switch::{self, Ask},
     },
     web::{error::Error, problem::Problem},
@@ -75,6 +79,9 @@ pub struct Plugins {
     versions: Vec<Plugin>,
     /// Newest first.
     activations: Vec<Activation>,
+    /// The version that is compared with the active one, where one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow: Option<Shadow>,
     /// Why the active version is not the one that was chosen, where it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
@@ -93,7 +100,8 @@ pub struct InstallQuery {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ActivatePlugin {
-    /// Whether it need not have been compared with the active version.
+    /// Although it was not compared with the active version, or fails where that does
+    /// not.
     #[serde(default)]
     force: bool,
     /// Why, in words.
@@ -115,6 +123,8 @@ pub struct PluginSwitch {
     digest: String,
     /// Whether it is active now. Else the host still compiles it.
     active: bool,
+    /// How often it differed from the version before, where the two were compared.
+    difference_count: Option<u64>,
 }
 
 /// The versions that are known, and what was active when. For operators.
@@ -131,11 +141,13 @@ pub async fn list(
 ) -> Result<axum::Json<Plugins>, Error> {
     let active = host.plugins.active();
     let connector = active.description().connector.clone();
-    let (versions, activations, running) = host
+    let (versions, activations, running, shadow) = host
         .store
         .read(move |tx| {
             let activations = tx.activations(&connector)?;
-            Ok((tx.plugin_versions()?, activations, tx.running(&connector)?))
+            let shadow = Report::load(tx, &connector)?;
+            let running = tx.running(&connector)?;
+            Ok((tx.plugin_versions()?, activations, running, shadow))
         })
         .await?;
     Ok(axum::Json(Plugins {
@@ -144,6 +156,7 @@ pub async fn list(
             .map(|version| plugin(version, active.digest()))
             .collect(),
         activations: activations.into_iter().rev().map(activation).collect(),
+        shadow: shadow.map(shadows::shown),
         problem: running.and_then(|running| running.problem),
     }))
 }
@@ -282,8 +295,12 @@ async fn switched(
         Outcome::Waits => (StatusCode::ACCEPTED, false),
         Outcome::Refused(reason) => return Err(Error::Conflict(reason)),
     };
-    let digest = requested.version.digest;
-    Ok((status, axum::Json(PluginSwitch { digest, active })))
+    let switch = PluginSwitch {
+        digest: requested.version.digest,
+        active,
+        difference_count: requested.compared.map(|report| report.difference_count()),
+    };
+    Ok((status, axum::Json(switch)))
 }
 
 /// A short text of one line, where there is any.

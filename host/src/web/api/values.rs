@@ -4,25 +4,9 @@ use serde_json::Value as Json;
 
 use crate::model::{TEXT_LENGTH_MAX, Timestamp, Value, VariableType};
 
-/// Beyond this, not every whole number is a 64-bit float.
-const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
-
-/// A value as JSON: dates and moments as text, whole numbers without a point.
+/// A value as JSON.
 pub fn to_json(value: &Value) -> Json {
-    match value {
-        Value::Text(text) => text.clone().into(),
-        Value::Number(number) if number.fract() == 0.0 && number.abs() < WHOLE_MAX => {
-            // Exact: it is whole, and within the range of both types.
-            #[expect(clippy::cast_possible_truncation)]
-            let whole = *number as i64;
-            whole.into()
-        }
-        Value::Number(number) => (*number).into(),
-        Value::Boolean(boolean) => (*boolean).into(),
-        Value::Date(date) => date.to_string().into(),
-        Value::Datetime(moment) => moment.to_string().into(),
-        Value::List(items) => items.clone().into(),
-    }
+    value.to_json()
 }
 
 /// Reads a value for a variable of a type; none (`null`, an empty text, an

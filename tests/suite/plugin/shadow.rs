@@ -1,0 +1,683 @@
+//! A version that is compared with the active one, beside it: what it would change is
+//! told with whose it is, nothing of it is applied, nothing waits for it, and nothing
+//! is kept of whoever is erased.
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use harness::{
+    bare::{BareHost, client, deliver},
+    components::{misbehaving_as, rebuilt},
+    program::{self, Program},
+    world::World,
+};
+use jimo_connect::{
+    host::Host,
+    intake,
+    log::{Entry, EntryKind, Lane},
+    model::Existence,
+    pipeline::routing::Routing,
+    plugin::{EMBEDDED, digest},
+    secrets::{hash_token, random_token},
+    store::{
+        projects::{Purpose, Role},
+        records::RecordState,
+        shadows::{Difference, Found, Kind},
+    },
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// How long anything may take: a candidate that spins is given up on after a while,
+/// and rests four times as long.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+const PORTAL: u64 = 48_975_575;
+
+/// The operator's API of a host.
+struct Operator {
+    url: String,
+    token: String,
+}
+
+impl Operator {
+    async fn of(host: &Host) -> Self {
+        let token = random_token();
+        let (hash, now) = (hash_token(&token), host.clock.now());
+        let make = host.store.transact(move |tx| {
+            tx.create_token(hash, None, Role::Operator, Purpose::Api, now, None)
+        });
+        make.await.unwrap();
+        Self {
+            url: host.url("/api/v1/plugins").to_string(),
+            token: token.expose().to_owned(),
+        }
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
+        let url = format!("{}{path}", self.url);
+        let mut request = client().request(method, url).bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        let text = answer.text().await.unwrap();
+        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// Installs a component; returns its digest.
+    async fn install(&self, component: Vec<u8>) -> String {
+        let request = client().post(&self.url).bearer_auth(&self.token);
+        let answer = request.body(component).send().await.unwrap();
+        assert_eq!(answer.status(), 201);
+        let text = answer.text().await.unwrap();
+        let installed: Value = serde_json::from_str(&text).unwrap();
+        installed["digest"].as_str().unwrap().to_owned()
+    }
+
+    async fn activate(&self, digest: &str, force: bool) -> (u16, Value) {
+        let path = format!("/{digest}/activate");
+        self.send(Method::POST, &path, Some(json!({ "force": force })))
+            .await
+    }
+
+    async fn start(&self, digest: &str) -> Value {
+        let path = format!("/{digest}/shadow");
+        let (status, shadow) = self.send(Method::POST, &path, Some(json!({}))).await;
+        assert_eq!(status, 202, "{shadow}");
+        shadow
+    }
+
+    async fn shadow(&self, digest: &str) -> Value {
+        let path = format!("/{digest}/shadow");
+        let (status, shadow) = self.send(Method::GET, &path, None).await;
+        assert_eq!(status, 200, "{shadow}");
+        shadow
+    }
+
+    async fn has_shadow(&self, digest: &str) -> bool {
+        let path = format!("/{digest}/shadow");
+        self.send(Method::GET, &path, None).await.0 == 200
+    }
+
+    /// Waits until something is true of a shadow.
+    async fn until(&self, digest: &str, is_true: impl Fn(&Value) -> bool) -> Value {
+        let began = Instant::now();
+        loop {
+            let shadow = self.shadow(digest).await;
+            if is_true(&shadow) {
+                return shadow;
+            }
+            assert!(began.elapsed() < PATIENCE, "{shadow:#}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Has a version shadow, and waits until it has compared so many entries.
+    async fn shadowed(&self, digest: &str, entries: u64) -> Value {
+        self.start(digest).await;
+        self.until(digest, |shadow| {
+            !shadow["caught_up_at"].is_null() && shadow["compared"]["entries"] == entries
+        })
+        .await
+    }
+}
+
+/// How often versions differed in a way.
+fn count(shadow: &Value, kind: &str) -> u64 {
+    let differences = shadow["differences"].as_array().unwrap().iter();
+    let of_kind = differences.filter(|one| one["kind"] == kind);
+    of_kind.map(|one| one["count"].as_u64().unwrap()).sum()
+}
+
+fn examples<'a>(shadow: &'a Value, kind: &str) -> Vec<&'a Value> {
+    let examples = shadow["examples"].as_array().unwrap().iter();
+    examples.filter(|one| one["kind"] == kind).collect()
+}
+
+/// An event that no version of the misbehaving plugin has trouble with.
+fn well(record: u64) -> String {
+    format!(r#"[{{"portalId":1,"objectId":{record}}}]"#)
+}
+
+/// A creation of a record, as HubSpot tells of it.
+fn created(record: u64) -> String {
+    format!(
+        r#"[{{"portalId":1,"objectId":{record},"subscriptionType":"contact.creation",
+             "occurredAt":1}}]"#
+    )
+}
+
+/// One on which a version does what it always does.
+fn as_always(record: u64) -> String {
+    format!(r#"[{{"portalId":1,"objectId":{record},"misbehave":"as always"}}]"#)
+}
+
+/// A user whom a contact feeds: its connection's id, the user's, the contact's.
+async fn ana(world: &World) -> (String, String, u64) {
+    let connection = world.connect(PORTAL).await;
+    let ids = world.put_users(json!([{"email": "ana@example.com"}])).await;
+    let titled = json!({"property": "jobtitle", "variable": "job_title"});
+    world
+        .map(&connection, json!({"contacts": {"fields": [titled]}}))
+        .await;
+    let contact = [("email", "ana@example.com"), ("jobtitle", "Cook")];
+    let contact = world.account(PORTAL).create("contacts", &contact).unwrap();
+    world.settle().await;
+    let user = ids[0].clone();
+    assert_eq!(world.values(&user).await, json!({"job_title": "Cook"}));
+    (connection, user, contact)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_version_reads_otherwise_is_told_with_whose_it_is_and_both_values() {
+    let world = World::start().await;
+    let (connection, user, contact) = ana(&world).await;
+    let operator = Operator::of(world.host()).await;
+    let active = operator.install(misbehaving_as("hubspot", "nothing")).await;
+    assert_eq!(operator.activate(&active, true).await.0, 200);
+    let title = |record: u64, title: &str| {
+        json!([{
+            "portalId": PORTAL, "objectId": record, "at": world.clock.now().0,
+            "property": "jobtitle", "text": title,
+        }])
+    };
+    let webhooks = world.host().url(intake::PATH).to_string();
+    let secret = world.sim.app().client_secret;
+    let before = *world.host().log.tail().borrow();
+    // Of a stranger, too: of whom nothing is kept.
+    for event in [title(contact, "Chef"), title(987_654, "Spy")] {
+        let body = event.to_string().into_bytes();
+        assert_eq!(deliver(&webhooks, &secret, body).await.unwrap(), 204);
+    }
+    world.settle().await;
+    assert_eq!(world.values(&user).await, json!({"job_title": "Chef"}));
+    let tally = world.host().plugins.active().tally();
+
+    let other = misbehaving_as("hubspot", "read otherwise");
+    let other = operator.install(other).await;
+    let entries = u64::try_from(before.0).unwrap() + 2;
+    let shadow = operator.shadowed(&other, entries).await;
+    assert_eq!(shadow["against"], active);
+    // The register's text, and what both events said.
+    assert_eq!(count(&shadow, "value"), 3, "{shadow:#}");
+    assert_eq!(shadow["difference_count"], 3, "{shadow:#}");
+    assert_eq!(shadow["compared"]["kept_texts"], 1);
+    let told = examples(&shadow, "value");
+    assert_eq!(told.len(), 2, "{shadow:#}");
+    for example in told {
+        let record = contact.to_string();
+        for (name, said) in [
+            ("connection", json!(connection)),
+            ("object_type", json!("contacts")),
+            ("name", json!("jobtitle")),
+            ("record", json!(record)),
+            ("users", json!([user])),
+            ("user_count", json!(1)),
+            ("variable", json!("job_title")),
+            ("active", json!({"value": "Chef"})),
+            ("candidate", json!({"value": "CHEF"})),
+        ] {
+            assert_eq!(example[name], said, "{name}: {example:#}");
+        }
+    }
+    // Nothing of it is applied, or counts for or against a version.
+    assert_eq!(world.values(&user).await, json!({"job_title": "Chef"}));
+    assert_eq!(world.host().plugins.active().tally(), tally);
+    world
+        .until(async || {
+            let metrics = client().get(world.host().url("/metrics")).send().await;
+            let metrics = metrics.unwrap().text().await.unwrap();
+            metrics.contains("jimo_connect_plugin_shadow_work_seconds_total")
+                && metrics.contains("jimo_connect_plugin_shadow_waiting 0")
+                && metrics.contains("jimo_connect_plugin_shadow_differences 3")
+        })
+        .await;
+
+    // Whoever has looked may switch; then it shadows no more.
+    let (status, switched) = operator.activate(&other, false).await;
+    assert_eq!((status, &switched["difference_count"]), (200, &json!(3)));
+    assert!(!operator.has_shadow(&other).await);
+    assert_eq!(world.count("SELECT count(*) FROM shadow_examples"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_that_fails_where_the_active_one_does_not_is_activated_by_force_alone() {
+    let host = BareHost::start(&misbehaving_as("hubspot", "nothing")).await;
+    host.connect("1", "city").await;
+    let both = r#"[{"portalId":1,"objectId":9,"misbehave":"trap"}]"#.to_owned();
+    for body in [well(1), as_always(2), both, well(3)] {
+        assert_eq!(host.deliver(body).await, 204);
+    }
+    host.applied().await;
+    assert_eq!(host.set_aside().await.len(), 1);
+    let operator = Operator::of(&host.host).await;
+    let bad = operator.install(misbehaving_as("hubspot", "trap")).await;
+    let (status, told) = operator.activate(&bad, false).await;
+    assert_eq!(status, 409, "{told}");
+    assert!(told["detail"].as_str().unwrap().contains("has compared it"));
+
+    let shadow = operator.shadowed(&bad, 4).await;
+    assert_eq!(count(&shadow, "fault_added"), 1, "{shadow:#}");
+    assert_eq!(count(&shadow, "fault_missing"), 0, "{shadow:#}");
+    let told = examples(&shadow, "fault_added");
+    assert_eq!(told[0]["position"], 2, "{shadow:#}");
+    let reason = told[0]["candidate"]["reason"].as_str().unwrap();
+    assert!(reason.contains("trapped"), "{reason}");
+    // What it would have said is missing.
+    assert_eq!(count(&shadow, "change_missing"), 1, "{shadow:#}");
+    assert_eq!(host.set_aside().await.len(), 1);
+
+    let (status, told) = operator.activate(&bad, false).await;
+    assert_eq!(status, 409, "{told}");
+    let told = told["detail"].as_str().unwrap();
+    assert!(
+        told.contains("failed 1 times") && told.contains("--force"),
+        "{told}"
+    );
+    assert_eq!(operator.activate(&bad, true).await.0, 200);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_equal_version_differs_in_nothing_and_is_activated_without_force() {
+    let host = BareHost::start(EMBEDDED).await;
+    host.connect("1", "city").await;
+    let change = |record: u64| {
+        format!(
+            r#"[{{"portalId":1,"objectId":{record},"occurredAt":1,"propertyName":"city",
+                 "propertyValue":"Lyon","subscriptionType":"contact.propertyChange"}}]"#
+        )
+    };
+    for body in [change(1), change(2), "[1,]".to_owned(), change(3)] {
+        assert_eq!(host.deliver(body).await, 204);
+    }
+    let operator = Operator::of(&host.host).await;
+    let one = operator.install(rebuilt(EMBEDDED, "one")).await;
+    let two = operator.install(rebuilt(EMBEDDED, "two")).await;
+    let shadow = operator.shadowed(&one, 4).await;
+    assert_eq!(shadow["difference_count"], 0, "{shadow:#}");
+    assert_eq!(shadow["compared"]["events"], 3, "{shadow:#}");
+    assert_eq!(shadow["compared"]["mappings"], 1, "{shadow:#}");
+    assert!(shadow["compared"]["passes"].as_u64().unwrap() > 0);
+    assert!(
+        shadow["unseen"]
+            .as_str()
+            .unwrap()
+            .contains("pages of records")
+    );
+    let listed = operator.send(Method::GET, "", None).await.1;
+    assert_eq!(listed["shadow"]["digest"], one, "{listed:#}");
+
+    // It follows what comes.
+    assert_eq!(host.deliver(change(4)).await, 204);
+    operator
+        .until(&one, |shadow| shadow["compared"]["entries"] == 5)
+        .await;
+    // Where another version becomes active, all is compared with that.
+    assert_eq!(operator.activate(&two, true).await.0, 200);
+    let shadow = operator
+        .until(&one, |shadow| {
+            shadow["against"] == two && !shadow["caught_up_at"].is_null()
+        })
+        .await;
+    assert_eq!(shadow["compared"]["entries"], 5, "{shadow:#}");
+    // Where another shadows, this one does no more.
+    let built_in = digest(EMBEDDED);
+    operator.start(&built_in).await;
+    assert!(!operator.has_shadow(&one).await);
+    operator.shadowed(&one, 5).await;
+    let (status, switched) = operator.activate(&one, false).await;
+    assert_eq!((status, &switched["difference_count"]), (200, &json!(0)));
+    assert!(!operator.has_shadow(&one).await);
+    // The active one is not compared with itself.
+    let path = format!("/{one}/shadow");
+    assert_eq!(operator.send(Method::POST, &path, None).await.0, 409);
+    // What is removed shadows no more; nor does what is told to end.
+    operator.start(&two).await;
+    let path = format!("/{two}");
+    assert_eq!(operator.send(Method::DELETE, &path, None).await.0, 204);
+    operator.start(&built_in).await;
+    let path = format!("/{built_in}/shadow");
+    assert_eq!(operator.send(Method::DELETE, &path, None).await.0, 204);
+    assert_eq!(operator.send(Method::DELETE, &path, None).await.0, 404);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deliveries_are_answered_and_applied_while_a_version_spins_and_a_restart_goes_on() {
+    let built_in = misbehaving_as("hubspot", "nothing");
+    let host = BareHost::start(&built_in).await;
+    let account = host.connect("1", "city").await;
+    let mut bytes = 0;
+    for record in 1..=40 {
+        let body = match record {
+            30 => as_always(record),
+            _ => well(record),
+        };
+        bytes += body.len();
+        assert_eq!(host.deliver(body).await, 204);
+    }
+    let operator = Operator::of(&host.host).await;
+    let spins = operator.install(misbehaving_as("hubspot", "spin")).await;
+    operator.start(&spins).await;
+    let spinning = |shadow: &Value| shadow["compared"]["entries"].as_u64().unwrap() >= 16;
+    operator.until(&spins, spinning).await;
+    // It spins now, or rests from it: for ten seconds at the least.
+    let began = Instant::now();
+    for record in 41..=60 {
+        let body = well(record);
+        bytes += body.len();
+        assert_eq!(host.deliver(body).await, 204);
+    }
+    host.applied().await;
+    assert_eq!(host.waiting_reads(account).await, 60);
+    assert!(
+        began.elapsed() < Duration::from_secs(9),
+        "{:?}",
+        began.elapsed()
+    );
+    let shadow = operator.shadow(&spins).await;
+    assert!(shadow["caught_up_at"].is_null(), "{shadow:#}");
+    let (status, told) = operator.activate(&spins, false).await;
+    assert_eq!(status, 409, "{told}");
+    assert!(
+        told["detail"].as_str().unwrap().contains("not reached"),
+        "{told}"
+    );
+
+    let began = Instant::now();
+    let directory = host.stop().await;
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
+    let host = BareHost::start_in(directory, &built_in).await;
+    let operator = Operator::of(&host.host).await;
+    let at_first = operator.shadow(&spins).await;
+    assert!(at_first["compared"]["entries"].as_u64().unwrap() >= 16);
+    let shadow = operator
+        .until(&spins, |shadow| !shadow["caught_up_at"].is_null())
+        .await;
+    // Everything once.
+    assert_eq!(shadow["compared"]["entries"], 60, "{shadow:#}");
+    assert_eq!(shadow["compared"]["bytes"], bytes, "{shadow:#}");
+    assert_eq!(count(&shadow, "fault_added"), 1, "{shadow:#}");
+    let told = examples(&shadow, "fault_added");
+    assert_eq!(told[0]["position"], 30, "{shadow:#}");
+    let reason = told[0]["candidate"]["reason"].as_str().unwrap();
+    assert!(reason.contains("stopped after"), "{reason}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_looks_as_far_back_as_it_is_told_and_nothing_there_is_no_comparison() {
+    let host = BareHost::start(EMBEDDED).await;
+    host.connect("1", "city").await;
+    let now = host.host.clock.now();
+    for hours in [70, 30, 20, 7, 5, 3, 1] {
+        let entry = Entry {
+            kind: EntryKind::Delivery,
+            lane: Lane(1),
+            received_at: now.minus(Duration::from_secs(hours * 3_600)),
+            body: created(hours).into(),
+        };
+        host.host.log.append(entry).await.unwrap();
+    }
+    host.applied().await;
+    let operator = Operator::of(&host.host).await;
+    let other = operator.install(rebuilt(EMBEDDED, "another")).await;
+    let since = async |hours: u64, entries: u64| {
+        let path = format!("/{other}/shadow");
+        let body = Some(json!({ "since_hours": hours }));
+        let (status, shadow) = operator.send(Method::POST, &path, body).await;
+        assert_eq!(status, 202, "{shadow}");
+        let ended = |shadow: &Value| !shadow["caught_up_at"].is_null();
+        let shadow = operator.until(&other, ended).await;
+        assert_eq!(shadow["compared"]["entries"], entries, "{shadow:#}");
+    };
+    since(6, 3).await;
+    since(100, 7).await;
+    since(25, 5).await;
+    since(0, 0).await;
+    let (status, told) = operator.activate(&other, false).await;
+    assert_eq!(status, 409, "{told}");
+    let told = told["detail"].as_str().unwrap();
+    assert!(told.contains("longer time"), "{told}");
+    // Without a word of it, what goes on goes on.
+    operator.start(&other).await;
+    let shadow = operator.shadow(&other).await;
+    assert_eq!(shadow["compared"]["entries"], 0, "{shadow:#}");
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn an_operator_sees_beside_a_running_host_what_a_version_would_change() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let directory = directory.path();
+    let plugin = |arguments: &[&str]| {
+        let output = Command::new(program::path())
+            .arg("plugin")
+            .args(arguments)
+            .env("JIMO_DATA_DIR", directory)
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        (output.status.success(), printed + &errors)
+    };
+    let component = directory.join("reads-otherwise.wasm");
+    let bytes = misbehaving_as("hubspot", "read otherwise");
+    let other = digest(&bytes);
+    std::fs::write(&component, bytes).unwrap();
+    let host = Program::start(directory, &program::alone());
+    let file = component.to_str().unwrap();
+    assert!(plugin(&["install", file]).0);
+    let (refused, told) = plugin(&["activate", &other]);
+    assert!(!refused && told.contains("plugin shadow"), "{told}");
+
+    // The log is empty: all of it is compared.
+    let (done, told) = plugin(&["shadow", &other[..8]]);
+    assert!(done, "{told}");
+    assert!(told.contains("at the end of the log"), "{told}");
+    assert!(
+        told.contains(&other) && told.contains(&digest(EMBEDDED)),
+        "{told}"
+    );
+    assert!(told.contains("pages of records"), "{told}");
+    assert!(told.contains("example\tdescription\tcontacts"), "{told}");
+    let (_, listed) = plugin(&["list"]);
+    let shadows = format!("{} shadows: it was at the end", &other[..12]);
+    assert!(listed.contains(&shadows), "{listed}");
+    let (_, inspected) = plugin(&["inspect", &other]);
+    assert!(inspected.contains("shadow\twas at the end"), "{inspected}");
+
+    let (ended, told) = plugin(&["shadow", &other, "--stop"]);
+    assert!(ended, "{told}");
+    let (ended, told) = plugin(&["shadow", &other, "--stop"]);
+    assert!(!ended && told.contains("shadow"), "{told}");
+    assert!(!plugin(&["list"]).1.contains("shadows"));
+    let (done, told) = plugin(&["shadow", &other, "--since", "6 hours"]);
+    assert!(!done && told.contains("30m, 6h, 2d"), "{told}");
+    assert!(plugin(&["shadow", &other]).0);
+    let (activated, told) = plugin(&["activate", &other]);
+    assert!(activated, "{told}");
+    assert!(told.contains("description\tcontacts"), "{told}");
+    assert!(!plugin(&["list"]).1.contains("shadows"));
+    host.kill();
+}
+
+#[tokio::test]
+async fn examples_are_few_and_tell_nothing_of_strangers_or_of_whom_is_erased() {
+    let host = BareHost::start(EMBEDDED).await;
+    host.connect("1", "city").await;
+    let found = |kind: Kind, name: &str, record: u64, tells: bool| Found {
+        difference: Difference {
+            kind,
+            object_type: Some("contacts".into()),
+            name: name.into(),
+        },
+        connection: None,
+        field: None,
+        record: Some(record.to_string().into()),
+        position: None,
+        active: Some(json!({"value": "Lyon"})),
+        candidate: None,
+        tells,
+    };
+    let kept = host.host.store.transact(move |tx| {
+        let now = jimo_connect::model::Timestamp(1);
+        let routing = Routing::load(tx)?;
+        let account = routing.account(&"1".into()).unwrap();
+        let connection = account.connections[0].id;
+        tx.start_shadow("hubspot", &digest(EMBEDDED), None, "a test", now)?;
+        let id = tx.shadow("hubspot")?.unwrap().id;
+        let erased = tx.ensure_record(connection, &"contacts".into(), &"7".into())?;
+        tx.save_record(&RecordState {
+            existence: Existence::Erased,
+            ..erased
+        })?;
+        let add = |found: Found| {
+            let connection = Some(connection);
+            let found = Found {
+                connection,
+                ..found
+            };
+            tx.add_shadow_examples(id, &[found])
+        };
+        // Of a record that is erased, and of a stranger.
+        add(found(Kind::ChangeMissing, "created", 7, false))?;
+        add(found(Kind::Value, "city", 7, true))?;
+        add(found(Kind::Value, "city", 8, true))?;
+        let first = tx.shadow_examples(id)?;
+        for record in 100..120 {
+            add(found(Kind::ChangeMissing, "created", record, false))?;
+        }
+        let second = tx.shadow_examples(id)?;
+        for record in 200..400 {
+            let name = format!("property {}", record % 50);
+            add(found(Kind::ChangeAdded, &name, record, false))?;
+        }
+        Ok((first, second.len(), tx.shadow_examples(id)?.len()))
+    });
+    let (first, second, third) = kept.await.unwrap();
+    assert_eq!(first, []);
+    assert_eq!((second, third), (10, 100));
+    host.stop().await;
+}
+
+/// A world in which examples tell of a user's title: its connection's id, the user's,
+/// the contact's, and the version that shadows.
+async fn with_examples(world: &World) -> (Operator, String, String, String, u64) {
+    let (connection, user, contact) = ana(world).await;
+    let account = world.account(PORTAL);
+    account
+        .patch("contacts", contact, &[("jobtitle", "Chef")])
+        .unwrap();
+    world.settle().await;
+    let operator = Operator::of(world.host()).await;
+    let other = misbehaving_as("hubspot", "read otherwise");
+    let other = operator.install(other).await;
+    let entries = *world.host().log.tail().borrow();
+    operator
+        .shadowed(&other, entries.0.try_into().unwrap())
+        .await;
+    // What the register keeps is read otherwise, and the event is not understood.
+    assert!(told(world, "COOK") + told(world, "CHEF") > 0);
+    assert!(told(world, "Chef") > 1);
+    (operator, other, connection, user, contact)
+}
+
+/// How many examples have a text in what they say.
+fn told(world: &World, text: &str) -> i64 {
+    world.count(&format!(
+        "SELECT count(*) FROM shadow_examples
+         WHERE instr(coalesce(active, '') || coalesce(candidate, ''), '{text}')"
+    ))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_record_that_is_erased_no_example_is_left_and_none_comes() {
+    let world = World::start().await;
+    let (operator, other, _, _, contact) = with_examples(&world).await;
+    let of = |record: u64| {
+        let sql = format!("SELECT count(*) FROM shadow_examples WHERE record = {record}");
+        world.count(&sql)
+    };
+    // Of a stranger, too, of whom an example has no more than the id.
+    let account = world.account(PORTAL);
+    let stranger = [("email", "somebody@example.com"), ("jobtitle", "Spy")];
+    let stranger = account.create("contacts", &stranger).unwrap();
+    world.settle().await;
+    let began = Instant::now();
+    while of(stranger) == 0 {
+        assert!(began.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(told(&world, "Spy"), 0);
+    assert!(of(contact) > 0);
+    for record in [contact, stranger] {
+        account.erase("contacts", record).unwrap();
+    }
+    world.settle().await;
+    assert_eq!((of(contact), of(stranger)), (0, 0));
+    // Nor when all is compared again.
+    let entries = *world.host().log.tail().borrow();
+    let path = format!("/{other}/shadow");
+    let again = Some(json!({"since_hours": 24}));
+    let (status, _) = operator.send(Method::POST, &path, again).await;
+    assert_eq!(status, 202);
+    let shadow = operator
+        .until(&other, |shadow| {
+            let compared = &shadow["compared"]["entries"];
+            !shadow["caught_up_at"].is_null() && *compared == entries.0
+        })
+        .await;
+    assert!(
+        shadow["difference_count"].as_u64().unwrap() > 0,
+        "{shadow:#}"
+    );
+    assert_eq!((of(contact), of(stranger)), (0, 0));
+    assert_eq!(told(&world, "Chef"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_user_that_is_deleted_no_value_is_left_in_examples() {
+    let world = World::start().await;
+    let (_, _, _, user, _) = with_examples(&world).await;
+    world.delete(&format!("/users/{user}")).await;
+    for text in ["Cook", "Chef", "COOK", "CHEF"] {
+        assert_eq!(told(&world, text), 0, "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_loses_their_record_is_in_no_example_any_more() {
+    let world = World::start().await;
+    let (_, _, _, _, contact) = with_examples(&world).await;
+    let account = world.account(PORTAL);
+    account
+        .patch("contacts", contact, &[("email", "somebody@example.com")])
+        .unwrap();
+    world.settle().await;
+    for text in ["Cook", "Chef", "COOK", "CHEF"] {
+        assert_eq!(told(&world, text), 0, "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_connection_that_is_deleted_no_example_is_left() {
+    let world = World::start().await;
+    let (_, _, connection, _, _) = with_examples(&world).await;
+    let path = format!("/connections/{connection}?values=keep");
+    let deleted = world.delete(&path).await;
+    assert_eq!(deleted.status / 100, 2, "{:#}", deleted.json);
+    assert_eq!(
+        world.count("SELECT count(*) FROM shadow_examples WHERE connection IS NOT NULL"),
+        0
+    );
+}
