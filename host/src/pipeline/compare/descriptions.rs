@@ -31,9 +31,9 @@ pub fn compare_descriptions(active: &Description, candidate: &Description) -> Co
     differ(
         None,
         "records_page",
-        both.map(|one| body(Some(&one.records_page))),
+        both.map(|one| body(one.records_page.as_ref())),
     );
-    let associations = both.map(|one| body(Some(&one.associations_page)));
+    let associations = both.map(|one| body(one.associations_page.as_ref()));
     differ(None, "associations_page", associations);
     let mut names: Vec<&ObjectType> = both
         .iter()
@@ -46,7 +46,9 @@ pub fn compare_descriptions(active: &Description, candidate: &Description) -> Co
             let one = one.object_type(name);
             one.map_or(Json::Null, |one| {
                 json!({
-                    "default_match_property": one.default_match_property.as_ref().map(|p| p.as_str()),
+                    "default_match": one.default_match.as_ref().map(|default| {
+                        json!([default.property.as_str(), default.identifier])
+                    }),
                     "through": one.through.iter().map(ObjectType::as_str).collect::<Vec<_>>(),
                     "selections": one.selections,
                 })

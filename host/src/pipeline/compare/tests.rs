@@ -99,8 +99,8 @@ fn description() -> Description {
         object_types: Vec::new(),
         delivery: body.clone(),
         journal_file: None,
-        records_page: body.clone(),
-        associations_page: body,
+        records_page: Some(body.clone()),
+        associations_page: Some(body),
     }
 }
 
