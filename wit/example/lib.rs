@@ -5,14 +5,16 @@ export!(Component);
 
 use exports::jimo::connect::{describe as d, matching as m, parse as p, transform as t};
 use jimo::connect::types::{PropertyDefinition, UserIdentifier, Value, VariableType};
-use serde_json::{Map, Value as Json, value::RawValue};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 
 struct Component;
 
+/// Its properties as they are written: of a number no digit is lost.
 struct Person {
     element: u32,
     at: i64,
-    properties: Map<String, Json>,
+    properties: BTreeMap<String, Box<RawValue>>,
 }
 
 struct Parsed {
@@ -54,28 +56,23 @@ impl d::Guest for Component {
 }
 
 fn person(element: u32, raw: &RawValue) -> Option<Person> {
-    let Json::Object(mut person) = serde_json::from_str(raw.get()).ok()? else {
-        return None;
-    };
-    let at = person.get("at")?.as_i64()?;
+    let person: BTreeMap<String, Box<RawValue>> = serde_json::from_str(raw.get()).ok()?;
+    let at = person.get("at")?.get().parse().ok()?;
     // Moments of the years 1 to 9999 cross, and no others.
     let is_moment = (-62_135_596_800_000..=253_402_300_799_999).contains(&at);
-    match person.remove("properties")? {
-        Json::Object(properties) if is_moment => Some(Person {
-            element,
-            at,
-            properties,
-        }),
-        _ => None,
-    }
+    let properties = serde_json::from_str(person.get("properties")?.get()).ok()?;
+    is_moment.then_some(Person {
+        element,
+        at,
+        properties,
+    })
 }
 
 /// A JSON text says what it says, anything else how it is written.
-fn text(json: &Json) -> String {
-    match json {
-        Json::Null => String::new(),
-        Json::String(text) => text.clone(),
-        other => other.to_string(),
+fn text(raw: &RawValue) -> String {
+    match raw.get() {
+        "null" => String::new(),
+        written => serde_json::from_str(written).unwrap_or_else(|_| written.to_owned()),
     }
 }
 

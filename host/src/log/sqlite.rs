@@ -91,8 +91,7 @@ impl EventLog {
         self.tail.subscribe()
     }
 
-    /// Appends an entry. Returns once it is synced to disk. Refuses at once
-    /// when more entries wait than the log can take.
+    /// Appends an entry. Returns once it is synced to disk.
     pub async fn append(&self, entry: Entry) -> Result<Position, Error> {
         let position = self
             .database

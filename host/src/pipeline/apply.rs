@@ -29,7 +29,7 @@ pub fn apply_changes(
     let route = &*told.route;
     let mut feeder = Feeder::new(tx, route, Cause::LIVE, now);
     if purpose == Purpose::Replay {
-        feeder.report.is_no_news();
+        feeder = feeder.told_again();
     }
     feeder.report.told_by(origin.word, told.changes.len());
 

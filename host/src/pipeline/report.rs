@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Lines of activity that are written for a connection within
+/// Lines of activity that are written for a connection, of one origin, within
 /// [`ACTIVITY_WINDOW`], and the most of one transaction. A flood is counted in full,
 /// and shown by example: else it would write as many lines as values, and drive
 /// everything else out of what is kept.
@@ -476,8 +476,10 @@ impl Report {
         let Some(first) = self.lines.first() else {
             return Ok(());
         };
+        // By origin, so that a full sync's lines leave room for those of what comes live.
         let since = first.at.minus(ACTIVITY_WINDOW);
-        let written = tx.activity_since(connection, since, ACTIVITY_LINES_MAX)?;
+        let within = (since, first.at);
+        let written = tx.activity_within(connection, &first.origin, within, ACTIVITY_LINES_MAX)?;
         for line in self.lines.iter().take(ACTIVITY_LINES_MAX - written) {
             tx.add_activity(connection, line)?;
         }

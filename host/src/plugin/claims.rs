@@ -84,9 +84,11 @@ impl<'a> Claims<'a> {
             .words
             .as_ref()
             .is_some_and(|(_, words)| words.contains(id));
-        // Or it has characters of other kinds, and stands there as a text.
+        // Or it has characters of other kinds, and stands there as a text, however that
+        // is written.
         word || self.may_scan(text.len())
             && serde_json::to_string(id).is_ok_and(|json| text.contains(&json))
+            || text.contains('\\') && self.hold(element, id)
     }
 }
 
@@ -128,7 +130,11 @@ fn unescaped(raw: &str) -> String {
             }
             Some(character) => {
                 text.push(match character {
-                    'b' | 'f' | 'n' | 'r' | 't' => ' ',
+                    'b' => '\u{8}',
+                    'f' => '\u{c}',
+                    'n' => '\n',
+                    'r' => '\r',
+                    't' => '\t',
                     itself => itself,
                 });
                 rest = characters.as_str();
@@ -169,7 +175,7 @@ mod tests {
         ] {
             assert!(!claims.hold(0, text), "{text}");
         }
-        for text in ["ana@ex/ample.com", "\u{1f600}x", "+33 1"] {
+        for text in ["ana@ex/ample.com", "\u{1f600}x", "+33 1", "x\n+33 1"] {
             assert!(claims.hold(1, text), "{text}");
         }
         assert!(!claims.hold(1, "ana@example.com"));
@@ -200,7 +206,9 @@ mod tests {
 
     #[test]
     fn an_element_names_the_ids_that_stand_in_it_and_no_others() {
-        let mut claims = Claims::new(br#"[{"id":12,"merged":"34;56:78"},{"id":"a\"b"}]"#);
+        let mut claims = Claims::new(
+            br#"[{"id":12,"merged":"34;56:78"},{"id":"a\"b","merged":"gid:\/\/shop\/\u00e9"}]"#,
+        );
         for id in ["12", "34", "56", "78"] {
             assert!(claims.name(0, id), "{id}");
             assert!(!claims.name(1, id), "{id}");
@@ -210,6 +218,8 @@ mod tests {
             assert!(!claims.name(0, id), "{id}");
         }
         assert!(claims.name(1, "a\"b"));
+        assert!(claims.name(1, "gid://shop/\u{e9}"));
+        assert!(!claims.name(1, "gid://shop/\u{e8}"));
         assert!(!claims.name(2, "12"));
     }
 }

@@ -52,6 +52,12 @@ impl Fault {
         matches!(self, Self::Host(_))
     }
 
+    /// Whether it may go otherwise by itself: how long a pass takes depends on what else
+    /// the machine does.
+    pub fn may_be_chance(&self) -> bool {
+        matches!(self, Self::Deadline(_))
+    }
+
     /// Whether the plugin did it: not where it was not asked, or could not be.
     pub fn is_the_plugins(&self) -> bool {
         !matches!(self, Self::Oversized { .. } | Self::Host(_))

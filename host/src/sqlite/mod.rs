@@ -29,8 +29,9 @@ use tracing::Span;
 use readers::Readers;
 use writer::{Extent, Task, job, write_loop};
 
-/// Jobs that may wait for the writer thread before callers are told to come
-/// back later. Each holds at most one delivery, or one batch of the pipeline.
+/// Jobs that wait for the writer thread before callers wait for a place among them.
+/// Each holds at most one delivery, or one batch of the pipeline; intake bounds the
+/// deliveries further.
 const WAITING_JOBS_MAX: usize = 4_096;
 
 /// How long a statement waits for a lock that another process holds, such as

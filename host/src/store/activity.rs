@@ -214,23 +214,28 @@ impl Tx<'_> {
         )
     }
 
-    /// How many lines of a connection's activity, of at most `max`, are not older than
-    /// `since`.
-    pub fn activity_since(
+    /// How many lines of an origin, of at most `max`, a connection's activity has from
+    /// between two moments, both included: the newest, and none before one that is older.
+    pub fn activity_within(
         &self,
         connection: ConnectionId,
-        since: Timestamp,
+        origin: &str,
+        (since, until): (Timestamp, Timestamp),
         max: usize,
     ) -> Result<usize, Error> {
         let mut statement = self.statement(
-            "SELECT count(*) FROM (
-                SELECT at FROM activity WHERE connection = ?1 ORDER BY id DESC LIMIT ?2)
-             WHERE at >= ?3",
+            "SELECT at, origin = ?2 FROM activity WHERE connection = ?1 ORDER BY id DESC",
         )?;
-        let limit = i64::try_from(max).unwrap_or(i64::MAX);
-        let count: i64 =
-            statement.query_one(params![connection.0, limit, since.0], |row| row.get(0))?;
-        Ok(usize::try_from(count).unwrap_or(0))
+        let mut rows = statement.query(params![connection.0, origin])?;
+        let mut count = 0;
+        while let Some(row) = rows.next()? {
+            let at = timestamp(row, 0)?;
+            if at < since || count == max {
+                break;
+            }
+            count += usize::from(at <= until && row.get::<_, bool>(1)?);
+        }
+        Ok(count)
     }
 
     /// Drops the oldest lines that are beyond the bounds of a connection's activity, at

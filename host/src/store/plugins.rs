@@ -246,11 +246,19 @@ impl Tx<'_> {
     }
 
     /// Asks the host for a switch. Returns the number of the request.
-    pub fn request_switch(&self, switch: &Switch, now: Timestamp) -> Result<i64, Error> {
+    ///
+    /// `compared_with`: the version that has to be active then, by digest, where any may
+    /// not.
+    pub fn request_switch(
+        &self,
+        switch: &Switch,
+        compared_with: Option<&str>,
+        now: Timestamp,
+    ) -> Result<i64, Error> {
         Ok(self
             .statement(
-                "INSERT INTO plugin_requests (connector, digest, at, by, why, reason)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING id",
+                "INSERT INTO plugin_requests (connector, digest, at, by, why, reason, compared_with)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING id",
             )?
             .query_one(
                 params![
@@ -259,10 +267,19 @@ impl Tx<'_> {
                     now.0,
                     switch.by,
                     switch.why.as_str(),
-                    switch.reason
+                    switch.reason,
+                    compared_with
                 ],
                 |row| row.get(0),
             )?)
+    }
+
+    /// The version that has to be active for a switch to be made, by digest; none where
+    /// any may be.
+    pub fn compared_with(&self, request: i64) -> Result<Option<String>, Error> {
+        Ok(self
+            .statement("SELECT compared_with FROM plugin_requests WHERE id = ?1")?
+            .query_one([request], |row| row.get(0))?)
     }
 
     /// The switch that waits longest, with the number of its request.

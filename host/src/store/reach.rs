@@ -250,6 +250,22 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Some of [`Tx::users_reached`]: of at most `max` links, and as many of associated
+    /// records; beyond that nothing is looked at.
+    pub fn some_users_reached(&self, record: RecordKey, max: usize) -> Result<Vec<UserId>, Error> {
+        let mut statement = self.statement(
+            "SELECT user FROM (SELECT user FROM links WHERE record = ?1 LIMIT ?2)
+             UNION
+             SELECT user FROM (
+                SELECT l.user FROM associations a JOIN links l ON l.record = a.from_record
+                WHERE a.to_record = ?1 LIMIT ?2)
+             ORDER BY 1",
+        )?;
+        let max = i64::try_from(max).unwrap_or(i64::MAX);
+        let rows = statement.query_map([record.0, max], |row| row.get(0).map(UserId))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// The existing, filled records that could feed a user by a mapping.
     pub fn candidates(
         &self,

@@ -36,6 +36,9 @@ const PURGE_RECORDS: usize = 200;
 /// Rows of a history that are let go in one transaction.
 const TRIM_ROWS: usize = 1_000;
 
+/// Bodies that are; each may be as large as a delivery.
+const TRIM_BODIES: usize = 20;
+
 /// Keeps house until it is told to stop.
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
     let mut trimmed_at = None;
@@ -78,11 +81,12 @@ async fn purge(host: &Host, stop: &CancellationToken) -> Result<(), crate::store
 async fn in_pieces(
     host: &Host,
     stop: &CancellationToken,
+    rows: usize,
     trim: impl Fn(&Tx<'_>, usize) -> Result<usize, store::Error> + Copy + Send + 'static,
 ) -> Result<(), store::Error> {
     while !stop.is_cancelled() {
-        let piece = host.store.transact(move |tx| trim(tx, TRIM_ROWS));
-        if piece.await? < TRIM_ROWS {
+        let piece = host.store.transact_much(move |tx| trim(tx, rows));
+        if piece.await? < rows {
             break;
         }
     }
@@ -119,11 +123,11 @@ async fn trim(host: &Host, stop: &CancellationToken) -> Result<(), TrimError> {
         .await?;
     let (aside_before, named_before) = (now.minus(SET_ASIDE_KEPT), now.minus(EXAMPLES_KEPT));
     // These have bodies.
-    in_pieces(host, stop, move |tx, piece| {
+    in_pieces(host, stop, TRIM_BODIES, move |tx, piece| {
         tx.trim_set_aside(aside_before, piece)
     })
     .await?;
-    in_pieces(host, stop, move |tx, piece| {
+    in_pieces(host, stop, TRIM_ROWS, move |tx, piece| {
         tx.trim_run_examples(named_before, piece)
     })
     .await?;
@@ -132,11 +136,11 @@ async fn trim(host: &Host, stop: &CancellationToken) -> Result<(), TrimError> {
             .transact(move |tx| tx.trim_hours(connection.id, now))
             .await?;
         let lost_before = now.minus(brake::WINDOW);
-        in_pieces(host, stop, move |tx, piece| {
+        in_pieces(host, stop, TRIM_ROWS, move |tx, piece| {
             tx.trim_losses(connection.id, lost_before, piece)
         })
         .await?;
-        in_pieces(host, stop, move |tx, piece| {
+        in_pieces(host, stop, TRIM_ROWS, move |tx, piece| {
             tx.trim_activity(connection.id, piece)
         })
         .await?;

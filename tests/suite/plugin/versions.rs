@@ -25,7 +25,7 @@ use jimo_connect::{
     store::{
         Store,
         connections::Account,
-        plugins::Outcome,
+        plugins::{Outcome, Switch, Why},
         projects::{Purpose, Role},
     },
     sync::versions::switch,
@@ -547,6 +547,41 @@ async fn a_switch_that_is_asked_for_while_no_host_runs_is_made_at_the_next_start
     let outcome = switch::outcome(&host.host.store, requested.request, PATIENCE);
     assert_eq!(outcome.await.unwrap(), Outcome::Made);
     assert_eq!(host.host.plugins.active().digest(), other);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_version_replaces_none_that_it_was_not_compared_with() {
+    let host = BareHost::start(EMBEDDED).await;
+    let api = Api::of(&host).await;
+    let (status, installed) = api.install(rebuilt(EMBEDDED, "another")).await;
+    assert_eq!(status, 201, "{installed}");
+    let other = installed["digest"].as_str().unwrap().to_owned();
+    let active = digest(EMBEDDED);
+    // What was active when it was asked for may not be when it is made.
+    for (compared_with, becomes) in [("the one before", &active), (&*active, &other)] {
+        let switch = Switch {
+            connector: "hubspot".into(),
+            digest: other.clone(),
+            by: "a test".into(),
+            why: Why::Operator,
+            reason: None,
+        };
+        let (compared_with, now) = (compared_with.to_owned(), host.host.clock.now());
+        let asked = host
+            .host
+            .store
+            .transact(move |tx| tx.request_switch(&switch, Some(&compared_with), now));
+        let request = asked.await.unwrap();
+        host.host.pipeline.notify_changed();
+        let outcome = switch::outcome(&host.host.store, request, PATIENCE);
+        match outcome.await.unwrap() {
+            Outcome::Made => assert_eq!(becomes, &other),
+            Outcome::Refused(why) => assert!(why.contains("became active meanwhile"), "{why}"),
+            Outcome::Waits => panic!("it waits"),
+        }
+        assert_eq!(host.host.plugins.active().digest(), becomes);
+    }
     host.stop().await;
 }
 

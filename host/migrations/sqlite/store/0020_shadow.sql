@@ -61,3 +61,6 @@ CREATE TABLE shadow_examples (
     active TEXT,
     candidate TEXT
 );
+
+-- The version that has to be active for a switch to be made; none: any may be.
+ALTER TABLE plugin_requests ADD COLUMN compared_with TEXT;

@@ -7,7 +7,10 @@
 mod selecting;
 mod showing;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{report::Report, routing::ConnectionRoute};
 use crate::{
@@ -73,7 +76,13 @@ pub struct Feeder<'t, 'c> {
     fed: Option<(RecordKey, Vec<UserId>)>,
     /// Whether values may be taken from however many users.
     unbraked: bool,
+    /// Whether what is told waited for a person.
+    told_again: bool,
 }
+
+/// How far back an answer of the source's may be: no read has to know of what is older
+/// than that, for each does.
+const ANSWERS_OF: Duration = Duration::from_secs(5 * 60);
 
 impl<'t, 'c> Feeder<'t, 'c> {
     /// Begins.
@@ -93,6 +102,7 @@ impl<'t, 'c> Feeder<'t, 'c> {
             erased: BTreeSet::new(),
             fed: None,
             unbraked: false,
+            told_again: false,
         }
     }
 
@@ -119,6 +129,14 @@ impl<'t, 'c> Feeder<'t, 'c> {
     /// Whether a catch-up does what is done.
     pub fn is_catching_up(&self) -> bool {
         self.cause.priority == Priority::CatchUp
+    }
+
+    /// What is told waited for a person: when it shows says nothing of how fast changes
+    /// come through.
+    pub fn told_again(mut self) -> Self {
+        self.told_again = true;
+        self.report.is_no_news();
+        self
     }
 
     /// Asks for a read of a record that knows of everything up to a moment.
@@ -166,6 +184,11 @@ impl<'t, 'c> Feeder<'t, 'c> {
             object_type: object_type.clone(),
             wanted,
             record: record.clone(),
+        };
+        // How long it waited for a person is not how long it waits for a read.
+        let expected_at = match self.told_again && self.now.since(expected_at) > ANSWERS_OF {
+            true => Timestamp::default(),
+            false => expected_at,
         };
         // Whatever asks for it here, something is new about it.
         self.tx

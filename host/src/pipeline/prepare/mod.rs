@@ -165,7 +165,9 @@ fn run(
         Ok(()) => {}
         Err(fault) if fault.is_retryable() => return Err(fault),
         // By itself already: it would do the same again.
-        Err(fault) if parts.len() == 1 => failed(route, plugin, &parts[0], &fault, prepared),
+        Err(fault) if parts.len() == 1 && !fault.may_be_chance() => {
+            failed(route, plugin, &parts[0], &fault, prepared)
+        }
         Err(fault) => {
             if prepared.purpose != Purpose::Shadow {
                 tracing::warn!(%fault, "a pass failed; its bodies are tried one by one");

@@ -24,6 +24,9 @@ const PLACES_MAX: i64 = 1_000;
 /// Users that are named with one example.
 const USERS_SHOWN: usize = 5;
 
+/// How many links of a record are counted for that.
+const USERS_COUNTED: usize = 100;
+
 /// How two versions differ: the active one, and the candidate.
 #[derive(
     Clone,
@@ -146,7 +149,7 @@ pub struct Example {
     pub record: Option<RecordId>,
     /// Some of the users whom the record reaches now.
     pub users: Vec<UserId>,
-    /// How many these are.
+    /// How many these are, as far as they are counted: up to some hundred.
     pub user_count: usize,
     /// The entry of the log, where what differs is of a whole one.
     pub position: Option<Position>,
@@ -316,7 +319,7 @@ impl Tx<'_> {
         while let Some(row) = rows.next()? {
             let key: Option<i64> = row.get(6)?;
             let mut users = match key {
-                Some(key) => self.users_reached(RecordKey(key))?,
+                Some(key) => self.some_users_reached(RecordKey(key), USERS_COUNTED)?,
                 None => Vec::new(),
             };
             let user_count = users.len();

@@ -110,8 +110,9 @@ pub async fn request(
         why,
         reason,
     };
+    let compared_with = running.filter(|_| !force).map(|running| running.digest);
     let request = store
-        .transact(move |tx| tx.request_switch(&switch, now))
+        .transact(move |tx| tx.request_switch(&switch, compared_with.as_deref(), now))
         .await?;
     Ok(Requested {
         request,
@@ -292,11 +293,17 @@ async fn make(
     watch: &mut Option<Watch>,
 ) -> Result<(), Error> {
     let (digest, connector) = (switch.digest.clone(), switch.connector.clone());
-    let known = host
-        .store
-        .read(move |tx| Ok((tx.plugin_version(&digest)?, tx.running(&connector)?)));
+    let known = host.store.read(move |tx| {
+        let with = tx.compared_with(request)?;
+        Ok((tx.plugin_version(&digest)?, tx.running(&connector)?, with))
+    });
     let (made, running) = match known.await {
-        Ok((version, running)) => (load(host, &version).await, running),
+        // Another version may have become active since it was asked for.
+        Ok((_, running, Some(with))) if running.as_ref().is_none_or(|one| one.digest != with) => {
+            let why = "it was not compared with the version that became active meanwhile";
+            (Err(Error::NotCompared(why.into())), running)
+        }
+        Ok((version, running, _)) => (load(host, &version).await, running),
         Err(error) => (Err(error.into()), None),
     };
     let is_chosen = |version: &Version| {

@@ -19,7 +19,7 @@ use crate::{
     },
     pipeline::arrivals::{Arrivals, Written},
     store::{
-        self,
+        self, Tx,
         users::{ProfileValue, Source, UserFilter},
     },
     web::{
@@ -323,17 +323,20 @@ pub async fn list(
         text: query.q.filter(|text| !text.is_empty()),
     };
     let (project, now) = (reader.project, host.clock.now());
-    let mut users = host
-        .store
-        .ask(move |tx| match query.segment {
-            None => tx.users(project, &filter, after, limit + 1),
-            Some(id) => {
+    let mut users = match query.segment {
+        None => {
+            let users = move |tx: &Tx<'_>| tx.users(project, &filter, after, limit + 1);
+            host.store.read(users).await?
+        }
+        Some(id) => {
+            let users = move |tx: &Tx<'_>| {
                 let segment = tx.segment(project, id)?;
                 let audience = tx.audience(project, &segment.wanted.condition, now)?;
                 tx.audience_users(&audience, &filter, after, limit + 1)
-            }
-        })
-        .await?;
+            };
+            host.store.ask(users).await?
+        }
+    };
     let more = users.len() > limit;
     users.truncate(limit);
     let next = users

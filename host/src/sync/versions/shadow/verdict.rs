@@ -13,8 +13,8 @@ use crate::{
 const FRESH: Duration = Duration::from_secs(24 * 3_600);
 
 /// Whether the version with this digest was compared with the one that runs: its
-/// shadow was at the log's end within a day, has compared something, and found no
-/// body on which this version alone fails. What else it found is for whoever
+/// shadow was at the log's end within a day, has compared something, and found
+/// nothing on which this version alone fails. What else it found is for whoever
 /// switches to judge.
 ///
 /// Of a log that has nothing, all was compared.
@@ -57,9 +57,10 @@ pub fn compared(
             shadow.waiting
         ));
     }
-    if work.entries == 0 && shadow.since.is_some() {
+    if work.passes == 0 && shadow.since.is_some() {
         return refused(
-            "nothing was received since its shadow looks: `plugin shadow` it over a longer time"
+            "nothing of any connection was received since its shadow looks: `plugin shadow` it \
+             over a longer time"
                 .into(),
         );
     }
@@ -69,6 +70,8 @@ pub fn compared(
         .filter(|(difference, _)| difference.kind == Kind::FaultAdded)
         .map(|(_, count)| count)
         .sum();
+    // Bodies that fail together and not alone are set aside by neither.
+    let faults = faults.max(work.faults.saturating_sub(work.active_faults));
     if faults > 0 {
         return refused(format!(
             "it failed {faults} times on what the active version reads, in {} entries",
@@ -166,6 +169,12 @@ mod tests {
         assert!(refused(|r| r.shadow.problem = Some("it is damaged".into())).contains("damaged"));
         let faults = vec![differs(Kind::FaultAdded, 3), differs(Kind::FaultAdded, 4)];
         assert!(refused(|r| r.differences = faults).contains("failed 7 times"));
+        // Of passes over several bodies that are read well alone.
+        let together = |r: &mut Report| {
+            r.shadow.work.faults = 5;
+            r.shadow.work.active_faults = 2;
+        };
+        assert!(refused(together).contains("failed 3 times"));
     }
 
     #[test]
