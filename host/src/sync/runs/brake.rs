@@ -16,7 +16,7 @@ pub async fn braked(host: &Host, error: store::Error) -> store::Error {
     };
     tracing::warn!(%run, "a run would take values from many users, and is held");
     let problem = problem(run, &users);
-    let hold = move |tx: &store::Tx<'_>| tx.hold_run(run, &problem);
+    let hold = move |tx: &store::Tx<'_>| tx.hold_run(run, &problem, &users);
     let held = host.store.transact(hold).await;
     host.pipeline.notify_changed();
     held.err().unwrap_or(store::Error::ConfigurationChanged)

@@ -31,6 +31,7 @@ use super::{
     Shell, Tab,
     chart::Chart,
     health_facts::{Proven, Totals, Used, Way, proven, totals, used, way},
+    run::{held_people, people},
 };
 use crate::{
     host::Host,
@@ -250,6 +251,7 @@ impl HealthPart {
                 let at = format!("/syncs/{}", run.id);
                 wrong.push(Wrong {
                     tone: "warn",
+                    examples: held_people(tx, connection.project, run.id)?,
                     act: Some((path(id, &format!("{at}/continue")), "Let it go on")),
                     link: Some((path(id, &at), "See the sync")),
                     ..self.wrong(question)
@@ -290,15 +292,8 @@ impl HealthPart {
     /// Some of those whose values are held.
     fn examples(&self, tx: &Tx<'_>, connection: &Connection) -> Result<Vec<Person>, store::Error> {
         let held = tx.held(self.id, EXAMPLES_MAX)?;
-        let mut people = Vec::new();
-        for user in held.into_iter().flat_map(|held| held.examples) {
-            match tx.user(connection.project, user) {
-                Ok(user) => people.push(user.into()),
-                Err(store::Error::NotFound(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(people)
+        let users = held.map(|held| held.examples).unwrap_or_default();
+        people(tx, connection.project, users)
     }
 
     fn catch_up(
