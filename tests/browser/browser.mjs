@@ -1,6 +1,6 @@
 // The browser, and what is watched on every page that any test opens: no error in the console, no
 // request to another host, a content-security policy without exceptions. What a test looks at is
-// checked by axe in light and dark, must fit a narrow screen, and is kept as pictures.
+// checked by axe in light and dark, wide and narrow, must fit a narrow screen, and is kept as pictures.
 
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
@@ -113,6 +113,8 @@ export class Browser {
     await page.emulateMedia({ colorScheme: 'light' })
     await page.setViewportSize(NARROW)
     const wide = await page.evaluate(tooWide)
+    // What scrolls by itself only here must be reached with the keyboard, too.
+    await this.#scan(page, `${name} when narrow`)
     await this.#picture(page, `${name}.narrow`)
     await page.setViewportSize(viewport)
     for (const told of wide) this.#complain(page, `${name} is wider than ${NARROW.width} pixels: ${told}`)
