@@ -49,6 +49,7 @@ export class Browser {
     browser.world = world
     browser.complaints = []
     browser.documents = new Map()
+    browser.broken = new Set()
     browser.context = await (await launch()).newContext({
       baseURL: world.url,
       viewport: WIDE,
@@ -76,6 +77,8 @@ export class Browser {
       const { url } = message.location()
       const status = /^Failed to load resource: .* status of (\d+)/.exec(message.text())?.[1]
       if (status && this.documents.get(url) === Number(status)) return
+      // A line that a test breaks is reported there, too.
+      if (this.broken.has(url)) return
       this.#complain(page, `console: ${message.text()} (${url})`)
     })
     page.on('response', (answer) => this.#answered(page, answer))
@@ -98,6 +101,19 @@ export class Browser {
     const isStrict = policy.includes("default-src 'none'") && !/unsafe-|\*|data:|https?:/.test(policy)
     if (!isStrict) this.#complain(page, `policy of ${url.pathname}: ${policy || 'none'}`)
     if (answer.request().isNavigationRequest()) opened.add(kind(url.pathname))
+  }
+
+  /** From now on no answer comes to what is asked for at such an address. */
+  breakLine(pattern, page = this.page) {
+    return page.route(pattern, (route) => {
+      this.broken.add(route.request().url())
+      return route.abort()
+    })
+  }
+
+  /** What was last read out. */
+  readOut(page = this.page) {
+    return page.locator('[data-announcer]')
   }
 
   /** Looks at what is shown: its pictures get this name, and what is wrong with it is complained of. */
