@@ -115,7 +115,7 @@ describe('syncing', { concurrency: 2 }, () => {
     await browser.see('syncing/not-complete')
     await tab(page, 'Health').click()
     await page.getByRole('heading', { level: 3, name: 'Permissions are missing' }).waitFor()
-    await said(page, 'The last one failed in a row.').waitFor()
+    await said(page, 'The last one failed.').waitFor()
     await browser.see('health/missing-scope')
     await page.goto(connectionPath(id))
     await page.getByRole('heading', { name: /HubSpot needs attention/ }).waitFor()

@@ -5,8 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use super::{Error, Tx, encode, optional_timestamp, timestamp, variables::Variable};
 use crate::model::{
     ConnectionId, KeyKind, ObjectType, ProjectId, PropertyName, RecordId, Timestamp, UserId,
-    UserIdentifier, Value, VariableId, VariableType, fold,
-    normalise,
+    UserIdentifier, Value, VariableId, VariableType, fold, normalise,
 };
 
 /// A user, without values.

@@ -31,7 +31,7 @@ use super::{
     Shell, Tab,
     chart::Chart,
     health_facts::{Proven, Totals, Used, Way, proven, totals, used, way},
-    run::{held_people, people},
+    run::people,
 };
 use crate::{
     host::Host,
@@ -162,10 +162,10 @@ impl Part for HealthPart {
         let failed_catch_ups = state.failed_catch_ups.as_ref().map(|failed| {
             let why = failed.problem.as_ref().map(|problem| &*problem.detail);
             format!(
-                "{} failed in a row. {} It is tried again at {} at the latest.",
+                "{} {} It is tried again at {} at the latest.",
                 match failed.count {
-                    1 => "The last one".to_owned(),
-                    count => format!("The last {count}"),
+                    1 => "The last one failed.".to_owned(),
+                    count => format!("The last {count} failed in a row."),
                 },
                 why.unwrap_or_default(),
                 calendar.moment(failed.next_at).text
@@ -251,7 +251,7 @@ impl HealthPart {
                 let at = format!("/syncs/{}", run.id);
                 wrong.push(Wrong {
                     tone: "warn",
-                    examples: held_people(tx, connection.project, run.id)?,
+                    examples: people(tx, connection.project, tx.held_users(run.id)?)?,
                     act: Some((path(id, &format!("{at}/continue")), "Let it go on")),
                     link: Some((path(id, &at), "See the sync")),
                     ..self.wrong(question)

@@ -29,10 +29,7 @@ use super::{
 use crate::{
     host::Host,
     model::{ConnectionId, Problem, ProjectId, RunId, RunKind, RunStatus, UserId},
-    store::{
-        self, Tx,
-        runs::Example,
-    },
+    store::{self, Tx, runs::Example},
     sync::runs,
     web::{
         api::syncs::{self, Sync},
@@ -236,11 +233,8 @@ impl Part for RunPart {
         calendar: &Calendar,
     ) -> Result<RunShown, store::Error> {
         let run = syncs::of(tx, session.project.id, self.connection, self.run)?;
-        let held = match run.status {
-            RunStatus::Braked => held_people(tx, session.project.id, run.id)?,
-            _ => Vec::new(),
-        };
-        let sync = syncs::show(tx, run, self.host.clock.now())?;
+        let mut sync = syncs::show(tx, run, self.host.clock.now())?;
+        let held = people(tx, session.project.id, std::mem::take(&mut sync.held_users))?;
         let csrf = session.csrf(&self.host).expose().to_owned();
         let csrf = session.may_change().then_some(csrf);
         Ok(RunShown::of(sync, held, self, csrf, calendar))
@@ -249,15 +243,6 @@ impl Part for RunPart {
     fn looks_every(&self) -> Duration {
         LOOK_EVERY
     }
-}
-
-/// Some of those whose values a run that is held would take.
-pub(super) fn held_people(
-    tx: &Tx<'_>,
-    project: ProjectId,
-    run: RunId,
-) -> Result<Vec<Person>, store::Error> {
-    people(tx, project, tx.held_users(run)?)
 }
 
 /// Users as people recognise them, without those who are gone.
