@@ -187,6 +187,21 @@ function selection(field) {
 const parts = new Part();
 load(document);
 
+// Where a row of links is wider than the page, the one that is shown is in sight.
+function centre() {
+  for (const link of document.querySelectorAll("nav [aria-current]")) {
+    const row = link.closest("nav ul");
+    for (const box of [row, row?.closest("nav")]) {
+      if (!box || box.scrollWidth <= box.clientWidth) continue;
+      const [outer, inner] = [box.getBoundingClientRect(), link.getBoundingClientRect()];
+      box.scrollLeft += inner.left - outer.left - (outer.width - inner.width) / 2;
+    }
+  }
+}
+
+centre();
+addEventListener("resize", centre);
+
 // <button data-copy="ID"> copies the text of a field.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");

@@ -29,6 +29,14 @@ describe('syncing', { concurrency: 2 }, () => {
     await tab(page, 'Full sync').click()
     await said(page, 'A full sync takes about').waitFor()
     await browser.see('syncing/before')
+    // On a narrow screen the tab that is shown is in sight, though others come first.
+    await page.setViewportSize({ width: 360, height: 780 })
+    const middle = await tab(page, 'Full sync').evaluate((link) => {
+      const { left, right } = link.getBoundingClientRect()
+      return (left + right) / 2
+    })
+    assert.ok(middle > 0 && middle < 360, `the tab is at ${middle}`)
+    await page.setViewportSize({ width: 1280, height: 800 })
     await page.goto(connectionPath(id, '/syncs/estimate'))
     await browser.see('syncing/estimate-without-scripts')
     await page.getByRole('link', { name: 'Back', exact: true }).click()
