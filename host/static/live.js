@@ -4,6 +4,8 @@
 // <div data-live="URL"> holds a part of a page. URL streams the part's HTML
 // whenever it changed. What has a data-key is compared with what is shown and
 // replaced alone, so that focus, selection and scrolling stay where they are.
+// What has a data-label is read out as it changes; what has a data-tell, such as
+// where a run stands, when that word is another.
 "use strict";
 
 // How long what changed stays marked, and how long a stream may be broken
@@ -28,11 +30,18 @@ class LivePart {
     this.element = element;
     this.shown = new WeakMap();
     for (const part of this.parts(element)) this.shown.set(part, part.outerHTML);
+    this.tells = this.telling();
     // A hidden page needs no stream, and browsers open only a few at once.
     document.addEventListener("visibilitychange", () => this.follow());
     addEventListener("pagehide", () => this.close());
     addEventListener("pageshow", () => this.follow());
     this.follow();
+  }
+
+  // What is said in words, by the states that it says.
+  telling() {
+    const told = [...this.element.querySelectorAll("[data-tell]")];
+    return new Map(told.map((one) => [one.dataset.tell, one.textContent.replace(/\s+/g, " ").trim()]));
   }
 
   parts(element) {
@@ -126,7 +135,10 @@ class LivePart {
       if (old.dataset.label) removed.push(`${old.dataset.label} has no value any more.`);
       old.remove();
     }
-    const news = [...changed, ...removed];
+    const tells = this.telling();
+    const begun = [...tells].filter(([state]) => !this.tells.has(state)).map(([, words]) => `${words}.`);
+    this.tells = tells;
+    const news = [...begun, ...changed, ...removed];
     const rest = news.length - TOLD_MAX;
     const told = news.slice(0, TOLD_MAX);
     if (rest > 0) told.push(`${rest} more changed.`);

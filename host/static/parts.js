@@ -5,8 +5,16 @@
 // the element ID takes the place of the one that is shown. With data-on-input
 // that happens while its fields are filled in, too. <a data-part="ID"> likewise.
 // Addresses of GETs are kept in the address bar, so that Reload works.
+// What is waited for says so: data-waiting has it in words, which are shown and
+// read out where it takes longer than a moment.
+//
 // How long typing may pause before what was typed is sent.
 const TYPING_MS = 250;
+
+// How long something may take before it says what it waits for.
+const WAITING_MS = 300;
+
+const NO_ANSWER = "The host does not answer. Try again.";
 
 class Part {
   constructor() {
@@ -27,7 +35,7 @@ class Part {
     const link = event.target.closest("a[data-part]");
     if (!link || event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
     event.preventDefault();
-    this.load(link.dataset.part, link.href, { method: "GET" });
+    this.load(link.dataset.part, link.href, { method: "GET" }, link.dataset.waiting);
   }
 
   typed(event) {
@@ -44,14 +52,15 @@ class Part {
     const action = submitter?.getAttribute("formaction") || form.getAttribute("action") || location.href;
     const url = new URL(action, location.href);
     const id = submitter?.dataset.part || form.dataset.part;
+    const waiting = submitter?.dataset.waiting || form.dataset.waiting;
     if (method === "GET") {
       url.search = data;
-      return this.load(id, url.href, { method });
+      return this.load(id, url.href, { method }, waiting);
     }
-    return this.load(id, url.href, { method, body: data });
+    return this.load(id, url.href, { method, body: data }, waiting);
   }
 
-  async load(id, url, request) {
+  async load(id, url, request, waiting) {
     const shown = document.getElementById(id);
     if (!shown) return location.assign(url);
     // What was asked for before is not wanted any more.
@@ -59,6 +68,7 @@ class Part {
     const abort = new AbortController();
     this.sent.set(id, abort);
     shown.setAttribute("aria-busy", "true");
+    const saying = setTimeout(() => this.wait(id, waiting), WAITING_MS);
     try {
       const answer = await fetch(url, { ...request, signal: abort.signal });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -72,9 +82,38 @@ class Part {
       this.remember(request.method === "GET" ? answer.url : answer.redirected && answer.url);
     } catch (error) {
       if (error.name === "AbortError") return;
-      shown.removeAttribute("aria-busy");
-      announce("The host does not answer. Try again.");
+      this.broken(id);
+    } finally {
+      clearTimeout(saying);
     }
+  }
+
+  // What is shown stays busy, so that what was read is not moved meanwhile.
+  wait(id, waiting) {
+    const shown = document.getElementById(id);
+    if (!shown) return;
+    shown.dataset.waits = waiting || "Loading…";
+    // While somebody types it is no news.
+    if (waiting) announce(waiting);
+  }
+
+  // What is shown stays, and says above it that nothing newer came. What comes
+  // next takes the place of both.
+  broken(id) {
+    const shown = document.getElementById(id);
+    announce(NO_ANSWER);
+    if (!shown) return;
+    shown.removeAttribute("aria-busy");
+    shown.removeAttribute("data-waits");
+    let banner = shown.querySelector(":scope > [data-broken]");
+    if (!banner) {
+      banner = document.createElement("p");
+      banner.className = "banner bad";
+      banner.dataset.broken = "";
+      banner.textContent = NO_ANSWER;
+      shown.prepend(banner);
+    }
+    banner.scrollIntoView({ block: "nearest" });
   }
 
   // Reload shows the same again. What stands at an address of its own, such as
@@ -93,7 +132,10 @@ class Part {
       throw new Error("another page came");
     } catch {
       const waiting = document.querySelector(`#${id} [data-loading]`);
-      if (waiting) waiting.textContent = "This could not be loaded. Load the page again.";
+      if (!waiting) return;
+      waiting.className = "banner bad";
+      waiting.textContent = "This could not be loaded. Load the page again.";
+      announce(waiting.textContent);
     }
   }
 
@@ -131,6 +173,7 @@ function load(within) {
   for (const element of within.querySelectorAll("[data-load]")) {
     const waiting = element.querySelector("[data-loading]");
     if (waiting) waiting.textContent = waiting.dataset.loading;
+    if (waiting) announce(waiting.textContent);
     parts.fetched(element.id, element.dataset.load);
   }
 }
@@ -143,6 +186,21 @@ function selection(field) {
 
 const parts = new Part();
 load(document);
+
+// Where a row of links is wider than the page, the one that is shown is in sight.
+function centre() {
+  for (const link of document.querySelectorAll("nav [aria-current]")) {
+    const row = link.closest("nav ul");
+    for (const box of [row, row?.closest("nav")]) {
+      if (!box || box.scrollWidth <= box.clientWidth) continue;
+      const [outer, inner] = [box.getBoundingClientRect(), link.getBoundingClientRect()];
+      box.scrollLeft += inner.left - outer.left - (outer.width - inner.width) / 2;
+    }
+  }
+}
+
+centre();
+addEventListener("resize", centre);
 
 // <button data-copy="ID"> copies the text of a field.
 document.addEventListener("click", async (event) => {

@@ -1,6 +1,6 @@
 // The browser, and what is watched on every page that any test opens: no error in the console, no
 // request to another host, a content-security policy without exceptions. What a test looks at is
-// checked by axe in light and dark, must fit a narrow screen, and is kept as pictures.
+// checked by axe in light and dark, wide and narrow, must fit a narrow screen, and is kept as pictures.
 
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
@@ -49,6 +49,7 @@ export class Browser {
     browser.world = world
     browser.complaints = []
     browser.documents = new Map()
+    browser.broken = new Set()
     browser.context = await (await launch()).newContext({
       baseURL: world.url,
       viewport: WIDE,
@@ -76,6 +77,8 @@ export class Browser {
       const { url } = message.location()
       const status = /^Failed to load resource: .* status of (\d+)/.exec(message.text())?.[1]
       if (status && this.documents.get(url) === Number(status)) return
+      // A line that a test breaks is reported there, too.
+      if (this.broken.has(url)) return
       this.#complain(page, `console: ${message.text()} (${url})`)
     })
     page.on('response', (answer) => this.#answered(page, answer))
@@ -100,6 +103,19 @@ export class Browser {
     if (answer.request().isNavigationRequest()) opened.add(kind(url.pathname))
   }
 
+  /** From now on no answer comes to what is asked for at such an address. */
+  breakLine(pattern, page = this.page) {
+    return page.route(pattern, (route) => {
+      this.broken.add(route.request().url())
+      return route.abort()
+    })
+  }
+
+  /** What was last read out. */
+  readOut(page = this.page) {
+    return page.locator('[data-announcer]')
+  }
+
   /** Looks at what is shown: its pictures get this name, and what is wrong with it is complained of. */
   async see(name, page = this.page) {
     seen.add(kind(new URL(page.url()).pathname))
@@ -113,6 +129,8 @@ export class Browser {
     await page.emulateMedia({ colorScheme: 'light' })
     await page.setViewportSize(NARROW)
     const wide = await page.evaluate(tooWide)
+    // What scrolls by itself only here must be reached with the keyboard, too.
+    await this.#scan(page, `${name} when narrow`)
     await this.#picture(page, `${name}.narrow`)
     await page.setViewportSize(viewport)
     for (const told of wide) this.#complain(page, `${name} is wider than ${NARROW.width} pixels: ${told}`)

@@ -144,6 +144,44 @@ describe('connecting', { concurrency: 2 }, () => {
     assert.deepEqual(await statuses(project), ['pending'])
   })
 
+  scene('a consent that lacks permissions says which, and so does the connection', async (scene) => {
+    const [project, account] = await scene.sides()
+    const browser = await scene.signedIn(project)
+    const { page } = browser
+    await toIntegrations(page)
+    await toConsent(page)
+    // As where the app asks for less than Jimo reads.
+    const less = new URL(page.url())
+    const scopes = less.searchParams.get('scope').split(' ').filter((scope) => !scope.includes('deals'))
+    less.searchParams.set('scope', scopes.join(' '))
+    await page.goto(less.href)
+    await grant(page, account)
+    const missing = page.getByRole('region', { name: 'Permissions are missing' })
+    await missing.getByText('crm.objects.deals.read').waitFor()
+    await browser.see('connecting/permissions-are-missing')
+    await page.getByRole('button', { name: 'Connect', exact: true }).click()
+    await page.getByRole('heading', { level: 1, name: 'HubSpot integration' }).waitFor()
+    await page.getByRole('heading', { name: /HubSpot needs attention/ }).waitFor()
+    await browser.see('connection/permissions-are-missing')
+    await tab(page, 'Health').click()
+    await page.getByRole('heading', { level: 3, name: 'Permissions are missing' }).waitFor()
+    await browser.see('health/permissions-are-missing')
+  })
+
+  scene('a consent that took longer than ten minutes is over, and nothing is kept of it', async (scene) => {
+    const world = await scene.ownWorld({ isTurned: true })
+    const [project, account] = await scene.sides()
+    const browser = await scene.signedIn(project)
+    const { page } = browser
+    await toIntegrations(page)
+    await toConsent(page)
+    await world.turn(11)
+    await grant(page, account)
+    await said(page, 'older than ten minutes').waitFor()
+    await browser.see('connecting/expired')
+    assert.deepEqual(await statuses(project), ['pending'])
+  })
+
   scene('an answer of HubSpot that cannot be used is explained', async (scene) => {
     const [project] = await scene.sides()
     const browser = await scene.signedIn(project)
@@ -173,8 +211,7 @@ describe('connecting', { concurrency: 2 }, () => {
     const browser = await scene.browser()
     const { page } = browser
     const { world } = scene
-    const install = await marketplace(world)
-    await page.goto(install)
+    await page.goto(await world.marketplaceLink())
     await grant(page, account)
     await page.getByRole('heading', { name: 'Sign in' }).waitFor()
     await page.goto(await project.signInLink())
@@ -201,15 +238,6 @@ describe('connecting', { concurrency: 2 }, () => {
     assert.equal(await page.getByRole('button', { name: /Pause|Reconnect|Enable|Connect/ }).count(), 0)
   })
 })
-
-/** Where HubSpot's marketplace leads to: what the app asks for, with nothing of Jimo's in it. */
-async function marketplace(world) {
-  const elsewhere = await world.project('Elsewhere')
-  const { authorize_url } = await elsewhere.call('POST', '/connections', { connector: 'hubspot' })
-  const install = new URL(authorize_url)
-  for (const own of ['state', 'code_challenge', 'code_challenge_method']) install.searchParams.delete(own)
-  return install.href
-}
 
 /** From a page without the navigation, as those about consents are. */
 async function toIntegrationsFrom(page) {

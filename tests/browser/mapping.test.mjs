@@ -73,6 +73,47 @@ describe('mapping', { concurrency: 2 }, () => {
     assert.deepEqual(contacts.fields.map((field) => field.property), ['lifecyclestage'])
   })
 
+  scene('what somebody else saved meanwhile is said, and is replaced only on purpose', async (scene) => {
+    const { project, id, browser, page } = await mapped(scene)
+    await page.goto(connectionPath(id, '/fields'))
+    await page.getByRole('button', { name: /^Show internal values/ }).click()
+    await said(page, '1 change is not saved yet').waitFor()
+    const mine = structuredClone(MAPPINGS)
+    mine.contacts.fields = mine.contacts.fields.filter((field) => field.property !== 'jobtitle')
+    await project.call('PUT', `/connections/${id}/mappings`, mine)
+    await page.reload()
+    await page.getByRole('region', { name: 'Saved by somebody else' }).waitFor()
+    await browser.see('mapping/saved-meanwhile')
+    await page.getByRole('link', { name: 'Review and save' }).click()
+    await page.getByRole('region', { name: 'Saved by somebody else' }).waitFor()
+    assert.ok(await page.getByRole('button', { name: 'Save', exact: true }).isDisabled())
+    await browser.see('mapping/review-saved-meanwhile')
+    await page.getByRole('button', { name: 'Go on with mine' }).click()
+    await page.getByRole('region', { name: 'Saved by somebody else' }).waitFor({ state: 'detached' })
+    await page.getByRole('button', { name: 'Save', exact: true }).click()
+    await said(page, 'Saved.').waitFor()
+    const { contacts } = await project.call('GET', `/connections/${id}/mappings`)
+    assert.deepEqual(contacts.fields.map((field) => field.property).sort(), ['jobtitle', 'lifecyclestage'])
+  })
+
+  scene('what is waited for is said in words, seen and read out', async (scene) => {
+    const { id, browser, page } = await mapped(scene, null)
+    await page.goto(connectionPath(id, '/matching'))
+    let answer
+    await page.route('**/matching?*', (route) => { answer = () => route.continue() })
+    await page.getByRole('combobox', { name: 'Of the user in Jimo' }).first().selectOption('external_id')
+    await page.getByRole('button', { name: 'See how many users it matches' }).first().click()
+    const waiting = 'Asking HubSpot how many users it matches…'
+    await page.locator(`#matching[data-waits="${waiting}"]`).waitFor()
+    await browser.readOut().getByText(waiting).waitFor({ state: 'attached' })
+    const shown = await page.locator('#matching').evaluate((part) => getComputedStyle(part, '::before').content)
+    assert.match(shown, /Asking HubSpot/)
+    await browser.see('mapping/waiting-for-hubspot')
+    answer()
+    await page.getByRole('region', { name: 'What it would match' }).first().waitFor()
+    await page.locator('#matching:not([data-waits])').waitFor()
+  })
+
   scene('what does not fit is refused with its reason, and an attribute that holds values is asked for', async (scene) => {
     const { project, id, browser, page } = await mapped(scene)
     await project.call('POST', '/variables', { name: 'seats', type: 'number' })

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe } from 'node:test'
 
-import { said, toNavigation } from './pages.mjs'
+import { grant, said, toNavigation } from './pages.mjs'
 import { scene } from './scene.mjs'
 
 const PASSWORD = 'correct horse battery'
@@ -67,6 +67,25 @@ describe('members', { concurrency: 2 }, () => {
     await toNavigation(page, 'Team')
     await page.getByRole('row', { name: /Ben Okafor/ }).waitFor()
     await browser.see('members/team')
+    await page.getByRole('button', { name: 'New password link for Ben Okafor' }).click()
+    const reset = await page.getByRole('textbox', { name: 'Link' }).inputValue()
+    await browser.see('members/password-link')
+    const forgot = await scene.browser()
+    await forgot.page.goto(reset)
+    await forgot.page.getByRole('heading', { name: 'Choose a new password' }).waitFor()
+    await forgot.see('members/reset-password')
+    await forgot.page.getByLabel('New password').fill('short')
+    await forgot.page.getByRole('button', { name: 'Save and sign in' }).click()
+    await forgot.page.locator('[aria-invalid=true]').waitFor()
+    await forgot.see('members/reset-password-too-short')
+    await forgot.page.getByLabel('New password').fill(`another ${PASSWORD}`)
+    await forgot.page.getByRole('button', { name: 'Save and sign in' }).click()
+    await forgot.page.getByRole('navigation', { name: 'Main' }).waitFor()
+    await forgot.page.goto(reset)
+    await forgot.page.getByRole('heading', { level: 1 }).waitFor()
+    await forgot.see('members/used-password-link')
+
+    await toNavigation(page, 'Team')
     await page.getByRole('link', { name: /Remove….*Ben/ }).click()
     await page.getByRole('heading', { name: 'Remove Ben Okafor?' }).waitFor()
     await browser.see('members/remove')
@@ -86,6 +105,52 @@ describe('members', { concurrency: 2 }, () => {
     await page.getByLabel('Password').fill(PASSWORD)
     await page.getByRole('button', { name: 'Sign in' }).click()
     await page.getByRole('navigation', { name: 'Main' }).waitFor()
+  })
+
+  scene('who has an account joins other projects with it, switches between them, and connects the one that they choose', async (scene) => {
+    const { world, browser, page } = await owner(scene)
+    await begins(page)
+    await page.getByRole('navigation', { name: 'Main' }).waitFor()
+    /** An invitation of that project for the same address. */
+    const invite = async (name) => {
+      const project = await world.project(name)
+      const host = await scene.signedIn(project)
+      await toNavigation(host.page, 'Team')
+      await host.page.getByRole('textbox', { name: 'E-mail' }).fill('ana@northwind.example')
+      await host.page.getByRole('radio', { name: /Admin/ }).check()
+      await host.page.getByRole('button', { name: 'Make an invitation link' }).click()
+      return host.page.getByRole('textbox', { name: 'Link' }).inputValue()
+    }
+    const elsewhere = await scene.browser()
+    await elsewhere.page.goto(await invite('Southwind'))
+    await said(elsewhere.page, 'You have an account. Sign in to join.').waitFor()
+    await elsewhere.see('members/join-with-an-account')
+    await elsewhere.page.getByLabel('Password').fill('not this one at all')
+    await elsewhere.page.getByRole('button', { name: 'Sign in and join' }).click()
+    await elsewhere.page.locator('[aria-invalid=true]').waitFor()
+    await elsewhere.see('members/join-with-a-wrong-password')
+    await elsewhere.page.getByLabel('Password').fill(PASSWORD)
+    await elsewhere.page.getByRole('button', { name: 'Sign in and join' }).click()
+    await elsewhere.page.locator('.switch summary').getByText('Southwind').waitFor()
+
+    await page.goto(await invite('Eastwind'))
+    await said(page, 'You are signed in as ana@northwind.example.').waitFor()
+    await browser.see('members/join-signed-in')
+    await page.getByRole('button', { name: 'Join' }).click()
+    await page.locator('.switch summary').getByText('Eastwind').click()
+    await page.getByRole('button', { name: 'Northwind' }).waitFor()
+    await browser.see('members/switch-project')
+    await page.getByRole('button', { name: 'Northwind' }).click()
+    await page.locator('.switch summary').getByText('Northwind').waitFor()
+
+    const account = await world.account('northwind.example')
+    await page.goto(await world.marketplaceLink())
+    await grant(page, account)
+    await page.getByRole('combobox', { name: 'Project' }).selectOption({ label: 'Southwind' })
+    await browser.see('connecting/one-of-several-projects')
+    await page.getByRole('button', { name: 'Connect', exact: true }).click()
+    await page.getByRole('heading', { name: 'HubSpot integration' }).waitFor()
+    await page.locator('.switch summary').getByText('Southwind').waitFor()
   })
 
   scene('a project is renamed, and tokens for the API are made once shown and revoked', async (scene) => {

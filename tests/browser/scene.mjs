@@ -5,7 +5,7 @@ import { it } from 'node:test'
 
 import { Browser } from './browser.mjs'
 import { signIn } from './pages.mjs'
-import { World } from './world.mjs'
+import { Demo, World } from './world.mjs'
 
 /** The longest that a test may take, on a machine that is busy with others. */
 const TEST_MAX_MS = 180_000
@@ -37,6 +37,13 @@ class Scene {
   /** From now on a host and a simulated HubSpot of its own, for what others would notice. */
   async ownWorld(settings) {
     this.own = await World.start(settings)
+    this.world = this.own
+    return this.own
+  }
+
+  /** From now on the demo. */
+  async demo() {
+    this.own = await Demo.start()
     this.world = this.own
     return this.own
   }

@@ -29,6 +29,14 @@ describe('syncing', { concurrency: 2 }, () => {
     await tab(page, 'Full sync').click()
     await said(page, 'A full sync takes about').waitFor()
     await browser.see('syncing/before')
+    // On a narrow screen the tab that is shown is in sight, though others come first.
+    await page.setViewportSize({ width: 360, height: 780 })
+    const middle = await tab(page, 'Full sync').evaluate((link) => {
+      const { left, right } = link.getBoundingClientRect()
+      return (left + right) / 2
+    })
+    assert.ok(middle > 0 && middle < 360, `the tab is at ${middle}`)
+    await page.setViewportSize({ width: 1280, height: 800 })
     await page.goto(connectionPath(id, '/syncs/estimate'))
     await browser.see('syncing/estimate-without-scripts')
     await page.getByRole('link', { name: 'Back', exact: true }).click()
@@ -88,9 +96,69 @@ describe('syncing', { concurrency: 2 }, () => {
     await world.simulate('DELETE', '/faults')
     await comes(page, 'Cancelled')
     await browser.see('syncing/cancelled')
+    await world.simulate('POST', '/faults', { trouble: 'held' })
     await begin(page, 'Run again')
+    await page.getByRole('button', { name: 'Cancel' }).waitFor()
+    await page.locator('[data-live-state=live]').waitFor()
+    assert.equal(await browser.readOut().textContent(), '')
+    await world.simulate('DELETE', '/faults')
     await comes(page, 'Completed')
+    // Numbers on the way are not read out, that it is over is.
+    await browser.readOut().getByText('Full sync: Completed.', { exact: true }).waitFor({ state: 'attached' })
     await page.getByRole('region', { name: 'What it did' }).getByText('300').first().waitFor()
+  })
+
+  scene('a sync that lacks a permission says what it could not do, and the connection says so too', async (scene) => {
+    const [project, account] = await scene.sides()
+    await project.users({ external_id: '1', email: 'ana@northwind.example', name: 'Ana Silva' })
+    await account.create('contacts', { email: 'ana@northwind.example', jobtitle: 'Engineer' })
+    const id = await project.connect(account, { ...MAPPINGS, deals: { fields: [{ property: 'dealname', variable: 'deal' }] } })
+    await account.call('POST', '/drop-scope', { scope: 'crm.objects.deals.read' })
+    const browser = await scene.signedIn(project)
+    const { page } = browser
+    await page.goto(connectionPath(id, '/syncs'))
+    await begin(page, 'Catch up now')
+    await comes(page, 'Not complete')
+    await page.getByRole('heading', { name: 'Not all of it could be done' }).waitFor()
+    await browser.see('syncing/not-complete')
+    await tab(page, 'Health').click()
+    await page.getByRole('heading', { level: 3, name: 'Permissions are missing' }).waitFor()
+    await said(page, 'The last one failed.').waitFor()
+    await browser.see('health/missing-scope')
+    await page.goto(connectionPath(id))
+    await page.getByRole('heading', { name: /HubSpot needs attention/ }).waitFor()
+    await browser.see('connection/missing-scope')
+  })
+
+  scene('a catch-up says what live updates had missed, and the proof names what differs', async (scene) => {
+    const world = await scene.ownWorld({ HUBSPOT_JOURNAL: 'off' })
+    await world.simulate('PUT', '/webhooks', { knobs: { loss: 1 } })
+    const [project, account] = await scene.sides()
+    await project.users(
+      { external_id: '1', email: 'ana@northwind.example', name: 'Ana Silva' },
+      { external_id: '2', email: 'ben@northwind.example', name: 'Ben Okafor' },
+    )
+    const ana = await account.create('contacts', { email: 'ana@northwind.example', jobtitle: 'Engineer', city: 'Lisbon' })
+    await account.create('contacts', { email: 'ben@northwind.example', jobtitle: 'Pilot', city: 'Porto' })
+    const [title, city] = MAPPINGS.contacts.fields
+    const id = await project.connect(account, { contacts: { fields: [title] } })
+    const browser = await scene.signedIn(project)
+    const { page } = browser
+    await page.goto(connectionPath(id, '/syncs'))
+    await begin(page, 'Run full sync')
+    await comes(page, 'Completed')
+    // Nothing fills a field that is new, and nobody tells of what changes.
+    await project.call('PUT', `/connections/${id}/mappings`, { contacts: { fields: [title, city] } })
+    await account.change('contacts', ana, { jobtitle: 'Head of Product' })
+    await page.goto(connectionPath(id, '/syncs'))
+    await begin(page, 'Catch up now')
+    await comes(page, 'Completed')
+    await page.getByRole('region', { name: 'What live updates had missed' }).waitFor()
+    await browser.see('syncing/catch-up-missed')
+    await tab(page, 'Health').click()
+    await said(page, 'One record that live updates had missed updated users.').waitFor()
+    await page.getByRole('table', { name: 'Values that differ' }).getByText('city').first().waitFor()
+    await browser.see('health/missed-and-differing')
   })
 
   scene('where HubSpot does not answer, what a full sync costs is not made up', async (scene) => {
@@ -128,7 +196,16 @@ describe('syncing', { concurrency: 2 }, () => {
     await tab(page, 'Full sync').click()
     await begin(page, 'Run full sync')
     await said(page, 'It stopped to ask you').waitFor()
+    // Whom it is about has a name, here and among what needs somebody.
+    const person = page.getByRole('main').getByRole('link', { name: /^p\d+@northwind\.example$/ }).first()
+    await person.waitFor()
     await browser.see('syncing/held')
+    const run = page.url()
+    await tab(page, 'Health').click()
+    await page.getByRole('heading', { name: 'One thing needs you' }).waitFor()
+    await person.waitFor()
+    await browser.see('health/held-run')
+    await page.goto(run)
     await page.getByRole('button', { name: 'Go on' }).click()
     await comes(page, 'Completed')
     assert.equal((await project.user('7')).variables.job_title, undefined)

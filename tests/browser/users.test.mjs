@@ -69,6 +69,28 @@ describe('users', { concurrency: 2 }, () => {
     await row.waitFor({ state: 'detached' })
   })
 
+  scene('a line that breaks is seen and read out, and the next answer takes its place', async (scene) => {
+    const [project] = await scene.sides()
+    await project.users({ external_id: '1', email: 'eva@northwind.example', name: 'Éva Szabó' })
+    const browser = await scene.signedIn(project)
+    const { page } = browser
+    await page.goto('/users')
+    await page.getByRole('row', { name: /Éva/ }).waitFor()
+    await browser.breakLine('**/users?*')
+    const box = page.getByRole('searchbox')
+    await box.fill('nobody')
+    const told = 'The host does not answer. Try again.'
+    await said(page, told).waitFor()
+    await browser.readOut().getByText(told).waitFor({ state: 'attached' })
+    // What was there still is.
+    await page.getByRole('row', { name: /Éva/ }).waitFor()
+    await browser.see('users/line-broken')
+    await page.unroute('**/users?*')
+    await box.fill('éva')
+    await said(page, '1 user found').waitFor()
+    assert.equal(await said(page, told).count(), 0)
+  })
+
   scene('a user who is not there is said to be not there', async (scene) => {
     const [project] = await scene.sides()
     const browser = await scene.signedIn(project)

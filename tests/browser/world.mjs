@@ -2,18 +2,22 @@
 // own, set up by its command line and its API.
 //
 //   JIMO_CONNECT_BIN, HUBSPOT_SIM_BIN   the programs
+//   TURNED_HOST_BIN                     the host with a clock that tests turn; beside the
+//                                       simulator where nothing is said
 
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after } from 'node:test'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
+
+process.env.TURNED_HOST_BIN ??= join(dirname(process.env.HUBSPOT_SIM_BIN ?? ''), 'turned-host')
 
 /** A program that says where it listens. It is ended by the id of its process. */
 class Program {
@@ -87,9 +91,10 @@ export class World {
     await (await World.#shared)?.stop()
   }
 
-  /** One of a test's own, which it may stop and break. */
-  static async start(settings = {}) {
+  /** One of a test's own, which it may stop and break; with a clock of its own it may turn it. */
+  static async start({ isTurned = false, ...settings } = {}) {
     const world = new World()
+    world.moment = isTurned ? Date.now() : null
     world.directory = await mkdtemp(join(tmpdir(), 'jimo-connect-browser-'))
     world.simulator = await Program.start('HUBSPOT_SIM_BIN', [], {})
     const { app } = await world.simulate('GET', '/state')
@@ -112,11 +117,29 @@ export class World {
   }
 
   async startHost() {
-    this.host = await Program.start('JIMO_CONNECT_BIN', ['serve'], this.settings)
+    const [program, options] = this.moment ? ['TURNED_HOST_BIN', [String(this.moment)]] : ['JIMO_CONNECT_BIN', ['serve']]
+    this.host = await Program.start(program, options, this.settings)
     this.url = this.host.url
     // The host is found again where it was, and the commands know the address.
     this.settings.JIMO_LISTEN = new URL(this.url).host
     this.settings.JIMO_PUBLIC_URL = this.url
+  }
+
+  /** Time passes for both sides. */
+  async turn(minutes) {
+    const ms = minutes * 60_000
+    this.moment += ms
+    await this.simulate('POST', '/clock', { turn_ms: ms })
+    this.host.child.stdin.write(`${this.moment}\n`)
+  }
+
+  /** The link to HubSpot's consent as its marketplace has it: with nothing of Jimo's in it. */
+  async marketplaceLink() {
+    const elsewhere = await this.project('Elsewhere')
+    const { authorize_url } = await elsewhere.call('POST', '/connections', { connector: 'hubspot' })
+    const install = new URL(authorize_url)
+    for (const own of ['state', 'code_challenge', 'code_challenge_method']) install.searchParams.delete(own)
+    return install.href
   }
 
   async stop() {
@@ -162,6 +185,23 @@ export class World {
 }
 
 after(() => World.stopShared())
+
+/** The demo: a host with a simulated HubSpot and sample data in one process. */
+export class Demo {
+  static async start() {
+    const demo = new Demo()
+    demo.host = await Program.start('JIMO_CONNECT_BIN', ['demo'], { JIMO_LISTEN: '127.0.0.1:0', JIMO_LOG: 'warn' })
+    demo.link = demo.host.url
+    demo.url = new URL(demo.link).origin
+    // Its HubSpot is the host's own.
+    demo.simulator = demo
+    return demo
+  }
+
+  stop() {
+    return this.host.stop()
+  }
+}
 
 /** A Jimo project, by the API. */
 export class Project {

@@ -203,6 +203,39 @@ async fn users_are_listed_page_by_page_and_found_by_what_they_are_called() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_search_ignores_the_case_of_every_letter_as_segments_do() {
+    let world = World::start().await;
+    let users = json!([
+        {"external_id": "u-1", "name": "Éva Ångström"},
+        {"external_id": "u-2", "email": "ODYSSEAS@example.com", "name": "ΟΔΟΣ"},
+        {"external_id": "STRASSE-3"},
+        {"external_id": "100%_4"},
+    ]);
+    world.put_users(users).await;
+    for (asked, found) in [
+        ("éva å", "u-1"),
+        ("E\u{301}VA", "u-1"),
+        ("οδος", "u-2"),
+        ("odysseas@", "u-2"),
+        ("straße", "STRASSE-3"),
+        ("%_", "100%_4"),
+    ] {
+        let escaped: String = asked.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let page = world.get(&format!("/users?q={escaped}")).await.good();
+        let ids: Vec<&str> = page["users"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|user| user["external_id"].as_str().unwrap())
+            .collect();
+        assert_eq!(ids, [found], "{asked}");
+    }
+    // Letters that differ by more than their case are others.
+    let none = world.get("/users?q=eva").await.good();
+    assert_eq!(none["users"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_kept_of_a_user_who_is_deleted() {
     let world = World::start().await;
     let id = &world

@@ -18,7 +18,7 @@ use super::{
     Error, Tx, encode,
     filters::Sql,
     segments::Segments,
-    users::{User, UserFilter, like_pattern, read_user},
+    users::{User, UserFilter, read_user},
 };
 use crate::model::{
     KeyKind, ProjectId, SegmentId, Timestamp, UserId, VariableId, VariableType,
@@ -26,7 +26,7 @@ use crate::model::{
     fold, normalise,
 };
 
-/// Gives a connection the function that conditions compare texts by.
+/// Gives a connection the function that conditions and searches compare texts by.
 pub(super) fn functions(connection: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC
@@ -153,10 +153,10 @@ impl Tx<'_> {
             condition.push_str(&format!(" AND u.external_id = {external_id}"));
         }
         if let Some(text) = &filter.text {
-            let pattern = sql.parameter(Column::Text(like_pattern(text)));
+            let part = sql.parameter(Column::Text(fold(text)));
             condition.push_str(&format!(
-                " AND (u.name LIKE {pattern} ESCAPE '\\' OR u.email LIKE {pattern} ESCAPE '\\'
-                   OR u.external_id LIKE {pattern} ESCAPE '\\')"
+                " AND (instr(folded(u.name), {part}) OR instr(folded(u.email), {part})
+                   OR instr(folded(u.external_id), {part}))"
             ));
         }
         let after = sql.parameter(Column::Integer(after.0));

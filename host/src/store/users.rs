@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use super::{Error, Tx, encode, optional_timestamp, timestamp, variables::Variable};
 use crate::model::{
     ConnectionId, KeyKind, ObjectType, ProjectId, PropertyName, RecordId, Timestamp, UserId,
-    UserIdentifier, Value, VariableId, VariableType, normalise,
+    UserIdentifier, Value, VariableId, VariableType, fold, normalise,
 };
 
 /// A user, without values.
@@ -70,7 +70,7 @@ pub struct UserFilter {
     pub email: Option<String>,
     /// Whose external id is this one.
     pub external_id: Option<String>,
-    /// Whose name, e-mail address or external id has this in it.
+    /// Whose name, e-mail address or external id has this in it, whatever its case.
     pub text: Option<String>,
 }
 
@@ -97,10 +97,10 @@ impl Tx<'_> {
             .email
             .as_deref()
             .map(|email| normalise(KeyKind::Email, email));
-        let pattern = filter.text.as_deref().map(like_pattern);
+        let part = filter.text.as_deref().map(fold);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         // One statement for each way in, so that each uses its index.
-        let (sql, key): (&str, Option<String>) = match (&email, &filter.external_id, &pattern) {
+        let (sql, key): (&str, Option<String>) = match (&email, &filter.external_id, &part) {
             (Some(None), ..) => return Ok(Vec::new()),
             (Some(Some(email)), ..) => (
                 "SELECT u.id, u.external_id, u.email, u.name FROM user_keys k
@@ -114,12 +114,12 @@ impl Tx<'_> {
                  WHERE project = ?1 AND external_id = ?4 AND id > ?2 ORDER BY id LIMIT ?3",
                 Some(external_id.trim().to_owned()),
             ),
-            (None, None, Some(pattern)) => (
+            (None, None, Some(part)) => (
                 "SELECT id, external_id, email, name FROM users
-                 WHERE project = ?1 AND id > ?2 AND (name LIKE ?4 ESCAPE '\\'
-                   OR email LIKE ?4 ESCAPE '\\' OR external_id LIKE ?4 ESCAPE '\\')
+                 WHERE project = ?1 AND id > ?2 AND (instr(folded(name), ?4)
+                   OR instr(folded(email), ?4) OR instr(folded(external_id), ?4))
                  ORDER BY id LIMIT ?3",
-                Some(pattern.clone()),
+                Some(part.clone()),
             ),
             (None, None, None) => (
                 "SELECT id, external_id, email, name FROM users
@@ -409,12 +409,4 @@ pub(super) fn read_user(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
         email: row.get(2)?,
         name: row.get(3)?,
     })
-}
-
-pub(super) fn like_pattern(text: &str) -> String {
-    let escaped = text
-        .replace('\\', "\\\\")
-        .replace('%', "\\%")
-        .replace('_', "\\_");
-    format!("%{escaped}%")
 }

@@ -89,7 +89,7 @@ async fn a_run_that_goes_on_without_its_brake_has_none_when_it_begins_anew() {
         remedy: String::new(),
     };
     kept.write(move |tx| {
-        tx.hold_run(run, &why)?;
+        tx.hold_run(run, &why, &[])?;
         tx.release_run(run, NOW)
     })
     .await;

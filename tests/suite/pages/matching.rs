@@ -59,7 +59,7 @@ async fn how_many_users_a_rule_matches_is_counted_before_it_is_used() {
         "{page}"
     );
     assert!(page.contains("Some values are not unique"), "{page}");
-    assert!(page.contains("1 users match several contacts"), "{page}");
+    assert!(page.contains("1 user matches several contacts"), "{page}");
     assert!(page.contains("Jonas Weber"), "an example of it: {page}");
     assert!(
         page.contains("Mei Tanaka"),

@@ -59,9 +59,19 @@ async fn a_sync_that_would_clear_many_users_stops_and_goes_on_when_told() {
     let (id, run) = held(&world, &connection).await;
     assert_eq!(run["problem"]["code"], "braked", "{run}");
     assert!(cooks(&world) >= 50);
+    // Some of those are named whose values it would take: they show them still.
+    let named = run["held_users"].as_array().unwrap();
+    assert!((1..=10).contains(&named.len()), "{run}");
+    for user in named {
+        let values = world.values(user.as_str().unwrap()).await;
+        assert_eq!(values["job_title"], "Cook", "{user}");
+    }
 
     let path = format!("/connections/{connection}/syncs/{id}/continue");
     assert_eq!(world.post(&path, json!({})).await.status, 202);
+    let going_on = format!("/connections/{connection}/syncs/{id}");
+    let going_on = world.get(&going_on).await.good();
+    assert!(going_on["held_users"].is_null(), "{going_on}");
     world
         .until(async || {
             super::pass(&world, 10);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::{OptionalExtension, params};
 
+use super::{Example, Examples};
 use crate::{
     model::{ConnectionId, Problem, RunId, RunStatus, Timestamp, UserId},
     store::{Error, Tx, encode},
@@ -11,6 +12,9 @@ use crate::{
 
 /// Users that are named where a run is held by its brake.
 const EXAMPLES: usize = 10;
+
+/// What they are kept under, among what a run counted.
+const HELD: &str = "held";
 
 impl Tx<'_> {
     /// How many users a connection feeds.
@@ -53,8 +57,9 @@ impl Tx<'_> {
     }
 
     /// A run that is at work is held by its brake: nothing that it asked for is
-    /// read. What has become urgent meanwhile is counted for it no more.
-    pub fn hold_run(&self, run: RunId, why: &Problem) -> Result<(), Error> {
+    /// read. What has become urgent meanwhile is counted for it no more. `users`:
+    /// some of those whose values it would take.
+    pub fn hold_run(&self, run: RunId, why: &Problem, users: &[UserId]) -> Result<(), Error> {
         let held = self
             .statement(
                 "UPDATE runs SET status = 'braked', held = ?2
@@ -64,6 +69,10 @@ impl Tx<'_> {
         if held == 0 {
             return Ok(());
         }
+        self.statement("DELETE FROM run_examples WHERE run = ?1 AND name = ?2")?
+            .execute(params![run.0, HELD])?;
+        let users = users.iter().map(|user| Example::User(*user)).collect();
+        self.add_run_examples(run, &Examples::from([(HELD.to_owned(), users)]))?;
         for sql in [
             "UPDATE reads SET run = NULL WHERE run = ?1 AND priority <= 1",
             "UPDATE lookups SET run = NULL WHERE run = ?1 AND priority <= 1",
@@ -73,6 +82,16 @@ impl Tx<'_> {
             crate::store::delete(self, sql, run.0)?;
         }
         Ok(())
+    }
+
+    /// Some of those whose values a run would take that its brake holds.
+    pub fn held_users(&self, run: RunId) -> Result<Vec<UserId>, Error> {
+        let kept = self.run_examples(run, HELD)?.into_iter();
+        let users = kept.filter_map(|example| match example {
+            Example::User(user) => Some(user),
+            Example::Record(..) => None,
+        });
+        Ok(users.collect())
     }
 
     /// A run that its brake held goes on, without a brake.

@@ -3,7 +3,7 @@
 
 use crate::{
     host::Host,
-    model::{Problem, RunId, UserId},
+    model::{Problem, RunId},
     store,
 };
 
@@ -15,21 +15,17 @@ pub async fn braked(host: &Host, error: store::Error) -> store::Error {
         return host.pipeline.braked(error).await;
     };
     tracing::warn!(%run, "a run would take values from many users, and is held");
-    let problem = problem(run, &users);
-    let hold = move |tx: &store::Tx<'_>| tx.hold_run(run, &problem);
+    let problem = problem(run);
+    let hold = move |tx: &store::Tx<'_>| tx.hold_run(run, &problem, &users);
     let held = host.store.transact(hold).await;
     host.pipeline.notify_changed();
     held.err().unwrap_or(store::Error::ConfigurationChanged)
 }
 
-fn problem(run: RunId, users: &[UserId]) -> Problem {
-    let names: Vec<String> = users.iter().map(ToString::to_string).collect();
+fn problem(run: RunId) -> Problem {
     Problem {
         code: "braked".into(),
-        detail: format!(
-            "{run} is held: it would clear or move the values of many more users, such as {}.",
-            names.join(", ")
-        ),
+        detail: format!("{run} is held: it would clear or move the values of many more users."),
         remedy: "Look at these users' records in HubSpot. If what it says there is right, let the \
                  sync go on; else cancel it."
             .into(),

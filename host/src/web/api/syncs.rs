@@ -11,7 +11,7 @@ use crate::{
     host::Host,
     model::{
         Actor, ConnectionId, Missed, Planned, Problem as RunProblem, ProjectId, Run, RunId,
-        RunKind, RunStatus, Timestamp,
+        RunKind, RunStatus, Timestamp, UserId,
     },
     pipeline::report::MISSED,
     store::{self, Tx, runs::Counts},
@@ -78,6 +78,9 @@ pub struct Sync {
     /// What could not be done, or what holds it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<RunProblem>,
+    /// Some of those whose values it would take, where it is held.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held_users: Vec<UserId>,
 }
 
 /// How far a sync is.
@@ -366,6 +369,10 @@ pub fn of(
 pub fn show(tx: &Tx<'_>, run: Run, now: Timestamp) -> Result<Sync, store::Error> {
     let counts = counts(run.kind, tx.run_counts(run.id)?);
     let progress = progress(&run, now);
+    let held_users = match run.status {
+        RunStatus::Braked => tx.held_users(run.id)?,
+        _ => Vec::new(),
+    };
     Ok(Sync {
         id: run.id,
         kind: run.kind,
@@ -380,6 +387,7 @@ pub fn show(tx: &Tx<'_>, run: Run, now: Timestamp) -> Result<Sync, store::Error>
         progress,
         counts,
         problem: run.held.or(run.problem),
+        held_users,
     })
 }
 

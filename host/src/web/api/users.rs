@@ -73,7 +73,7 @@ pub struct ListQuery {
     email: Option<String>,
     /// Whose external id is this one.
     external_id: Option<String>,
-    /// Whose name, e-mail address or external id has this in it.
+    /// Whose name, e-mail address or external id has this in it, whatever its case.
     q: Option<String>,
     /// Who is in this segment.
     #[param(value_type = Option<String>)]

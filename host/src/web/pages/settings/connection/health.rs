@@ -31,6 +31,7 @@ use super::{
     Shell, Tab,
     chart::Chart,
     health_facts::{Proven, Totals, Used, Way, proven, totals, used, way},
+    run::people,
 };
 use crate::{
     host::Host,
@@ -161,10 +162,10 @@ impl Part for HealthPart {
         let failed_catch_ups = state.failed_catch_ups.as_ref().map(|failed| {
             let why = failed.problem.as_ref().map(|problem| &*problem.detail);
             format!(
-                "{} failed in a row. {} It is tried again at {} at the latest.",
+                "{} {} It is tried again at {} at the latest.",
                 match failed.count {
-                    1 => "The last one".to_owned(),
-                    count => format!("The last {count}"),
+                    1 => "The last one failed.".to_owned(),
+                    count => format!("The last {count} failed in a row."),
                 },
                 why.unwrap_or_default(),
                 calendar.moment(failed.next_at).text
@@ -250,6 +251,7 @@ impl HealthPart {
                 let at = format!("/syncs/{}", run.id);
                 wrong.push(Wrong {
                     tone: "warn",
+                    examples: people(tx, connection.project, tx.held_users(run.id)?)?,
                     act: Some((path(id, &format!("{at}/continue")), "Let it go on")),
                     link: Some((path(id, &at), "See the sync")),
                     ..self.wrong(question)
@@ -290,15 +292,8 @@ impl HealthPart {
     /// Some of those whose values are held.
     fn examples(&self, tx: &Tx<'_>, connection: &Connection) -> Result<Vec<Person>, store::Error> {
         let held = tx.held(self.id, EXAMPLES_MAX)?;
-        let mut people = Vec::new();
-        for user in held.into_iter().flat_map(|held| held.examples) {
-            match tx.user(connection.project, user) {
-                Ok(user) => people.push(user.into()),
-                Err(store::Error::NotFound(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(people)
+        let users = held.map(|held| held.examples).unwrap_or_default();
+        people(tx, connection.project, users)
     }
 
     fn catch_up(

@@ -28,11 +28,8 @@ use super::{
 };
 use crate::{
     host::Host,
-    model::{ConnectionId, Problem, RunId, RunKind, RunStatus},
-    store::{
-        self, Tx,
-        runs::{EXAMPLES_MAX, Example},
-    },
+    model::{ConnectionId, Problem, ProjectId, RunId, RunKind, RunStatus, UserId},
+    store::{self, Tx, runs::Example},
     sync::runs,
     web::{
         api::syncs::{self, Sync},
@@ -97,6 +94,7 @@ struct RunShown {
     again: String,
     /// What its forms carry; none for who may not change anything.
     csrf: Option<String>,
+    title: &'static str,
     words: RunWords,
     kind: RunKind,
     is_dry: bool,
@@ -110,6 +108,8 @@ struct RunShown {
     per_second: Option<String>,
     left: Option<String>,
     problem: Option<Problem>,
+    /// Some of those whose values it would take, where its brake holds it.
+    held: Vec<Person>,
     read: String,
     matched: String,
     updated: String,
@@ -120,7 +120,13 @@ struct RunShown {
 }
 
 impl RunShown {
-    fn of(sync: Sync, part: &RunPart, csrf: Option<String>, calendar: &Calendar) -> Self {
+    fn of(
+        sync: Sync,
+        held: Vec<Person>,
+        part: &RunPart,
+        csrf: Option<String>,
+        calendar: &Calendar,
+    ) -> Self {
         let words = RunWords::of(&sync);
         let mut counts = sync.counts;
         let value = |name: &str| counts.values.get(name).copied().unwrap_or_default();
@@ -162,7 +168,13 @@ impl RunShown {
             .zip(sync.finished_at)
             .map(|(from, to)| format::seconds(to.since(from).as_secs_f64()));
         Self {
+            title: match (sync.kind, sync.dry_run) {
+                (RunKind::Full, false) => "Full sync",
+                (RunKind::CatchUp, false) => "Catch-up",
+                (_, true) => "Dry run",
+            },
             words,
+            held,
             base: part.base.clone(),
             path: path(part.connection, &format!("/syncs/{}", part.run)),
             again: path(part.connection, "/syncs"),
@@ -221,15 +233,33 @@ impl Part for RunPart {
         calendar: &Calendar,
     ) -> Result<RunShown, store::Error> {
         let run = syncs::of(tx, session.project.id, self.connection, self.run)?;
-        let sync = syncs::show(tx, run, self.host.clock.now())?;
+        let mut sync = syncs::show(tx, run, self.host.clock.now())?;
+        let held = people(tx, session.project.id, std::mem::take(&mut sync.held_users))?;
         let csrf = session.csrf(&self.host).expose().to_owned();
         let csrf = session.may_change().then_some(csrf);
-        Ok(RunShown::of(sync, self, csrf, calendar))
+        Ok(RunShown::of(sync, held, self, csrf, calendar))
     }
 
     fn looks_every(&self) -> Duration {
         LOOK_EVERY
     }
+}
+
+/// Users as people recognise them, without those who are gone.
+pub(super) fn people(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    users: Vec<UserId>,
+) -> Result<Vec<Person>, store::Error> {
+    let mut people = Vec::new();
+    for user in users {
+        match tx.user(project, user) {
+            Ok(user) => people.push(user.into()),
+            Err(store::Error::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(people)
 }
 
 fn part(visit: &Visit, connection: ConnectionId, run: RunId) -> RunPart {
@@ -247,7 +277,6 @@ struct RunPage {
     frame: Frame,
     shell: Shell,
     id: RunId,
-    title: &'static str,
     run: RunShown,
 }
 
@@ -265,11 +294,6 @@ pub async fn page(
         .read(move |tx| part.load(tx, &session, &calendar))
         .await?;
     html(&RunPage {
-        title: match (run.kind, run.is_dry) {
-            (RunKind::Full, false) => "Full sync",
-            (RunKind::CatchUp, false) => "Catch-up",
-            (_, true) => "Dry run",
-        },
         frame,
         shell,
         id,
@@ -316,6 +340,8 @@ enum Listed {
         object: String,
         id: String,
         link: Option<String>,
+        /// What asks why, of the activity's page.
+        question: String,
     },
     User(Person),
 }
@@ -329,7 +355,8 @@ struct RecordsPage {
     label: &'static str,
     hint: &'static str,
     listed: Vec<Listed>,
-    is_cut: bool,
+    /// How many there were, where not all are kept.
+    of_in_all: Option<String>,
     is_elsewhere: bool,
 }
 
@@ -356,11 +383,13 @@ pub async fn records(
     };
     let links = RecordLinks::new(&visit.host, &visit.surroundings);
     let is_elsewhere = links.are_elsewhere();
-    let listed = visit
+    let (listed, counted) = visit
         .host
         .store
         .read(move |tx| {
             syncs::of(tx, project, connection, id)?;
+            let counts = tx.run_counts(id)?;
+            let counted: i64 = names.iter().filter_map(|name| counts.get(name)).sum();
             let mut listed = Vec::new();
             for name in names {
                 for example in tx.run_examples(id, &name)? {
@@ -368,7 +397,13 @@ pub async fn records(
                         Example::Record(object_type, record) => {
                             let (object, link) = links.of(tx, connection, &object_type, &record)?;
                             let id = record.as_str().to_owned();
-                            Listed::Record { object, id, link }
+                            let question = format!("{object_type} {id}");
+                            Listed::Record {
+                                object,
+                                id,
+                                link,
+                                question,
+                            }
                         }
                         Example::User(user) => match tx.user(project, user) {
                             Ok(user) => Listed::User(user.into()),
@@ -378,7 +413,7 @@ pub async fn records(
                     });
                 }
             }
-            Ok(listed)
+            Ok((listed, counted))
         })
         .await?;
     html(&RecordsPage {
@@ -387,7 +422,8 @@ pub async fn records(
         id,
         label,
         hint,
-        is_cut: listed.len() >= EXAMPLES_MAX,
+        of_in_all: (usize::try_from(counted).unwrap_or(0) > listed.len() && !listed.is_empty())
+            .then(|| format::count(counted)),
         listed,
         is_elsewhere,
     })
