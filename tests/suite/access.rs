@@ -245,12 +245,14 @@ async fn the_api_describes_itself() {
     insta::assert_json_snapshot!(calls, @r#"
     [
       "DELETE /plugins/{digest}",
+      "DELETE /plugins/{digest}/shadow",
       "DELETE /projects/{project}/connections/{connection}",
       "DELETE /projects/{project}/connections/{connection}/alert-channels/{channel}",
       "DELETE /projects/{project}/segments/{segment}",
       "DELETE /projects/{project}/users/{user}",
       "GET /plugins",
       "GET /plugins/{digest}",
+      "GET /plugins/{digest}/shadow",
       "GET /projects/{project}",
       "GET /projects/{project}/connections",
       "GET /projects/{project}/connections/{connection}",
@@ -275,6 +277,7 @@ async fn the_api_describes_itself() {
       "POST /plugins",
       "POST /plugins/rollback",
       "POST /plugins/{digest}/activate",
+      "POST /plugins/{digest}/shadow",
       "POST /projects",
       "POST /projects/{project}/connections",
       "POST /projects/{project}/connections/{connection}/alert-channels",
