@@ -19,6 +19,13 @@ struct Away {
 async fn changed_while_stopped() -> (World, Away) {
     let (mut world, connection) = unpushed().await;
     let (user, contact) = ana(&world, PORTAL, "ana@example.com").await;
+    // It has read all that there was: twice in turn nothing came next.
+    soon(&world, async || {
+        let calls = journal_calls(&world);
+        let mut last = calls.iter().rev().take(2);
+        calls.len() >= 2 && last.all(|path| path.ends_with("/next"))
+    })
+    .await;
     world.stop().await;
     world
         .account(PORTAL)

@@ -57,7 +57,7 @@ pub fn compared(
             shadow.waiting
         ));
     }
-    if work.passes == 0 && shadow.since.is_some() {
+    if work.compared == 0 && shadow.since.is_some() {
         return refused(
             "nothing of any connection was received since its shadow looks: `plugin shadow` it \
              over a longer time"
