@@ -237,7 +237,26 @@ async fn after_a_fix_it_is_listed_shown_and_worked_on_one_by_one_or_all() {
     assert_eq!(told, b"2 worked on, 0 stayed\n");
     assert_eq!(host.waiting_reads(account).await, 3);
     assert_eq!(host.set_aside().await, []);
+    // They happened long ago, and waited for a person: their reads are not late.
+    let now = host.host.clock.now();
+    let oldest = (host.host.store).read(move |tx| tx.oldest_awaited(account, now));
+    assert_eq!(oldest.await.unwrap(), None);
     host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_took_too_long_is_tried_once_more_and_what_trapped_alone_is_not() {
+    for (misbehave, tries) in [("spin", 2), ("trap", 1)] {
+        let host = BareHost::start(&misbehaving_as("hubspot", "nothing")).await;
+        host.connect("1", "city").await;
+        let body = format!("[{}]", created(1, misbehave));
+        assert_eq!(host.deliver(body).await, 204);
+        host.applied().await;
+        assert_eq!(host.set_aside().await.len(), 1, "{misbehave}");
+        let tally = host.host.plugins.active().tally();
+        assert_eq!((tally.passes, tally.failed), (tries, tries), "{misbehave}");
+        host.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,6 @@
 //! What every engine of log and store must do; each case once an engine.
 
+mod activity;
 mod choices;
 mod log;
 mod runs;

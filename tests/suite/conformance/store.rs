@@ -7,10 +7,8 @@ use jimo_connect::{
         ProjectId, PropertyDefinition, Readable, RecordId, Register, Shown, Status, Timestamp,
         UserId, UserIdentifier, Value, VariableId, VariableType, Version,
     },
-    pipeline::report::{Origin, Report},
     store::{
         Error, Store, Tx,
-        activity::{ACTIVITY_ENTRIES_MAX, Activity, ActivityFilter},
         reach::KeptAssociation,
         reads::{DueRead, ReadKey, Wanted},
         records::RecordKey,
@@ -61,7 +59,7 @@ impl Kept {
         self.store.transact(work).await.unwrap()
     }
 
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
     ) -> T {
@@ -534,68 +532,4 @@ async fn what_a_reader_sees_is_of_one_moment() {
         assert_eq!(one, other);
     }
     writer.await.unwrap();
-}
-
-/// A line about nothing much.
-fn line(at: Timestamp) -> Activity {
-    Activity {
-        at,
-        origin: "webhook".into(),
-        outcome: "updated".into(),
-        ..Activity::default()
-    }
-}
-
-#[tokio::test]
-async fn activity_is_let_go_in_pieces_down_to_its_bound() {
-    let kept = Kept::new().await;
-    let connection = kept.connection;
-    let bound = usize::try_from(ACTIVITY_ENTRIES_MAX).unwrap();
-    let fill = move |tx: &Tx<'_>| {
-        for number in 0..i64::try_from(bound).unwrap() + 25 {
-            tx.add_activity(connection, &line(Timestamp(number)))?;
-        }
-        Ok(())
-    };
-    kept.write(fill).await;
-    let mut gone = Vec::new();
-    for _ in 0..4 {
-        gone.push(kept.write(move |tx| tx.trim_activity(connection, 10)).await);
-    }
-    assert_eq!(gone, [10, 10, 5, 0]);
-    let all = move |tx: &Tx<'_>| {
-        tx.activity(connection, &ActivityFilter::default(), i64::MAX, usize::MAX)
-    };
-    let lines = kept.read(all).await;
-    assert_eq!(lines.len(), bound);
-    assert_eq!(lines.last().unwrap().1.at, Timestamp(25));
-}
-
-#[tokio::test]
-async fn a_flood_writes_so_many_lines_a_second_and_not_so_many_a_transaction() {
-    let kept = Kept::new().await;
-    let connection = kept.connection;
-    let report = async |at: i64, lines: usize| {
-        let save = move |tx: &Tx<'_>| {
-            let mut report = Report::default();
-            let origin = Origin {
-                word: "webhook",
-                plugin: None,
-            };
-            for _ in 0..lines {
-                report.erased(&origin, &"contacts".into(), Timestamp(at));
-            }
-            report.save(tx, connection, Timestamp(at))
-        };
-        kept.write(save).await;
-        let all = move |tx: &Tx<'_>| {
-            tx.activity(connection, &ActivityFilter::default(), i64::MAX, usize::MAX)
-        };
-        kept.read(all).await.len()
-    };
-    assert_eq!(report(10_000, 150).await, 150);
-    assert_eq!(report(10_500, 150).await, 200);
-    assert_eq!(report(10_900, 1_000).await, 200);
-    // Of the first nothing counts any more.
-    assert_eq!(report(11_200, 1_000).await, 350);
 }

@@ -493,6 +493,9 @@ async fn which_record_feeds_is_chosen_in_plain_words() {
     )
     .await;
     assert_eq!(location(&answer), FIELDS);
+    let by_nothing = [("object_type", "companies"), ("rule", "largest")];
+    let answer = post(&browser, "/selection", &by_nothing).await;
+    assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let page = browser.page(FIELDS).await;
     assert!(
         page.contains("The company with the largest Number of Employees"),

@@ -133,6 +133,25 @@ async fn another_rule_drops_the_links_and_keeps_or_clears_the_values() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_property_is_meant_by_its_label_too() {
+    let world = World::new().await;
+    let browser = world.sign_in(Role::Admin).await;
+    let asked = |property: &str| {
+        format!("{MATCHING}?object_type=contacts&way=own&property={property}&user=external_id")
+    };
+    let page = browser.page(&asked("job+title")).await;
+    assert!(
+        page.contains("name=\"property\" value=\"jobtitle\""),
+        "{page}"
+    );
+    let page = browser.page(&asked("no+such+label")).await;
+    assert!(
+        page.contains("name=\"property\" value=\"no such label\""),
+        "{page}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_default_is_counted_by_itself_and_leads_on_to_the_fields() {
     let world = World::new().await;
     // As after connecting: nothing is mapped.

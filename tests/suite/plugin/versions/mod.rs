@@ -1,6 +1,9 @@
 //! Versions on a running host: what is installed, and what becomes of deliveries
 //! while one gives way to another.
 
+mod installing;
+mod taking_back;
+
 use std::{
     path::Path,
     process::{Command, Output},
@@ -13,26 +16,21 @@ use std::{
 
 use harness::{
     bare::{BareHost, client},
-    components::{misbehaving, misbehaving_as, rebuilt},
+    components::{misbehaving, rebuilt},
     program::{self, Program},
 };
 use jimo_connect::{
     clock::Clock,
-    model::{AccountId, ObjectType},
-    pipeline::{associations::prepare_associations, pages::prepare_records, routing::AccountRoute},
-    plugin::{EMBEDDED, Engine, InstallError, Limits, Tally, check, digest},
+    plugin::{EMBEDDED, digest},
     secrets::{hash_token, random_token},
     store::{
         Store,
-        connections::Account,
         plugins::{Outcome, Switch, Why},
         projects::{Purpose, Role},
     },
     sync::versions::switch,
 };
 use serde_json::{Value, json};
-
-use super::{RECEIVED_AT, engine};
 
 /// How long anything may take that should take a moment.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -138,92 +136,6 @@ async fn until(is_true: impl AsyncFn() -> bool) {
         .expect("true in time");
 }
 
-#[test]
-fn what_fails_a_case_that_every_connector_passes_is_not_installed() {
-    let limits = Limits {
-        pass_deadline: Duration::from_millis(500),
-        ..Limits::default()
-    };
-    let engine = Engine::new(&limits).unwrap();
-    for (always, case, found) in [
-        ("trap on null", "an array of nonsense", "trapped"),
-        ("spin on nothing", "an empty array", "stopped after"),
-        (
-            "accept anything",
-            "an object in place of an array",
-            "does not refuse",
-        ),
-        ("refuse selections", "what contacts need", "refuses"),
-    ] {
-        let refused = check(&engine, &misbehaving_as("hubspot", always)).unwrap_err();
-        let InstallError::Conformance {
-            case: of,
-            found: by,
-        } = &refused
-        else {
-            panic!("{always}: {refused}");
-        };
-        assert!(of.contains(case), "{always}: {refused}");
-        assert!(by.contains(found), "{always}: {refused}");
-    }
-    check(&engine, &misbehaving_as("hubspot", "nothing")).unwrap();
-}
-
-#[test]
-fn the_component_that_is_built_in_passes_what_it_asks_of_others() {
-    let engine = Engine::new(&Limits::default()).unwrap();
-    let version = check(&engine, EMBEDDED).unwrap();
-    assert_eq!(version.digest(), digest(EMBEDDED));
-}
-
-#[test]
-fn a_connector_that_the_host_has_no_calls_for_is_not_installed() {
-    let refused = check(engine(), misbehaving()).unwrap_err();
-    let told = refused.to_string();
-    assert!(
-        told.contains("misbehaving") && told.contains("hubspot"),
-        "{told}"
-    );
-}
-
-#[test]
-fn the_export_that_is_wrong_is_named() {
-    let refused = |wat: &str| {
-        let component = wat::parse_str(wat).unwrap();
-        engine().load(&component).unwrap_err().to_string()
-    };
-    let with = |version: &str| {
-        let names = ["describe", "parse", "matching", "transform"];
-        let exports = names
-            .map(|name| format!(r#"(export "jimo:connect/{name}{version}" (instance $nothing))"#));
-        format!("(component (instance $nothing) {})", exports.concat())
-    };
-    let told = refused("(component)");
-    assert!(told.contains("jimo:connect/describe@1.1.0"), "{told}");
-    assert!(told.contains("jimo:connect/transform@1.1.0"), "{told}");
-    let told = refused(&with("@0.7.0"));
-    assert!(
-        told.contains("jimo:connect/parse in version 0.7.0"),
-        "{told}"
-    );
-    assert!(told.contains("1.1.0"), "{told}");
-    let told = refused(&with("@1.0.0"));
-    assert!(told.contains("jimo:connect/describe"), "{told}");
-    let shape = refused(
-        r#"(component
-            (core module $m (func (export "f")))
-            (core instance $i (instantiate $m))
-            (func $f (canon lift (core func $i "f")))
-            (instance $d (export "describe" (func $f)))
-            (instance $nothing)
-            (export "jimo:connect/describe@1.0.0" (instance $d))
-            (export "jimo:connect/parse@1.0.0" (instance $nothing))
-            (export "jimo:connect/matching@1.0.0" (instance $nothing))
-            (export "jimo:connect/transform@1.0.0" (instance $nothing)))"#,
-    );
-    assert!(shape.contains("jimo:connect/"), "{shape}");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_delivery_is_lost_or_refused_while_versions_give_way_to_one_another() {
     let host = Arc::new(BareHost::start(EMBEDDED).await);
@@ -280,131 +192,6 @@ async fn no_delivery_is_lost_or_refused_while_versions_give_way_to_one_another()
     assert_eq!(lines, 0);
     let (_, listed) = api.get("/plugins").await;
     assert_eq!(listed["activations"].as_array().unwrap().len(), 11);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_version_that_fails_too_often_is_taken_back_and_what_it_set_aside_is_done() {
-    let host = BareHost::start(EMBEDDED).await;
-    let account = host.connect("1", "city").await;
-    let api = Api::of(&host).await;
-    let bad = api.activate(misbehaving_as("hubspot", "nothing")).await;
-    let mut sent = 0;
-    while host.host.plugins.active().digest() == bad {
-        sent += 1;
-        assert!(sent < 500, "it is never taken back");
-        assert_eq!(host.deliver(format!("[{}]", trapping(sent))).await, 204);
-        host.applied().await;
-    }
-    assert!(sent >= 20, "after {sent} deliveries alone");
-    assert_eq!(host.host.plugins.active().digest(), digest(EMBEDDED));
-    until(async || host.set_aside().await.is_empty()).await;
-    assert_eq!(
-        host.waiting_reads(account).await,
-        i64::try_from(sent).unwrap()
-    );
-
-    let (_, listed) = api.get("/plugins").await;
-    let last = &listed["activations"][0];
-    assert_eq!(last["why"], "automatic");
-    assert_eq!(
-        (&last["before"], &last["digest"]),
-        (&json!(bad), &json!(digest(EMBEDDED)))
-    );
-    assert!(
-        last["reason"].as_str().unwrap().contains("passes failed"),
-        "{last}"
-    );
-    let metrics = client()
-        .get(host.host.url("/metrics"))
-        .send()
-        .await
-        .unwrap();
-    let metrics = metrics.text().await.unwrap();
-    let counted = r#"jimo_connect_plugin_switches_total{why="automatic"} 1"#;
-    assert!(metrics.contains(counted), "{metrics}");
-    host.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_version_that_looks_for_events_where_none_stand_is_taken_back() {
-    let host = BareHost::start(EMBEDDED).await;
-    let account = host.connect("1", "city").await;
-    let api = Api::of(&host).await;
-    let elsewhere = misbehaving_as("hubspot", "look elsewhere");
-    let bad = api.activate(elsewhere).await;
-    // What is no JSON is the doing of whoever sent it.
-    for _ in 0..25 {
-        assert_eq!(host.deliver(r#"[{"portalId":1},]"#).await, 204);
-        host.applied().await;
-    }
-    assert_eq!(host.host.plugins.active().tally(), Tally::default());
-    let mut sent = 0;
-    while host.host.plugins.active().digest() == bad {
-        sent += 1;
-        assert!(sent < 500, "it is never taken back");
-        assert_eq!(host.deliver(format!("[{}]", created(sent))).await, 204);
-        host.applied().await;
-    }
-    assert_eq!(host.host.plugins.active().digest(), digest(EMBEDDED));
-    until(async || host.set_aside().await.len() == 25).await;
-    assert_eq!(
-        host.waiting_reads(account).await,
-        i64::try_from(sent).unwrap()
-    );
-    host.stop().await;
-}
-
-#[test]
-fn an_answer_without_what_a_version_looks_for_counts_against_it() {
-    let version = engine().load(EMBEDDED).unwrap();
-    let account = Account {
-        id: AccountId(1),
-        key: "1".into(),
-        domain: None,
-        region: None,
-        time_zone: None,
-    };
-    let account = AccountRoute::of(&account, Vec::new(), true);
-    let (contacts, companies) = (ObjectType::from("contacts"), ObjectType::from("companies"));
-    for (answer, passes, failed) in [
-        // Cut short on the way.
-        (r#"{"results":[]"#, 0, 0),
-        (r#"{"others":[]}"#, 2, 2),
-        (r#"{"results":[]}"#, 4, 2),
-    ] {
-        let body = answer.as_bytes();
-        let records = prepare_records(&account, &version, &contacts, body, RECEIVED_AT);
-        let associations = prepare_associations(&version, &contacts, &companies, body, RECEIVED_AT);
-        let is_read = (records.is_ok(), associations.is_ok());
-        assert_eq!(is_read, (passes > failed, passes > failed), "{answer}");
-        assert_eq!(version.tally(), Tally { passes, failed }, "{answer}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_worked_on_again_in_vain_does_not_count_against_a_version() {
-    let host = BareHost::start(EMBEDDED).await;
-    host.connect("1", "city").await;
-    let api = Api::of(&host).await;
-    let other = api.activate(misbehaving_as("hubspot", "nothing")).await;
-    assert_eq!(host.deliver(format!("[{}]", trapping(1))).await, 204);
-    // What is prepared while others come may be prepared again, and counts again.
-    host.applied().await;
-    // Of nobody, as where the description looked elsewhere.
-    assert_eq!(host.deliver(r#"[{"objectId":1}]"#).await, 204);
-    host.applied().await;
-    let once = Tally {
-        passes: 2,
-        failed: 2,
-    };
-    assert_eq!(host.host.plugins.active().tally(), once);
-    for _ in 0..3 {
-        let (status, told) = api.post("/set-aside/replay", json!({})).await;
-        assert_eq!((status, &told["stayed"]), (200, &json!(2)), "{told}");
-    }
-    assert_eq!(host.host.plugins.active().digest(), other);
-    assert_eq!(host.host.plugins.active().tally(), once);
-    host.stop().await;
 }
 
 #[tokio::test]
@@ -475,56 +262,6 @@ async fn the_file_of_the_built_in_version_is_removed_and_the_version_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_version_is_watched_on_after_a_restart() {
-    let host = BareHost::start(EMBEDDED).await;
-    host.connect("1", "city").await;
-    let bad = Api::of(&host)
-        .await
-        .activate(misbehaving_as("hubspot", "nothing"))
-        .await;
-    let host = BareHost::start_in(host.stop().await, EMBEDDED).await;
-    assert_eq!(host.host.plugins.active().digest(), bad);
-    let mut sent = 0;
-    while host.host.plugins.active().digest() == bad {
-        sent += 1;
-        assert!(sent < 500, "it is never taken back");
-        assert_eq!(host.deliver(format!("[{}]", trapping(sent))).await, 204);
-        host.applied().await;
-    }
-    assert_eq!(host.host.plugins.active().digest(), digest(EMBEDDED));
-    until(async || host.set_aside().await.is_empty()).await;
-    host.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_version_set_aside_is_done_where_the_host_ended_right_after_it_went_back() {
-    let host = BareHost::start(EMBEDDED).await;
-    let account = host.connect("1", "city").await;
-    let bad = Api::of(&host)
-        .await
-        .activate(misbehaving_as("hubspot", "nothing"))
-        .await;
-    for record in 1..=3 {
-        assert_eq!(host.deliver(format!("[{}]", trapping(record))).await, 204);
-    }
-    host.applied().await;
-    assert_eq!(host.set_aside().await.len(), 3);
-    let directory = host.stop().await;
-    // All that is in the store by then: the switch back is one transaction.
-    let store = rusqlite::Connection::open(directory.path().join("store.sqlite")).unwrap();
-    let back = "INSERT INTO plugin_activations (connector, digest, before, at, by, why, reason)
-         SELECT connector, before, digest, at + 1, 'the host', 'automatic', 'a test'
-         FROM plugin_activations WHERE digest = ?1";
-    assert_eq!(store.execute(back, [&bad]).unwrap(), 1);
-    drop(store);
-    let host = BareHost::start_in(directory, EMBEDDED).await;
-    assert_eq!(host.host.plugins.active().digest(), digest(EMBEDDED));
-    until(async || host.set_aside().await.is_empty()).await;
-    assert_eq!(host.waiting_reads(account).await, 3);
-    host.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_switch_that_is_asked_for_while_no_host_runs_is_made_at_the_next_start() {
     let host = BareHost::start(EMBEDDED).await;
     let (status, installed) = Api::of(&host)
@@ -582,35 +319,6 @@ async fn a_version_replaces_none_that_it_was_not_compared_with() {
         }
         assert_eq!(host.host.plugins.active().digest(), becomes);
     }
-    host.stop().await;
-}
-
-#[tokio::test]
-async fn one_bad_body_takes_no_version_back() {
-    let host = BareHost::start(EMBEDDED).await;
-    host.connect("1", "city").await;
-    let api = Api::of(&host).await;
-    let other = api.activate(misbehaving_as("hubspot", "nothing")).await;
-    let well = r#"{"portalId":1,"objectId":7}"#;
-    for delivery in 0..30 {
-        let body = if delivery == 20 {
-            trapping(1)
-        } else {
-            well.to_owned()
-        };
-        assert_eq!(host.deliver(format!("[{body}]")).await, 204);
-        host.applied().await;
-    }
-    // Asked for after all that, and made by the same task.
-    let (status, _) = api
-        .post("/plugins/rollback", json!({"reason": "to look"}))
-        .await;
-    assert_eq!(status, 200);
-    let (_, listed) = api.get("/plugins").await;
-    let whys = listed["activations"].as_array().unwrap().iter();
-    let whys: Vec<_> = whys.map(|one| one["why"].as_str().unwrap()).collect();
-    assert_eq!(whys, ["rollback", "operator"]);
-    assert_eq!(listed["activations"][0]["before"], other);
     host.stop().await;
 }
 
