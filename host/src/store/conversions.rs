@@ -36,6 +36,28 @@ pub struct HeldRegister {
     pub register: Register,
 }
 
+const SOME: &str = "
+    SELECT g.text, g.stamp, g.sequence, g.unreadable,
+           g.readable_text, g.readable_stamp, g.readable_sequence, g.value, r.id, r.record
+    FROM (SELECT id, record FROM records
+          WHERE connection = ?1 AND object_type = ?2 AND reached ORDER BY id LIMIT ?4) r
+    JOIN registers g ON g.record = r.id AND g.field = ?3 LIMIT ?5";
+
+fn held_registers(
+    mut rows: rusqlite::Rows<'_>,
+    field: &FieldMapping,
+) -> Result<Vec<HeldRegister>, Error> {
+    let mut held = Vec::new();
+    while let Some(row) = rows.next()? {
+        held.push(HeldRegister {
+            key: RecordKey(row.get(8)?),
+            record: encode::read_record_id(row.get_ref(9)?)?,
+            register: read_register(row, field.target)?,
+        });
+    }
+    Ok(held)
+}
+
 impl Tx<'_> {
     /// Changes a field's definition and what it shows. What is held of it has to
     /// be converted again from the start.
@@ -93,21 +115,6 @@ impl Tx<'_> {
         field: &FieldMapping,
         limit: usize,
     ) -> Result<Vec<HeldRegister>, Error> {
-        self.held_registers(
-            (pending.connection, object_type, field),
-            pending.after.as_ref(),
-            limit,
-        )
-    }
-
-    /// Registers of a connection's field, in the order of their records: those after
-    /// a record.
-    pub fn held_registers(
-        &self,
-        (connection, object_type, field): (ConnectionId, &ObjectType, &FieldMapping),
-        after: Option<&RecordId>,
-        limit: usize,
-    ) -> Result<Vec<HeldRegister>, Error> {
         // Only records that reach a user have registers. No record comes before
         // the least number.
         let mut statement = self.statement(
@@ -119,22 +126,34 @@ impl Tx<'_> {
                AND r.record > coalesce(?4, -9e999)
              ORDER BY r.record LIMIT ?5",
         )?;
-        let mut rows = statement.query(params![
+        let rows = statement.query(params![
+            pending.connection.0,
+            self.object_type_id(object_type)?,
+            field.id.0,
+            pending.after.as_ref().map(encode::record_id),
+            i64::try_from(limit).unwrap_or(i64::MAX)
+        ])?;
+        held_registers(rows, field)
+    }
+
+    /// Some registers of a connection's field, at most `limit`: of the first records
+    /// that reach a user, of which at most `records_max` are looked at.
+    pub fn some_registers(
+        &self,
+        (connection, object_type, field): (ConnectionId, &ObjectType, &FieldMapping),
+        records_max: usize,
+        limit: usize,
+    ) -> Result<Vec<HeldRegister>, Error> {
+        let mut statement = self.statement(SOME)?;
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let rows = statement.query(params![
             connection.0,
             self.object_type_id(object_type)?,
             field.id.0,
-            after.map(encode::record_id),
-            i64::try_from(limit).unwrap_or(i64::MAX)
+            count(records_max),
+            count(limit)
         ])?;
-        let mut held = Vec::new();
-        while let Some(row) = rows.next()? {
-            held.push(HeldRegister {
-                key: RecordKey(row.get(8)?),
-                record: encode::read_record_id(row.get_ref(9)?)?,
-                register: read_register(row, field.target)?,
-            });
-        }
-        Ok(held)
+        held_registers(rows, field)
     }
 
     /// What is held of a field is converted again up to a record; to the end,
@@ -161,5 +180,17 @@ impl Tx<'_> {
             .query_row([], |_| Ok(()))
             .optional()?;
         Ok(found.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_registers_are_found_by_the_records_that_reach_users_alone() {
+        let plan = super::super::query_plan(SOME);
+        let records = "SEARCH records USING INDEX records_reached (connection=? AND object_type=?)";
+        assert!(plan.iter().any(|step| step == records), "{plan:#?}");
     }
 }

@@ -45,7 +45,8 @@ static CONNECTOR: &str = "connector=misbehaving";
 /// What it does whatever it is told: `accept anything`, `trap on null`,
 /// `spin on nothing`, `refuse selections`, `look elsewhere` than where elements of a
 /// delivery stand, `define nonsense`, `trap defining`, `read otherwise` what a text
-/// says; and `trap` or `spin` on elements that say `as always`.
+/// says; and `trap` or `spin` on elements that say `as always`, or `spin on several` of
+/// them at once.
 static ALWAYS: &str = "always=nothing at all    ";
 
 /// What is written in one of the texts now, which the compiler cannot know.

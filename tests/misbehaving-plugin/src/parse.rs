@@ -29,6 +29,13 @@ impl p::Guest for Component {
         if elements.contains(&Json::Null) && always("trap on null") {
             panic!("told to");
         }
+        let says = |element: &Json, word: &str| {
+            element.get("misbehave").and_then(Json::as_str) == Some(word)
+        };
+        let several = elements.iter().filter(|one| says(one, "as always")).count() > 1;
+        if several && always("spin on several") {
+            spin();
+        }
         for element in &elements {
             match element.get("misbehave").and_then(Json::as_str) {
                 Some("trap") => panic!("told to"),

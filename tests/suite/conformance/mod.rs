@@ -4,4 +4,5 @@ mod activity;
 mod choices;
 mod log;
 mod runs;
+mod shadows;
 mod store;

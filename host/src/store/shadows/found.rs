@@ -10,7 +10,8 @@ use crate::{
     model::{ConnectionId, Existence, FieldId, ObjectType, RecordId, UserId},
 };
 
-/// Examples that are kept of one shadow, and of one kind and place of difference.
+/// Examples that are kept of one shadow, beside those of its faults, and of one kind and
+/// place of difference.
 pub const EXAMPLES_MAX: usize = 100;
 const EXAMPLES_OF_PLACE_MAX: usize = 10;
 
@@ -206,17 +207,24 @@ impl Tx<'_> {
         for example in self.shadow_examples_kept(id)? {
             *kept.entry(example).or_default() += 1;
         }
-        let mut room = EXAMPLES_MAX.saturating_sub(kept.values().sum());
+        // What keeps a version from being switched to has room of its own: it is asked
+        // for first of all.
+        let is_fault = |difference: &Difference| difference.kind == Kind::FaultAdded;
+        let others = kept.iter().filter(|(difference, _)| !is_fault(difference));
+        let mut room = EXAMPLES_MAX.saturating_sub(others.map(|(_, count)| count).sum());
         let mut looks = LOOKS_MAX;
-        for found in found {
+        let (faults, others): (Vec<&Found>, Vec<&Found>) =
+            found.iter().partition(|found| is_fault(&found.difference));
+        for found in faults.into_iter().chain(others) {
+            let is_fault = is_fault(&found.difference);
             let of_place = kept.get(&found.difference).copied().unwrap_or_default();
-            if room == 0 || looks == 0 {
+            if looks == 0 || room == 0 && !is_fault {
                 break;
             }
             if of_place < EXAMPLES_OF_PLACE_MAX {
                 looks -= 1;
                 if self.add_shadow_example(id, found)? {
-                    room -= 1;
+                    room -= usize::from(!is_fault);
                     kept.insert(found.difference.clone(), of_place + 1);
                 }
             }

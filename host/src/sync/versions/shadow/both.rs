@@ -24,17 +24,33 @@ pub struct Both {
     pub candidate: Arc<Version>,
 }
 
+/// How often a version was asked, and how often that came to nothing.
+#[derive(Debug, Default)]
+struct Asked {
+    passes: Cell<u64>,
+    faults: Cell<u64>,
+}
+
 impl Both {
-    /// What both make of entries of the log, compared.
+    /// What both make of entries of the log, compared. How often that came to nothing
+    /// is counted, however it ends.
     pub fn compare(
         &self,
         routing: &Routing,
         entries: &[Logged],
         pace: &Pace,
-    ) -> Result<(Compared, Work), Fault> {
-        let mut work = Work::default();
-        let (active, _, active_faults) = prepared(&self.active, routing, entries, pace)?;
-        let (candidate, passes, faults) = prepared(&self.candidate, routing, entries, pace)?;
+        work: &mut Work,
+    ) -> Result<Compared, Fault> {
+        let (ours, theirs) = (Asked::default(), Asked::default());
+        let active = prepared(&self.active, routing, entries, pace, &ours);
+        let both = active.and_then(|active| {
+            let candidate = prepared(&self.candidate, routing, entries, pace, &theirs)?;
+            Ok((active, candidate))
+        });
+        work.passes = theirs.passes.get();
+        work.faults = theirs.faults.get();
+        work.active_faults = ours.faults.get();
+        let (active, candidate) = both?;
         let compared = compare::compare(
             routing,
             side(&self.active, &active),
@@ -44,9 +60,7 @@ impl Both {
         work.bytes = entries.iter().map(|entry| entry.body.len() as u64).sum();
         work.events = active.events;
         work.compared = compared.compared;
-        (work.passes, work.faults) = (passes, faults);
-        work.active_faults = active_faults;
-        Ok((compared, work))
+        Ok(compared)
     }
 }
 
@@ -57,22 +71,21 @@ fn side<'a>(version: &'a Version, prepared: &'a Prepared) -> Side<'a> {
     }
 }
 
-/// What a version makes of entries, its passes, and how many of these failed.
+/// What a version makes of entries.
 fn prepared(
     version: &Version,
     routing: &Routing,
     entries: &[Logged],
     pace: &Pace,
-) -> Result<(Prepared, u64, u64), Fault> {
-    let (passes, faults) = (Cell::new(0), Cell::new(0));
-    let prepared = prepare_by(routing, version, entries, Purpose::Shadow, &|pass| {
+    asked: &Asked,
+) -> Result<Prepared, Fault> {
+    prepare_by(routing, version, entries, Purpose::Shadow, &|pass| {
         pace.rest()?;
         let output = version.run_again(pass);
-        passes.set(passes.get() + 1);
+        asked.passes.set(asked.passes.get() + 1);
         if output.as_ref().is_err_and(Fault::is_the_plugins) {
-            faults.set(faults.get() + 1);
+            asked.faults.set(asked.faults.get() + 1);
         }
         output
-    })?;
-    Ok((prepared, passes.get(), faults.get()))
+    })
 }

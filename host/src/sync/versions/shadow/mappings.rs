@@ -25,6 +25,10 @@ use crate::{
 const TEXTS_MAX: u64 = 10_000;
 const TEXTS_OF_FIELD_MAX: u64 = 200;
 
+/// Records that are looked at for texts of one field: of one that few fill, there may be
+/// fewer texts.
+const RECORDS_MAX: usize = 2_000;
+
 /// Bytes of texts that are compared at once.
 const BYTES_MAX: usize = 1024 * 1024;
 
@@ -71,7 +75,7 @@ impl Sample {
                 &route.mappings[place.mapping].object_type,
                 route.field(*place),
             );
-            for register in tx.held_registers(of, None, limit)? {
+            for register in tx.some_registers(of, RECORDS_MAX, limit)? {
                 bytes += texts(&register.register).map(str::len).sum::<usize>();
                 if bytes > BYTES_MAX {
                     break;
@@ -88,18 +92,17 @@ impl Sample {
     }
 
     /// Compares what two versions say of it.
-    pub fn compare(&self, both: &Both, pace: &Pace) -> Result<(Compared, Work), Fault> {
+    pub fn compare(&self, both: &Both, pace: &Pace, work: &mut Work) -> Result<Compared, Fault> {
         let mut compared = Compared::default();
-        let mut work = Work::default();
         for mapping in &self.route.mappings {
             pace.rest()?;
-            self.needs(both, mapping, &mut compared, &mut work)?;
-            self.suitable(both, mapping, &mut compared, &mut work)?;
+            self.needs(both, mapping, &mut compared, work)?;
+            self.suitable(both, mapping, &mut compared, work)?;
             work.mappings += 1;
         }
         pace.rest()?;
-        self.kept(both, &mut compared, &mut work)?;
-        Ok((compared, work))
+        self.kept(both, &mut compared, work)?;
+        Ok(compared)
     }
 
     fn needs(

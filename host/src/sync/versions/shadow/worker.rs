@@ -50,7 +50,9 @@ pub enum Next {
 /// What came of working at a pace.
 struct Made {
     /// What was compared; none where it took too long.
-    done: Option<(Compared, Work)>,
+    done: Option<Compared>,
+    /// What was done for that.
+    work: Work,
     worked: Duration,
     /// How long it still has to rest.
     owed: Duration,
@@ -62,6 +64,8 @@ pub struct Worker {
     stop: CancellationToken,
     /// The version that shadows, compiled.
     candidate: Option<Arc<Version>>,
+    /// The digest of one that this release refuses, which it does for ever.
+    refused: Option<String>,
     entries_max: usize,
     /// Up to there entries are compared one by one: something among them takes long.
     alone_to: Position,
@@ -74,6 +78,7 @@ impl Worker {
             host,
             stop,
             candidate: None,
+            refused: None,
             entries_max: ENTRIES_FIRST,
             alone_to: Position::default(),
         }
@@ -123,6 +128,9 @@ impl Worker {
         if let Some(known) = known.filter(|known| known.digest() == shadow.digest) {
             return Ok(Some(known.clone()));
         }
+        if self.refused.as_ref() == Some(&shadow.digest) {
+            return Ok(None);
+        }
         self.entries_max = ENTRIES_FIRST;
         self.alone_to = Position::default();
         let digest = shadow.digest.clone();
@@ -134,6 +142,9 @@ impl Worker {
             }
             Err(error @ (Error::Store(_) | Error::Ended)) => Err(error),
             Err(error) => {
+                if matches!(error, Error::Engine(_) | Error::Install(_)) {
+                    self.refused = Some(shadow.digest.clone());
+                }
                 let (id, problem) = (shadow.id, error.to_string());
                 if shadow.problem.as_ref() != Some(&problem) {
                     tracing::warn!(digest = shadow.digest, %error, "a plugin version cannot be compared with the active one");
@@ -185,9 +196,12 @@ impl Worker {
         };
         let configuration = sample.configuration;
         place.connection = sample.connection();
-        let made = self.work(Duration::MAX, move |pace| sample.compare(&both, pace));
-        let Made { done, owed, .. } = made.await?;
-        if let Some((compared, work)) = done {
+        let comparing = move |pace: &Pace, work: &mut Work| sample.compare(&both, pace, work);
+        let made = self.work(Duration::MAX, comparing);
+        let Made {
+            done, work, owed, ..
+        } = made.await?;
+        if let Some(compared) = done {
             let keeping = move |tx: &Tx<'_>| {
                 if tx.configuration()? != configuration {
                     return Err(store::Error::ConfigurationChanged);
@@ -203,6 +217,7 @@ impl Worker {
     async fn log(&mut self, shadow: Shadow, both: Both) -> Result<Next, Error> {
         let tail = *self.host.log.tail().borrow();
         let (id, mut place) = (shadow.id, shadow.place());
+        let before = shadow.place();
         let entries_max = match place.position < self.alone_to {
             true => 1,
             false => self.entries_max,
@@ -225,12 +240,20 @@ impl Worker {
             1 => Duration::MAX,
             _ => WORK_MAX,
         };
-        let made = self.work(worked_max, move |pace| {
-            both.compare(&routing, &entries, pace)
+        let made = self.work(worked_max, move |pace, work| {
+            both.compare(&routing, &entries, pace, work)
         });
-        let Made { done, worked, owed } = made.await?;
-        let Some((compared, work)) = done else {
+        let Made {
+            done,
+            work,
+            worked,
+            owed,
+        } = made.await?;
+        let Some(compared) = done else {
+            // Nothing of these is compared, yet what failed together may not alone.
             self.alone_to = last;
+            let counting = move |tx: &Tx<'_>| tx.move_shadow(id, &before, &work).map(drop);
+            self.host.store.transact(counting).await?;
             return Ok(Next::After(owed));
         };
         if worked < WORK_GROWS {
@@ -267,23 +290,26 @@ impl Worker {
     async fn work(
         &self,
         worked_max: Duration,
-        compare: impl FnOnce(&Pace) -> Result<(Compared, Work), Fault> + Send + 'static,
+        compare: impl FnOnce(&Pace, &mut Work) -> Result<Compared, Fault> + Send + 'static,
     ) -> Result<Made, Error> {
         let stop = self.stop.clone();
         let working = spawn_blocking(move || {
             let pace = Pace::begin(stop, worked_max);
-            let done = compare(&pace);
+            let mut work = Work::default();
+            let done = compare(&pace, &mut work);
             let (worked, owed) = (pace.worked(), pace.owed());
+            work.worked_microseconds = u64::try_from(worked.as_micros()).unwrap_or(u64::MAX);
             let done = match done {
-                Ok((compared, mut work)) => {
-                    let microseconds = u64::try_from(worked.as_micros());
-                    work.worked_microseconds = microseconds.unwrap_or(u64::MAX);
-                    Some((compared, work))
-                }
+                Ok(compared) => Some(compared),
                 Err(_) if pace.is_over() => None,
                 Err(fault) => return Err(fault),
             };
-            Ok(Made { done, worked, owed })
+            Ok(Made {
+                done,
+                work,
+                worked,
+                owed,
+            })
         });
         let made = working.await.map_err(|_| Error::Ended)??;
         self.host.metrics.shadow_worked(made.worked);
