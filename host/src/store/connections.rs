@@ -82,8 +82,10 @@ pub struct Revocation {
 }
 
 const SELECT: &str = "
-    SELECT c.id, c.project, c.connector, c.status, c.problem, c.created_at, a.id, a.key
-    FROM connections c LEFT JOIN accounts a ON a.id = c.account";
+    SELECT c.id, c.project, c.connector, c.status, c.problem, c.created_at, a.id, a.key,
+           t.digest
+    FROM connections c LEFT JOIN accounts a ON a.id = c.account
+        LEFT JOIN plugin_trials t ON t.connection = c.id AND t.problem IS NULL";
 
 impl Tx<'_> {
     /// Begins a connection; it has no account until the admin consents.
@@ -433,5 +435,6 @@ fn read_connection(row: &rusqlite::Row<'_>) -> Result<Connection, Error> {
             .zip(key)
             .map(|(id, key)| (AccountId(id), key.into())),
         created_at: timestamp(row, 5)?,
+        trial: row.get(8)?,
     })
 }

@@ -17,6 +17,7 @@ mod encode;
 mod filters;
 mod sought;
 mod statements;
+pub mod trials;
 
 pub mod activity;
 pub mod alerts;
@@ -95,6 +96,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0018_plugin_versions.sql"),
     include_str!("../../migrations/sqlite/store/0019_bounds.sql"),
     include_str!("../../migrations/sqlite/store/0020_shadow.sql"),
+    include_str!("../../migrations/sqlite/store/0024_trials.sql"),
 ];
 
 /// What can go wrong with the store.

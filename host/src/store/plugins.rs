@@ -4,7 +4,7 @@
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Error, Tx, timestamp};
-use crate::model::Timestamp;
+use crate::model::{ConnectionId, Timestamp};
 
 /// The fewest characters of a digest that a version is asked for by.
 const PREFIX_LENGTH_MIN: usize = 4;
@@ -67,6 +67,8 @@ impl Why {
 pub struct Switch {
     /// The connector.
     pub connector: String,
+    /// The connection that it is for; none where it is for all.
+    pub connection: Option<ConnectionId>,
     /// The version that is to be active, by digest.
     pub digest: String,
     /// Who asks for it.
@@ -215,12 +217,14 @@ impl Tx<'_> {
     ) -> Result<i64, Error> {
         Ok(self
             .statement(
-                "INSERT INTO plugin_activations (connector, digest, before, at, by, why, reason)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING id",
+                "INSERT INTO plugin_activations
+                     (connector, connection, digest, before, at, by, why, reason)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING id",
             )?
             .query_one(
                 params![
                     switch.connector,
+                    switch.connection.map(|connection| connection.0),
                     switch.digest,
                     before.unwrap_or_default(),
                     at.0,
@@ -232,10 +236,11 @@ impl Tx<'_> {
             )?)
     }
 
-    /// A connector's activations, oldest first.
+    /// A connector's activations, oldest first; those for single connections among
+    /// them.
     pub fn activations(&self, connector: &str) -> Result<Vec<Activation>, Error> {
         let mut statement = self.statement(
-            "SELECT id, digest, before, at, by, why, reason FROM plugin_activations
+            "SELECT id, digest, before, at, by, why, reason, connection FROM plugin_activations
              WHERE connector = ?1 ORDER BY id",
         )?;
         let mut rows = statement.query([connector])?;
@@ -245,6 +250,7 @@ impl Tx<'_> {
                 id: row.get(0)?,
                 switch: Switch {
                     connector: connector.to_owned(),
+                    connection: row.get::<_, Option<i64>>(7)?.map(ConnectionId),
                     digest: row.get(1)?,
                     by: row.get(4)?,
                     why: Why::read(row.get_ref(5)?.as_str().unwrap_or_default())?,
@@ -269,12 +275,14 @@ impl Tx<'_> {
     ) -> Result<i64, Error> {
         Ok(self
             .statement(
-                "INSERT INTO plugin_requests (connector, digest, at, by, why, reason, compared_with)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING id",
+                "INSERT INTO plugin_requests
+                     (connector, connection, digest, at, by, why, reason, compared_with)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING id",
             )?
             .query_one(
                 params![
                     switch.connector,
+                    switch.connection.map(|connection| connection.0),
                     switch.digest,
                     now.0,
                     switch.by,
@@ -297,7 +305,7 @@ impl Tx<'_> {
     /// The switch that waits longest, with the number of its request.
     pub fn next_switch(&self) -> Result<Option<(i64, Switch)>, Error> {
         let mut statement = self.statement(
-            "SELECT id, connector, digest, by, why, reason FROM plugin_requests
+            "SELECT id, connector, digest, by, why, reason, connection FROM plugin_requests
              WHERE outcome IS NULL ORDER BY id LIMIT 1",
         )?;
         let mut rows = statement.query([])?;
@@ -306,6 +314,7 @@ impl Tx<'_> {
         };
         let switch = Switch {
             connector: row.get(1)?,
+            connection: row.get::<_, Option<i64>>(6)?.map(ConnectionId),
             digest: row.get(2)?,
             by: row.get(3)?,
             why: Why::read(row.get_ref(4)?.as_str().unwrap_or_default())?,

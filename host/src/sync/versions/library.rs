@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Error, history};
+use super::{Error, history, trials};
 use crate::{
     model::Timestamp,
     plugin::{self, Engine, Plugins, Version, Versions, files},
@@ -71,7 +71,11 @@ pub async fn remove(
             || running
                 .as_ref()
                 .is_some_and(|running| running.is(&version.digest))
-            || tx.is_switch_waiting(&version.digest)?;
+            || tx.is_switch_waiting(&version.digest)?
+            || tx
+                .trials()?
+                .iter()
+                .any(|trial| trial.digest == version.digest);
         if version.file.is_none() {
             return Ok(Err(Error::BuiltIn));
         }
@@ -154,6 +158,7 @@ pub async fn open(
             .transact(move |tx| tx.set_running(&connector, &running))
             .await?;
     }
+    trials::open(engine, store, directory, &plugins).await?;
     Ok(plugins)
 }
 

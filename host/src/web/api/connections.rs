@@ -183,7 +183,7 @@ pub async fn plugin(
     id: ConnectionId,
 ) -> Result<Arc<Version>, Error> {
     let connection = of(host, project, id).await?;
-    Ok(host.plugins.active(&connection.connector)?)
+    Ok(host.plugins.serving(&connection)?)
 }
 
 /// A connection, with how it works.

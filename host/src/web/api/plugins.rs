@@ -12,8 +12,11 @@ use super::{
 };
 use crate::{
     host::Host,
-    model::Timestamp,
-    store::plugins::{self, Outcome, PluginVersion, Why},
+    model::{ConnectionId, Timestamp},
+    store::{
+        plugins::{self, Outcome, PluginVersion, Why},
+        trials::Trial,
+    },
     sync::versions::{
         library::{self, Brought},
         shadow::Report,
@@ -52,6 +55,9 @@ pub struct Plugin {
     installed_at: Timestamp,
     /// Whether it is the active version.
     active: bool,
+    /// The connections that it alone serves, although another is active.
+    #[schema(value_type = Vec<String>)]
+    serves_alone: Vec<ConnectionId>,
 }
 
 /// A switch from one version to another.
@@ -59,6 +65,9 @@ pub struct Plugin {
 pub struct Activation {
     /// The connector.
     connector: String,
+    /// The connection, where it is of one alone.
+    #[schema(value_type = Option<String>)]
+    connection: Option<ConnectionId>,
     /// The version that became active.
     digest: String,
     /// The one that was active before; none where it is the connector's first.
@@ -114,6 +123,9 @@ pub struct ActivatePlugin {
     /// not.
     #[serde(default)]
     force: bool,
+    /// The connection that it is to serve alone, before it serves all.
+    #[schema(value_type = Option<String>)]
+    connection: Option<ConnectionId>,
     /// Why, in words.
     reason: Option<String>,
 }
@@ -124,6 +136,10 @@ pub struct ActivatePlugin {
 pub struct RollbackPlugin {
     /// Of which connector. Need not be said where there is one alone.
     connector: Option<String>,
+    /// The connection that the active version is to serve again; none where all go
+    /// back to the version before.
+    #[schema(value_type = Option<String>)]
+    connection: Option<ConnectionId>,
     /// Why, in words.
     reason: Option<String>,
 }
@@ -160,17 +176,18 @@ pub async fn list(
         activations.sort_by_key(|activation| Reverse(activation.id));
         Ok((
             tx.plugin_versions()?,
+            tx.trials()?,
             activations,
             reports,
             tx.plugin_problems()?,
         ))
     });
-    let (versions, activations, reports, problems) = known.await?;
+    let (versions, trials, activations, reports, problems) = known.await?;
     let problem = |(connector, detail)| PluginProblem { connector, detail };
     Ok(axum::Json(Plugins {
         versions: versions
             .into_iter()
-            .map(|version| plugin(&host, version))
+            .map(|version| plugin(&host, version, &trials))
             .collect(),
         activations: activations.into_iter().map(activation).collect(),
         shadows: reports.into_iter().map(shadows::shown).collect(),
@@ -205,7 +222,11 @@ pub async fn install(
     let directory = &host.config.data.directory;
     let now = host.clock.now();
     let installed = library::install(&host.engine, &host.store, directory, brought, now).await?;
-    Ok((StatusCode::CREATED, axum::Json(plugin(&host, installed))))
+    let trials = host.store.read(|tx| tx.trials()).await?;
+    Ok((
+        StatusCode::CREATED,
+        axum::Json(plugin(&host, installed, &trials)),
+    ))
 }
 
 /// A version, by its digest or the beginning of it. For operators.
@@ -222,11 +243,11 @@ pub async fn get(
     _: Operator,
     Path(begins): Path<String>,
 ) -> Result<axum::Json<Plugin>, Error> {
-    let version = host
+    let known = host
         .store
-        .read(move |tx| tx.plugin_version(&begins))
-        .await?;
-    Ok(axum::Json(plugin(&host, version)))
+        .read(move |tx| Ok((tx.plugin_version(&begins)?, tx.trials()?)));
+    let (version, trials) = known.await?;
+    Ok(axum::Json(plugin(&host, version, &trials)))
 }
 
 /// Removes a version that is not active. For operators.
@@ -267,8 +288,16 @@ pub async fn activate(
     Path(begins): Path<String>,
     body: Option<Json<ActivatePlugin>>,
 ) -> Result<(StatusCode, axum::Json<PluginSwitch>), Error> {
-    let Json(ActivatePlugin { force, reason }) = body.unwrap_or(Json(ActivatePlugin::default()));
-    let ask = Ask::Activate { begins, force };
+    let Json(ActivatePlugin {
+        force,
+        connection,
+        reason,
+    }) = body.unwrap_or(Json(ActivatePlugin::default()));
+    let ask = Ask::Activate {
+        begins,
+        force,
+        connection,
+    };
     switched(&host, ask, operator.name(), reason).await
 }
 
@@ -288,9 +317,16 @@ pub async fn rollback(
     operator: Operator,
     body: Option<Json<RollbackPlugin>>,
 ) -> Result<(StatusCode, axum::Json<PluginSwitch>), Error> {
-    let Json(RollbackPlugin { connector, reason }) =
-        body.unwrap_or(Json(RollbackPlugin::default()));
-    switched(&host, Ask::Rollback { connector }, operator.name(), reason).await
+    let Json(RollbackPlugin {
+        connector,
+        connection,
+        reason,
+    }) = body.unwrap_or(Json(RollbackPlugin::default()));
+    let ask = match connection {
+        Some(connection) => Ask::EndTrial { connection },
+        None => Ask::Rollback { connector },
+    };
+    switched(&host, ask, operator.name(), reason).await
 }
 
 async fn switched(
@@ -329,10 +365,15 @@ fn text(text: Option<String>, name: &str) -> Result<Option<String>, Error> {
     Ok(text)
 }
 
-fn plugin(host: &Host, version: PluginVersion) -> Plugin {
+fn plugin(host: &Host, version: PluginVersion, trials: &[Trial]) -> Plugin {
     let active = host.plugins.active(&version.connector);
     Plugin {
         active: active.is_ok_and(|active| active.digest() == version.digest),
+        serves_alone: trials
+            .iter()
+            .filter(|trial| trial.digest == version.digest && trial.problem.is_none())
+            .map(|trial| trial.connection)
+            .collect(),
         digest: version.digest,
         connector: version.connector,
         label: version.label,
@@ -347,6 +388,7 @@ fn plugin(host: &Host, version: PluginVersion) -> Plugin {
 fn activation(activation: plugins::Activation) -> Activation {
     Activation {
         connector: activation.switch.connector,
+        connection: activation.switch.connection,
         digest: activation.switch.digest,
         before: activation.before,
         at: activation.at,

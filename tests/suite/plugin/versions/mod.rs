@@ -289,6 +289,7 @@ async fn a_switch_that_is_asked_for_while_no_host_runs_is_made_at_the_next_start
     let ask = switch::Ask::Activate {
         begins: other.clone(),
         force: true,
+        connection: None,
     };
     let by = "a test".to_owned();
     let now = Clock::system().now();
@@ -320,6 +321,7 @@ async fn a_version_replaces_none_that_it_was_not_compared_with() {
     for (compared_with, becomes) in [("the one before", &active), (&*active, &other)] {
         let switch = Switch {
             connector: "hubspot".into(),
+            connection: None,
             digest: other.clone(),
             by: "a test".into(),
             why: Why::Operator,
