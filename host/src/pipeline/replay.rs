@@ -45,17 +45,17 @@ impl Pipeline {
     /// done, and what waits is to be read again.
     pub async fn replay(&self, replay: Replay) -> Result<Replayed, Error> {
         let routing = self.routing().await?;
-        let plugin = self.plugins.active(CONNECTOR)?;
+        let serving = self.plugins.of(CONNECTOR)?.serving();
         let configuration = routing.configuration;
-        let digest = plugin.digest().to_owned();
-        let body = as_logged(&replay.what, plugin.description());
+        let digest = serving.active().digest().to_owned();
+        let body = as_logged(&replay.what, serving.active().description());
         let entry = Logged {
             position: replay.what.position,
             kind: replay.what.kind,
             received_at: replay.at,
             body,
         };
-        let preparing = self.prepare(routing, plugin, vec![entry], Purpose::Replay);
+        let preparing = self.prepare(routing, serving, vec![entry], Purpose::Replay);
         let mut prepared = preparing.await?;
         let unheard = std::mem::take(&mut prepared.unheard);
         let unheard = unheard

@@ -48,6 +48,9 @@ pub struct AccountRoute {
     pub may_call: bool,
     /// Their fields, for the plugin: one conversion a connection.
     pub conversions: Vec<Conversion>,
+    /// The same, parted by the plugin versions that serve the connections; empty where
+    /// the active one serves all.
+    parted: Vec<(Option<String>, AccountRoute)>,
 }
 
 /// What one connection wants.
@@ -57,6 +60,9 @@ pub struct ConnectionRoute {
     pub id: ConnectionId,
     /// Its project.
     pub project: ProjectId,
+    /// The plugin version that serves it alone, by digest; none where the active one
+    /// does.
+    pub trial: Option<String>,
     /// Its account.
     pub account: AccountId,
     /// Its object mappings.
@@ -150,6 +156,10 @@ impl AccountRoute {
 
     /// What these connections of an account want.
     pub fn of(account: &Account, connections: Vec<Arc<ConnectionRoute>>, may_call: bool) -> Self {
+        let parted = match connections.iter().any(|one| one.trial.is_some()) {
+            true => parted(account, &connections, may_call),
+            false => Vec::new(),
+        };
         let interests = interests(&connections);
         let conversions = connections
             .iter()
@@ -163,7 +173,20 @@ impl AccountRoute {
             connections,
             may_call,
             conversions,
+            parted,
         }
+    }
+
+    /// What the connections want, by the plugin version that serves them: mostly the
+    /// active one serves all.
+    pub fn served(&self) -> Vec<(Option<&str>, &Self)> {
+        if self.parted.is_empty() {
+            return vec![(None, self)];
+        }
+        let parted = self.parted.iter();
+        parted
+            .map(|(trial, route)| (trial.as_deref(), route))
+            .collect()
     }
 
     /// The properties to ask for when records of a type are read: all that the
@@ -243,6 +266,7 @@ impl ConnectionRoute {
         Ok(Self {
             id,
             project,
+            trial: tx.any_connection(id)?.trial,
             account,
             mappings,
             conversion,
@@ -331,6 +355,34 @@ fn selection_fields(
         ranking: mapping.ranking().map(|field| field.id),
         closing,
     })
+}
+
+/// What connections want, parted by the versions that serve them.
+fn parted(
+    account: &Account,
+    connections: &[Arc<ConnectionRoute>],
+    may_call: bool,
+) -> Vec<(Option<String>, AccountRoute)> {
+    let mut by_version: BTreeMap<Option<&str>, Vec<Arc<ConnectionRoute>>> = BTreeMap::new();
+    for connection in connections {
+        let served = by_version.entry(connection.trial.as_deref()).or_default();
+        served.push(connection.clone());
+    }
+    let part = |(trial, connections): (Option<&str>, Vec<Arc<ConnectionRoute>>)| {
+        let conversions = connections.iter().map(|one| one.conversion.clone());
+        let route = AccountRoute {
+            id: account.id,
+            connector: account.connector.clone(),
+            key: account.key.clone(),
+            interests: interests(&connections),
+            conversions: conversions.collect(),
+            connections,
+            may_call,
+            parted: Vec::new(),
+        };
+        (trial.map(str::to_owned), route)
+    };
+    by_version.into_iter().map(part).collect()
 }
 
 fn interests(connections: &[Arc<ConnectionRoute>]) -> Vec<Interest> {

@@ -24,7 +24,7 @@ use crate::{
     hubspot::CONNECTOR,
     log::{self, EntryKind, EventLog, Logged, Position, Step},
     model::Timestamp,
-    plugin::{Fault, Plugins, Version},
+    plugin::{Fault, Plugins, Serving},
     store::{self, Store},
     telemetry::{Metrics, spawn_blocking},
 };
@@ -301,11 +301,11 @@ impl Pipeline {
         let positions = turn.entries.iter().map(|entry| entry.position).collect();
         let entries = self.log.read_at(positions).await?;
         let routing = self.routing().await?;
-        let plugin = self.plugins.active(CONNECTOR)?;
+        let serving = self.plugins.of(CONNECTOR)?.serving();
         Ok(Some(Batch {
-            plugin: plugin.digest().to_owned(),
+            plugin: serving.active().digest().to_owned(),
             prepared: self
-                .prepare(routing.clone(), plugin, entries, Purpose::Live)
+                .prepare(routing.clone(), serving, entries, Purpose::Live)
                 .await?,
             configuration: routing.configuration,
             turn,
@@ -339,11 +339,11 @@ impl Pipeline {
     pub(super) async fn prepare(
         &self,
         routing: Arc<Routing>,
-        plugin: Arc<Version>,
+        serving: Serving,
         entries: Vec<Logged>,
         purpose: Purpose,
     ) -> Result<Prepared, Error> {
-        spawn_blocking(move || prepare(&routing, &plugin, &entries, purpose))
+        spawn_blocking(move || prepare(&routing, &serving, &entries, purpose))
             .await
             .map_err(|_| Error::Ended)?
             .map_err(Error::from)
@@ -392,6 +392,7 @@ pub(super) fn apply_told(
         let (account, connection) = (&told.account, told.route.id);
         let _in_span = tracing::error_span!("connection", %account, %connection).entered();
         tracing::debug!(changes = told.changes.len(), "changes are applied");
+        let plugin = told.route.trial.as_deref().unwrap_or(plugin);
         apply_changes(tx, told, &origin(told.kind, plugin), prepared.purpose, now)?;
     }
     Ok(())

@@ -50,7 +50,7 @@ pub use pass::{
 };
 pub use plugins::Plugins;
 pub use version::{Tally, Version};
-pub use versions::Versions;
+pub use versions::{Serving, Versions};
 
 /// The sources that this host has calls, signatures and consents for.
 pub const CONNECTORS: [&str; 1] = ["hubspot"];

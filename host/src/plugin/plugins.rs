@@ -42,8 +42,8 @@ impl Plugins {
     ///
     /// Those of [`Plugins::of`].
     pub fn serving(&self, connection: &Connection) -> Result<Arc<Version>, Fault> {
-        let versions = self.of(&connection.connector)?;
-        Ok(versions.serving(connection.trial.as_deref()))
+        let serving = self.of(&connection.connector)?.serving();
+        Ok(serving.of(connection.trial.as_deref()).clone())
     }
 
     /// All connectors whose plugins run here, by name.

@@ -62,11 +62,12 @@ impl Versions {
         all.find(|version| version.digest() == digest)
     }
 
-    /// The version that serves a connection: the one that it alone is tried with, by
-    /// digest, else the active one.
-    pub fn serving(&self, trial: Option<&str>) -> Arc<Version> {
-        let tried = trial.and_then(|digest| self.compiled(digest));
-        tried.unwrap_or_else(|| self.active())
+    /// The versions that serve connections now.
+    pub fn serving(&self) -> Serving {
+        Serving {
+            active: self.active(),
+            tried: self.tried().clone(),
+        }
     }
 
     /// Keeps a version compiled that is to serve single connections.
@@ -102,5 +103,35 @@ impl Versions {
 
     fn before(&self) -> MutexGuard<'_, Option<Arc<Version>>> {
         self.before.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The versions that serve the connections of one connector, as they were at a
+/// moment: whoever works with them ends with the same.
+#[derive(Clone, Debug)]
+pub struct Serving {
+    active: Arc<Version>,
+    tried: Vec<Arc<Version>>,
+}
+
+impl Serving {
+    /// One version that serves all.
+    pub fn alone(version: Arc<Version>) -> Self {
+        Self {
+            active: version,
+            tried: Vec::new(),
+        }
+    }
+
+    /// The active version.
+    pub fn active(&self) -> &Arc<Version> {
+        &self.active
+    }
+
+    /// The version that serves a connection: the one that it alone is tried with, by
+    /// digest, else the active one.
+    pub fn of(&self, trial: Option<&str>) -> &Arc<Version> {
+        let is_tried = |version: &&Arc<Version>| Some(version.digest()) == trial;
+        self.tried.iter().find(is_tried).unwrap_or(&self.active)
     }
 }

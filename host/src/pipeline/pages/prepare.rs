@@ -7,13 +7,35 @@ use crate::{
     model::{MatchKey, MatchingRule, ObjectType, RecordId, Timestamp},
     pipeline::routing::{AccountRoute, ConnectionRoute},
     plugin::{
-        BodyKind, Outcome, Pass, Version,
+        BodyKind, Outcome, Pass, Serving, Version,
         elements::{Element, join},
     },
 };
 
-/// Reads a page of records.
+/// Reads a page of records, for each connection by the version that serves it.
 pub fn prepare_records(
+    account: &AccountRoute,
+    serving: &Serving,
+    object_type: &ObjectType,
+    body: &[u8],
+    received_at: Timestamp,
+) -> Result<RecordsPage, Error> {
+    let mut page = RecordsPage {
+        object_type: object_type.clone(),
+        connections: Vec::new(),
+        answered: HashMap::new(),
+        not_understood: HashSet::new(),
+    };
+    for (trial, route) in account.served() {
+        let part = prepare_part(route, serving.of(trial), object_type, body, received_at)?;
+        page.connections.extend(part.connections);
+        page.answered.extend(part.answered);
+        page.not_understood.extend(part.not_understood);
+    }
+    Ok(page)
+}
+
+fn prepare_part(
     account: &AccountRoute,
     plugin: &Version,
     object_type: &ObjectType,

@@ -24,7 +24,8 @@ use crate::{
     log::{EntryKind, Logged, Position},
     model::{AccountKey, Change, ChangeKind, ObjectType, RecordId, Timestamp},
     plugin::{
-        BodyKind, Description, Element, Fault, Interest, Outcome, Pass, PassOutput, Version, join,
+        BodyKind, Description, Element, Fault, Interest, Outcome, Pass, PassOutput, Serving,
+        Version, join,
     },
     store::set_aside::SetAside,
 };
@@ -74,7 +75,7 @@ pub enum Purpose {
 }
 
 /// Runs a pass.
-pub type Run<'a> = &'a dyn Fn(&Pass<'_>) -> Result<PassOutput, Fault>;
+pub type Run<'a> = &'a dyn Fn(&Version, &Pass<'_>) -> Result<PassOutput, Fault>;
 
 /// A batch, ready to be applied.
 #[derive(Debug, Default)]
@@ -106,20 +107,27 @@ pub struct Prepared {
 /// Prepares entries of the log. Fails only where the host cannot run plugins.
 pub fn prepare(
     routing: &Routing,
-    plugin: &Version,
+    serving: &Serving,
     entries: &[Logged],
     purpose: Purpose,
 ) -> Result<Prepared, Fault> {
-    prepare_by(routing, plugin, entries, purpose, &|pass| match purpose {
-        Purpose::Live => plugin.run(pass),
-        Purpose::Replay | Purpose::Shadow => plugin.run_again(pass),
-    })
+    prepare_by(
+        routing,
+        serving,
+        entries,
+        purpose,
+        &|plugin, pass| match purpose {
+            Purpose::Live => plugin.run(pass),
+            Purpose::Replay | Purpose::Shadow => plugin.run_again(pass),
+        },
+    )
 }
 
-/// [`prepare`], by whoever runs the version's passes.
+/// [`prepare`], by whoever runs the versions' passes. Bodies are split as the active
+/// version says.
 pub fn prepare_by(
     routing: &Routing,
-    plugin: &Version,
+    serving: &Serving,
     entries: &[Logged],
     purpose: Purpose,
     pass: Run<'_>,
@@ -129,6 +137,7 @@ pub fn prepare_by(
         newest_erasure: routing.erased.newest,
         ..Prepared::default()
     };
+    let plugin = serving.active();
     for kind in [EntryKind::Delivery, EntryKind::JournalFile] {
         let mut accounts: BTreeMap<AccountKey, Vec<Part<'_>>> = BTreeMap::new();
         for entry in entries.iter().filter(|entry| entry.kind == kind) {
@@ -144,7 +153,14 @@ pub fn prepare_by(
             };
             let _in_span = tracing::error_span!("passes", %account).entered();
             for parts in passes(parts, plugin.elements_bytes_max()) {
-                run((route, plugin, kind), parts, pass, &mut prepared)?;
+                for (trial, route) in route.served() {
+                    run(
+                        (route, serving.of(trial), kind),
+                        &parts,
+                        pass,
+                        &mut prepared,
+                    )?;
+                }
             }
         }
     }
@@ -156,12 +172,12 @@ type Of<'a> = (&'a AccountRoute, &'a Version, EntryKind);
 
 fn run(
     of: Of<'_>,
-    parts: Vec<Part<'_>>,
+    parts: &[Part<'_>],
     pass: Run<'_>,
     prepared: &mut Prepared,
 ) -> Result<(), Fault> {
     let (route, plugin, _) = of;
-    match try_run(of, &parts, pass, prepared) {
+    match try_run(of, parts, pass, prepared) {
         Ok(()) => {}
         Err(fault) if fault.is_retryable() => return Err(fault),
         // By itself already: it would do the same again.
@@ -172,7 +188,7 @@ fn run(
             if prepared.purpose != Purpose::Shadow {
                 tracing::warn!(%fault, "a pass failed; its bodies are tried one by one");
             }
-            for part in &parts {
+            for part in parts {
                 match try_run(of, std::slice::from_ref(part), pass, prepared) {
                     Ok(()) => {}
                     Err(fault) if fault.is_retryable() => return Err(fault),
@@ -219,18 +235,21 @@ fn try_run(
         .max()
         .unwrap_or_default();
     let bytes = join(elements.iter().map(|(_, element)| element.bytes));
-    let output = pass(&Pass {
-        body: match kind {
-            EntryKind::Delivery => BodyKind::Delivery,
-            EntryKind::JournalFile => BodyKind::JournalFile,
+    let output = pass(
+        plugin,
+        &Pass {
+            body: match kind {
+                EntryKind::Delivery => BodyKind::Delivery,
+                EntryKind::JournalFile => BodyKind::JournalFile,
+            },
+            elements: &bytes,
+            element_count: elements.len(),
+            received_at,
+            interests: &interests(route, plugin.description()),
+            conversions: &route.conversions,
+            rules: &[],
         },
-        elements: &bytes,
-        element_count: elements.len(),
-        received_at,
-        interests: &interests(route, plugin.description()),
-        conversions: &route.conversions,
-        rules: &[],
-    })?;
+    )?;
     erasures(route, kind, &elements, &output.changes, prepared);
     if route.connections.is_empty() {
         // Paused, all of them: an admin wants nothing else of it now. What comes

@@ -3,6 +3,7 @@
 
 mod installing;
 mod taking_back;
+mod trials;
 
 use std::{
     path::Path,
