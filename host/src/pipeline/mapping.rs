@@ -239,7 +239,8 @@ pub fn delete_connection(
     if let Some((account, _)) = connection.account
         && tx.account_connections(account)?.is_empty()
     {
-        tx.drop_set_aside(&tx.account(account)?.key)?;
+        let held = tx.account(account)?;
+        tx.drop_set_aside((&held.connector, &held.key))?;
         tx.revoke_grant(account, now)?;
         tx.drop_reads(account)?;
         tx.drop_options(account)?;

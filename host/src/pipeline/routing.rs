@@ -12,6 +12,7 @@ use crate::{
         ProjectId, PropertyName, Shown, VariableId,
     },
     plugin::{Conversion, ConversionField, Interest},
+    sources::Source,
     store::{
         self, Tx,
         connections::Account,
@@ -28,7 +29,7 @@ pub struct Routing {
     pub configuration: i64,
     /// The records that were erased lately.
     pub erased: Arc<ErasedRecords>,
-    accounts: HashMap<AccountKey, Arc<AccountRoute>>,
+    accounts: HashMap<String, HashMap<AccountKey, Arc<AccountRoute>>>,
 }
 
 /// What an account's connections want together.
@@ -59,6 +60,8 @@ pub struct ConnectionRoute {
     pub project: ProjectId,
     /// Its account.
     pub account: AccountId,
+    /// Whether records can be read: else they are known by what is pushed alone.
+    pub is_read: bool,
     /// Its object mappings.
     pub mappings: Vec<ObjectMapping>,
     /// Its fields, for the plugin.
@@ -90,10 +93,11 @@ pub struct FieldPlace {
 impl Routing {
     /// Reads the present configuration.
     pub fn load(tx: &Tx<'_>) -> Result<Self, store::Error> {
-        let mut accounts = HashMap::new();
+        let mut accounts: HashMap<_, HashMap<_, _>> = HashMap::new();
         for id in tx.connected_accounts()? {
             let route = AccountRoute::load(tx, id)?;
-            accounts.insert(route.key.clone(), Arc::new(route));
+            let of_connector = accounts.entry(route.connector.clone()).or_default();
+            of_connector.insert(route.key.clone(), Arc::new(route));
         }
         Ok(Self {
             configuration: tx.configuration()?,
@@ -120,13 +124,21 @@ impl Routing {
 
     /// What an account's connections want; none where nothing is connected to
     /// it.
-    pub fn account(&self, key: &AccountKey) -> Option<&Arc<AccountRoute>> {
-        self.accounts.get(key)
+    pub fn account(&self, connector: &str, key: &AccountKey) -> Option<&Arc<AccountRoute>> {
+        self.accounts.get(connector)?.get(key)
     }
 
     /// All accounts that something is connected to.
     pub fn accounts(&self) -> impl Iterator<Item = &Arc<AccountRoute>> {
-        self.accounts.values()
+        self.accounts.values().flat_map(HashMap::values)
+    }
+
+    /// The accounts of a connector that something is connected to.
+    pub fn accounts_of(&self, connector: &str) -> impl Iterator<Item = &Arc<AccountRoute>> {
+        self.accounts
+            .get(connector)
+            .into_iter()
+            .flat_map(HashMap::values)
     }
 }
 
@@ -134,13 +146,15 @@ impl AccountRoute {
     /// Reads what an account's connections want.
     pub fn load(tx: &Tx<'_>, id: AccountId) -> Result<Self, store::Error> {
         let account = tx.account(id)?;
+        let is_read = Source::of(&account.connector).is_read();
         let mut connections = Vec::new();
         let mut may_call = false;
         for connection in tx.account_connections(id)? {
             if connection.status.takes_changes() {
-                may_call |= !connection
+                let is_stopped = connection
                     .problem
                     .is_some_and(|problem| problem.stops_calls());
+                may_call |= is_read && !is_stopped;
                 let route = ConnectionRoute::load(tx, connection.id, connection.project, id)?;
                 connections.push(Arc::new(route));
             }
@@ -164,6 +178,11 @@ impl AccountRoute {
             may_call,
             conversions,
         }
+    }
+
+    /// Whether its records can be read: else they are known by what is pushed alone.
+    pub fn is_read(&self) -> bool {
+        Source::of(&self.connector).is_read()
     }
 
     /// The properties to ask for when records of a type are read: all that the
@@ -200,6 +219,7 @@ impl ConnectionRoute {
         project: ProjectId,
         account: AccountId,
     ) -> Result<Self, store::Error> {
+        let is_read = Source::of(&tx.account(account)?.connector).is_read();
         let mappings = tx.mappings(id)?;
         let mut conversion = Conversion::default();
         let mut fields = Vec::new();
@@ -244,6 +264,7 @@ impl ConnectionRoute {
             id,
             project,
             account,
+            is_read,
             mappings,
             conversion,
             fields,

@@ -150,6 +150,12 @@ impl Version {
         self.definitions.as_deref()
     }
 
+    /// The connector that it is a version of, by the name that it describes itself
+    /// with.
+    pub fn connector(&self) -> &str {
+        &self.description.connector
+    }
+
     /// The SHA-256 digest of the component, in hexadecimal.
     pub fn digest(&self) -> &str {
         &self.digest

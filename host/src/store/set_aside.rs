@@ -16,6 +16,8 @@ pub struct SetAside {
     pub position: Position,
     /// What it is.
     pub kind: EntryKind,
+    /// The connector to the source that it is of, by name.
+    pub connector: String,
     /// The account, where it is of one.
     pub account: Option<AccountKey>,
     /// Why.
@@ -50,6 +52,8 @@ pub struct Listed {
     pub at: Timestamp,
     /// What it is.
     pub kind: EntryKind,
+    /// The connector to the source that it is of, by name.
+    pub connector: String,
     /// The account, where it is of one.
     pub account: Option<AccountKey>,
     /// Why.
@@ -109,26 +113,29 @@ impl ReplayState {
 }
 
 const LISTED: &str = "SELECT id, at, kind, account, reason, plugin, length(body),
-        EXISTS (SELECT 1 FROM waiting_replays WHERE aside = id), replayed_at FROM set_aside ";
+        EXISTS (SELECT 1 FROM waiting_replays WHERE aside = id), replayed_at, connector
+    FROM set_aside ";
 
 const MATCHES: &str = "(?1 IS NULL OR id = ?1) AND (?2 IS NULL OR instr(reason, ?2) > 0)
         AND (?3 IS NULL OR plugin = ?3) AND at >= ?4
         AND (NOT ?5 OR (replayed_at IS NULL AND id NOT IN (SELECT aside FROM waiting_replays))) ";
 
 /// The newest of an account.
-const SIZES: &str =
-    "SELECT id, length(body) FROM set_aside WHERE account = ?1 ORDER BY id DESC LIMIT ?2";
+const SIZES: &str = "SELECT id, length(body) FROM set_aside
+        WHERE connector = ?1 AND account = ?2 ORDER BY id DESC LIMIT ?3";
 
 impl Tx<'_> {
     /// Sets something aside.
     pub fn set_aside(&self, what: &SetAside, now: Timestamp) -> Result<(), Error> {
         self.statement(
-            "INSERT INTO set_aside (position, kind, account, at, reason, plugin, body, sequence)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT sequence FROM state))",
+            "INSERT INTO set_aside (position, kind, connector, account, at, reason, plugin, body,
+                    sequence)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, (SELECT sequence FROM state))",
         )?
         .execute(params![
             what.position.0,
             what.kind as i64,
+            what.connector,
             what.account.as_ref().map(AccountKey::as_str),
             now.0,
             what.reason,
@@ -142,7 +149,7 @@ impl Tx<'_> {
     /// parts of deliveries, and of these as many as fit `bytes_max`.
     pub fn set_aside_of(
         &self,
-        account: &AccountKey,
+        (connector, account): (&str, &AccountKey),
         limit: usize,
         bytes_max: usize,
     ) -> Result<Vec<Aside>, Error> {
@@ -150,7 +157,7 @@ impl Tx<'_> {
         let mut body =
             self.statement("SELECT at, sequence, kind, reason, body FROM set_aside WHERE id = ?1")?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut rows = sizes.query(params![account.as_str(), limit])?;
+        let mut rows = sizes.query(params![connector, account.as_str(), limit])?;
         let mut asides = Vec::new();
         let mut room = bytes_max;
         while let Some(row) = rows.next()? {
@@ -191,16 +198,17 @@ impl Tx<'_> {
     }
 
     /// Removes what was set aside of an account.
-    pub fn drop_set_aside(&self, account: &AccountKey) -> Result<(), Error> {
-        self.statement("DELETE FROM set_aside WHERE account = ?1")?
-            .execute([account.as_str()])?;
+    pub fn drop_set_aside(&self, (connector, account): (&str, &AccountKey)) -> Result<(), Error> {
+        self.statement("DELETE FROM set_aside WHERE connector = ?1 AND account = ?2")?
+            .execute([connector, account.as_str()])?;
         Ok(())
     }
 
     /// What was set aside, oldest first.
     pub fn all_set_aside(&self) -> Result<Vec<SetAside>, Error> {
         let mut statement = self.statement(
-            "SELECT position, kind, account, reason, plugin, body FROM set_aside ORDER BY id",
+            "SELECT position, kind, account, reason, plugin, body, connector
+             FROM set_aside ORDER BY id",
         )?;
         let rows = statement.query_map([], |row| what(row, 0))?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -238,6 +246,7 @@ impl Tx<'_> {
                     size_bytes: number(row.get(6)?),
                     waits: row.get(7)?,
                     replayed_at: optional_timestamp(row, 8)?,
+                    connector: row.get(9)?,
                 })
             },
         )?;
@@ -340,7 +349,7 @@ impl Tx<'_> {
     pub fn next_replay(&self) -> Result<Option<Replay>, Error> {
         Ok(self
             .statement(
-                "SELECT id, at, position, kind, account, reason, plugin, body
+                "SELECT id, at, position, kind, account, reason, plugin, body, connector
                  FROM waiting_replays JOIN set_aside ON id = aside
                  ORDER BY replay, aside LIMIT 1",
             )?
@@ -388,8 +397,8 @@ impl Tx<'_> {
         let ids = std::iter::once(Some(replay.id)).chain(std::iter::repeat(None));
         let mut insert = self.statement(
             "INSERT INTO set_aside (id, position, kind, account, at, reason, plugin, body, replayed_at,
-                    sequence)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                    sequence, connector)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?;
         for (id, what) in ids.zip(left) {
             insert.execute(params![
@@ -402,7 +411,8 @@ impl Tx<'_> {
                 what.plugin,
                 what.body,
                 now.0,
-                sequence
+                sequence,
+                what.connector
             ])?;
         }
         Ok(true)
@@ -419,6 +429,7 @@ fn what(row: &Row<'_>, first: usize) -> rusqlite::Result<SetAside> {
         reason: row.get(first + 3)?,
         plugin: row.get(first + 4)?,
         body: row.get(first + 5)?,
+        connector: row.get(first + 6)?,
     })
 }
 

@@ -23,6 +23,7 @@ pub mod housekeeping;
 mod joint;
 pub mod journal;
 mod kept;
+pub mod keyed;
 pub mod labels;
 mod lines;
 mod lookup_batches;

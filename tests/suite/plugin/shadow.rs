@@ -461,6 +461,7 @@ async fn it_looks_as_far_back_as_it_is_told_and_nothing_there_is_no_comparison()
     for hours in [70, 30, 20, 7, 5, 3, 1] {
         let entry = Entry {
             kind: EntryKind::Delivery,
+            connector: "hubspot".into(),
             lane: Lane(1),
             received_at: now.minus(Duration::from_secs(hours * 3_600)),
             body: created(hours).into(),
@@ -571,7 +572,7 @@ async fn examples_are_few_and_tell_nothing_of_strangers_or_of_whom_is_erased() {
     let kept = host.host.store.transact(move |tx| {
         let now = jimo_connect::model::Timestamp(1);
         let routing = Routing::load(tx)?;
-        let account = routing.account(&"1".into()).unwrap();
+        let account = routing.account("hubspot", &"1".into()).unwrap();
         let connection = account.connections[0].id;
         tx.start_shadow("hubspot", &digest(EMBEDDED), None, "a test", now)?;
         let id = tx.shadow("hubspot")?.unwrap().id;

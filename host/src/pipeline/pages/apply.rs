@@ -35,7 +35,9 @@ pub fn apply_record(
     let Some((mapping, mapped)) = route.mapping(object_type) else {
         return Ok(());
     };
-    feeder.report.was_read();
+    if route.is_read {
+        feeder.report.was_read();
+    }
     let mut told = RecordReport::default();
     let mut is_merge = false;
     for merged in read.said.merged.iter().filter(|id| **id != read.record) {

@@ -4,6 +4,7 @@
 //! A plugin's fault fails one pass alone: it is tried again body by body, and
 //! the body that faults again is set aside, with its bytes and the reason.
 
+mod pushed;
 mod split;
 mod tell;
 
@@ -13,6 +14,8 @@ use std::{
     sync::Arc,
 };
 
+pub use pushed::Pushed;
+use pushed::{ToldPushed, tell_pushed};
 use split::{Part, passes, split_entry};
 use tell::tell;
 
@@ -83,6 +86,8 @@ pub struct Prepared {
     pub purpose: Purpose,
     /// What each connection is told.
     pub connections: Vec<ToldConnection>,
+    /// The records that sources pushed that answer no reads.
+    pub pushed: Vec<Pushed>,
     /// The records to be erased, account by account.
     pub erasures: Vec<AccountErasures>,
     /// The number of the newest erasure that was known.
@@ -103,7 +108,7 @@ pub struct Prepared {
     pub events: u64,
 }
 
-/// Prepares entries of the log. Fails only where the host cannot run plugins.
+/// Prepares entries of the log, all of them of the plugin's own connector. Fails only where the host cannot run plugins.
 pub fn prepare(
     routing: &Routing,
     plugin: &Version,
@@ -135,7 +140,7 @@ pub fn prepare_by(
             split_entry(routing, plugin, entry, &mut accounts, &mut prepared);
         }
         for (account, parts) in accounts {
-            let Some(route) = routing.account(&account) else {
+            let Some(route) = routing.account(plugin.connector(), &account) else {
                 prepared.unknown_account_events += parts
                     .iter()
                     .map(|part| part.elements.len() as u64)
@@ -219,6 +224,14 @@ fn try_run(
         .max()
         .unwrap_or_default();
     let bytes = join(elements.iter().map(|(_, element)| element.bytes));
+    // Whole records are told by passes of their own, with all that they say; what a
+    // delivery's own pass would say of them is for comparing alone.
+    let is_pushed = !route.is_read();
+    let tells_all = !is_pushed || prepared.purpose == Purpose::Shadow;
+    let interests = match tells_all {
+        true => interests(route, plugin.description()),
+        false => Cow::Owned(happenings(plugin.description())),
+    };
     let output = pass(&Pass {
         body: match kind {
             EntryKind::Delivery => BodyKind::Delivery,
@@ -227,10 +240,14 @@ fn try_run(
         elements: &bytes,
         element_count: elements.len(),
         received_at,
-        interests: &interests(route, plugin.description()),
-        conversions: &route.conversions,
+        interests: &interests,
+        conversions: if tells_all { &route.conversions } else { &[] },
         rules: &[],
     })?;
+    let mut pushed = ToldPushed::default();
+    if is_pushed && !route.connections.is_empty() {
+        pushed = tell_pushed(route, &elements, &bytes, received_at, pass)?;
+    }
     erasures(route, kind, &elements, &output.changes, prepared);
     if route.connections.is_empty() {
         // Paused, all of them: an admin wants nothing else of it now. What comes
@@ -242,8 +259,11 @@ fn try_run(
         }
         return Ok(());
     }
-    for refusal in &output.refusals {
-        if let Some((entry, element)) = elements.get(refusal.element) {
+    let mut refused = HashSet::new();
+    for refusal in output.refusals.iter().chain(&pushed.refusals) {
+        if let Some((entry, element)) = elements.get(refusal.element)
+            && refused.insert(refusal.element)
+        {
             prepared.refused.push(prepared.set_aside.len());
             prepared.set_aside.push(set_aside(
                 entry,
@@ -258,9 +278,18 @@ fn try_run(
         }
     }
     let PassOutput {
-        changes, converted, ..
+        mut changes,
+        converted,
+        ..
     } = output;
-    for (connection, converted) in route.connections.iter().zip(converted) {
+    if !tells_all {
+        prepared.pushed.extend(pushed.pushed);
+        // What a record says of itself says all that happened to it.
+        changes.retain(|change| !pushed.is_told[change.element]);
+    }
+    let mut converted = converted.into_iter();
+    for connection in &route.connections {
+        let converted = converted.next().unwrap_or_default();
         let changes = tell(route, connection, &elements, &changes, converted);
         prepared.connections.push(ToldConnection {
             account: route.key.clone(),
@@ -310,6 +339,18 @@ fn interests<'a>(route: &'a AccountRoute, description: &Description) -> Cow<'a, 
     }
 }
 
+/// What is asked of a delivery whose records are told by passes of their own: what
+/// happens to records of every type.
+fn happenings(description: &Description) -> Vec<Interest> {
+    let described = description.object_types.iter();
+    described
+        .map(|described| Interest {
+            object_type: described.name.clone(),
+            properties: Vec::new(),
+        })
+        .collect()
+}
+
 /// Gathers what is told of records to be erased.
 fn erasures(
     route: &AccountRoute,
@@ -346,6 +387,7 @@ fn erasures(
         Some(known) => known.erasures.extend(told),
         None => prepared.erasures.push(AccountErasures {
             account: route.id,
+            connector: route.connector.clone(),
             key: route.key.clone(),
             kind,
             erasures: told,
@@ -363,6 +405,7 @@ fn set_aside(
     SetAside {
         position: Position(entry.position.0),
         kind: entry.kind,
+        connector: entry.connector.clone(),
         account,
         reason,
         plugin: Some(plugin.digest().to_owned()),

@@ -26,6 +26,7 @@ use crate::{
     hubspot::oauth::{self, Grant, GrantError, OPTIONAL_SCOPES, SCOPES, Verifier},
     model::{AccountKey, ConnectionId, PersonId, ProjectId, Timestamp},
     secrets::{Secret, hash_token, random_token},
+    sources::Source,
     store::{
         self, Tx,
         connections::{Consent, ConsentStep},
@@ -76,6 +77,9 @@ pub enum Error {
         "the access ended meanwhile: the account's last connection was deleted, or the app uninstalled"
     )]
     GivenBack,
+    /// The connection is to a source that nobody consents for.
+    #[error("this source only pushes, so there is no consent to renew")]
+    NoConsent,
     /// This host has no HubSpot app.
     #[error("HUBSPOT_CLIENT_ID and HUBSPOT_CLIENT_SECRET are not set")]
     NoApp,
@@ -176,6 +180,13 @@ pub async fn begin(
     connection: ConnectionId,
     session: Option<[u8; 32]>,
 ) -> Result<Url, Error> {
+    let held = host
+        .store
+        .read(move |tx| tx.connection(project, connection))
+        .await?;
+    if Source::of(&held.connector) != Source::HubSpot {
+        return Err(Error::NoConsent);
+    }
     let app = host.app.as_ref().ok_or(Error::NoApp)?;
     let (state, verifier) = (random_token(), Verifier::random());
     let hash = hash_token(&state);

@@ -5,7 +5,8 @@ use std::path::Path;
 use super::{Error, history};
 use crate::{
     model::Timestamp,
-    plugin::{self, Engine, Plugins, Version, Versions, files},
+    plugin::{Engine, Plugins, Version, Versions, files},
+    sources,
     store::{
         self, Store,
         plugins::{PluginVersion, Running},
@@ -38,7 +39,7 @@ pub async fn install(
 ) -> Result<PluginVersion, Error> {
     let (engine, directory) = (engine.clone(), directory.to_path_buf());
     let work = spawn_blocking(move || {
-        let version = plugin::check(&engine, &brought.component)?;
+        let version = sources::check(&engine, &brought.component)?;
         // First its file: one that no version names is in nobody's way.
         files::write(&directory, &brought.component)?;
         Ok::<_, Error>(known(

@@ -12,6 +12,7 @@ use crate::{
         Status, Timestamp,
     },
     pipeline::brake,
+    sources::Source,
     store::{
         self, Tx,
         proofs::{self, Differing},
@@ -46,7 +47,7 @@ pub struct Connection {
     /// How long the last day's changes took from HubSpot to users.
     pub freshness: Freshness,
     /// What is used of the account's request limit; none until an admin
-    /// consents.
+    /// consents, and of a source that is never asked.
     pub budget: Option<Budget>,
     /// When a delivery was last taken in.
     pub last_delivery_at: Option<Timestamp>,
@@ -69,7 +70,7 @@ pub struct Connection {
 /// The account of a connection.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Account {
-    /// HubSpot's id of it.
+    /// The source's id of it.
     #[schema(value_type = String)]
     pub id: AccountKey,
     /// The customer's domain, where HubSpot says it.
@@ -197,10 +198,9 @@ impl State {
     /// What is shown of it.
     pub fn shown(self, host: &Host) -> Connection {
         let State { connection, .. } = self;
-        let budget = connection
-            .account
-            .as_ref()
-            .map(|(_, key)| budget(host, key));
+        let source = Source::of(&connection.connector);
+        let account = connection.account.as_ref().filter(|_| source.is_read());
+        let budget = account.map(|(_, key)| budget(host, key));
         let stopped = connection
             .problem
             .as_ref()
@@ -208,7 +208,10 @@ impl State {
         let live = if connection.status.takes_changes() && !stopped {
             let key = connection.account.as_ref().map(|(_, key)| key);
             let scanned_at = self.last_catch_up_at.max(self.last_full_sync_at);
-            let ways = |mapping| ways(host, key, mapping, scanned_at);
+            let ways = |mapping| match source {
+                Source::HubSpot => ways(host, key, mapping, scanned_at),
+                Source::Push => vec![pushed(mapping)],
+            };
             self.mappings.iter().flat_map(ways).collect()
         } else {
             Vec::new()
@@ -253,6 +256,18 @@ impl State {
             counts: counts(self.counts),
             created_at: connection.created_at,
         }
+    }
+}
+
+/// How records come of a source that only pushes.
+fn pushed(mapping: &ObjectMapping) -> Live {
+    Live {
+        way: "webhooks",
+        object_type: mapping.object_type.clone(),
+        properties: mapping.told_properties().into_iter().collect(),
+        why: "The source pushes whole records when they change. Nothing can be read from it: a \
+              user who comes later is filled by the next push."
+            .to_owned(),
     }
 }
 

@@ -24,7 +24,7 @@ pub mod segments;
 mod set_aside;
 mod shadows;
 pub mod syncs;
-mod user_items;
+pub mod user_items;
 pub mod users;
 pub(in crate::web) mod values;
 pub mod variables;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
+    connections,
     extract::{Json, Path, Query, Writer},
     mapping_document::{self, Document},
     mapping_variables,
@@ -18,6 +19,7 @@ use crate::{
     host::Host,
     model::{AccountId, ConnectionId, ObjectType, ProjectId, RecordId, UserId},
     pipeline::mapping::NewMappings,
+    sources::{self, Source},
     sync::previews::{self, Preview, Previewed, USERS_MAX, Wanted},
     web::{error::Error, problem::Problem},
 };
@@ -185,6 +187,10 @@ pub async fn of(
     users_max: usize,
 ) -> Result<Preview, Error> {
     let (account, new) = resolved(host, project, id, document).await?;
+    let connection = connections::of(host, project, id).await?;
+    if !Source::of(&connection.connector).is_read() {
+        return Err(Error::Conflict(sources::NOTHING_READ.into()));
+    }
     let wanted = Wanted {
         project,
         account,

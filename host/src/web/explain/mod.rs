@@ -194,7 +194,7 @@ pub async fn explain(
             let teller = Teller {
                 tx,
                 route: &route,
-                aside: &Asides::load(tx, &key, plugin.description())?,
+                aside: &Asides::load(tx, (plugin.connector(), &key), plugin.description())?,
                 now,
             };
             answer(&teller, &keys, &subject)

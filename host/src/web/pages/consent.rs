@@ -200,7 +200,8 @@ fn refused(host: &Host, error: &consents::Error, is_signed_in: bool) -> Result<R
             StatusCode::BAD_GATEWAY,
             "HubSpot could not answer. Begin again in a while.".to_owned(),
         ),
-        E::NoApp | E::Grant(_) | E::Secrets(_) | E::Store(_) => {
+        // None is ever begun there.
+        E::NoConsent | E::NoApp | E::Grant(_) | E::Secrets(_) | E::Store(_) => {
             tracing::error!(%error, "a consent could not be finished");
             (
                 StatusCode::INTERNAL_SERVER_ERROR,
