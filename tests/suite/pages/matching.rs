@@ -170,7 +170,9 @@ async fn the_default_is_counted_by_itself_and_leads_on_to_the_fields() {
     let browser = world.sign_in(Role::Admin).await;
     let page = browser.page(MATCHING).await;
     assert!(
-        page.contains("data-load=\"/settings/integrations/con_1/matching/check\""),
+        page.contains(
+            "data-load=\"/settings/integrations/con_1/matching/check?object_type=contacts\""
+        ),
         "{page}"
     );
     let page = browser.page(&format!("{MATCHING}/check")).await;

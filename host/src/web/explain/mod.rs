@@ -7,6 +7,7 @@
 mod aside;
 mod asked;
 mod finding;
+mod pushed;
 mod steps;
 mod story;
 pub mod words;
@@ -197,7 +198,11 @@ pub async fn explain(
                 aside: &Asides::load(tx, (plugin.connector(), &key), plugin.description())?,
                 now,
             };
-            answer(&teller, &keys, &subject)
+            let answer = answer(&teller, &keys, &subject)?;
+            Ok(match route.is_read {
+                true => answer,
+                false => answer.pushed(&plugin.description().label),
+            })
         })
         .await?)
 }

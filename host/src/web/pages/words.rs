@@ -15,7 +15,7 @@ pub fn reason(word: &str) -> (&'static str, &'static str) {
             "Known already",
             "What it says was known, or something newer is.",
         ),
-        "deleted" => ("Deleted", "The record is deleted in HubSpot."),
+        "deleted" => ("Deleted", "The record is deleted where it comes from."),
         "erased" => (
             "Erased",
             "The record was deleted for privacy; nothing of it is kept.",
@@ -51,7 +51,7 @@ pub fn reason(word: &str) -> (&'static str, &'static str) {
         ),
         "match_not_told" => (
             "Matching field not told",
-            "HubSpot’s answer did not hold the matching field, so nothing is known of a match.",
+            "What came did not hold the matching field, so nothing new is known of a match.",
         ),
         "read_older"
         | "read_missing"

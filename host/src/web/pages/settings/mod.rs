@@ -2,6 +2,7 @@
 
 mod connection;
 mod integrations;
+mod keyed;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use crate::{
     host::Host,
     model::{ConnectionId, Status},
     pipeline::brake,
+    sources::Source,
 };
 
 /// Where integrations are.
@@ -27,6 +29,10 @@ pub(super) fn router() -> Router<Arc<Host>> {
         .route(
             "/settings/integrations/enable/{connector}",
             post(integrations::enable),
+        )
+        .route(
+            "/settings/integrations/connect/{connector}",
+            get(keyed::page).post(keyed::connect),
         )
         .nest("/settings/integrations/{connection}", connection::router())
 }
@@ -58,9 +64,17 @@ pub(super) async fn banners(visit: &Visit) -> Result<Vec<Banner>, Error> {
                 banners.push(Banner {
                     tone: "warn",
                     title: format!("{label} is paused: {of}"),
-                    detail: "Nothing is taken in or read until it is resumed. What changes in \
-                             the meantime is caught up with then."
-                        .to_owned(),
+                    detail: match Source::of(&connection.connector) {
+                        Source::HubSpot => {
+                            "Nothing is taken in or read until it is resumed. What changes in the \
+                             meantime is caught up with then."
+                        }
+                        Source::Push => {
+                            "Nothing is taken in until it is resumed, and what is pushed in the \
+                             meantime is lost."
+                        }
+                    }
+                    .to_owned(),
                     link: open.clone(),
                     act: Some((path(id, "/resume"), "Resume")),
                 });

@@ -44,6 +44,21 @@ const ORIGINS: [&str; 9] = [
     "admin",
 ];
 
+/// Words of those that come of reading or looking for records, which some sources
+/// cannot be asked for.
+const READING: [&str; 10] = [
+    "journal",
+    "catch_up",
+    "full_sync",
+    "arrival",
+    "read_requested",
+    "read_put_off",
+    "read_refused",
+    "lookup_given_up",
+    "no_record",
+    "redacted",
+];
+
 /// What lines did, as the filter offers it.
 const OUTCOMES: [&str; 16] = [
     "updated",
@@ -216,6 +231,7 @@ pub async fn page(
             .collect::<Result<Vec<_>, _>>()
     });
     let kept = query.kept();
+    let choices = choices(plugin.description(), shell.is_read, &query);
     html(&ActivityPage {
         lines: lines.await?,
         frame,
@@ -224,7 +240,7 @@ pub async fn page(
         is_elsewhere,
         refusal,
         told,
-        choices: choices(plugin.description(), &query),
+        choices,
         is_filtered: !kept.is_empty(),
         is_first: query.cursor.is_none(),
         kept,
@@ -235,9 +251,10 @@ pub async fn page(
     })
 }
 
-fn choices(described: &Description, query: &ActivityQuery) -> Vec<Choice> {
+fn choices(described: &Description, is_read: bool, query: &ActivityQuery) -> Vec<Choice> {
     let words = |all: &[&str], label: fn(&str) -> String| {
-        let options = all.iter().map(|word| ((*word).to_owned(), label(word)));
+        let met = all.iter().filter(|word| is_read || !READING.contains(word));
+        let options = met.map(|word| ((*word).to_owned(), label(word)));
         options.collect::<Vec<_>>()
     };
     let types = described.object_types.iter();

@@ -25,7 +25,7 @@ use super::{
             users::Person,
             words,
         },
-        integrations::Nothing,
+        integrations::{Connectors, Nothing},
         path,
     },
     Shell, Tab,
@@ -38,6 +38,7 @@ use crate::{
     log::Lane,
     model::{Connection, ConnectionId, Problem, RunId, RunKind, Status, Timestamp},
     pipeline::brake,
+    sources::Source,
     store::{self, Tx},
     sync::{alerts::message, health},
     web::{
@@ -79,11 +80,15 @@ struct CatchUp {
 #[derive(Template)]
 #[template(path = "health/part.html")]
 struct Shown {
+    /// What people call the connector.
+    label: String,
+    /// Whether its records can be read.
+    is_read: bool,
     base: String,
     csrf: Option<String>,
     problems: Vec<Wrong>,
     /// What is said where nothing is wrong.
-    well: &'static str,
+    well: String,
     p50: Option<String>,
     p95: Option<String>,
     last_delivery: Option<Moment>,
@@ -158,6 +163,7 @@ impl Part for HealthPart {
         let catch_up = self.catch_up(tx, now, calendar)?;
         let hours = tx.hours(self.id, now, self.hours)?;
         let state = connection_state::load(tx, connection, now)?.shown(&self.host);
+        let label = Connectors::of(&self.host).label(&state.connector);
         let moment = |at: Option<Timestamp>| at.map(|at| calendar.moment(at));
         let failed_catch_ups = state.failed_catch_ups.as_ref().map(|failed| {
             let why = failed.problem.as_ref().map(|problem| &*problem.detail);
@@ -178,9 +184,13 @@ impl Part for HealthPart {
             base: base(&self.host),
             csrf,
             well: match state.status {
-                Status::Pending => "It is not connected yet.",
-                _ => "Nothing needs you: what changes in HubSpot reaches your users by itself.",
+                Status::Pending => "It is not connected yet.".to_owned(),
+                _ => format!(
+                    "Nothing needs you: what changes in {label} reaches your users by itself."
+                ),
             },
+            is_read: Source::of(&state.connector).is_read(),
+            label,
             problems,
             p50: state.freshness.p50_seconds.map(format::seconds),
             p95: state.freshness.p95_seconds.map(format::seconds),
@@ -226,7 +236,11 @@ impl HealthPart {
                 tone: "warn",
                 title: "The integration is paused".to_owned(),
                 detail: "Nothing is taken in or read until it is resumed.".to_owned(),
-                remedy: "What changes in the meantime is caught up with then.".to_owned(),
+                remedy: match Source::of(&connection.connector) {
+                    Source::HubSpot => "What changes in the meantime is caught up with then.",
+                    Source::Push => "What is pushed in the meantime is lost.",
+                }
+                .to_owned(),
                 examples: Vec::new(),
                 link: None,
                 act: Some((path(id, "/resume"), "Resume")),

@@ -28,6 +28,7 @@ use super::{
 use crate::{
     host::Host,
     model::{ConnectionId, Status},
+    sources::Source,
     web::api::connection_state::{self, Connection},
 };
 
@@ -117,7 +118,9 @@ pub(super) struct Shell {
     pub account: Option<Account>,
     pub standing: Standing,
     pub tab: Tab,
-    pub tabs: [Tab; Tab::ALL.len()],
+    pub tabs: Vec<Tab>,
+    /// Whether its records can be read: else they are known by what is pushed alone.
+    pub is_read: bool,
 }
 
 impl Shell {
@@ -140,6 +143,7 @@ impl Shell {
             .read(move |tx| connection_state::load(tx, tx.connection(project, id)?, now))
             .await?
             .shown(&visit.host);
+        let is_read = Source::of(&state.connector).is_read();
         let label = Connectors::of(&visit.host).label(&state.connector);
         let title = format!("{} · {label}", tab.label());
         let frame = visit.settings_frame(title, Section::Integrations).await?;
@@ -150,7 +154,11 @@ impl Shell {
             account: state.account.as_ref().map(Account::from),
             standing: Standing::of(&state),
             tab,
-            tabs: Tab::ALL,
+            tabs: Tab::ALL
+                .into_iter()
+                .filter(|tab| is_read || *tab != Tab::Syncs)
+                .collect(),
+            is_read,
         };
         Ok((frame, shell, state))
     }

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     host::Host,
     model::{ConnectionId, ObjectMapping, Status, Timestamp, UserIdentifier},
+    sources::Source,
     store::{self, Tx},
     web::{
         api::connection_state::{self, Connection},
@@ -31,25 +32,37 @@ struct Setup {
     matching: Option<String>,
     fields: usize,
     full_sync: Option<Moment>,
+    /// Whether a full sync can be made.
+    is_read: bool,
     /// Whether a segment names a variable that it feeds.
     has_segment: bool,
 }
 
 impl Setup {
-    /// How many of five steps are done, connecting the first.
+    /// How many steps there are, connecting the first.
+    fn steps(&self) -> usize {
+        4 + usize::from(self.is_read)
+    }
+
+    /// How many of them are done.
     fn done(&self) -> usize {
         let steps = [
             true,
             self.matching.is_some(),
             self.fields > 0,
-            self.full_sync.is_some(),
+            self.is_read && self.full_sync.is_some(),
             self.has_segment,
         ];
         steps.into_iter().filter(|is_done| *is_done).count()
     }
 
     fn is_done(&self) -> bool {
-        self.done() == 5
+        self.done() == self.steps()
+    }
+
+    /// Whether all but a segment is done.
+    fn is_filled(&self) -> bool {
+        self.fields > 0 && (self.full_sync.is_some() || !self.is_read)
     }
 }
 
@@ -57,6 +70,8 @@ impl Setup {
 #[derive(Template)]
 #[template(path = "integrations/overview_facts.html")]
 struct Facts {
+    /// Whether its records can be read.
+    is_read: bool,
     p50: Option<String>,
     p95: Option<String>,
     last_delivery: Option<Moment>,
@@ -70,6 +85,7 @@ impl Facts {
         let moment = |at: Option<Timestamp>| at.map(|at| calendar.moment(at));
         let updated = state.counts.done.get("updated").copied();
         Self {
+            is_read: Source::of(&state.connector).is_read(),
             p50: state.freshness.p50_seconds.map(format::seconds),
             p95: state.freshness.p95_seconds.map(format::seconds),
             last_delivery: moment(state.last_delivery_at),
@@ -115,7 +131,8 @@ pub async fn page(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<Str
                 variable.map_or_else(String::new, |variable| variable.name.clone())
             }
         };
-        format!("{} in HubSpot is {user} in Jimo", rule.property.name)
+        let (property, label) = (&rule.property.name, &shell.label);
+        format!("{property} in {label} is {user} in Jimo")
     });
     let mapped = |mapping: &ObjectMapping| {
         let fields = mapping.fields.iter();
@@ -127,6 +144,7 @@ pub async fn page(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<Str
             matching,
             fields: mappings.iter().map(mapped).sum(),
             full_sync: state.last_full_sync_at.map(|at| calendar.moment(at)),
+            is_read: shell.is_read,
             has_segment,
         },
         facts: Facts::of(&state, &calendar),

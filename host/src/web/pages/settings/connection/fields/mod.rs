@@ -169,7 +169,12 @@ pub async fn page(
             object_type: object_type.clone(),
             label: described.label.clone(),
             singular: described.singular_label.to_lowercase(),
-            matching: matching::sentence(described, working.document.get(object_type), known),
+            matching: matching::sentence(
+                described,
+                working.document.get(object_type),
+                known,
+                &shell.label,
+            ),
             selection: SelectionView::new(described, object, known, can_be_open),
             rows: rows.collect(),
             removed: gone.map(|field| row(field, Some(field))).collect(),
