@@ -17,6 +17,7 @@ import './stopping.test.mjs'
 import './health.test.mjs'
 import './users.test.mjs'
 import './segments.test.mjs'
+import './operating.test.mjs'
 import './demo.test.mjs'
 import './watching.test.mjs'
 

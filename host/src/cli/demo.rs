@@ -79,7 +79,7 @@ impl Demo {
         let link = make_sign_in_link(
             &host.store,
             &host.public_url,
-            (project, Role::Admin),
+            (project, Role::Operator),
             SignInLink::Again,
             host.clock.now(),
         )

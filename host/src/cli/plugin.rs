@@ -243,6 +243,7 @@ fn inspect(tx: &Tx<'_>, digest: &str) -> Result<Vec<String>, store::Error> {
         format!("digest\t{}", version.digest),
         format!("connector\t{} ({})", version.connector, version.label),
         format!("version\t{}", version.version),
+        format!("contract\t{}", version.contract.as_deref().unwrap_or("-")),
         format!("size\t{} bytes", version.size_bytes),
         format!("from\t{}", origin(&version)),
         format!(

@@ -34,6 +34,7 @@ pub mod links;
 pub mod lookups;
 pub mod mappings;
 pub mod members;
+mod operators;
 pub mod plugins;
 pub mod projects;
 pub mod proofs;
@@ -95,6 +96,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0018_plugin_versions.sql"),
     include_str!("../../migrations/sqlite/store/0019_bounds.sql"),
     include_str!("../../migrations/sqlite/store/0020_shadow.sql"),
+    include_str!("../../migrations/sqlite/store/0022_operators.sql"),
 ];
 
 /// What can go wrong with the store.

@@ -20,6 +20,9 @@ pub struct PluginVersion {
     pub label: String,
     /// The version that it says it is.
     pub version: String,
+    /// The version of the contract that it speaks; none where it was installed before
+    /// that was kept.
+    pub contract: Option<String>,
     /// How large the component is.
     pub size_bytes: u64,
     /// The name of the file that it came in; none where a release has it built in.
@@ -126,8 +129,9 @@ impl Tx<'_> {
     pub fn add_plugin_version(&self, version: &PluginVersion) -> Result<(), Error> {
         self.statement(
             "INSERT INTO plugin_versions
-                 (digest, connector, label, version, size_bytes, file, installed_by, installed_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                 (digest, connector, label, version, size_bytes, file, installed_by, installed_at,
+                  contract)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
              ON CONFLICT (digest) DO UPDATE SET file = excluded.file,
                  installed_by = excluded.installed_by, installed_at = excluded.installed_at
                  WHERE plugin_versions.file IS NULL AND excluded.file IS NOT NULL",
@@ -140,15 +144,21 @@ impl Tx<'_> {
             i64::try_from(version.size_bytes).unwrap_or(i64::MAX),
             version.file,
             version.installed_by,
-            version.installed_at.0
+            version.installed_at.0,
+            version.contract
         ])?;
+        self.statement(
+            "UPDATE plugin_versions SET contract = ?2 WHERE digest = ?1 AND contract IS NULL",
+        )?
+        .execute(params![version.digest, version.contract])?;
         Ok(())
     }
 
     /// The versions that are known, by when they were installed.
     pub fn plugin_versions(&self) -> Result<Vec<PluginVersion>, Error> {
         let mut statement = self.statement(
-            "SELECT digest, connector, label, version, size_bytes, file, installed_by, installed_at
+            "SELECT digest, connector, label, version, size_bytes, file, installed_by, installed_at,
+                 contract
              FROM plugin_versions ORDER BY installed_at, digest",
         )?;
         let rows = statement.query_map([], plugin_version)?;
@@ -372,5 +382,6 @@ fn plugin_version(row: &Row<'_>) -> rusqlite::Result<PluginVersion> {
         file: row.get(5)?,
         installed_by: row.get(6)?,
         installed_at: timestamp(row, 7)?,
+        contract: row.get(8)?,
     })
 }

@@ -64,6 +64,21 @@ pub struct Listed {
     pub replayed_at: Option<Timestamp>,
 }
 
+/// What is set aside for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForReason {
+    /// Why.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+    /// How many bytes they have.
+    pub size_bytes: u64,
+    /// When the first of it was set aside.
+    pub oldest: Timestamp,
+    /// When the last was.
+    pub newest: Timestamp,
+}
+
 /// Which of what is set aside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -241,6 +256,41 @@ impl Tx<'_> {
                 })
             },
         )?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// How many are set aside and match.
+    pub fn count_set_aside(&self, filter: &Filter) -> Result<u64, Error> {
+        let sql = format!("SELECT count(*) FROM set_aside WHERE {MATCHES}");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let count = statement.query_one(
+            params![
+                filter.id,
+                filter.reason,
+                filter.plugin,
+                filter.since.0,
+                filter.untried
+            ],
+            |row| row.get(0),
+        )?;
+        Ok(number(count))
+    }
+
+    /// What is set aside by its reasons, those of most first: at most `limit`.
+    pub fn set_aside_reasons(&self, limit: usize) -> Result<Vec<ForReason>, Error> {
+        let mut statement = self.statement(
+            "SELECT reason, count(*), sum(length(body)), min(at), max(at) FROM set_aside
+             GROUP BY reason ORDER BY count(*) DESC, reason LIMIT ?1",
+        )?;
+        let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+            Ok(ForReason {
+                reason: row.get(0)?,
+                count: number(row.get(1)?),
+                size_bytes: number(row.get(2)?),
+                oldest: timestamp(row, 3)?,
+                newest: timestamp(row, 4)?,
+            })
+        })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 

@@ -64,7 +64,8 @@ pub enum Link {
     Again,
 }
 
-/// Makes a link that signs a browser in to a project.
+/// Makes a link that signs a browser in to a project; with the role of an operator, as
+/// an admin who operates the host, too.
 ///
 /// # Errors
 ///
@@ -221,6 +222,8 @@ pub struct Session {
     pub project: Project,
     /// What it may do there.
     pub role: Role,
+    /// Whether it operates the host, whatever it may do in the project.
+    pub operates: bool,
     /// Who is signed in; none where a link of the demo's or the command line's
     /// did it.
     pub person: Option<Person>,
@@ -244,6 +247,7 @@ impl Session {
             hash,
             project: found.project,
             role: found.role,
+            operates: found.operates,
             person: found.person,
             used_at: found.used_at,
         }))
@@ -305,6 +309,12 @@ impl Session {
     /// The code that its forms carry.
     pub fn csrf(&self, host: &Host) -> Secret {
         host.keys.session_code(&self.hash, CSRF_PURPOSE)
+    }
+
+    /// Whether a code is the one that its forms carry.
+    pub fn made(&self, host: &Host, code: &str) -> bool {
+        let expected = self.csrf(host);
+        bool::from(code.as_bytes().ct_eq(expected.expose().as_bytes()))
     }
 
     /// Who it is, for what is kept of who did what.
@@ -387,8 +397,7 @@ impl<T: DeserializeOwned + 'static> FromRequest<Arc<Host>> for Signed<T> {
             .find(|(name, _)| name == CSRF_FIELD)
             .map(|(_, code)| code.into_owned())
             .ok_or(Error::ForeignForm)?;
-        let expected = session.csrf(host);
-        if !bool::from(given.as_bytes().ct_eq(expected.expose().as_bytes())) {
+        if !session.made(host, &given) {
             return Err(Error::ForeignForm);
         }
         let Form(form) = Form::from_request(Request::from_parts(parts, body.into()), host)

@@ -2,7 +2,7 @@
 
 mod arriving;
 mod forms;
-mod people;
+pub mod people;
 mod sessions;
 mod signing_in;
 mod team;

@@ -4,6 +4,7 @@ mod audience;
 mod fields;
 mod health;
 mod matching;
+mod operator;
 mod settings;
 pub mod world;
 

@@ -504,7 +504,7 @@ async fn an_operator_sees_beside_a_running_host_what_a_version_would_change() {
     let file = component.to_str().unwrap();
     assert!(plugin(&["install", file]).0);
     let (refused, told) = plugin(&["activate", &other]);
-    assert!(!refused && told.contains("plugin shadow"), "{told}");
+    assert!(!refused && told.contains("shadow it first"), "{told}");
 
     // The log is empty: all of it is compared.
     let (done, told) = plugin(&["shadow", &other[..8]]);

@@ -173,6 +173,7 @@ fn known(
         connector: description.connector.clone(),
         label: description.label.clone(),
         version: description.version.clone(),
+        contract: Some(version.contract().to_owned()),
         size_bytes: size as u64,
         file,
         installed_by: by.to_owned(),

@@ -137,6 +137,21 @@ pub async fn outcome(store: &Store, request: i64, patience: Duration) -> Result<
     }
 }
 
+/// Asks a running host for a switch, and waits for it that long: what is asked for, and
+/// what became of it.
+pub async fn ask(
+    host: &Host,
+    ask: Ask,
+    by: String,
+    reason: Option<String>,
+    patience: Duration,
+) -> Result<(Requested, Outcome), Error> {
+    let requested = request(&host.store, ask, by, reason, host.clock.now()).await?;
+    host.pipeline.notify_changed();
+    let outcome = outcome(&host.store, requested.request, patience).await?;
+    Ok((requested, outcome))
+}
+
 /// Makes the switches that are asked for, and watches the version that was made
 /// active last, until it is told to stop.
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
@@ -325,7 +340,7 @@ async fn make(
         Err(Error::Store(error)) if error.is_retryable() => return Err(error.into()),
         Err(error) => error,
     };
-    tracing::warn!(digest = switch.digest, by = switch.by, error = %refused, "a plugin version could not be activated");
+    tracing::warn!(digest = switch.digest, error = %refused, "a plugin version could not be activated");
     let reason = refused.to_string();
     host.store
         .transact(move |tx| tx.end_switch(request, Some(&reason)))
@@ -378,7 +393,7 @@ async fn switch_to(
     also: impl FnOnce(&Tx<'_>) -> Result<(), store::Error> + Send + 'static,
 ) -> Result<Timestamp, Error> {
     let (before, now) = (host.plugins.active(), host.clock.now());
-    let (why, by) = (switch.why, switch.by.clone());
+    let why = switch.why;
     let running = Running {
         digest: switch.digest.clone(),
         built_in: host.plugins.built_in().digest().to_owned(),
@@ -407,7 +422,6 @@ async fn switch_to(
         version = version.description().version,
         before = before.digest(),
         why = why.as_str(),
-        by,
         "another plugin version is active"
     );
     host.pipeline.notify_changed();

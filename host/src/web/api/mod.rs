@@ -16,7 +16,7 @@ pub mod mapping_document;
 mod mapping_selection;
 pub mod mapping_variables;
 pub mod mappings;
-mod plugins;
+pub mod plugins;
 pub mod previews;
 pub mod projects;
 pub mod properties;

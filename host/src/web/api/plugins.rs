@@ -23,10 +23,10 @@ use crate::{
 };
 
 /// How long an answer waits for a switch: less than a request may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The name of a file that came with none.
-const NAMELESS: &str = "component.wasm";
+pub const NAMELESS: &str = "component.wasm";
 
 /// The longest name of a file, and the longest reason, in characters.
 const TEXT_LENGTH_MAX: usize = 200;
@@ -42,6 +42,9 @@ pub struct Plugin {
     label: String,
     /// The component's own version.
     version: String,
+    /// The version of the contract that it speaks; none where it was installed before
+    /// that was kept.
+    contract: Option<String>,
     /// Its size.
     size_bytes: u64,
     /// The name of the file that it came in; none where it is built in.
@@ -286,10 +289,8 @@ async fn switched(
     by: String,
     reason: Option<String>,
 ) -> Result<(StatusCode, axum::Json<PluginSwitch>), Error> {
-    let (reason, now) = (text(reason, "reason")?, host.clock.now());
-    let requested = switch::request(&host.store, ask, by, reason, now).await?;
-    host.pipeline.notify_changed();
-    let outcome = switch::outcome(&host.store, requested.request, PATIENCE).await?;
+    let reason = text(reason, "reason")?;
+    let (requested, outcome) = switch::ask(host, ask, by, reason, PATIENCE).await?;
     let (status, active) = match outcome {
         Outcome::Made => (StatusCode::OK, true),
         Outcome::Waits => (StatusCode::ACCEPTED, false),
@@ -304,7 +305,7 @@ async fn switched(
 }
 
 /// A short text of one line, where there is any.
-fn text(text: Option<String>, name: &str) -> Result<Option<String>, Error> {
+pub fn text(text: Option<String>, name: &str) -> Result<Option<String>, Error> {
     let is_good = |text: &String| {
         text.chars().count() <= TEXT_LENGTH_MAX && !text.chars().any(char::is_control)
     };
@@ -323,6 +324,7 @@ fn plugin(version: PluginVersion, active: &str) -> Plugin {
         connector: version.connector,
         label: version.label,
         version: version.version,
+        contract: version.contract,
         size_bytes: version.size_bytes,
         file: version.file,
         installed_by: version.installed_by,

@@ -160,6 +160,24 @@ pub fn count(count: impl Into<i128>) -> String {
     format!("{sign}{}", grouped(&count.unsigned_abs().to_string()))
 }
 
+/// A size: `312 bytes`, `1.4 kB`, `12 MB`.
+pub fn bytes(bytes: u64) -> String {
+    // Sizes that are shown are far below a float's whole numbers.
+    let scaled = |unit: u64| {
+        let number = bytes as f64 / unit as f64;
+        match number < 9.95 {
+            true => format!("{}", (number * 10.0).round() / 10.0),
+            false => count((number.round() as u64).max(1)),
+        }
+    };
+    match bytes {
+        1 => "1 byte".to_owned(),
+        0..=999 => format!("{bytes} bytes"),
+        1_000..=999_499 => format!("{} kB", scaled(1_000)),
+        _ => format!("{} MB", scaled(1_000_000)),
+    }
+}
+
 /// A time that passed or is left, as one would say it: `0.4 s`, `12 s`, `3 min`,
 /// `2 h 5 min`.
 pub fn seconds(seconds: f64) -> String {
@@ -219,6 +237,23 @@ mod tests {
             (1e21, "1e21"),
         ] {
             assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn sizes_are_said_with_two_digits_at_most_where_they_are_small() {
+        for (given, text) in [
+            (0, "0 bytes"),
+            (1, "1 byte"),
+            (999, "999 bytes"),
+            (1_000, "1 kB"),
+            (1_449, "1.4 kB"),
+            (9_950, "10 kB"),
+            (999_499, "999 kB"),
+            (999_500, "1 MB"),
+            (2_340_000_000, "2,340 MB"),
+        ] {
+            assert_eq!(bytes(given), text);
         }
     }
 

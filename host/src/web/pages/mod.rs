@@ -15,6 +15,7 @@ mod extract;
 mod format;
 mod live;
 mod members;
+mod operator;
 mod profile;
 mod settings;
 mod sign_in;
@@ -107,6 +108,7 @@ pub(super) fn router(
         .merge(audience::router())
         .merge(settings::router())
         .merge(members::router())
+        .nest(operator::OPERATOR, operator::router(host))
         .merge(extra.pages)
         .fallback(async || Error::NotFound("page"))
         .method_not_allowed_fallback(async || Error::NoSuchMethod)
@@ -236,6 +238,7 @@ impl Visit {
             other_projects: self.other_projects(),
             person: self.session.person.as_ref().map(members::Face::from),
             may_change: self.session.may_change(),
+            operates: self.session.operates,
             csrf: self.session.csrf(&self.host).expose().to_owned(),
             simulated_hubspot: self.surroundings.simulated_hubspot,
             banners: Vec::new(),
@@ -307,6 +310,8 @@ enum Section {
     Integrations,
     ApiTokens,
     Account,
+    Plugins,
+    SetAside,
     SimulatedHubspot,
 }
 
@@ -321,6 +326,8 @@ impl Section {
             Self::Integrations => "integrations",
             Self::ApiTokens => "api-tokens",
             Self::Account => "account",
+            Self::Plugins => "plugins",
+            Self::SetAside => "set-aside",
             Self::SimulatedHubspot => "simulated-hubspot",
         }
     }
@@ -336,6 +343,8 @@ struct Frame {
     /// Who is signed in; none where a link did it.
     person: Option<members::Face>,
     may_change: bool,
+    /// Whether they operate the host.
+    operates: bool,
     csrf: String,
     simulated_hubspot: Option<&'static str>,
     banners: Vec<Banner>,
