@@ -15,7 +15,7 @@ use crate::{
     log::{self, EventLog},
     members::Members,
     pipeline::Pipeline,
-    plugin::{self, EMBEDDED, Engine, Limits, Versions},
+    plugin::{self, EMBEDDED, Engine, Limits, Plugins},
     secrets::{self, Keys, Secret},
     store::{self, Store},
     sync::{self, definitions::Definitions, grants::Grants, journal::Journal, versions::library},
@@ -84,8 +84,8 @@ pub struct Host {
     pub metrics: Arc<Metrics>,
     /// What compiles and runs plugins.
     pub engine: Engine,
-    /// The plugin versions.
-    pub plugins: Arc<Versions>,
+    /// The connectors' plugins.
+    pub plugins: Arc<Plugins>,
     /// The pipeline.
     pub pipeline: Arc<Pipeline>,
     /// HubSpot's client.
@@ -127,11 +127,13 @@ impl Host {
         store.bind_log(&log).await?;
         let engine = Engine::new(&Limits::default())?;
         let built_in = (engine.load(component)?, component.len());
-        let (plugins, problem) =
-            library::open(&engine, &store, &directory, built_in, clock.now()).await?;
-        let plugins = Arc::new(plugins);
+        let opening = library::open(&engine, &store, &directory, built_in, clock.now());
+        let plugins = Arc::new(opening.await?);
         let metrics = Arc::new(Metrics::default());
-        metrics.plugin_fallback.set(problem.is_some().into());
+        let problems = store.read(|tx| tx.plugin_problems()).await?.len();
+        metrics
+            .plugin_fallback
+            .set(problems.try_into().unwrap_or(i64::MAX));
         let pipeline = Arc::new(Pipeline::new(
             store.clone(),
             log.clone(),

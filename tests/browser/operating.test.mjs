@@ -25,12 +25,29 @@ async function fed(world, project) {
   const account = await world.account('northwind.example')
   await project.users({ external_id: '1', email: 'ana@northwind.example', name: 'Ana Silva' })
   const contact = await account.create('contacts', { email: 'ana@northwind.example', jobtitle: 'Engineer' })
-  await project.connect(account, { contacts: { fields: [{ property: 'jobtitle', variable: 'job_title' }] } })
-  await account.change('contacts', contact, { jobtitle: 'Head of Product' })
-  for (;;) {
+  const id = await project.connect(account, { contacts: { fields: [{ property: 'jobtitle', variable: 'job_title' }] } })
+  await project.call('POST', `/connections/${id}/syncs`, { kind: 'full' })
+  await shows(project, 'Engineer')
+  await deliver(world, JSON.stringify([event(account, contact, 'Head of Product')]))
+  await shows(project, 'Head of Product')
+  return account
+}
+
+/** Waits until the user shows that title. */
+async function shows(project, title) {
+  for (let looked = 0; looked < 400; looked += 1) {
     const { variables } = await project.user('1')
-    if (variables.job_title?.value === 'Head of Product') return account
+    if (variables.job_title?.value === title) return
     await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  throw new Error(`the user does not show ${title}`)
+}
+
+/** A change of a contact’s title, as HubSpot tells of it. */
+function event(account, contact, title, more = {}) {
+  return {
+    eventId: Number(contact), subscriptionType: 'contact.propertyChange', portalId: account.portal, objectId: Number(contact),
+    propertyName: 'jobtitle', propertyValue: title, occurredAt: Date.now(), ...more,
   }
 }
 
@@ -136,12 +153,8 @@ describe('operating', { concurrency: 2 }, () => {
     await said(page, 'Nothing is set aside.').first().waitFor()
     await browser.see('operating/set-aside-nothing')
     await activated(world, await misbehaving('nothing'))
-    const event = (record, misbehave) => ({
-      eventId: record, subscriptionType: 'contact.propertyChange', portalId: account.portal, objectId: record, propertyName: 'jobtitle',
-      propertyValue: 'Pilot', occurredAt: Date.now(), misbehave, note: '<b>not bold</b> \u202e',
-    })
     for (const [record, misbehave] of [[551, 'trap'], [552, 'hoard'], [553, 'trap'], [554, 'foreign record']]) {
-      await deliver(world, JSON.stringify([event(record, misbehave)]))
+      await deliver(world, JSON.stringify([event(account, record, 'Pilot', { misbehave, note: '<b>not bold</b> \u202e' })]))
     }
     await deliver(world, '[{"portalId": 1,]')
     await page.getByRole('link', { name: 'No. 5', exact: true }).waitFor()

@@ -168,7 +168,7 @@ impl BareHost {
     /// Makes a project with an active connection to an account, which matches
     /// contacts by e-mail and maps one text property. Returns the account.
     pub async fn connect(&self, account: &str, property: &str) -> AccountId {
-        let plugin = self.host.plugins.active();
+        let plugin = self.host.plugins.active("hubspot").expect("a version");
         let text = |name: &str| PropertyDefinition {
             name: name.into(),
             property_type: "string".into(),

@@ -8,7 +8,7 @@ use std::{
 
 use harness::{
     bare::{BareHost, deliver},
-    components::{misbehaving, misbehaving_as},
+    components::misbehaving_as,
     program,
     world::World,
 };
@@ -34,7 +34,7 @@ const WELL: &str = r#"{"portalId":1,"objectId":2}"#;
 /// another delivery and of another account, and returns the reason it was set
 /// aside for.
 async fn reason(misbehave: &str) -> String {
-    let host = BareHost::start(misbehaving()).await;
+    let host = BareHost::start(&misbehaving_as("hubspot", "nothing")).await;
     let account = host.connect("1", "city").await;
     let other = host.connect("2", "city").await;
     let bad = format!(r#"{{"portalId":1,"objectId":3,"misbehave":"{misbehave}"}}"#);
@@ -88,7 +88,7 @@ async fn a_plugin_cannot_speak_of_records_it_was_not_given() {
 
 #[tokio::test]
 async fn an_event_that_the_plugin_refuses_is_set_aside_alone() {
-    let host = BareHost::start(misbehaving()).await;
+    let host = BareHost::start(&misbehaving_as("hubspot", "nothing")).await;
     let account = host.connect("1", "city").await;
     let bad = r#"{"portalId":1,"objectId":3,"misbehave":"refuse"}"#;
     host.deliver(format!("[{WELL},{bad}]")).await;
@@ -253,7 +253,12 @@ async fn what_took_too_long_is_tried_once_more_and_what_trapped_alone_is_not() {
         assert_eq!(host.deliver(body).await, 204);
         host.applied().await;
         assert_eq!(host.set_aside().await.len(), 1, "{misbehave}");
-        let tally = host.host.plugins.active().tally();
+        let tally = host
+            .host
+            .plugins
+            .active("hubspot")
+            .expect("a version")
+            .tally();
         assert_eq!((tally.passes, tally.failed), (tries, tries), "{misbehave}");
         host.stop().await;
     }

@@ -9,7 +9,7 @@ use super::{Error, OPERATOR, shadow};
 use crate::{
     clock::Clock,
     config::DataConfig,
-    plugin::{CONNECTORS, Engine, Limits, files},
+    plugin::{Engine, Limits, files},
     store::{
         self, Store, Tx,
         plugins::{Activation, Outcome, PluginVersion},
@@ -82,6 +82,9 @@ pub enum PluginCommand {
     },
     /// Go back to the version that was active before.
     Rollback {
+        /// Of this connector; need not be said where there is one alone.
+        #[arg(long)]
+        connector: Option<String>,
         /// Why, for the history.
         #[arg(long)]
         reason: Option<String>,
@@ -137,10 +140,11 @@ impl PluginCommand {
                 let begins = digest;
                 ask(Ask::Activate { begins, force }, reason, data).await
             }
-            Self::Rollback { reason, data } => {
-                let [connector] = CONNECTORS.map(str::to_owned);
-                ask(Ask::Rollback { connector }, reason, data).await
-            }
+            Self::Rollback {
+                connector,
+                reason,
+                data,
+            } => ask(Ask::Rollback { connector }, reason, data).await,
             Self::Remove { digest, data } => {
                 let store = Store::open(&data.directory)?;
                 let removed = library::remove(&store, &data.directory, digest).await?;
@@ -210,7 +214,7 @@ fn list(tx: &Tx<'_>) -> Result<Vec<String>, store::Error> {
     let mut lines = Vec::new();
     for version in tx.plugin_versions()? {
         let running = tx.running(&version.connector)?;
-        let is_active = running.is_some_and(|running| running.digest == version.digest);
+        let is_active = running.is_some_and(|running| running.is(&version.digest));
         lines.push(format!(
             "{}\t{:.DIGEST_SHOWN$}\t{}\t{}\t{} bytes\t{}\t{}\t{}",
             if is_active { "*" } else { "" },
@@ -223,14 +227,14 @@ fn list(tx: &Tx<'_>) -> Result<Vec<String>, store::Error> {
             version.installed_at,
         ));
     }
-    for connector in CONNECTORS {
-        if let Some(problem) = tx.running(connector)?.and_then(|running| running.problem) {
-            lines.push(format!(
-                "the built-in version of {connector} stands in for the one that was activated: \
-                 {problem}"
-            ));
-        }
-        lines.extend(shadow::listed(tx, connector)?);
+    for (connector, problem) in tx.plugin_problems()? {
+        lines.push(format!(
+            "the version of {connector} that was activated does not run (a built-in one stands in \
+             for it, where there is one): {problem}"
+        ));
+    }
+    for connector in tx.plugin_connectors()? {
+        lines.extend(shadow::listed(tx, &connector)?);
     }
     Ok(lines)
 }
@@ -238,7 +242,7 @@ fn list(tx: &Tx<'_>) -> Result<Vec<String>, store::Error> {
 fn inspect(tx: &Tx<'_>, digest: &str) -> Result<Vec<String>, store::Error> {
     let version = tx.plugin_version(digest)?;
     let running = tx.running(&version.connector)?;
-    let is_active = running.is_some_and(|running| running.digest == version.digest);
+    let is_active = running.is_some_and(|running| running.is(&version.digest));
     let mut lines = vec![
         format!("digest\t{}", version.digest),
         format!("connector\t{} ({})", version.connector, version.label),
@@ -257,7 +261,8 @@ fn inspect(tx: &Tx<'_>, digest: &str) -> Result<Vec<String>, store::Error> {
     lines.extend(report.map(|report| format!("shadow\t{}", shadow::state(&report))));
     let activations = tx.activations(&version.connector)?;
     let named = |activation: &&Activation| {
-        [&activation.switch.digest, &activation.before].contains(&&version.digest)
+        [Some(&activation.switch.digest), activation.before.as_ref()]
+            .contains(&Some(&version.digest))
     };
     lines.extend(activations.iter().filter(named).map(|activation| {
         let what = match activation.switch.digest == version.digest {

@@ -30,6 +30,9 @@ mod window;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+/// The name of the connector whose source this is.
+pub const CONNECTOR: &str = "hubspot";
+
 pub use crate::model::Priority;
 pub use account::Details;
 pub use budget::Pool;

@@ -15,6 +15,7 @@ use super::{
     worker::{Error, apply_told},
 };
 use crate::{
+    hubspot::CONNECTOR,
     log::{EntryKind, Logged, Position},
     model::AccountKey,
     plugin::{BodyDescription, Description, enclose, split},
@@ -44,7 +45,8 @@ impl Pipeline {
     /// done, and what waits is to be read again.
     pub async fn replay(&self, replay: Replay) -> Result<Replayed, Error> {
         let routing = self.routing().await?;
-        let (plugin, configuration) = (self.plugins.active(), routing.configuration);
+        let plugin = self.plugins.active(CONNECTOR)?;
+        let configuration = routing.configuration;
         let digest = plugin.digest().to_owned();
         let body = as_logged(&replay.what, plugin.description());
         let entry = Logged {

@@ -36,6 +36,8 @@ pub struct Routing {
 pub struct AccountRoute {
     /// Our number for the account.
     pub id: AccountId,
+    /// The connector to its source, by name.
+    pub connector: String,
     /// The source's id of it.
     pub key: AccountKey,
     /// The properties that any connection wants to hear of.
@@ -155,6 +157,7 @@ impl AccountRoute {
             .collect();
         Self {
             id: account.id,
+            connector: account.connector.clone(),
             key: account.key.clone(),
             interests,
             connections,

@@ -21,9 +21,10 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    hubspot::CONNECTOR,
     log::{self, EntryKind, EventLog, Logged, Position, Step},
     model::Timestamp,
-    plugin::{Fault, Version, Versions},
+    plugin::{Fault, Plugins, Version},
     store::{self, Store},
     telemetry::{Metrics, spawn_blocking},
 };
@@ -75,7 +76,7 @@ struct Applying {
 pub struct Pipeline {
     pub(super) store: Arc<Store>,
     log: Arc<EventLog>,
-    pub(super) plugins: Arc<Versions>,
+    pub(super) plugins: Arc<Plugins>,
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
     brake_share: f64,
@@ -91,7 +92,7 @@ impl Pipeline {
     pub fn new(
         store: Arc<Store>,
         log: Arc<EventLog>,
-        plugins: Arc<Versions>,
+        plugins: Arc<Plugins>,
         clock: Clock,
         metrics: Arc<Metrics>,
         brake_share: f64,
@@ -300,7 +301,7 @@ impl Pipeline {
         let positions = turn.entries.iter().map(|entry| entry.position).collect();
         let entries = self.log.read_at(positions).await?;
         let routing = self.routing().await?;
-        let plugin = self.plugins.active();
+        let plugin = self.plugins.active(CONNECTOR)?;
         Ok(Some(Batch {
             plugin: plugin.digest().to_owned(),
             prepared: self

@@ -40,6 +40,9 @@ pub enum Fault {
     /// The plugin answered what does not fit the contract.
     #[error("the plugin answered nonsense: {0}")]
     Output(Nonsense),
+    /// No version of this connector's plugin runs here.
+    #[error("no plugin of the connector {0} runs here: an operator has to activate one")]
+    NotRunning(String),
     /// The host could not run the plugin; the plugin is not to blame.
     #[error("the plugin could not be started: {0}")]
     Host(String),
@@ -47,9 +50,9 @@ pub enum Fault {
 
 impl Fault {
     /// Whether the same pass may succeed later, with nothing changed: only
-    /// where the host failed. Bytes are never set aside for such a fault.
+    /// where the host failed, or has no plugin. Bytes are never set aside for such a fault.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Host(_))
+        matches!(self, Self::Host(_) | Self::NotRunning(_))
     }
 
     /// Whether it may go otherwise by itself: how long a pass takes depends on what else
@@ -60,7 +63,10 @@ impl Fault {
 
     /// Whether the plugin did it: not where it was not asked, or could not be.
     pub fn is_the_plugins(&self) -> bool {
-        !matches!(self, Self::Oversized { .. } | Self::Host(_))
+        !matches!(
+            self,
+            Self::Oversized { .. } | Self::Host(_) | Self::NotRunning(_)
+        )
     }
 
     /// The word for it in counts and metrics.
@@ -72,6 +78,7 @@ impl Fault {
             Self::Memory { .. } => "memory",
             Self::Refused(_) => "refused",
             Self::Output(_) => "output",
+            Self::NotRunning(_) => "not_running",
             Self::Host(_) => "host",
         }
     }

@@ -31,6 +31,7 @@ mod inert;
 mod install;
 mod limits;
 mod pass;
+mod plugins;
 mod values;
 mod version;
 mod versions;
@@ -47,6 +48,7 @@ pub use pass::{
     BodyKind, Conversion, ConversionField, Converted, Interest, NeededProperties, Outcome, Pass,
     PassOutput, RecordKeys, Refusal, RuleError, StoredText, SuitableTypes,
 };
+pub use plugins::Plugins;
 pub use version::{Tally, Version};
 pub use versions::Versions;
 

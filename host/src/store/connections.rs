@@ -14,6 +14,8 @@ use crate::model::{
 pub struct Account {
     /// Our number for it.
     pub id: AccountId,
+    /// The connector to its source, by name.
+    pub connector: String,
     /// The source's own id of it.
     pub key: AccountKey,
     /// The customer's domain, as the source tells it.
@@ -227,18 +229,21 @@ impl Tx<'_> {
 
     /// An account.
     pub fn account(&self, id: AccountId) -> Result<Account, Error> {
-        self.statement("SELECT id, key, domain, region, time_zone FROM accounts WHERE id = ?1")?
-            .query_row([id.0], |row| {
-                Ok(Account {
-                    id: AccountId(row.get(0)?),
-                    key: row.get::<_, String>(1)?.into(),
-                    domain: row.get(2)?,
-                    region: row.get(3)?,
-                    time_zone: row.get(4)?,
-                })
+        self.statement(
+            "SELECT id, connector, key, domain, region, time_zone FROM accounts WHERE id = ?1",
+        )?
+        .query_row([id.0], |row| {
+            Ok(Account {
+                id: AccountId(row.get(0)?),
+                connector: row.get(1)?,
+                key: row.get::<_, String>(2)?.into(),
+                domain: row.get(3)?,
+                region: row.get(4)?,
+                time_zone: row.get(5)?,
             })
-            .optional()?
-            .ok_or(Error::NotFound("account"))
+        })
+        .optional()?
+        .ok_or(Error::NotFound("account"))
     }
 
     /// Accounts that a connection uses, whatever its status.

@@ -87,8 +87,9 @@ pub struct Activation {
     pub id: i64,
     /// What was made active, by whom, and why.
     pub switch: Switch,
-    /// The version that was active before, by digest.
-    pub before: String,
+    /// The version that was active before, by digest; none where it was the
+    /// connector's first.
+    pub before: Option<String>,
     /// When.
     pub at: Timestamp,
 }
@@ -107,10 +108,11 @@ pub enum Outcome {
 /// What a host runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Running {
-    /// The version, by digest.
-    pub digest: String,
-    /// The version that its release has built in, by digest.
-    pub built_in: String,
+    /// The version, by digest; none where nothing can be run.
+    pub digest: Option<String>,
+    /// The version that its release has built in, by digest; none where it has none
+    /// of the connector.
+    pub built_in: Option<String>,
     /// Why it is not the one that was chosen, where it is not.
     pub problem: Option<String>,
 }
@@ -119,7 +121,17 @@ impl Running {
     /// Whether it is this version, by choice: not where that only stands in for
     /// another.
     pub fn is_chosen(&self, digest: &str) -> bool {
-        self.digest == digest && self.problem.is_none()
+        self.is(digest) && self.problem.is_none()
+    }
+
+    /// Whether it is this version.
+    pub fn is(&self, digest: &str) -> bool {
+        self.digest.as_deref() == Some(digest)
+    }
+
+    /// Whether this version is built in.
+    pub fn has_built_in(&self, digest: &str) -> bool {
+        self.built_in.as_deref() == Some(digest)
     }
 }
 
@@ -203,12 +215,12 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Keeps that a version became active in place of `before`. Returns the
-    /// number of the activation.
+    /// Keeps that a version became active in place of `before`, where there was
+    /// one. Returns the number of the activation.
     pub fn add_activation(
         &self,
         switch: &Switch,
-        before: &str,
+        before: Option<&str>,
         at: Timestamp,
     ) -> Result<i64, Error> {
         Ok(self
@@ -220,7 +232,7 @@ impl Tx<'_> {
                 params![
                     switch.connector,
                     switch.digest,
-                    before,
+                    before.unwrap_or_default(),
                     at.0,
                     switch.by,
                     switch.why.as_str(),
@@ -248,7 +260,7 @@ impl Tx<'_> {
                     why: Why::read(row.get_ref(5)?.as_str().unwrap_or_default())?,
                     reason: row.get(6)?,
                 },
-                before: row.get(2)?,
+                before: given(row.get(2)?),
                 at: timestamp(row, 3)?,
             });
         }
@@ -258,7 +270,7 @@ impl Tx<'_> {
     /// Asks the host for a switch. Returns the number of the request.
     ///
     /// `compared_with`: the version that has to be active then, by digest, where any may
-    /// not.
+    /// not; empty where none may be.
     pub fn request_switch(
         &self,
         switch: &Switch,
@@ -284,8 +296,8 @@ impl Tx<'_> {
             )?)
     }
 
-    /// The version that has to be active for a switch to be made, by digest; none where
-    /// any may be.
+    /// The version that has to be active for a switch to be made, by digest, empty where
+    /// none may be; none where any may be.
     pub fn compared_with(&self, request: i64) -> Result<Option<String>, Error> {
         Ok(self
             .statement("SELECT compared_with FROM plugin_requests WHERE id = ?1")?
@@ -350,11 +362,29 @@ impl Tx<'_> {
         )?
         .execute(params![
             connector,
-            running.digest,
-            running.built_in,
+            running.digest.as_deref().unwrap_or_default(),
+            running.built_in.as_deref().unwrap_or_default(),
             running.problem
         ])?;
         Ok(())
+    }
+
+    /// The connectors of which a version is known, by name.
+    pub fn plugin_connectors(&self) -> Result<Vec<String>, Error> {
+        let mut statement =
+            self.statement("SELECT DISTINCT connector FROM plugin_versions ORDER BY connector")?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Why what runs is not what was chosen, by connector, where that is so.
+    pub fn plugin_problems(&self) -> Result<Vec<(String, String)>, Error> {
+        let mut statement = self.statement(
+            "SELECT connector, problem FROM plugin_running WHERE problem IS NOT NULL
+             ORDER BY connector",
+        )?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// What the host last said that it runs.
@@ -363,13 +393,18 @@ impl Tx<'_> {
             .statement("SELECT digest, built_in, problem FROM plugin_running WHERE connector = ?1")?
             .query_row([connector], |row| {
                 Ok(Running {
-                    digest: row.get(0)?,
-                    built_in: row.get(1)?,
+                    digest: given(row.get(0)?),
+                    built_in: given(row.get(1)?),
                     problem: row.get(2)?,
                 })
             })
             .optional()?)
     }
+}
+
+/// A digest; none where it is kept as the empty text.
+fn given(digest: String) -> Option<String> {
+    (!digest.is_empty()).then_some(digest)
 }
 
 fn plugin_version(row: &Row<'_>) -> rusqlite::Result<PluginVersion> {

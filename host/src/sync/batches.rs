@@ -9,7 +9,10 @@ use super::{
     work::{Parsed, Runs, Work, span},
 };
 use crate::{
-    hubspot::objects::{AssociationInput, Missing},
+    hubspot::{
+        CONNECTOR,
+        objects::{AssociationInput, Missing},
+    },
     model::{Association, Cause, ObjectType, RecordId, Status},
     pipeline::{
         associations::{apply_associations, prepare_associations},
@@ -124,7 +127,7 @@ impl Work {
         ),
         Error,
     > {
-        let plugin = self.host.plugins.active();
+        let plugin = self.host.plugins.active(CONNECTOR)?;
         let client = &self.host.hubspot;
         let mut found: HashMap<RecordId, Gathered> = HashMap::new();
         let mut unclear: HashMap<RecordId, Reason> = HashMap::new();

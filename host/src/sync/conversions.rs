@@ -13,7 +13,7 @@ use tracing::Instrument;
 
 use crate::{
     host::Host,
-    model::{AccountKey, Cause},
+    model::Cause,
     pipeline::{
         conversion::{apply, converted, texts},
         feeding::Feeder,
@@ -22,6 +22,7 @@ use crate::{
     plugin::{Fault, Outcome, StoredText, Version},
     store::{
         self, Tx,
+        connections::Account,
         conversions::{HeldRegister, Pending},
     },
     telemetry::spawn_blocking,
@@ -71,14 +72,14 @@ async fn step(host: &Arc<Host>) -> Result<bool, Error> {
         return Ok(false);
     };
     let connection = page.pending.connection;
-    let span = tracing::error_span!("conversion", %connection, account = %page.account);
+    let span = tracing::error_span!("conversion", %connection, account = %page.account.key);
     convert(host, page).instrument(span).await?;
     host.pipeline.notify_changed();
     Ok(true)
 }
 
 async fn convert(host: &Arc<Host>, page: Page) -> Result<(), Error> {
-    let plugin = host.plugins.active();
+    let plugin = host.plugins.active(&page.account.connector)?;
     let digest = plugin.digest().to_owned();
     let work = spawn_blocking(move || page.convert(&plugin).map(|done| (page, done)));
     let (page, done) = work.await.map_err(|_| Error::Ended)??;
@@ -99,7 +100,7 @@ async fn convert(host: &Arc<Host>, page: Page) -> Result<(), Error> {
 struct Page {
     pending: Pending,
     configuration: i64,
-    account: AccountKey,
+    account: Account,
     route: ConnectionRoute,
     /// The field's index in the route's conversion, and its place.
     field: usize,
@@ -124,7 +125,7 @@ impl Page {
         let held = tx.registers_to_convert(&pending, object_type, route.field(place), PAGE)?;
         Ok(Some(Self {
             configuration: tx.configuration()?,
-            account: tx.account(pending.account)?.key,
+            account: tx.account(pending.account)?,
             pending,
             field,
             place,

@@ -112,7 +112,10 @@ pub async fn of(
 ) -> Result<Vec<Definition>, Error> {
     let asked = (since.unwrap_or(lately(host)), Priority::Live);
     let properties = properties(host, (account, object_type.clone()), asked).await?;
-    let plugin = host.plugins.active();
+    let account = host.store.read(move |tx| tx.account(account)).await;
+    let plugin = host
+        .plugins
+        .active(&account.map_err(grants::Error::from)?.connector)?;
     let names: Vec<PropertyDefinition> = properties.iter().map(definition).collect();
     let suitable = spawn_blocking(move || plugin.suitable(&names))
         .await

@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     host::Host,
+    hubspot::CONNECTOR,
     log::{self, EntryKind, Logged, Position},
     pipeline::redact::{Redacted, redact},
-    plugin::{BodyDescription, Description},
+    plugin::{BodyDescription, Description, Fault},
     store::{
         self,
         erasures::{BodyAside, ErasedRecords, Search},
@@ -66,6 +67,9 @@ pub enum Error {
     /// The log.
     #[error(transparent)]
     Log(#[from] log::Error),
+    /// The plugin.
+    #[error(transparent)]
+    Plugin(#[from] Fault),
     /// The work itself ended; a defect.
     #[error("the work ended abruptly")]
     Ended,
@@ -163,7 +167,7 @@ async fn rewrite(
     entries: Vec<Logged>,
     erased: impl Into<Arc<ErasedRecords>>,
 ) -> Result<(), Error> {
-    let (plugin, erased) = (host.plugins.active(), erased.into());
+    let (plugin, erased) = (host.plugins.active(CONNECTOR)?, erased.into());
     let rewriting = spawn_blocking(move || rewritten(entries, plugin.description(), &erased));
     let bodies = rewriting.await.map_err(|_| Error::Ended)?;
     if !bodies.is_empty() {
@@ -230,7 +234,7 @@ async fn rewrite_aside(host: &Host, erased: ErasedRecords) -> Result<(), Error> 
         let Some(last) = bodies.last().map(|body| body.id) else {
             return Ok(());
         };
-        let (plugin, erased) = (host.plugins.active(), erased.clone());
+        let (plugin, erased) = (host.plugins.active(CONNECTOR)?, erased.clone());
         let rewriting =
             spawn_blocking(move || rewritten_aside(bodies, plugin.description(), &erased));
         let changed = rewriting.await.map_err(|_| Error::Ended)?;

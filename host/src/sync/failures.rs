@@ -4,6 +4,7 @@ use super::{definitions, grants, put_off::Reason};
 use crate::{
     hubspot::{self, oauth::GrantError, objects::RECORDS_MAX},
     pipeline::pages,
+    plugin::Fault,
     store,
 };
 
@@ -35,9 +36,15 @@ impl From<definitions::Error> for Error {
         match error {
             definitions::Error::Grant(error) => Self::Grant(error),
             definitions::Error::HubSpot(error) => Self::HubSpot(error),
-            definitions::Error::Plugin(fault) => Self::Page(fault.into()),
+            definitions::Error::Plugin(fault) => fault.into(),
             definitions::Error::Ended => Self::Ended,
         }
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Self::Page(fault.into())
     }
 }
 

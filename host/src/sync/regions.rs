@@ -4,7 +4,12 @@ use std::{collections::HashMap, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{host::Host, hubspot::Region, model::AccountKey, store};
+use crate::{
+    host::Host,
+    hubspot::{CONNECTOR, Region},
+    model::AccountKey,
+    store,
+};
 
 /// Keeps what is learnt until it is told to stop.
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
@@ -30,11 +35,10 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
 }
 
 async fn keep(host: &Host, regions: HashMap<AccountKey, Region>) -> Result<(), store::Error> {
-    let connector = host.plugins.active().description().connector.clone();
     host.store
         .transact(move |tx| {
             for (account, region) in &regions {
-                tx.set_account_region(&connector, account, region.as_str())?;
+                tx.set_account_region(CONNECTOR, account, region.as_str())?;
             }
             Ok(())
         })

@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::definitions::{self, Definition, Error, call, lately};
 use crate::{
     host::Host,
-    hubspot::{self, Caller, Priority},
+    hubspot::{self, CONNECTOR, Caller, Priority},
     model::{AccountId, ObjectType, PropertyName, RecordId, Shown, Value},
     plugin::{BodyKind, Conversion, ConversionField, Interest, Pass, Version, elements::join},
     store::records::RecordKey,
@@ -66,7 +66,8 @@ async fn read(
             .await
     };
     let answer = call(host, account, asked, read).await?;
-    let (plugin, of, received_at) = (host.plugins.active(), object_type.clone(), host.clock.now());
+    let plugin = host.plugins.active(CONNECTOR)?;
+    let (of, received_at) = (object_type.clone(), host.clock.now());
     let parse = move || parse(&plugin, &of, &definitions, &answer.body, received_at);
     spawn_blocking(parse).await.map_err(|_| Error::Ended)?
 }

@@ -120,7 +120,7 @@ impl Work {
         body: Bytes,
         answered_at: Timestamp,
     ) -> Result<Parsed, Error> {
-        let plugin = self.host.plugins.active();
+        let plugin = self.host.plugins.active(&self.route.connector)?;
         let origin = Origin {
             word: self.priority.origin(),
             plugin: Some(plugin.digest().to_owned()),

@@ -61,7 +61,7 @@ pub async fn fill(directory: &Path, world: World) -> Vec<ProjectId> {
         .await
         .unwrap();
     let needs = |object_type: &str, rule: Option<&MatchingRule>| {
-        let plugin = host.plugins.active();
+        let plugin = host.plugins.active("hubspot").expect("a version");
         let needs = plugin.needs(&object_type.into(), rule, None);
         needs.unwrap().unwrap()
     };

@@ -22,6 +22,10 @@ use super::random::Random;
 /// Mapped properties of each contact.
 const FIELDS: u64 = 10;
 
+/// Of four deliveries of several accounts three are of the first: the others' are
+/// worked on before what waits of it.
+const FLOODED: u64 = 3;
+
 /// Milliseconds that all changes happen within: few for the number of changes
 /// that there are, so that later ones are often sent first.
 const SPAN: u64 = 3_600_000;
@@ -32,27 +36,40 @@ const REPEATED: u64 = 20;
 /// What users hold: by contact and property.
 pub type Values = BTreeMap<(u64, String), String>;
 
-/// Fills a data directory with users whose contacts change. Returns their
-/// project.
+/// Users of so many accounts whose contacts change.
+pub fn world(users: u64, accounts: u64) -> World {
+    World {
+        connections: accounts,
+        ..World::of(users, FIELDS)
+    }
+}
+
+/// Fills a data directory with users of one account whose contacts change. Returns
+/// their project.
 pub async fn seed(directory: &Path, users: u64) -> ProjectId {
-    fill(directory, World::of(users, FIELDS)).await[0]
+    fill(directory, world(users, 1)).await[0]
 }
 
 /// Makes deliveries without end.
 pub struct Changes {
     random: Random,
-    users: u64,
+    world: World,
     events: u64,
     first: i64,
     made: Vec<String>,
 }
 
 impl Changes {
-    /// Changes of so many seeded users, so many a delivery.
+    /// Changes of so many seeded users of one account, so many a delivery.
     pub fn new(random: Random, users: u64, events: u64) -> Self {
+        Self::of(random, world(users, 1), events)
+    }
+
+    /// Changes of seeded users, so many of one account a delivery.
+    pub fn of(random: Random, world: World, events: u64) -> Self {
         Self {
             random,
-            users,
+            world,
             events,
             first: seeded_at().0 + 3_600_000,
             made: Vec::new(),
@@ -69,6 +86,11 @@ impl Changes {
             let again = self.random.below(self.made.len() as u64);
             return self.made[again as usize].clone();
         }
+        let account = match self.random.below(4) {
+            drawn if drawn < FLOODED => 0,
+            _ => self.random.below(self.world.connections),
+        };
+        let users = self.world.users_of(account);
         let mut body = String::from("[");
         for event in 0..self.events {
             let comma = if event == 0 { "" } else { "," };
@@ -78,8 +100,8 @@ impl Changes {
                 r#"{comma}{{"eventId":{},"subscriptionId":6527601,"portalId":{},"appId":{APP_ID},"occurredAt":{stamp},"subscriptionType":"contact.propertyChange","attemptNumber":0,"objectId":{},"propertyName":"{}","propertyValue":"said at {stamp}","changeSource":"CRM_UI"}}"#,
                 // Tells one delivery from another that has the same changes.
                 self.made.len(),
-                World::portal(0),
-                World::contact(self.random.below(self.users)),
+                World::portal(account),
+                World::contact(users.start + self.random.below(users.end - users.start)),
                 World::property(self.random.below(FIELDS)),
             )
             .unwrap();
@@ -130,7 +152,7 @@ pub struct Outcome {
 }
 
 /// Opens a host on a data directory, lets it apply all that waits, and looks.
-pub async fn outcome(directory: &Path, project: ProjectId) -> Outcome {
+pub async fn outcome(directory: &Path, projects: &[ProjectId]) -> Outcome {
     let url = "http://127.0.0.1:1".parse().unwrap();
     let host = Host::open(config(directory), url, Clock::system())
         .await
@@ -155,26 +177,29 @@ pub async fn outcome(directory: &Path, project: ProjectId) -> Outcome {
     working.await.unwrap();
     Outcome {
         logged: logged(&host.log).await,
-        held: values(&host, project).await,
+        held: values(&host, projects).await,
     }
 }
 
 /// The values of all users.
-async fn values(host: &Host, project: ProjectId) -> Values {
+async fn values(host: &Host, projects: &[ProjectId]) -> Values {
+    let projects = projects.to_vec();
     host.store
         .read(move |tx| {
             let mut values = Values::new();
             let everyone = UserFilter::default();
-            for user in tx.users(project, &everyone, UserId(0), usize::MAX)? {
-                for value in tx.profile(user.id)? {
-                    let Source::Record { record, .. } = &value.source else {
-                        continue;
-                    };
-                    let Value::Text(text) = value.value else {
-                        panic!("{:?}", value.value);
-                    };
-                    let contact = record.as_str().parse().unwrap();
-                    values.insert((contact, value.variable), text);
+            for project in projects {
+                for user in tx.users(project, &everyone, UserId(0), usize::MAX)? {
+                    for value in tx.profile(user.id)? {
+                        let Source::Record { record, .. } = &value.source else {
+                            continue;
+                        };
+                        let Value::Text(text) = value.value else {
+                            panic!("{:?}", value.value);
+                        };
+                        let contact = record.as_str().parse().unwrap();
+                        values.insert((contact, value.variable), text);
+                    }
                 }
             }
             Ok(values)

@@ -115,7 +115,7 @@ impl Data {
     }
 
     async fn outcome(&self) -> Outcome {
-        outcome(self.path(), self.project).await
+        outcome(self.path(), &[self.project]).await
     }
 
     /// All that was answered is there and applied.

@@ -5,11 +5,15 @@ use std::{
     time::Duration,
 };
 
-use harness::program::{self, Program};
+use harness::{
+    program::{self, Program},
+    seed::fill,
+};
+use jimo_connect::store::Store;
 use tempfile::TempDir;
 
 use super::{
-    changes::{Changes, outcome, seed},
+    changes::{Changes, outcome, world},
     random::Random,
     senders,
 };
@@ -19,6 +23,9 @@ const ROUNDS: u32 = 6;
 
 /// Users whose contacts change.
 const USERS: u64 = 1_000;
+
+/// Accounts that they are of. The first has most of the changes.
+const ACCOUNTS: u64 = 3;
 
 /// Changes of a delivery.
 const EVENTS: u64 = 100;
@@ -41,9 +48,11 @@ async fn no_delivery_that_got_204_is_lost_or_applied_wrongly_whenever_it_is_kill
     let rounds = std::env::var("KILL_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let mut random = Random::seeded_by("KILL_SEED");
     let directory = TempDir::new().unwrap();
-    let project = seed(directory.path(), USERS).await;
-    let mut changes = Changes::new(random.next_seed(), USERS, EVENTS);
+    let world = world(USERS, ACCOUNTS);
+    let projects = fill(directory.path(), world).await;
+    let mut changes = Changes::of(random.next_seed(), world, EVENTS);
     let mut answered = Vec::new();
+    let mut were_ahead = 0;
     for _ in 0..rounds {
         let program = Program::start(directory.path(), &program::alone());
         let bodies = changes.take(DELIVERIES);
@@ -62,12 +71,16 @@ async fn no_delivery_that_got_204_is_lost_or_applied_wrongly_whenever_it_is_kill
         });
         let indices = connections.iter().flat_map(|one| &one.answered);
         answered.extend(indices.map(|index| bodies[*index].clone()));
+        let store = Store::open(directory.path()).unwrap();
+        let place = store.read(|tx| tx.log_place()).await.unwrap();
+        were_ahead += u32::from(place.last() > place.up_to);
     }
-    let outcome = outcome(directory.path(), project).await;
+    let outcome = outcome(directory.path(), &projects).await;
     let fault = outcome.fault(&answered.iter().collect::<Vec<_>>(), USERS);
     assert_eq!(fault, None);
+    assert_ne!(were_ahead, 0, "no account was ahead of another");
     println!(
-        "{rounds} kills, {} deliveries answered 204, {} taken in",
+        "{rounds} kills, {were_ahead} of them while an account was ahead of another, {} deliveries answered 204, {} taken in",
         answered.len(),
         outcome.logged.len()
     );

@@ -86,7 +86,7 @@ async fn what_was_answered_204_outlives_a_power_cut_at_any_instant() {
         if whole.contains(&instant) {
             for left in [disk.cut(), disk.cut_by_chance(&mut random)] {
                 let directory = made(&left, &root.disk);
-                let outcome = outcome(&directory.path().join("data"), project).await;
+                let outcome = outcome(&directory.path().join("data"), &[project]).await;
                 let fault = outcome.fault(&answered, USERS);
                 assert_eq!(fault, None, "at {instant} of {}", steps.len());
             }

@@ -154,7 +154,7 @@ async fn a_disk_that_is_filled_under_load_loses_nothing_and_the_host_goes_on() {
     assert!(!panicked, "{}", program.log());
     program.kill();
     let left = disk.take();
-    let outcome = outcome(left.path(), project).await;
+    let outcome = outcome(left.path(), &[project]).await;
     let answered = answered.into_inner().unwrap();
     let fault = outcome.fault(&answered.iter().collect::<Vec<_>>(), USERS);
     assert_eq!(fault, None);

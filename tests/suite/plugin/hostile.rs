@@ -8,7 +8,9 @@ use harness::{
 };
 use jimo_connect::{
     model::VariableType,
-    plugin::{BodyKind, Conversion, Engine, Fault, InstallError, Interest, Nonsense, Pass, join},
+    plugin::{
+        BodyKind, Conversion, Engine, Fault, InstallError, Interest, Nonsense, Pass, digest, join,
+    },
 };
 
 use super::{RECEIVED_AT, delivery, engine, field, limits, misbehaving as version, page};
@@ -47,7 +49,8 @@ const DELIVERIES: [(&str, &str); 27] = [
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_a_component_does_to_a_delivery_its_neighbours_are_applied_and_the_operator_sees_it()
  {
-    let host = BareHost::start(misbehaving()).await;
+    let component = misbehaving_as("hubspot", "nothing");
+    let host = BareHost::start(&component).await;
     let account = host.connect("1", "city").await;
     let other = host.connect("2", "city").await;
     for (done, (misbehave, reason)) in (1..).zip(DELIVERIES) {
@@ -66,7 +69,7 @@ async fn whatever_a_component_does_to_a_delivery_its_neighbours_are_applied_and_
         assert!(last.reason.contains(reason), "{misbehave}: {}", last.reason);
         assert_eq!(last.body, format!("[{bad}]").as_bytes(), "{misbehave}");
         assert_eq!(last.account, Some("1".into()), "{misbehave}");
-        assert_eq!(last.plugin.as_deref(), Some(version().digest()));
+        assert_eq!(last.plugin, Some(digest(&component)));
         let done = i64::try_from(done).expect("few");
         assert_eq!(host.waiting_reads(account).await, done, "{misbehave}");
         assert_eq!(host.waiting_reads(other).await, done, "{misbehave}");

@@ -159,7 +159,7 @@ fn a_delivery_of_hubspots_for_two_accounts_is_two_passes() {
 #[test]
 fn a_pass_ends_on_the_version_that_it_began_with() {
     let component = harness::components::misbehaving();
-    let versions = Versions::new(engine().load(component).expect("a version"));
+    let versions = Versions::built_in(engine().load(component).expect("a version"));
     let held = versions.active();
     let next = std::sync::Arc::new(engine().load(EMBEDDED).expect("a version"));
     let before = versions.activate(next);

@@ -59,14 +59,16 @@ async fn look(host: &Host) -> Result<(), Error> {
     }
     let backlog = Arc::new(health::backlog(host).await?);
     let now = host.clock.now();
-    let label = host.plugins.active().description().label.clone();
     for id in connections {
         let seen = backlog.clone();
-        let news = host.store.read(move |tx| news(tx, id, &seen, now)).await?;
+        let (news, connector) = host
+            .store
+            .read(move |tx| Ok((news(tx, id, &seen, now)?, tx.any_connection(id)?.connector)))
+            .await?;
         if news.is_empty() {
             continue;
         }
-        let (seen, label) = (backlog.clone(), label.clone());
+        let (seen, label) = (backlog.clone(), host.plugins.label(&connector));
         // Found again where it is written: somebody may have been quicker.
         let told = host.store.transact(move |tx| {
             let news = self::news(tx, id, &seen, now)?;

@@ -14,15 +14,12 @@ use super::{
 use crate::{
     host::Host,
     hubspot::{
-        Caller, Priority, Region,
+        CONNECTOR, Caller, Priority, Region,
         oauth::{self, Grant, GrantError, SCOPES},
     },
     model::{AccountKey, ConnectionId, Problem, ProjectId, Status, Timestamp},
     store::{self, Tx},
 };
-
-/// The connector that these consents are of.
-const CONNECTOR: &str = "hubspot";
 
 /// What is known of an account.
 #[derive(Default, Serialize, Deserialize)]

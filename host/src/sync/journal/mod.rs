@@ -33,7 +33,7 @@ use crate::{
     log,
     model::{AccountKey, ConnectionId, ObjectType, PropertyName, Timestamp},
     pipeline::routing::AccountRoute,
-    plugin::Interest,
+    plugin::{Fault, Interest},
     store::{
         self, Store,
         journal::{Finding, State, Subject},
@@ -64,6 +64,8 @@ enum Error {
     File(#[source] hubspot::Error),
     #[error(transparent)]
     Grant(#[from] super::grants::Error),
+    #[error(transparent)]
+    Plugin(#[from] Fault),
     #[error("the plugin does not say how a file of the journal is read")]
     NotDescribed,
     #[error("HubSpot's journal does not go on behind a file")]

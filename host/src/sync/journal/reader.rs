@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     host::Host,
-    hubspot,
+    hubspot::{self, CONNECTOR},
     log::Cursor,
     model::{AccountKey, Timestamp},
     plugin::BodyDescription,
@@ -155,7 +155,7 @@ impl Reader<'_> {
         if is_idle || !host.disk.room().is_enough() {
             return Ok(Next::Later);
         }
-        let plugin = host.plugins.active();
+        let plugin = host.plugins.active(CONNECTOR)?;
         let at = plugin.description().journal_file.clone();
         let at = at.ok_or(Error::NotDescribed)?;
         let offset = self.offset.clone();

@@ -67,7 +67,8 @@ impl Step<'_> {
                     .await
             })
             .await?;
-        let (plugin, account) = (self.host.plugins.active(), self.account.clone());
+        let account = self.account.clone();
+        let plugin = self.host.plugins.active(&account.connector)?;
         let (of_type, received_at) = (object_type.clone(), self.host.clock.now());
         let prepare =
             move || prepare_records(&account, &plugin, &of_type, &answer.body, received_at);

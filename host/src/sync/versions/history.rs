@@ -14,7 +14,7 @@ pub fn chosen(activations: &[Activation]) -> Vec<&str> {
     for activation in activations {
         let digest = activation.switch.digest.as_str();
         if chosen.is_empty() {
-            chosen.push(&activation.before);
+            chosen.extend(activation.before.as_deref());
         }
         match activation.switch.why {
             Why::Operator => chosen.push(digest),
@@ -50,9 +50,10 @@ pub fn before(tx: &Tx<'_>, connector: &str) -> Result<Option<PluginVersion>, sto
     for digest in chosen(&activations).iter().rev().skip(1) {
         let version = match (known(tx, digest)?, &running) {
             // The one of another release is in no file: that of this stands for it.
-            (Some(version), Some(running)) if version.file.is_none() => {
-                known(tx, &running.built_in)?
-            }
+            (Some(version), Some(running)) if version.file.is_none() => match &running.built_in {
+                Some(built_in) => known(tx, built_in)?,
+                None => None,
+            },
             (version, _) => version,
         };
         let is_chosen = |version: &PluginVersion| {
@@ -89,7 +90,7 @@ mod tests {
                 why: *why,
                 reason: None,
             },
-            before: (*before).into(),
+            before: Some((*before).into()),
             at: Timestamp(id),
         };
         (0..).zip(steps).map(activation).collect()

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Error, history};
 use crate::{
     model::Timestamp,
-    plugin::{self, Engine, Version, Versions, files},
+    plugin::{self, Engine, Plugins, Version, Versions, files},
     store::{
         self, Store,
         plugins::{PluginVersion, Running},
@@ -70,7 +70,7 @@ pub async fn remove(
         let is_used = chosen.is_some_and(|chosen| chosen.digest == version.digest)
             || running
                 .as_ref()
-                .is_some_and(|running| running.digest == version.digest)
+                .is_some_and(|running| running.is(&version.digest))
             || tx.is_switch_waiting(&version.digest)?;
         if version.file.is_none() {
             return Ok(Err(Error::BuiltIn));
@@ -79,7 +79,7 @@ pub async fn remove(
             return Ok(Err(Error::InUse));
         }
         // Without its file, what is built in is still there to go back to.
-        match running.is_some_and(|running| running.built_in == version.digest) {
+        match running.is_some_and(|running| running.has_built_in(&version.digest)) {
             true => tx.remove_plugin_file(&version.digest)?,
             false => tx.remove_plugin_version(&version.digest)?,
         }
@@ -100,64 +100,86 @@ pub fn load(engine: &Engine, directory: &Path, version: &PluginVersion) -> Resul
     Ok(engine.load(&component)?)
 }
 
-/// The versions that a host begins with, the chosen one active; and why it is not
-/// that, where it cannot be run.
+/// The plugins that a host begins with, of every connector the chosen version.
 ///
-/// Then the built-in one stands in. A host that did not start would answer no
-/// delivery, and HubSpot gives up after a day; the built-in version is the one
-/// that this release was tested with, what it does is recorded as its doing, and
-/// registers keep the source's texts. The choice stays: once the file is back, the
-/// next start, or activating it, goes on with it.
+/// Where that cannot be run, the built-in one stands in. A host that did not start
+/// would answer no delivery, and HubSpot gives up after a day; the built-in version
+/// is the one that this release was tested with, what it does is recorded as its
+/// doing, and registers keep the source's texts. The choice stays: once the file is
+/// back, the next start, or activating it, goes on with it. A connector of which
+/// nothing is built in does not run until then.
 pub async fn open(
     engine: &Engine,
     store: &Store,
     directory: &Path,
     built_in: (Version, usize),
     now: Timestamp,
-) -> Result<(Versions, Option<String>), store::Error> {
+) -> Result<Plugins, store::Error> {
     let (built_in, size) = built_in;
     let own = known(&built_in, size, None, RELEASE, now);
-    let connector = own.connector.clone();
-    let own_digest = own.digest.clone();
+    let (own_connector, own_digest) = (own.connector.clone(), own.digest.clone());
     let chosen = store
         .transact(move |tx| {
             tx.add_plugin_version(&own)?;
-            history::chosen_version(tx, &own.connector)
+            let connectors = tx.plugin_connectors()?.into_iter();
+            connectors
+                .map(|connector| Ok((history::chosen_version(tx, &connector)?, connector)))
+                .collect::<Result<Vec<_>, store::Error>>()
         })
         .await?;
-    let versions = Versions::new(built_in);
-    let mut problem = None;
-    if let Some(chosen) = chosen.filter(|chosen| chosen.digest != versions.built_in().digest()) {
-        match load(engine, directory, &chosen) {
-            Ok(version) => {
-                versions.activate(version.into());
+    let plugins = Plugins::default();
+    plugins.add(Versions::built_in(built_in));
+    for (chosen, connector) in chosen {
+        let problem = match &chosen {
+            Some(chosen) if chosen.digest != own_digest => {
+                begin_with(&plugins, engine, directory, chosen)
             }
-            Err(error) => {
-                tracing::error!(
-                    digest = chosen.digest, version = chosen.version, %error,
-                    "the plugin version that was activated cannot be run: the built-in version \
-                     stands in for it; install it again and activate it, or activate another"
-                );
-                problem = Some(error.to_string());
-            }
+            _ => None,
+        };
+        let active = plugins.active(&connector).ok();
+        if let Some(version) = &active {
+            tracing::info!(
+                connector,
+                version = version.description().version,
+                digest = version.digest(),
+                "plugin loaded"
+            );
+        }
+        let running = Running {
+            digest: active.map(|version| version.digest().to_owned()),
+            built_in: (connector == own_connector).then(|| own_digest.clone()),
+            problem,
+        };
+        store
+            .transact(move |tx| tx.set_running(&connector, &running))
+            .await?;
+    }
+    Ok(plugins)
+}
+
+/// Makes the chosen version of a connector the active one; or says why it cannot be
+/// run.
+fn begin_with(
+    plugins: &Plugins,
+    engine: &Engine,
+    directory: &Path,
+    chosen: &PluginVersion,
+) -> Option<String> {
+    match load(engine, directory, chosen) {
+        Ok(version) => {
+            plugins.activate(version.into());
+            None
+        }
+        Err(error) => {
+            tracing::error!(
+                connector = chosen.connector, digest = chosen.digest, version = chosen.version, %error,
+                "the plugin version that was activated cannot be run: a built-in version, where \
+                 there is one, stands in for it; install it again and activate it, or activate \
+                 another"
+            );
+            Some(error.to_string())
         }
     }
-    let active = versions.active();
-    tracing::info!(
-        connector = active.description().connector,
-        version = active.description().version,
-        digest = active.digest(),
-        "plugin loaded"
-    );
-    let running = Running {
-        digest: active.digest().to_owned(),
-        built_in: own_digest,
-        problem: problem.clone(),
-    };
-    store
-        .transact(move |tx| tx.set_running(&connector, &running))
-        .await?;
-    Ok((versions, problem))
 }
 
 fn known(

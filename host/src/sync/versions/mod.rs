@@ -48,14 +48,14 @@ pub enum Error {
     /// It is built in, yet into another release than this.
     #[error("it was built into another release, and is in no file here")]
     NotKept,
-    /// It is a connector to another source than the plugin that this host runs.
-    #[error("it connects to {connector}, and the plugin that this host runs to {runs}")]
-    OtherConnector {
-        /// What it connects to.
-        connector: String,
-        /// What the host's plugin connects to.
-        runs: String,
-    },
+    /// No version of its connector is active.
+    #[error(
+        "no version of {0} is active, so there is nothing to compare it with: activate it as it is"
+    )]
+    NothingToCompare(String),
+    /// There are several connectors, and none was named.
+    #[error("say which connector: {}", .0.join(", "))]
+    WhichConnector(Vec<String>),
     /// It was not compared with the active version, for this reason.
     #[error("{0}; say --force (in the API, \"force\": true) to activate it all the same")]
     NotCompared(String),

@@ -1,7 +1,7 @@
 //! Switches from one version to another: asked for, made, and taken back by the
 //! host itself where the new version fails too often.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{
     host::Host,
+    hubspot::CONNECTOR,
     model::Timestamp,
-    plugin::{Tally, Version, files},
+    plugin::{Tally, Version, Versions, files},
     store::{
         self, Store, Tx,
         plugins::{Outcome, PluginVersion, Running, Switch, Why},
@@ -48,8 +49,8 @@ pub enum Ask {
     },
     /// Go back to the version that was active before, of this connector.
     Rollback {
-        /// The connector.
-        connector: String,
+        /// The connector; need not be said where there is one alone.
+        connector: Option<String>,
     },
 }
 
@@ -81,27 +82,30 @@ pub async fn request(
         .read(move |tx| {
             let version = match ask {
                 Ask::Activate { begins, .. } => Some(tx.plugin_version(&begins)?),
-                Ask::Rollback { connector } => history::before(tx, &connector)?,
+                Ask::Rollback { connector } => match connector_of(tx, connector)? {
+                    Ok(connector) => history::before(tx, &connector)?,
+                    Err(error) => return Ok(Err(error)),
+                },
             };
             let Some(version) = version else {
-                return Ok((None, None, None));
+                return Ok(Err(Error::NoneBefore));
             };
             let running = tx.running(&version.connector)?;
             let report = shadow::Report::load(tx, &version.connector)?;
-            Ok((Some(version), running, report))
+            Ok(Ok((version, running, report)))
         })
-        .await?;
-    let version = version.ok_or(Error::NoneBefore)?;
+        .await??;
     if let Some(running) = &running {
         if running.is_chosen(&version.digest) {
             return Err(Error::Active);
         }
-        if version.file.is_none() && running.built_in != version.digest {
+        if version.file.is_none() && !running.has_built_in(&version.digest) {
             return Err(Error::NotKept);
         }
     }
+    let active = running.and_then(|running| running.digest);
     if !force {
-        shadow::compared(&version.digest, running.as_ref(), report.as_ref(), now)?;
+        compared(&version, active.as_deref(), report.as_ref(), now)?;
     }
     let switch = Switch {
         connector: version.connector.clone(),
@@ -110,7 +114,7 @@ pub async fn request(
         why,
         reason,
     };
-    let compared_with = running.filter(|_| !force).map(|running| running.digest);
+    let compared_with = (!force).then(|| active.unwrap_or_default());
     let request = store
         .transact(move |tx| tx.request_switch(&switch, compared_with.as_deref(), now))
         .await?;
@@ -119,6 +123,34 @@ pub async fn request(
         compared: report.filter(|report| report.shadow.digest == version.digest),
         version,
     })
+}
+
+/// The connector that is meant: the one that is named, or the only one there is.
+fn connector_of(tx: &Tx<'_>, named: Option<String>) -> Result<Result<String, Error>, store::Error> {
+    if let Some(named) = named {
+        return Ok(Ok(named));
+    }
+    let mut all = tx.plugin_connectors()?;
+    match all.len() {
+        1 => Ok(Ok(all.remove(0))),
+        0 => Ok(Err(Error::NoneBefore)),
+        _ => Ok(Err(Error::WhichConnector(all))),
+    }
+}
+
+/// Whether a version may be switched to without saying that it was not compared:
+/// [`shadow::compared`] with the one that runs, where any does.
+pub fn compared(
+    version: &PluginVersion,
+    active: Option<&str>,
+    report: Option<&shadow::Report>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    // Of HubSpot's plugin a host always runs one; of another there may be none yet.
+    match active.is_none() && version.connector != CONNECTOR {
+        true => Ok(()),
+        false => shadow::compared(&version.digest, active, report, now),
+    }
 }
 
 /// What became of a switch, once the host has looked at it, or after so long.
@@ -156,10 +188,10 @@ pub async fn ask(
 /// active last, until it is told to stop.
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
     let mut changed = host.pipeline.changed();
-    let mut watching = begin(&host).await.unwrap_or_else(|error| {
+    let mut watching = BTreeMap::new();
+    if let Err(error) = begin(&host, &mut watching).await {
         tracing::warn!(%error, "the installed plugin versions could not be looked at");
-        Watching::default()
-    });
+    }
     while !stop.is_cancelled() {
         let failed = match step(&host, &mut watching).await {
             Ok(true) => continue,
@@ -177,7 +209,10 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
     }
 }
 
-/// What the host looks after beside what is asked for.
+/// What the host looks after beside what is asked for, by connector.
+type Watched = BTreeMap<String, Watching>;
+
+/// What it looks after of one connector.
 #[derive(Default)]
 struct Watching {
     /// The version that was activated last.
@@ -212,16 +247,8 @@ impl Left {
 
 /// Looks at what is installed, compiles what a rollback would go back to, and goes
 /// on watching what is watched.
-async fn begin(host: &Host) -> Result<Watching, Error> {
-    let active = host.plugins.active();
-    let connector = active.description().connector.clone();
-    let (installed, before, mut activations) = host
-        .store
-        .read(move |tx| {
-            let before = history::before(tx, &connector)?;
-            Ok((tx.plugin_versions()?, before, tx.activations(&connector)?))
-        })
-        .await?;
+async fn begin(host: &Host, watched: &mut Watched) -> Result<(), Error> {
+    let installed = host.store.read(|tx| tx.plugin_versions()).await?;
     let directory = host.config.data.directory.clone();
     let looked = spawn_blocking(move || {
         for version in installed.iter().filter(|version| version.file.is_some()) {
@@ -231,9 +258,26 @@ async fn begin(host: &Host) -> Result<Watching, Error> {
         }
     });
     looked.await.map_err(|_| Error::Ended)?;
+    for versions in host.plugins.all() {
+        let connector = versions.active().description().connector.clone();
+        let watching = begin_one(host, &versions, connector.clone()).await?;
+        watched.insert(connector, watching);
+    }
+    Ok(())
+}
+
+async fn begin_one(host: &Host, versions: &Versions, connector: String) -> Result<Watching, Error> {
+    let active = versions.active();
+    let (before, mut activations) = host
+        .store
+        .read(move |tx| {
+            let before = history::before(tx, &connector)?;
+            Ok((before, tx.activations(&connector)?))
+        })
+        .await?;
     if let Some(before) = before {
         match load(host, &before).await {
-            Ok(version) => host.plugins.keep(version),
+            Ok(version) => versions.keep(version),
             Err(error) => {
                 tracing::warn!(digest = before.digest, %error, "the plugin version before cannot be gone back to");
             }
@@ -249,7 +293,7 @@ async fn begin(host: &Host) -> Result<Watching, Error> {
         // It may have ended before all of what was left was asked for.
         Some(last) if last.switch.why == Why::Automatic => {
             let since = activations.pop().map_or(last.at, |activated| activated.at);
-            watching.left = Some(Left::new(&last.before, since, now));
+            watching.left = last.before.map(|before| Left::new(&before, since, now));
         }
         _ => {}
     }
@@ -257,21 +301,34 @@ async fn begin(host: &Host) -> Result<Watching, Error> {
 }
 
 /// Does one thing. Returns whether there was any.
-async fn step(host: &Host, watching: &mut Watching) -> Result<bool, Error> {
+async fn step(host: &Host, watched: &mut Watched) -> Result<bool, Error> {
     if let Some((request, switch)) = host.store.read(|tx| tx.next_switch()).await? {
+        let watching = watched.entry(switch.connector.clone()).or_default();
         make(host, request, switch, &mut watching.activated).await?;
         return Ok(true);
     }
+    for (connector, watching) in watched {
+        if look_after(host, connector, watching).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Looks after one connector's versions. Returns whether another became active.
+async fn look_after(host: &Host, connector: &str, watching: &mut Watching) -> Result<bool, Error> {
     let now = host.clock.now();
     if let Some(watched) = &mut watching.activated {
-        match watched.look(now, host.plugins.active().tally()) {
+        match watched.look(now, host.plugins.active(connector)?.tally()) {
             Verdict::Well => {}
             Verdict::Trusted => watching.activated = None,
             Verdict::Fails(within) => {
-                take_back(host, watched, within).await?;
-                watching.left = Some(Left::new(&watched.digest, watched.since, now));
+                let went_back = take_back(host, connector, watched, within).await?;
+                if went_back {
+                    watching.left = Some(Left::new(&watched.digest, watched.since, now));
+                }
                 watching.activated = None;
-                return Ok(true);
+                return Ok(went_back);
             }
         }
     }
@@ -314,7 +371,7 @@ async fn make(
     });
     let (made, running) = match known.await {
         // Another version may have become active since it was asked for.
-        Ok((_, running, Some(with))) if running.as_ref().is_none_or(|one| one.digest != with) => {
+        Ok((_, running, Some(with))) if active(running.as_ref()) != with => {
             let why = "it was not compared with the version that became active meanwhile";
             (Err(Error::NotCompared(why.into())), running)
         }
@@ -348,24 +405,45 @@ async fn make(
     Ok(())
 }
 
-/// Goes back from a version that fails too often.
-async fn take_back(host: &Host, watched: &Watch, within: Tally) -> Result<(), Error> {
-    let connector = host.plugins.active().description().connector.clone();
-    let before = {
-        let connector = connector.clone();
-        host.store
-            .read(move |tx| history::before(tx, &connector))
-            .await?
-    };
+/// The version that runs, by digest; empty where none does.
+fn active(running: Option<&Running>) -> &str {
+    let digest = running.and_then(|running| running.digest.as_deref());
+    digest.unwrap_or_default()
+}
+
+/// Goes back from a version that fails too often. Returns whether there is one to go
+/// back to.
+async fn take_back(
+    host: &Host,
+    connector: &str,
+    watched: &Watch,
+    within: Tally,
+) -> Result<bool, Error> {
+    let of = connector.to_owned();
+    let before = host.store.read(move |tx| history::before(tx, &of)).await?;
+    let release = host.plugins.of(connector)?.release();
     let version = match before {
-        Some(before) => load(host, &before).await.unwrap_or_else(|error| {
-            tracing::error!(digest = before.digest, %error, "the plugin version before cannot be gone back to; the built-in one is");
-            host.plugins.built_in()
-        }),
-        None => host.plugins.built_in(),
+        Some(before) => match load(host, &before).await {
+            Ok(version) => Some(version),
+            Err(error) => {
+                tracing::error!(digest = before.digest, %error, "the plugin version before cannot be gone back to");
+                release
+            }
+        },
+        None => release,
     };
     let Tally { passes, failed } = within;
     let reason = format!("{failed} of {passes} passes failed");
+    let Some(version) = version else {
+        tracing::error!(
+            connector,
+            digest = watched.digest,
+            passes,
+            failed,
+            "the plugin version that was activated fails too often, and there is none to go back to"
+        );
+        return Ok(false);
+    };
     tracing::error!(
         digest = watched.digest,
         passes,
@@ -374,14 +452,14 @@ async fn take_back(host: &Host, watched: &Watch, within: Tally) -> Result<(), Er
         "the plugin version that was activated fails too often: the host goes back"
     );
     let switch = Switch {
-        connector,
+        connector: connector.to_owned(),
         digest: version.digest().to_owned(),
         by: HOST.to_owned(),
         why: Why::Automatic,
         reason: Some(reason),
     };
     switch_to(host, version, switch, |_| Ok(())).await?;
-    Ok(())
+    Ok(true)
 }
 
 /// Switches to a version that is compiled, and keeps that, with what `also` does,
@@ -392,35 +470,40 @@ async fn switch_to(
     switch: Switch,
     also: impl FnOnce(&Tx<'_>) -> Result<(), store::Error> + Send + 'static,
 ) -> Result<Timestamp, Error> {
-    let (before, now) = (host.plugins.active(), host.clock.now());
-    let why = switch.why;
+    let versions = host.plugins.of(&switch.connector).ok();
+    let (why, now) = (switch.why, host.clock.now());
+    let release = versions.as_ref().and_then(|versions| versions.release());
     let running = Running {
-        digest: switch.digest.clone(),
-        built_in: host.plugins.built_in().digest().to_owned(),
+        digest: Some(switch.digest.clone()),
+        built_in: release.map(|version| version.digest().to_owned()),
         problem: None,
     };
-    host.store
+    let before = versions.map(|versions| versions.active().digest().to_owned());
+    let problems = host
+        .store
         .transact(move |tx| {
             // It may have been removed meanwhile.
             tx.plugin_version(&switch.digest)?;
-            tx.add_activation(&switch, before.digest(), now)?;
+            tx.add_activation(&switch, before.as_deref(), now)?;
             tx.set_running(&switch.connector, &running)?;
             // It shadows no more, and what compares with the one before begins anew.
             let shadow = tx.shadow(&switch.connector)?;
             if shadow.is_some_and(|shadow| shadow.digest == switch.digest) {
                 tx.end_shadow(&switch.connector)?;
             }
-            also(tx)
+            also(tx)?;
+            tx.plugin_problems()
         })
         .await?;
     let before = host.plugins.activate(version.clone());
-    host.metrics.plugin_fallback.set(0);
+    let problems = problems.len().try_into().unwrap_or(i64::MAX);
+    host.metrics.plugin_fallback.set(problems);
     let labels = SwitchLabels { why: why.as_str() };
     host.metrics.plugin_switches.get_or_create(&labels).inc();
     tracing::info!(
         digest = version.digest(),
         version = version.description().version,
-        before = before.digest(),
+        before = before.as_ref().map(|before| before.digest()),
         why = why.as_str(),
         "another plugin version is active"
     );
@@ -430,12 +513,9 @@ async fn switch_to(
 
 /// A version, compiled.
 pub(super) async fn load(host: &Host, version: &PluginVersion) -> Result<Arc<Version>, Error> {
-    let runs = host.plugins.active().description().connector.clone();
-    if version.connector != runs {
-        let connector = version.connector.clone();
-        return Err(Error::OtherConnector { connector, runs });
-    }
-    if let Some(compiled) = host.plugins.compiled(&version.digest) {
+    if let Ok(versions) = host.plugins.of(&version.connector)
+        && let Some(compiled) = versions.compiled(&version.digest)
+    {
         return Ok(compiled);
     }
     let (engine, version) = (host.engine.clone(), version.clone());

@@ -6,7 +6,10 @@ use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::extract::{Json, Path, Reader, Writer};
+use super::{
+    connections,
+    extract::{Json, Path, Reader, Writer},
+};
 use crate::{
     host::Host,
     model::{AlertChannelId, ConnectionId, ProjectId, Timestamp},
@@ -229,7 +232,9 @@ pub async fn try_out(
     connection: ConnectionId,
     id: AlertChannelId,
 ) -> Result<LastMessage, Error> {
-    let label = host.plugins.active().description().label.clone();
+    let label = host
+        .plugins
+        .label(&connections::of(host, project, connection).await?.connector);
     let now = host.clock.now();
     let (channel, message) = host
         .store

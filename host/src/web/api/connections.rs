@@ -13,8 +13,11 @@ use super::{
 };
 use crate::{
     host::Host,
-    model::{Actor, ConnectionId, ProjectId, Status},
-    pipeline, store,
+    hubspot::CONNECTOR,
+    model::{self, Actor, ConnectionId, ProjectId, Status},
+    pipeline,
+    plugin::Version,
+    store,
     sync::{
         consents,
         runs::schedule::{self, UnderWay},
@@ -142,11 +145,10 @@ pub async fn begin(
     connector: &str,
     session: Option<[u8; 32]>,
 ) -> Result<(ConnectionId, Url), Error> {
-    let known = host.plugins.active().description().connector.clone();
-    if connector != known {
+    if connector != CONNECTOR {
         return Err(Error::invalid(
             "/connector",
-            format!("There is no such connector; there is {known:?}."),
+            format!("There is no such connector; there is {CONNECTOR:?}."),
         ));
     }
     if host.app.is_none() {
@@ -155,11 +157,33 @@ pub async fn begin(
     let now = host.clock.now();
     let id = host
         .store
-        .transact(move |tx| tx.create_connection(project, &known, now))
+        .transact(move |tx| tx.create_connection(project, CONNECTOR, now))
         .await?;
     let authorize_url = consents::begin(host, project, id, session).await?;
     host.pipeline.notify_changed();
     Ok((id, authorize_url))
+}
+
+/// A connection of a project.
+pub async fn of(
+    host: &Host,
+    project: ProjectId,
+    id: ConnectionId,
+) -> Result<model::Connection, Error> {
+    Ok(host
+        .store
+        .read(move |tx| tx.connection(project, id))
+        .await?)
+}
+
+/// The plugin version that understands a connection's source.
+pub async fn plugin(
+    host: &Host,
+    project: ProjectId,
+    id: ConnectionId,
+) -> Result<Arc<Version>, Error> {
+    let connection = of(host, project, id).await?;
+    Ok(host.plugins.active(&connection.connector)?)
 }
 
 /// A connection, with how it works.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{
-    connections::Values,
+    connections::{self, Values},
     extract::{Json, Path, Query, Reader, Writer},
     mapping_check::{self, Draft},
     mapping_choices::{self, Choices},
@@ -245,7 +245,7 @@ pub(super) async fn check(
     wanted: Definitions,
 ) -> Result<Checked, Error> {
     let account = properties::account(host, project, id).await?;
-    let plugin = host.plugins.active();
+    let plugin = connections::plugin(host, project, id).await?;
     let known: Vec<_> = document
         .keys()
         .filter(|object_type| plugin.description().object_type(object_type).is_some())

@@ -1,6 +1,6 @@
 //! Plugin versions, for operators: installed, activated, gone back from.
 
-use std::{sync::Arc, time::Duration};
+use std::{cmp::Reverse, sync::Arc, time::Duration};
 
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
@@ -60,10 +60,12 @@ pub struct Plugin {
 /// A switch from one version to another.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Activation {
+    /// The connector.
+    connector: String,
     /// The version that became active.
     digest: String,
-    /// The one that was active before.
-    before: String,
+    /// The one that was active before; none where it is the connector's first.
+    before: Option<String>,
     /// When.
     at: Timestamp,
     /// Who did it.
@@ -82,12 +84,20 @@ pub struct Plugins {
     versions: Vec<Plugin>,
     /// Newest first.
     activations: Vec<Activation>,
-    /// The version that is compared with the active one, where one is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    shadow: Option<Shadow>,
-    /// Why the active version is not the one that was chosen, where it is not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<String>,
+    /// The versions that are compared with the active one of their connector.
+    shadows: Vec<Shadow>,
+    /// The connectors that do not run the version that was chosen.
+    problems: Vec<PluginProblem>,
+}
+
+/// Why a connector does not run the version that was chosen: a built-in one stands in
+/// for it, where there is one.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PluginProblem {
+    /// The connector.
+    connector: String,
+    /// What is wrong.
+    detail: String,
 }
 
 /// How a component is sent.
@@ -115,6 +125,8 @@ pub struct ActivatePlugin {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RollbackPlugin {
+    /// Of which connector. Need not be said where there is one alone.
+    connector: Option<String>,
     /// Why, in words.
     reason: Option<String>,
 }
@@ -142,25 +154,30 @@ pub async fn list(
     State(host): State<Arc<Host>>,
     _: Operator,
 ) -> Result<axum::Json<Plugins>, Error> {
-    let active = host.plugins.active();
-    let connector = active.description().connector.clone();
-    let (versions, activations, running, shadow) = host
-        .store
-        .read(move |tx| {
-            let activations = tx.activations(&connector)?;
-            let shadow = Report::load(tx, &connector)?;
-            let running = tx.running(&connector)?;
-            Ok((tx.plugin_versions()?, activations, running, shadow))
-        })
-        .await?;
+    let known = host.store.read(move |tx| {
+        let (mut activations, mut reports) = (Vec::new(), Vec::new());
+        for connector in tx.plugin_connectors()? {
+            activations.extend(tx.activations(&connector)?);
+            reports.extend(Report::load(tx, &connector)?);
+        }
+        activations.sort_by_key(|activation| Reverse(activation.id));
+        Ok((
+            tx.plugin_versions()?,
+            activations,
+            reports,
+            tx.plugin_problems()?,
+        ))
+    });
+    let (versions, activations, reports, problems) = known.await?;
+    let problem = |(connector, detail)| PluginProblem { connector, detail };
     Ok(axum::Json(Plugins {
         versions: versions
             .into_iter()
-            .map(|version| plugin(version, active.digest()))
+            .map(|version| plugin(&host, version))
             .collect(),
-        activations: activations.into_iter().rev().map(activation).collect(),
-        shadow: shadow.map(shadows::shown),
-        problem: running.and_then(|running| running.problem),
+        activations: activations.into_iter().map(activation).collect(),
+        shadows: reports.into_iter().map(shadows::shown).collect(),
+        problems: problems.into_iter().map(problem).collect(),
     }))
 }
 
@@ -191,11 +208,7 @@ pub async fn install(
     let directory = &host.config.data.directory;
     let now = host.clock.now();
     let installed = library::install(&host.engine, &host.store, directory, brought, now).await?;
-    let active = host.plugins.active();
-    Ok((
-        StatusCode::CREATED,
-        axum::Json(plugin(installed, active.digest())),
-    ))
+    Ok((StatusCode::CREATED, axum::Json(plugin(&host, installed))))
 }
 
 /// A version, by its digest or the beginning of it. For operators.
@@ -216,7 +229,7 @@ pub async fn get(
         .store
         .read(move |tx| tx.plugin_version(&begins))
         .await?;
-    Ok(axum::Json(plugin(version, host.plugins.active().digest())))
+    Ok(axum::Json(plugin(&host, version)))
 }
 
 /// Removes a version that is not active. For operators.
@@ -278,8 +291,8 @@ pub async fn rollback(
     operator: Operator,
     body: Option<Json<RollbackPlugin>>,
 ) -> Result<(StatusCode, axum::Json<PluginSwitch>), Error> {
-    let Json(RollbackPlugin { reason }) = body.unwrap_or(Json(RollbackPlugin::default()));
-    let connector = host.plugins.active().description().connector.clone();
+    let Json(RollbackPlugin { connector, reason }) =
+        body.unwrap_or(Json(RollbackPlugin::default()));
     switched(&host, Ask::Rollback { connector }, operator.name(), reason).await
 }
 
@@ -317,9 +330,10 @@ pub fn text(text: Option<String>, name: &str) -> Result<Option<String>, Error> {
     Ok(text)
 }
 
-fn plugin(version: PluginVersion, active: &str) -> Plugin {
+fn plugin(host: &Host, version: PluginVersion) -> Plugin {
+    let active = host.plugins.active(&version.connector);
     Plugin {
-        active: version.digest == active,
+        active: active.is_ok_and(|active| active.digest() == version.digest),
         digest: version.digest,
         connector: version.connector,
         label: version.label,
@@ -334,6 +348,7 @@ fn plugin(version: PluginVersion, active: &str) -> Plugin {
 
 fn activation(activation: plugins::Activation) -> Activation {
     Activation {
+        connector: activation.switch.connector,
         digest: activation.switch.digest,
         before: activation.before,
         at: activation.at,

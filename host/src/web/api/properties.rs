@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
+    connections,
     extract::{Path, Query, Reader},
     mapping_choices,
 };
@@ -169,10 +170,7 @@ pub async fn object_types(
     reader: Reader,
     Path((_project, id)): Path<(String, ConnectionId)>,
 ) -> Result<axum::Json<Vec<MappableType>>, Error> {
-    host.store
-        .read(move |tx| tx.connection(reader.project, id))
-        .await?;
-    let plugin = host.plugins.active();
+    let plugin = connections::plugin(&host, reader.project, id).await?;
     let types = plugin.description().object_types.iter();
     Ok(axum::Json(types.map(MappableType::from).collect()))
 }
@@ -209,7 +207,7 @@ pub async fn of(
     object_type: &ObjectType,
 ) -> Result<Vec<Property>, Error> {
     let account = account(host, project, id).await?;
-    let plugin = host.plugins.active();
+    let plugin = connections::plugin(host, project, id).await?;
     if plugin.description().object_type(object_type).is_none() {
         return Err(Error::NotFound("object type"));
     }
@@ -249,11 +247,7 @@ pub async fn account(
     project: ProjectId,
     id: ConnectionId,
 ) -> Result<AccountId, Error> {
-    let connection = host
-        .store
-        .read(move |tx| tx.connection(project, id))
-        .await?;
-    match connection.account {
+    match connections::of(host, project, id).await?.account {
         Some((account, _)) => Ok(account),
         None => Err(store::Error::Conflict(
             "the connection waits for an admin of the HubSpot account to consent".into(),

@@ -25,6 +25,7 @@ use crate::{
     pipeline::routing::ConnectionRoute,
     secrets::Keys,
     store,
+    web::api::connections,
 };
 
 /// The most characters of a question.
@@ -167,7 +168,7 @@ pub async fn explain(
     id: ConnectionId,
     question: &str,
 ) -> Result<Explanation, Error> {
-    let plugin = host.plugins.active();
+    let plugin = connections::plugin(host, project, id).await?;
     let types: Vec<(ObjectType, String)> = plugin
         .description()
         .object_types

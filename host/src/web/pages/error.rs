@@ -8,7 +8,7 @@ use axum::{
 use http::StatusCode;
 
 use super::{Bare, html, see_other};
-use crate::{host::Host, members, sqlite, store, web};
+use crate::{host::Host, members, plugin, sqlite, store, web};
 
 /// Why a page cannot be shown, or a form not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +80,12 @@ impl From<web::error::Error> for Error {
             web::error::Error::Store(error) => error.into(),
             error => Self::Api(error),
         }
+    }
+}
+
+impl From<plugin::Fault> for Error {
+    fn from(fault: plugin::Fault) -> Self {
+        Self::Api(fault.into())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The scenarios, a file each.
 
+mod abuse;
 mod ceiling;
 mod fairness;
 mod fanout;
@@ -11,6 +12,7 @@ mod rates;
 mod soak;
 mod stages;
 mod start;
+mod swap;
 
 use crate::options::Options;
 
@@ -27,7 +29,7 @@ pub struct Scenario {
 }
 
 /// All scenarios, in the order in which they run.
-pub const ALL: [Scenario; 14] = [
+pub const ALL: [Scenario; 16] = [
     Scenario {
         name: "random",
         about: "changes a second: deliveries of 100, random contacts, every change real",
@@ -81,6 +83,18 @@ pub const ALL: [Scenario; 14] = [
         about: "one account before and during the flood of another",
         by_default: true,
         run: fairness::run,
+    },
+    Scenario {
+        name: "abuse",
+        about: "good deliveries beside idle connections and bad signatures",
+        by_default: true,
+        run: abuse::run,
+    },
+    Scenario {
+        name: "swap",
+        about: "time to the 204 and to the readable value while plugin versions are switched",
+        by_default: true,
+        run: swap::run,
     },
     Scenario {
         name: "memory",

@@ -4,11 +4,11 @@
 use std::{
     collections::BTreeMap,
     io,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
-use harness::seed::World;
+use harness::{program::Program, seed::World};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -34,6 +34,17 @@ const DELIVERIES_EACH: usize = 4;
 /// Changes of a delivery.
 const CHANGES: u64 = 100;
 
+/// The time between two looks at the program, and rows of their table.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+const ROWS: usize = 12;
+
+/// What was seen of the program at a moment.
+struct Look {
+    after: Duration,
+    resident: u64,
+    waiting: u64,
+}
+
 /// How a delivery was answered.
 struct Answer {
     request: usize,
@@ -58,9 +69,15 @@ pub fn run(options: &Options) {
         .unwrap();
     let begun = Instant::now();
     let connections = CONNECTIONS_MAX.min(requests.len() / DELIVERIES_EACH);
-    let answers = runtime.block_on(send(&maker.address, &requests, connections));
-    process::drained(&program);
-    let applied = begun.elapsed();
+    let is_over = AtomicBool::new(false);
+    let (answers, applied, course) = std::thread::scope(|scope| {
+        let watching = scope.spawn(|| watch(&program, &is_over));
+        let answers = runtime.block_on(send(&maker.address, &requests, connections));
+        process::drained(&program);
+        let applied = begun.elapsed();
+        is_over.store(true, Ordering::Relaxed);
+        (answers, applied, watching.join().unwrap())
+    });
     let peak = process::memory(&program).peak;
 
     report::head(&[
@@ -83,6 +100,14 @@ pub fn run(options: &Options) {
             retry_after.to_string(),
             percentiles(&times),
             milliseconds(times.iter().max().copied().unwrap_or_default()),
+        ]);
+    }
+    report::head(&["after s", "resident MiB", "deliveries waiting"]);
+    for look in course.iter().step_by(course.len().div_ceil(ROWS)) {
+        report::row(&[
+            format!("{:.1}", look.after.as_secs_f64()),
+            mebibytes(look.resident),
+            look.waiting.to_string(),
         ]);
     }
     let taken_in = by_status.get("204").map_or(0, Vec::len) as u64 * CHANGES;
@@ -108,6 +133,21 @@ pub fn run(options: &Options) {
         mebibytes(rest.resident),
         mebibytes(peak),
     );
+}
+
+/// Looks at the program until it is over.
+fn watch(program: &Program, is_over: &AtomicBool) -> Vec<Look> {
+    let begun = Instant::now();
+    let mut course = Vec::new();
+    while !is_over.load(Ordering::Relaxed) {
+        course.push(Look {
+            after: begun.elapsed(),
+            resident: process::memory(program).resident,
+            waiting: process::metric(program, "jimo_connect_log_waiting"),
+        });
+        std::thread::sleep(LOOK_EVERY);
+    }
+    course
 }
 
 /// Sends all requests over all connections, all of which are open before the

@@ -217,7 +217,14 @@ async fn the_built_in_version_of_another_release_is_never_said_to_run() {
         told["detail"].as_str().unwrap().contains("another release"),
         "{told}"
     );
-    assert_eq!(host.host.plugins.active().digest(), other);
+    assert_eq!(
+        host.host
+            .plugins
+            .active("hubspot")
+            .expect("a version")
+            .digest(),
+        other
+    );
 
     let (status, told) = api.post("/plugins/rollback", json!({})).await;
     assert_eq!(
@@ -257,7 +264,14 @@ async fn the_file_of_the_built_in_version_is_removed_and_the_version_stays() {
     assert_eq!(remove().await.0, 409);
     let (status, told) = api.post("/plugins/rollback", json!({})).await;
     assert_eq!((status, &told["digest"]), (200, &json!(built_in)), "{told}");
-    assert_ne!(host.host.plugins.active().digest(), other);
+    assert_ne!(
+        host.host
+            .plugins
+            .active("hubspot")
+            .expect("a version")
+            .digest(),
+        other
+    );
     host.stop().await;
 }
 
@@ -283,7 +297,14 @@ async fn a_switch_that_is_asked_for_while_no_host_runs_is_made_at_the_next_start
     let host = BareHost::start_in(directory, EMBEDDED).await;
     let outcome = switch::outcome(&host.host.store, requested.request, PATIENCE);
     assert_eq!(outcome.await.unwrap(), Outcome::Made);
-    assert_eq!(host.host.plugins.active().digest(), other);
+    assert_eq!(
+        host.host
+            .plugins
+            .active("hubspot")
+            .expect("a version")
+            .digest(),
+        other
+    );
     host.stop().await;
 }
 
@@ -317,7 +338,14 @@ async fn a_version_replaces_none_that_it_was_not_compared_with() {
             Outcome::Refused(why) => assert!(why.contains("became active meanwhile"), "{why}"),
             Outcome::Waits => panic!("it waits"),
         }
-        assert_eq!(host.host.plugins.active().digest(), becomes);
+        assert_eq!(
+            host.host
+                .plugins
+                .active("hubspot")
+                .expect("a version")
+                .digest(),
+            becomes
+        );
     }
     host.stop().await;
 }

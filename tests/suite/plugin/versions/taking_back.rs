@@ -24,14 +24,28 @@ async fn a_version_that_fails_too_often_is_taken_back_and_what_it_set_aside_is_d
     let api = Api::of(&host).await;
     let bad = api.activate(misbehaving_as("hubspot", "nothing")).await;
     let mut sent = 0;
-    while host.host.plugins.active().digest() == bad {
+    while host
+        .host
+        .plugins
+        .active("hubspot")
+        .expect("a version")
+        .digest()
+        == bad
+    {
         sent += 1;
         assert!(sent < 500, "it is never taken back");
         assert_eq!(host.deliver(format!("[{}]", trapping(sent))).await, 204);
         host.applied().await;
     }
     assert!(sent >= 20, "after {sent} deliveries alone");
-    assert_eq!(host.host.plugins.active().digest(), digest(EMBEDDED));
+    assert_eq!(
+        host.host
+            .plugins
+            .active("hubspot")
+            .expect("a version")
+            .digest(),
+        digest(EMBEDDED)
+    );
     until(async || host.set_aside().await.is_empty()).await;
     assert_eq!(
         host.waiting_reads(account).await,
@@ -72,15 +86,36 @@ async fn a_version_that_looks_for_events_where_none_stand_is_taken_back() {
         assert_eq!(host.deliver(r#"[{"portalId":1},]"#).await, 204);
         host.applied().await;
     }
-    assert_eq!(host.host.plugins.active().tally(), Tally::default());
+    assert_eq!(
+        host.host
+            .plugins
+            .active("hubspot")
+            .expect("a version")
+            .tally(),
+        Tally::default()
+    );
     let mut sent = 0;
-    while host.host.plugins.active().digest() == bad {
+    while host
+        .host
+        .plugins
+        .active("hubspot")
+        .expect("a version")
+        .digest()
+        == bad
+    {
         sent += 1;
         assert!(sent < 500, "it is never taken back");
         assert_eq!(host.deliver(format!("[{}]", created(sent))).await, 204);
         host.applied().await;
     }
-    assert_eq!(host.host.plugins.active().digest(), digest(EMBEDDED));
+    assert_eq!(
+        host.host
+            .plugins
+            .active("hubspot")
+            .expect("a version")
+            .digest(),
+        digest(EMBEDDED)
+    );
     until(async || host.set_aside().await.len() == 25).await;
     assert_eq!(
         host.waiting_reads(account).await,
@@ -93,6 +128,7 @@ async fn a_version_that_looks_for_events_where_none_stand_is_taken_back() {
 fn an_answer_without_what_a_version_looks_for_counts_against_it() {
     let version = engine().load(EMBEDDED).unwrap();
     let account = Account {
+        connector: "hubspot".into(),
         id: AccountId(1),
         key: "1".into(),
         domain: None,
@@ -132,13 +168,34 @@ async fn what_is_worked_on_again_in_vain_does_not_count_against_a_version() {
         passes: 2,
         failed: 2,
     };
-    assert_eq!(host.host.plugins.active().tally(), once);
+    assert_eq!(
+        host.host
+            .plugins
+            .active("hubspot")
+            .expect("a version")
+            .tally(),
+        once
+    );
     for _ in 0..3 {
         let (status, told) = api.post("/set-aside/replay", json!({})).await;
         assert_eq!((status, &told["stayed"]), (200, &json!(2)), "{told}");
     }
-    assert_eq!(host.host.plugins.active().digest(), other);
-    assert_eq!(host.host.plugins.active().tally(), once);
+    assert_eq!(
+        host.host
+            .plugins
+            .active("hubspot")
+            .expect("a version")
+            .digest(),
+        other
+    );
+    assert_eq!(
+        host.host
+            .plugins
+            .active("hubspot")
+            .expect("a version")
+            .tally(),
+        once
+    );
     host.stop().await;
 }
 
@@ -151,15 +208,36 @@ async fn a_version_is_watched_on_after_a_restart() {
         .activate(misbehaving_as("hubspot", "nothing"))
         .await;
     let host = BareHost::start_in(host.stop().await, EMBEDDED).await;
-    assert_eq!(host.host.plugins.active().digest(), bad);
+    assert_eq!(
+        host.host
+            .plugins
+            .active("hubspot")
+            .expect("a version")
+            .digest(),
+        bad
+    );
     let mut sent = 0;
-    while host.host.plugins.active().digest() == bad {
+    while host
+        .host
+        .plugins
+        .active("hubspot")
+        .expect("a version")
+        .digest()
+        == bad
+    {
         sent += 1;
         assert!(sent < 500, "it is never taken back");
         assert_eq!(host.deliver(format!("[{}]", trapping(sent))).await, 204);
         host.applied().await;
     }
-    assert_eq!(host.host.plugins.active().digest(), digest(EMBEDDED));
+    assert_eq!(
+        host.host
+            .plugins
+            .active("hubspot")
+            .expect("a version")
+            .digest(),
+        digest(EMBEDDED)
+    );
     until(async || host.set_aside().await.is_empty()).await;
     host.stop().await;
 }
@@ -186,7 +264,14 @@ async fn what_a_version_set_aside_is_done_where_the_host_ended_right_after_it_we
     assert_eq!(store.execute(back, [&bad]).unwrap(), 1);
     drop(store);
     let host = BareHost::start_in(directory, EMBEDDED).await;
-    assert_eq!(host.host.plugins.active().digest(), digest(EMBEDDED));
+    assert_eq!(
+        host.host
+            .plugins
+            .active("hubspot")
+            .expect("a version")
+            .digest(),
+        digest(EMBEDDED)
+    );
     until(async || host.set_aside().await.is_empty()).await;
     assert_eq!(host.waiting_reads(account).await, 3);
     host.stop().await;

@@ -18,7 +18,7 @@ mod pace;
 mod verdict;
 mod worker;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +26,7 @@ use self::worker::{Next, Worker};
 use super::Error;
 use crate::{
     host::Host,
+    hubspot::CONNECTOR,
     model::Timestamp,
     store::{
         self, Store, Tx,
@@ -97,11 +98,17 @@ pub async fn request(
     let requested = store.transact(move |tx| {
         let version = tx.plugin_version(&begins)?;
         let connector = &version.connector;
-        if let Some(running) = tx.running(connector)? {
-            if running.digest == version.digest {
+        let running = tx.running(connector)?;
+        let runs = running.as_ref().is_some_and(|one| one.digest.is_some());
+        // Of HubSpot's plugin a host always runs one.
+        if !runs && connector != CONNECTOR {
+            return Ok(Err(Error::NothingToCompare(connector.clone())));
+        }
+        if let Some(running) = running {
+            if running.is(&version.digest) {
                 return Ok(Err(Error::Active));
             }
-            if version.file.is_none() && running.built_in != version.digest {
+            if version.file.is_none() && !running.has_built_in(&version.digest) {
                 return Ok(Err(Error::NotKept));
             }
         }
@@ -133,38 +140,64 @@ pub async fn end(store: &Store, begins: String) -> Result<(), store::Error> {
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
     let mut changed = host.pipeline.changed();
     let mut tail = host.log.tail();
-    let mut worker = Worker::new(host, stop.clone());
+    let mut workers = BTreeMap::new();
     while !stop.is_cancelled() {
         changed.borrow_and_update();
         tail.borrow_and_update();
-        let rest = match worker.step().await {
-            Ok(Next::Idle) => {
-                tokio::select! {
-                    _ = changed.changed() => {}
-                    () = tokio::time::sleep(LOOK_EVERY) => {}
-                    () = stop.cancelled() => {}
-                }
-                continue;
-            }
-            Ok(Next::AtTheEnd) => {
+        match step(&host, &mut workers, &stop).await {
+            Next::Idle => tokio::select! {
+                _ = changed.changed() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = stop.cancelled() => {}
+            },
+            Next::AtTheEnd => {
                 tokio::select! {
                     _ = tail.changed() => {}
                     () = tokio::time::sleep(LOOK_EVERY) => {}
                     () = stop.cancelled() => {}
                 }
-                REST_AT_THE_END
+                rest(REST_AT_THE_END, &stop).await;
             }
-            Ok(Next::After(owed)) => owed.max(REST_MIN),
-            Err(Error::Store(store::Error::ConfigurationChanged)) => REST_AT_THE_END,
-            Err(_) if stop.is_cancelled() => return,
-            Err(error) => {
-                tracing::warn!(%error, "a plugin version could not be compared yet");
-                LOOK_EVERY
-            }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(rest) => {}
-            () = stop.cancelled() => {}
+            Next::After(owed) => rest(owed.max(REST_MIN), &stop).await,
         }
     }
+}
+
+async fn rest(owed: Duration, stop: &CancellationToken) {
+    tokio::select! {
+        () = tokio::time::sleep(owed) => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// Makes a step of every connector's shadow. Together they rest as long as each of
+/// them has to, so that several have no more of the machine than one.
+async fn step(
+    host: &Arc<Host>,
+    workers: &mut BTreeMap<String, Worker>,
+    stop: &CancellationToken,
+) -> Next {
+    for versions in host.plugins.all() {
+        let connector = versions.active().description().connector.clone();
+        workers
+            .entry(connector.clone())
+            .or_insert_with(|| Worker::new(host.clone(), connector, stop.clone()));
+    }
+    let mut next = Next::Idle;
+    let mut seen = (0, 0);
+    for worker in workers.values_mut() {
+        let made = match worker.step().await {
+            Ok(made) => made,
+            Err(Error::Store(store::Error::ConfigurationChanged)) => Next::After(REST_AT_THE_END),
+            Err(_) if stop.is_cancelled() => return next,
+            Err(error) => {
+                tracing::warn!(%error, "a plugin version could not be compared yet");
+                Next::After(LOOK_EVERY)
+            }
+        };
+        next = next.and(made);
+        seen = (seen.0 + worker.seen.0, seen.1 + worker.seen.1);
+    }
+    host.metrics.shadow(seen.0, seen.1);
+    next
 }

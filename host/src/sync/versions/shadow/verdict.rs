@@ -3,11 +3,7 @@
 use std::time::Duration;
 
 use super::Report;
-use crate::{
-    model::Timestamp,
-    store::{plugins::Running, shadows::Kind},
-    sync::versions::Error,
-};
+use crate::{model::Timestamp, store::shadows::Kind, sync::versions::Error};
 
 /// How old what a shadow says may be.
 const FRESH: Duration = Duration::from_secs(24 * 3_600);
@@ -20,7 +16,7 @@ const FRESH: Duration = Duration::from_secs(24 * 3_600);
 /// Of a log that has nothing, all was compared.
 pub fn compared(
     digest: &str,
-    running: Option<&Running>,
+    active: Option<&str>,
     report: Option<&Report>,
     now: Timestamp,
 ) -> Result<(), Error> {
@@ -37,7 +33,7 @@ pub fn compared(
     if let Some(problem) = &shadow.problem {
         return refused(format!("it cannot be compared: {problem}"));
     }
-    if shadow.against.is_none() || shadow.against != running.map(|running| running.digest.clone()) {
+    if shadow.against.is_none() || shadow.against.as_deref() != active {
         return refused(
             "it was not compared with the version that is active now; its shadow begins anew \
              with that"
@@ -92,13 +88,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_780_000_000_000);
 
-    fn running() -> Running {
-        Running {
-            digest: "active".into(),
-            built_in: "active".into(),
-            problem: None,
-        }
-    }
+    const ACTIVE: Option<&str> = Some("active");
 
     /// One that may be switched to.
     fn report() -> Report {
@@ -132,7 +122,7 @@ mod tests {
     fn refused(change: impl FnOnce(&mut Report)) -> String {
         let mut report = report();
         change(&mut report);
-        match compared("candidate", Some(&running()), Some(&report), NOW) {
+        match compared("candidate", ACTIVE, Some(&report), NOW) {
             Err(Error::NotCompared(why)) => why,
             other => panic!("{other:?}"),
         }
@@ -151,12 +141,12 @@ mod tests {
     fn what_was_compared_to_the_end_may_be_switched_to_whatever_values_differ() {
         let mut report = report();
         report.differences = vec![differs(Kind::Value, 1_000), differs(Kind::FaultMissing, 2)];
-        compared("candidate", Some(&running()), Some(&report), NOW).expect("compared");
+        compared("candidate", ACTIVE, Some(&report), NOW).expect("compared");
     }
 
     #[test]
     fn what_was_not_is_refused_and_told_why() {
-        let none = compared("candidate", Some(&running()), None, NOW);
+        let none = compared("candidate", ACTIVE, None, NOW);
         assert!(
             matches!(none, Err(Error::NotCompared(why)) if why.contains("nothing has compared"))
         );
@@ -181,7 +171,7 @@ mod tests {
     fn of_a_log_that_has_nothing_all_was_compared_but_not_of_a_part_of_one() {
         let mut nothing = report();
         nothing.shadow.work = Work::default();
-        compared("candidate", Some(&running()), Some(&nothing), NOW).expect("compared");
+        compared("candidate", ACTIVE, Some(&nothing), NOW).expect("compared");
         let since = |r: &mut Report| {
             r.shadow.work = Work::default();
             r.shadow.since = Some(NOW);

@@ -47,6 +47,18 @@ pub enum Next {
     After(Duration),
 }
 
+impl Next {
+    /// What comes after a step of one shadow and one of another.
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::After(one), Self::After(other)) => Self::After(one + other),
+            (Self::After(rest), _) | (_, Self::After(rest)) => Self::After(rest),
+            (Self::AtTheEnd, _) | (_, Self::AtTheEnd) => Self::AtTheEnd,
+            (Self::Idle, Self::Idle) => Self::Idle,
+        }
+    }
+}
+
 /// What came of working at a pace.
 struct Made {
     /// What was compared; none where it took too long.
@@ -58,9 +70,11 @@ struct Made {
     owed: Duration,
 }
 
-/// What makes the steps of a host's shadow.
+/// What makes the steps of a connector's shadow.
 pub struct Worker {
     host: Arc<Host>,
+    /// The connector whose shadow it is.
+    connector: String,
     stop: CancellationToken,
     /// The version that shadows, compiled.
     candidate: Option<Arc<Version>>,
@@ -69,25 +83,30 @@ pub struct Worker {
     entries_max: usize,
     /// Up to there entries are compared one by one: something among them takes long.
     alone_to: Position,
+    /// How many entries waited, and how many differences there were, when it last
+    /// looked.
+    pub seen: (u64, u64),
 }
 
 impl Worker {
     /// One that has not begun.
-    pub fn new(host: Arc<Host>, stop: CancellationToken) -> Self {
+    pub fn new(host: Arc<Host>, connector: String, stop: CancellationToken) -> Self {
         Self {
             host,
+            connector,
             stop,
             candidate: None,
             refused: None,
             entries_max: ENTRIES_FIRST,
             alone_to: Position::default(),
+            seen: (0, 0),
         }
     }
 
     /// Makes a step.
     pub async fn step(&mut self) -> Result<Next, Error> {
-        let active = self.host.plugins.active();
-        let connector = active.description().connector.clone();
+        let active = self.host.plugins.active(&self.connector)?;
+        let connector = self.connector.clone();
         let known = self.host.store.read(move |tx| {
             let Some(shadow) = tx.shadow(&connector)? else {
                 return Ok(None);
@@ -97,10 +116,10 @@ impl Worker {
         });
         let Some((shadow, differences)) = known.await? else {
             self.candidate = None;
-            self.host.metrics.shadow(0, 0);
+            self.seen = (0, 0);
             return Ok(Next::Idle);
         };
-        self.host.metrics.shadow(shadow.waiting, differences);
+        self.seen = (shadow.waiting, differences);
         if shadow.digest == active.digest() {
             let connector = shadow.connector;
             let ending = move |tx: &Tx<'_>| tx.end_shadow(&connector);

@@ -51,12 +51,12 @@ impl Standing {
     /// Whether the host runs a version.
     pub(super) fn runs(&self, digest: &str) -> bool {
         let running = self.running.as_ref();
-        running.is_some_and(|running| running.digest == digest)
+        running.is_some_and(|running| running.is(digest))
     }
 
-    /// The digest of the version that is active.
+    /// The digest of the version that is active; none where none of the connector is.
     pub(super) fn active(&self) -> Option<&str> {
-        self.running.as_ref().map(|running| running.digest.as_str())
+        self.running.as_ref()?.digest.as_deref()
     }
 
     /// Why what was chosen is not what runs.
@@ -101,7 +101,8 @@ pub(super) struct Switched {
     pub name: String,
     /// Whether it is still known.
     pub is_known: bool,
-    pub before: String,
+    /// What it took the place of, where it is not the connector's first.
+    pub before: Option<String>,
     pub why: &'static str,
     pub tone: &'static str,
     pub by: String,
@@ -130,7 +131,7 @@ pub(super) fn switched(
             at: calendar.moment(activation.at),
             name: named(&switch.digest),
             is_known: known(&switch.digest).is_some(),
-            before: named(&activation.before),
+            before: activation.before.as_deref().map(named),
             digest: switch.digest,
             why,
             tone,
@@ -159,14 +160,17 @@ struct Connector {
 impl Connector {
     fn load(
         tx: &Tx<'_>,
+        name: String,
         versions: Vec<PluginVersion>,
         calendar: &Calendar,
     ) -> Result<Self, store::Error> {
-        let name = versions[0].connector.clone();
         let standing = Standing::load(tx, &name)?;
         let is_active = |version: &&PluginVersion| standing.runs(&version.digest);
         let active = versions.iter().find(is_active);
-        let label = active.unwrap_or(&versions[0]).label.clone();
+        let label = active
+            .or(versions.last())
+            .map_or(&name, |version| &version.label);
+        let label = label.clone();
         let active = active.map(|version| version.version.clone());
         let named =
             |version: &PluginVersion| format!("{} ({})", version.version, short(&version.digest));
@@ -232,12 +236,11 @@ impl Part for PluginsPart {
         still_operates(session)?;
         let mut versions = tx.plugin_versions()?;
         let mut connectors = Vec::new();
-        while let Some(first) = versions.first().map(|version| version.connector.clone()) {
-            let (of, others) = versions
-                .into_iter()
-                .partition(|version| version.connector == first);
-            versions = others;
-            connectors.push(Connector::load(tx, of, calendar)?);
+        for name in tx.plugin_connectors()? {
+            let of = versions
+                .extract_if(.., |version| version.connector == name)
+                .collect();
+            connectors.push(Connector::load(tx, name, of, calendar)?);
         }
         Ok(PluginsShown {
             base: self.base.clone(),

@@ -20,8 +20,10 @@ use super::{
     version::uncompared,
 };
 use crate::{
-    plugin::CONNECTORS,
-    store::plugins::{Outcome, PluginVersion},
+    store::{
+        self,
+        plugins::{Outcome, PluginVersion},
+    },
     sync::versions::{
         self, library,
         switch::{self, Ask},
@@ -99,7 +101,7 @@ impl ActivatePage {
             active: standing.active().map(|digest| short(digest).to_owned()),
             is_active: standing.runs(digest) && standing.problem().is_none(),
             differences: of_it.map(super::shadow::far),
-            uncompared: uncompared(&standing, digest, visit.host.clock.now())
+            uncompared: uncompared(&standing, &version, visit.host.clock.now())
                 .map(|why| web::error::Error::Conflict(why).detail()),
             refusal: None,
             reason: String::new(),
@@ -188,11 +190,13 @@ struct RollbackPage {
 
 impl RollbackPage {
     async fn load(visit: &Visit, connector: String) -> Result<Self, Error> {
-        if !CONNECTORS.contains(&connector.as_str()) {
-            return Err(Error::NotFound("connector"));
-        }
         let of = connector.clone();
-        let standing = visit.host.store.read(move |tx| Standing::load(tx, &of));
+        let standing = visit.host.store.read(move |tx| {
+            if !tx.plugin_connectors()?.contains(&of) {
+                return Err(store::Error::NotFound("connector"));
+            }
+            Standing::load(tx, &of)
+        });
         let standing = standing.await?;
         Ok(Self {
             frame: visit.frame("Go back to the version before", Section::Plugins),
@@ -231,7 +235,7 @@ pub struct RollbackForm {
 pub async fn rollback(visit: Visit, signed: Signed<RollbackForm>) -> Result<Response, Error> {
     let RollbackForm { connector, reason } = signed.form;
     let ask = Ask::Rollback {
-        connector: connector.clone(),
+        connector: Some(connector.clone()),
     };
     match switched(&visit, ask, name(&signed.session), &reason).await? {
         Ok((digest, true)) => Ok(led_to(&digest, "gone-back")),
@@ -261,7 +265,7 @@ impl RemovePage {
         Ok(Self {
             frame: visit.frame("Remove a version", Section::Plugins),
             version: Named::from(&version),
-            is_built_in: running.is_some_and(|running| running.built_in == version.digest),
+            is_built_in: running.is_some_and(|running| running.has_built_in(&version.digest)),
             refusal: None,
         })
     }

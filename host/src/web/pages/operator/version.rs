@@ -21,8 +21,9 @@ use super::{
 };
 use crate::{
     host::Host,
+    model::Timestamp,
     store::{self, Tx, plugins::PluginVersion},
-    sync::versions::{Error as VersionError, shadow::compared},
+    sync::versions::{Error as VersionError, switch::compared},
     web::session::Session,
 };
 
@@ -47,6 +48,8 @@ struct VersionShown {
     word: &'static str,
     tone: &'static str,
     is_active: bool,
+    /// Whether there is an active version to compare it with.
+    is_comparable: bool,
     /// Whether a rollback goes back to it.
     is_before: bool,
     /// Whether the host is about to switch to it.
@@ -97,10 +100,12 @@ impl Part for VersionPart {
         let is_of_it = |other: &str| other == digest;
         let is_chosen = standing.chosen.as_deref().is_some_and(is_of_it);
         let is_active = standing.runs(&digest);
-        let uncompared = uncompared(&standing, &digest, self.host.clock.now());
+        let uncompared = uncompared(&standing, &version, self.host.clock.now());
         let is_awaited = tx.is_switch_waiting(&digest)?;
         let mut activations = tx.activations(&version.connector)?;
-        activations.retain(|one| is_of_it(&one.switch.digest) || is_of_it(&one.before));
+        activations.retain(|one| {
+            is_of_it(&one.switch.digest) || one.before.as_deref().is_some_and(is_of_it)
+        });
         let versions = tx.plugin_versions()?;
         let problem = standing.problem().filter(|_| is_active || is_chosen);
         let is_before = |before: &PluginVersion| is_of_it(&before.digest);
@@ -119,6 +124,7 @@ impl Part for VersionPart {
             word,
             tone,
             is_active: is_active && problem.is_none(),
+            is_comparable: standing.active().is_some() && !is_active,
             is_before: standing.before.as_ref().is_some_and(is_before),
             is_awaited,
             problem: problem.map(str::to_owned),
@@ -147,11 +153,10 @@ impl Part for VersionPart {
 /// Why a version may not be activated without saying so.
 pub(super) fn uncompared(
     standing: &Standing,
-    digest: &str,
-    now: crate::model::Timestamp,
+    version: &PluginVersion,
+    now: Timestamp,
 ) -> Option<String> {
-    let (running, report) = (standing.running.as_ref(), standing.shadow.as_ref());
-    match compared(digest, running, report, now) {
+    match compared(version, standing.active(), standing.shadow.as_ref(), now) {
         Ok(()) => None,
         Err(VersionError::NotCompared(why)) => Some(why),
         Err(other) => Some(other.to_string()),

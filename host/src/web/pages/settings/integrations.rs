@@ -15,6 +15,7 @@ use super::{
 use crate::{
     host::Host,
     model::{ConnectionId, Status},
+    plugin::Description,
     sync::consents,
     web::{
         api::{
@@ -41,22 +42,28 @@ pub(super) struct Connector {
     is_begun: bool,
 }
 
-impl Connectors {
-    /// Those of a host.
-    pub fn of(host: &Host) -> Self {
-        let version = host.plugins.active();
-        let said = version.description();
-        let labels: Vec<_> = said
-            .object_types
-            .iter()
-            .map(|object_type| object_type.label.to_lowercase())
-            .collect();
-        Self(vec![Connector {
+impl From<&Description> for Connector {
+    fn from(said: &Description) -> Self {
+        let types = said.object_types.iter();
+        let labels: Vec<_> = types.map(|one| one.label.to_lowercase()).collect();
+        Self {
             name: said.connector.clone(),
             label: said.label.clone(),
             object_types: format::enumerated(&labels),
             is_begun: false,
-        }])
+        }
+    }
+}
+
+impl Connectors {
+    /// Those of a host.
+    pub fn of(host: &Host) -> Self {
+        let versions = host.plugins.all().into_iter();
+        Self(
+            versions
+                .map(|one| one.active().description().into())
+                .collect(),
+        )
     }
 
     /// What people call one; its name where no plugin describes it.

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     model::{ConnectionId, ObjectType, ProjectId, RecordId, UserId},
+    plugin::Description,
     store::{
         self, Tx,
         activity::{Activity, ActivityFilter, UNREADABLE},
@@ -179,8 +180,9 @@ pub async fn page(
     Path(id): Path<ConnectionId>,
     Query(query): Query<ActivityQuery>,
 ) -> Result<Html<String>, Error> {
-    let (frame, shell, _) = Shell::load(&visit, id, Tab::Activity).await?;
+    let (frame, shell, state) = Shell::load(&visit, id, Tab::Activity).await?;
     let project = visit.session.project.id;
+    let plugin = visit.host.plugins.active(&state.connector)?;
     let links = RecordLinks::new(&visit.host, &visit.surroundings);
     let is_elsewhere = links.are_elsewhere();
     let (mut refusal, mut told) = (None, None);
@@ -222,7 +224,7 @@ pub async fn page(
         is_elsewhere,
         refusal,
         told,
-        choices: choices(&visit, &query),
+        choices: choices(plugin.description(), &query),
         is_filtered: !kept.is_empty(),
         is_first: query.cursor.is_none(),
         kept,
@@ -233,13 +235,12 @@ pub async fn page(
     })
 }
 
-fn choices(visit: &Visit, query: &ActivityQuery) -> Vec<Choice> {
+fn choices(described: &Description, query: &ActivityQuery) -> Vec<Choice> {
     let words = |all: &[&str], label: fn(&str) -> String| {
         let options = all.iter().map(|word| ((*word).to_owned(), label(word)));
         options.collect::<Vec<_>>()
     };
-    let plugin = visit.host.plugins.active();
-    let types = plugin.description().object_types.iter();
+    let types = described.object_types.iter();
     vec![
         Choice {
             name: "origin",

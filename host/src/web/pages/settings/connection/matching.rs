@@ -36,7 +36,7 @@ use crate::{
     web::{
         self,
         api::{
-            connections::Values,
+            connections::{self, Values},
             mapping_document::{
                 Document, EMAIL, EXTERNAL_ID, MatchingDocument, ObjectDocument, OwnMatching,
                 ThroughMatching, VARIABLE,
@@ -213,7 +213,7 @@ async fn show(
         variables,
         fed,
     } = standing(&visit, id).await?;
-    let plugin = visit.host.plugins.active();
+    let plugin = visit.host.plugins.active(&state.connector)?;
     let types = &plugin.description().object_types;
     let known = types.iter().map(async |described| match state.account {
         None => None,
@@ -421,7 +421,7 @@ fn fitting(known: &Known) -> Vec<(PropertyName, String)> {
 
 /// `GET …/matching/check`: the default rule, looked at before anything is saved.
 pub async fn check(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<String>, Error> {
-    let plugin = visit.host.plugins.active();
+    let plugin = connections::plugin(&visit.host, visit.session.project.id, id).await?;
     let mut types = plugin.description().object_types.iter();
     let first = types.find(|one| one.through.is_empty());
     let query = first.map(|described| match rule(described, None) {
@@ -467,7 +467,7 @@ pub async fn save(
         user: form.user,
         saved: false,
     };
-    let plugin = host.plugins.active();
+    let plugin = connections::plugin(&host, project, id).await?;
     let described = plugin.description().object_type(&form.object_type);
     let described = described.ok_or(Error::NotFound("object type"))?;
     let mut document = standing(&visit, id).await?.document;

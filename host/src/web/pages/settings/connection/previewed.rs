@@ -15,7 +15,7 @@ use super::{
 use crate::{
     model::{ConnectionId, ObjectType, RecordId, UserId},
     sync::previews::{self, Previewed},
-    web::api::mapping_document::Document,
+    web::api::{connections, mapping_document::Document},
 };
 
 /// What a preview found.
@@ -105,7 +105,7 @@ impl PreviewView {
         let project = visit.session.project.id;
         let links = RecordLinks::new(&visit.host, &visit.surroundings);
         let are_elsewhere = links.are_elsewhere();
-        let plugin = visit.host.plugins.active();
+        let plugin = connections::plugin(&visit.host, project, id).await?;
         let place = |object_type: &ObjectType| {
             let mut types = plugin.description().object_types.iter();
             types.position(|described| described.name == *object_type)

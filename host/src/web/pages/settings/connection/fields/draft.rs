@@ -3,13 +3,17 @@
 
 use std::sync::Arc;
 
+use super::super::super::super::Error;
 use crate::{
     host::Host,
     model::{ConnectionId, ObjectType, ProjectId},
     plugin::Description,
     store::{self, Tx, drafts::Draft},
     web::{
-        api::mapping_document::{self, Document, FieldDocument, MatchingDocument, ObjectDocument},
+        api::{
+            connections,
+            mapping_document::{self, Document, FieldDocument, MatchingDocument, ObjectDocument},
+        },
         session::Session,
     },
 };
@@ -178,15 +182,15 @@ pub async fn edit(
     session: &Session,
     id: ConnectionId,
     change: impl FnOnce(&mut Document, &Description) + Send + 'static,
-) -> Result<(), store::Error> {
+) -> Result<(), Error> {
     let (project, hash, now) = (session.project.id, session.hash, host.clock.now());
-    let plugin = host.plugins.active();
+    let plugin = connections::plugin(host, project, id).await?;
     let edited = host.store.transact(move |tx| {
         let mut working = Working::load(tx, project, id, &hash)?;
         change(&mut working.document, plugin.description());
         working.keep(tx, id, &hash, plugin.description(), now)
     });
-    edited.await
+    Ok(edited.await?)
 }
 
 /// Adds a field, with the object type that its own follows.

@@ -16,7 +16,10 @@ use crate::{
     host::Host,
     model::{ConnectionId, ObjectType, PropertyName, Shown},
     web::{
-        api::mapping_document::{Document, FieldDocument},
+        api::{
+            connections,
+            mapping_document::{Document, FieldDocument},
+        },
         session::Posted,
     },
 };
@@ -70,7 +73,7 @@ pub async fn restore(
 ) -> Result<Response, Error> {
     let (form, session) = (posted.form, posted.session);
     let (project, hash, now) = (session.project.id, session.hash, host.clock.now());
-    let plugin = host.plugins.active();
+    let plugin = connections::plugin(&host, project, id).await?;
     host.store
         .transact(move |tx| {
             let mut working = Working::load(tx, project, id, &hash)?;
@@ -143,7 +146,8 @@ pub async fn rebase(
     posted: Posted<Nothing>,
 ) -> Result<Response, Error> {
     let (project, hash) = (posted.session.project.id, posted.session.hash);
-    let (plugin, now) = (host.plugins.active(), host.clock.now());
+    let plugin = connections::plugin(&host, project, id).await?;
+    let now = host.clock.now();
     host.store
         .transact(move |tx| {
             let mut working = Working::load(tx, project, id, &hash)?;

@@ -129,7 +129,7 @@ pub async fn page(
         .read(move |tx| Working::load(tx, project, id, &hash))
         .await?;
     let variables = variables(&visit.host, project).await?;
-    let plugin = visit.host.plugins.active();
+    let plugin = visit.host.plugins.active(&state.connector)?;
     let described = &plugin.description().object_types;
     let known = match state.account {
         // Nobody has consented yet: there is nothing to ask for.

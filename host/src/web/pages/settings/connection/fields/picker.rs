@@ -37,6 +37,7 @@ use crate::{
     web::{
         self,
         api::{
+            connections,
             mapping_document::{Document, FieldDocument},
             mapping_variables::is_taken_over,
             previews,
@@ -187,9 +188,9 @@ async fn show(
     search: Search,
     attempt: Option<Attempt>,
 ) -> Result<Html<String>, Error> {
-    let (frame, shell, _) = Shell::load(&visit, id, Tab::Fields).await?;
+    let (frame, shell, state) = Shell::load(&visit, id, Tab::Fields).await?;
     let (project, hash) = (visit.session.project.id, visit.session.hash);
-    let plugin = visit.host.plugins.active();
+    let plugin = visit.host.plugins.active(&state.connector)?;
     let described = plugin.description().object_type(&search.object_type);
     let described = described.ok_or(Error::NotFound("object type"))?;
     let (working, variables) = visit
@@ -540,7 +541,7 @@ pub async fn add(
         show: property.as_ref().map_or(Show::default(), default_show),
         take_over: asks,
     };
-    let plugin = host.plugins.active();
+    let plugin = connections::plugin(&host, project, id).await?;
     draft::add(
         &mut document,
         plugin.description(),

@@ -32,7 +32,11 @@ use crate::{
     store::{segments::Named, variables::Variable},
     web::{
         self,
-        api::{connections::Values, mapping_document::FieldDocument, mappings, previews},
+        api::{
+            connections::{self, Values},
+            mapping_document::FieldDocument,
+            mappings, previews,
+        },
         session::Posted,
     },
 };
@@ -90,7 +94,7 @@ async fn show(visit: Visit, id: ConnectionId, errors: Vec<String>) -> Result<Res
     if !working.is_changed() {
         return Ok(see_other(&path(id, "/fields")));
     }
-    let plugin = visit.host.plugins.active();
+    let plugin = connections::plugin(&visit.host, project, id).await?;
     let described = plugin.description();
     let variables: HashMap<String, Variable> = variables
         .into_iter()
