@@ -204,6 +204,7 @@ async fn the_built_in_version_of_another_release_is_never_said_to_run() {
     let store = rusqlite::Connection::open(host.directory.path().join("store.sqlite")).unwrap();
     for sql in [
         "INSERT INTO plugin_versions
+             (digest, connector, label, version, size_bytes, file, installed_by, installed_at)
          SELECT ?1, connector, label, version, size_bytes, NULL, installed_by, 0
          FROM plugin_versions WHERE file IS NULL",
         "UPDATE plugin_activations SET before = ?1",
