@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::{
     RequestExt,
-    body::Bytes,
     extract::{
         FromRequest, Multipart, Request,
         multipart::{Field, MultipartError},
@@ -27,8 +26,9 @@ use crate::{
     },
 };
 
-/// The largest form: the largest component, and what a browser writes around it.
-pub(super) const FORM_BYTES_MAX: usize = COMPONENT_BYTES_MAX + (64 << 10);
+/// The largest form. What is larger than a component may be is read to its end all the
+/// same, up to this, and kept nowhere: browsers show no answer before they have sent all.
+pub(super) const FORM_BYTES_MAX: usize = 8 * COMPONENT_BYTES_MAX;
 
 /// The field that has the file.
 const COMPONENT: &str = "component";
@@ -38,7 +38,7 @@ pub struct Upload {
     session: Session,
     file: Option<String>,
     /// None where it is larger than a component may be.
-    component: Option<Bytes>,
+    component: Option<Vec<u8>>,
 }
 
 impl FromRequest<Arc<Host>> for Upload {
@@ -67,13 +67,15 @@ impl FromRequest<Arc<Host>> for Upload {
 }
 
 /// What is in the file; none where it is too large.
-async fn read(field: Field<'_>) -> Result<Option<Bytes>, Error> {
-    match field.bytes().await {
-        Ok(bytes) if bytes.len() > COMPONENT_BYTES_MAX => Ok(None),
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => Ok(None),
-        Err(error) => Err(refused(error)),
+async fn read(mut field: Field<'_>) -> Result<Option<Vec<u8>>, Error> {
+    let mut component: Option<Vec<u8>> = Some(Vec::new());
+    while let Some(chunk) = field.chunk().await.map_err(refused)? {
+        component = component.filter(|read| read.len() + chunk.len() <= COMPONENT_BYTES_MAX);
+        if let Some(read) = &mut component {
+            read.extend_from_slice(&chunk);
+        }
     }
+    Ok(component)
 }
 
 fn refused(error: MultipartError) -> Error {
@@ -116,7 +118,7 @@ async fn install_it(visit: &Visit, upload: Upload) -> Result<Result<String, Vec<
     };
     let host = &visit.host;
     let brought = Brought {
-        component: component.into(),
+        component,
         file,
         by: name(&upload.session),
     };
