@@ -95,6 +95,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0018_plugin_versions.sql"),
     include_str!("../../migrations/sqlite/store/0019_bounds.sql"),
     include_str!("../../migrations/sqlite/store/0020_shadow.sql"),
+    include_str!("../../migrations/sqlite/store/0023_pages.sql"),
 ];
 
 /// What can go wrong with the store.

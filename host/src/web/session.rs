@@ -23,6 +23,7 @@ use crate::{
     secrets::{Secret, hash_token, random_token},
     store::{
         self, Store,
+        drafts::Author,
         members::Person,
         projects::{Project, Purpose, Role},
         sessions::{Holder, NewSession},
@@ -262,6 +263,14 @@ impl Session {
     /// Who is signed in.
     pub fn person_id(&self) -> Option<PersonId> {
         self.person.as_ref().map(|person| person.id)
+    }
+
+    /// Whose the drafts are that are made with it.
+    pub fn author(&self) -> Author {
+        match self.person_id() {
+            Some(person) => Author::Person(person),
+            None => Author::Session(self.id),
+        }
     }
 
     /// Goes on with another token, in a project: forms and links of pages that

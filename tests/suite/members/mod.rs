@@ -1,6 +1,7 @@
 //! People who sign in: how they come in, what they may do, and that they go.
 
 mod arriving;
+mod drafts;
 mod forms;
 mod people;
 mod sessions;

@@ -182,9 +182,9 @@ struct Standing {
 }
 
 async fn standing(visit: &Visit, id: ConnectionId) -> Result<Standing, Error> {
-    let (project, hash) = (visit.session.project.id, visit.session.hash);
+    let (project, author) = (visit.session.project.id, visit.session.author());
     let standing = visit.host.store.read(move |tx| {
-        let working = Working::load(tx, project, id, &hash)?;
+        let working = Working::load(tx, project, id, author)?;
         let mut fed = Vec::new();
         for mapping in tx.mappings(id)? {
             fed.push((mapping.object_type, tx.fed_count(mapping.id)?));
@@ -458,7 +458,7 @@ pub async fn save(
     visit: Visit,
     posted: Posted<MatchingForm>,
 ) -> Result<Response, Error> {
-    let (project, hash) = (posted.session.project.id, posted.session.hash);
+    let (project, author) = (posted.session.project.id, posted.session.author());
     let form = posted.form;
     let query = MatchingQuery {
         object_type: Some(form.object_type.clone()),
@@ -499,12 +499,12 @@ pub async fn save(
     let described = plugin.clone();
     host.store
         .transact(move |tx| {
-            let mut working = Working::load(tx, project, id, &hash)?;
+            let mut working = Working::load(tx, project, id, author)?;
             // Nobody else saved before or since: what is new is this alone.
             if working.version == version && working.newest == version + 1 {
                 working.version = working.newest;
             }
-            working.keep(tx, id, &hash, described.description(), now)
+            working.keep(tx, id, author, described.description(), now)
         })
         .await?;
     Ok(see_other(&match is_first {

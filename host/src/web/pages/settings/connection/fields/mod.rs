@@ -122,11 +122,11 @@ pub async fn page(
     Query(query): Query<FieldsQuery>,
 ) -> Result<Html<String>, Error> {
     let (frame, shell, state) = Shell::load(&visit, id, Tab::Fields).await?;
-    let (project, hash) = (visit.session.project.id, visit.session.hash);
+    let (project, author) = (visit.session.project.id, visit.session.author());
     let working = visit
         .host
         .store
-        .read(move |tx| Working::load(tx, project, id, &hash))
+        .read(move |tx| Working::load(tx, project, id, author))
         .await?;
     let variables = variables(&visit.host, project).await?;
     let plugin = visit.host.plugins.active();

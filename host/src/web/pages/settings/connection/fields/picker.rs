@@ -188,7 +188,7 @@ async fn show(
     attempt: Option<Attempt>,
 ) -> Result<Html<String>, Error> {
     let (frame, shell, _) = Shell::load(&visit, id, Tab::Fields).await?;
-    let (project, hash) = (visit.session.project.id, visit.session.hash);
+    let (project, author) = (visit.session.project.id, visit.session.author());
     let plugin = visit.host.plugins.active();
     let described = plugin.description().object_type(&search.object_type);
     let described = described.ok_or(Error::NotFound("object type"))?;
@@ -197,7 +197,7 @@ async fn show(
         .store
         .read(move |tx| {
             Ok((
-                Working::load(tx, project, id, &hash)?,
+                Working::load(tx, project, id, author)?,
                 tx.variables(project)?,
             ))
         })
@@ -493,7 +493,7 @@ pub async fn add(
     posted: Posted<AddForm>,
 ) -> Result<Response, Error> {
     let form = posted.form;
-    let (project, hash) = (posted.session.project.id, posted.session.hash);
+    let (project, author) = (posted.session.project.id, posted.session.author());
     let search = Search {
         object_type: form.object_type.clone(),
         q: form.q,
@@ -518,7 +518,7 @@ pub async fn add(
     let (mut document, exists, asks) = host
         .store
         .read(move |tx| {
-            let document = Working::load(tx, project, id, &hash)?.document;
+            let document = Working::load(tx, project, id, author)?.document;
             let variable = tx.variable(project, &wanted)?;
             let asks = match &variable {
                 Some(variable) => is_taken_over(tx, project, variable)?,

@@ -78,12 +78,12 @@ pub async fn page(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Response
 
 async fn show(visit: Visit, id: ConnectionId, errors: Vec<String>) -> Result<Response, Error> {
     let (frame, shell, _) = Shell::load(&visit, id, Tab::Fields).await?;
-    let (project, hash) = (visit.session.project.id, visit.session.hash);
+    let (project, author) = (visit.session.project.id, visit.session.author());
     let (working, variables, segments) = visit
         .host
         .store
         .read(move |tx| {
-            let working = Working::load(tx, project, id, &hash)?;
+            let working = Working::load(tx, project, id, author)?;
             Ok((working, tx.variables(project)?, tx.segments_fed_by(id)?))
         })
         .await?;
@@ -166,11 +166,11 @@ struct PreviewPage {
 /// moment.
 pub async fn preview(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<String>, Error> {
     let (frame, shell, _) = Shell::load(&visit, id, Tab::Fields).await?;
-    let (project, hash) = (visit.session.project.id, visit.session.hash);
+    let (project, author) = (visit.session.project.id, visit.session.author());
     let working = visit
         .host
         .store
-        .read(move |tx| Working::load(tx, project, id, &hash))
+        .read(move |tx| Working::load(tx, project, id, author))
         .await?;
     let (document, saved) = (working.document, working.saved);
     let told = if visit.session.may_change() {
@@ -203,12 +203,12 @@ pub async fn save(
     visit: Visit,
     posted: Posted<SaveForm>,
 ) -> Result<Response, Error> {
-    let (project, hash) = (posted.session.project.id, posted.session.hash);
+    let (project, author) = (posted.session.project.id, posted.session.author());
     let (working, draft) = host
         .store
         .read(move |tx| {
-            let working = Working::load(tx, project, id, &hash)?;
-            Ok((working, tx.draft(id, &hash)?))
+            let working = Working::load(tx, project, id, author)?;
+            Ok((working, tx.draft(id, author)?))
         })
         .await?;
     if !working.is_changed() {
@@ -222,9 +222,9 @@ pub async fn save(
     let saved = mappings::save(&host, project, id, document, keep, Some(expected), &by);
     match saved.await {
         Ok(()) => {
-            // What another page of the session changed meanwhile is kept.
+            // What another page changed meanwhile is kept.
             host.store
-                .transact(move |tx| tx.drop_this_draft(id, &hash, draft.as_ref()))
+                .transact(move |tx| tx.drop_this_draft(id, author, draft.as_ref()))
                 .await?;
             Ok(see_other(&path(id, &format!("/fields?saved={added}"))))
         }
