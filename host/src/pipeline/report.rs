@@ -12,7 +12,7 @@ use crate::{
         self, Tx,
         activity::Activity,
         hours::{Tally, freshness_bucket},
-        runs::{Counts, EXAMPLES_MAX, Example, Examples},
+        runs::{Counted, Counts, EXAMPLES_MAX, Example, Examples},
     },
 };
 
@@ -32,6 +32,12 @@ const UNCHANGED: &str = "unchanged";
 
 /// The outcome of a record that did nothing, for a reason.
 const SKIPPED: &str = "skipped";
+
+/// What a run counts of every record.
+const READ: &str = "read";
+
+/// What a run counts of every record that reaches users.
+const MATCHED: &str = "matched";
 
 /// What a catch-up counts, by kind, of the records that it updated.
 pub const MISSED: &str = "missed";
@@ -58,7 +64,7 @@ pub struct Report {
     /// live.
     losses: BTreeMap<Option<RunId>, BTreeSet<UserId>>,
     /// What was counted of each record for a run.
-    counted: HashMap<(ObjectType, RecordId), String>,
+    counted: HashMap<(ObjectType, RecordId), Counted>,
     /// The run that what is told next is counted for.
     run: Option<RunId>,
     /// Why live should have done what is told next; none where it is no catch-up
@@ -73,9 +79,72 @@ pub struct Report {
 pub struct RunReport {
     counts: Counts,
     examples: Examples,
+    /// What was counted of each record.
+    records: HashMap<(ObjectType, RecordId), Counted>,
 }
 
 impl RunReport {
+    /// Adds it to the run, with each record of some object types counted once,
+    /// however many steps of the run meet it: what it would change counts most, and
+    /// then what was found first.
+    ///
+    /// # Errors
+    ///
+    /// The store's own.
+    pub fn save_once(
+        mut self,
+        tx: &Tx<'_>,
+        run: RunId,
+        is_met_again: impl Fn(&ObjectType) -> bool,
+    ) -> Result<(), store::Error> {
+        for ((object_type, record), now) in std::mem::take(&mut self.records) {
+            if !is_met_again(&object_type) {
+                continue;
+            }
+            let Some(before) = tx.counted(run, &object_type, &record)? else {
+                tx.keep_counted(run, &object_type, &record, &now)?;
+                continue;
+            };
+            let outcome = match weight(&now) > weight(&before) {
+                true => &now.outcome,
+                false => &before.outcome,
+            };
+            let both = Counted {
+                outcome: outcome.clone(),
+                was_read: before.was_read || now.was_read,
+                matched: before.matched || now.matched,
+            };
+            self.add(&both, 1);
+            self.add(&before, -1);
+            self.add(&now, -1);
+            let that = Example::Record(object_type.clone(), record.clone());
+            for name in [&before.outcome, &now.outcome] {
+                if *name != both.outcome {
+                    tx.remove_run_example(run, name, &object_type, &record)?;
+                    if let Some(some) = self.examples.get_mut(name) {
+                        some.retain(|example| *example != that);
+                    }
+                }
+            }
+            tx.keep_counted(run, &object_type, &record, &both)?;
+        }
+        self.save(tx, run)
+    }
+
+    /// Adds what is counted of a record, so many times.
+    fn add(&mut self, counted: &Counted, times: i64) {
+        let names = [
+            (READ, counted.was_read),
+            (MATCHED, counted.matched),
+            (&counted.outcome, true),
+        ];
+        for (name, is_counted) in names {
+            if is_counted {
+                *self.counts.entry(name.to_owned()).or_default() += times;
+            }
+        }
+    }
+
     /// Adds it to the run.
     ///
     /// # Errors
@@ -84,6 +153,15 @@ impl RunReport {
     pub fn save(&self, tx: &Tx<'_>, run: RunId) -> Result<(), store::Error> {
         tx.add_run_counts(run, &self.counts)?;
         tx.add_run_examples(run, &self.examples)
+    }
+}
+
+/// How much what was counted of a record says.
+fn weight(counted: &Counted) -> u8 {
+    match (counted.outcome.as_str(), counted.matched) {
+        (UPDATED, _) => 2,
+        (_, true) => 1,
+        (_, false) => 0,
     }
 }
 
@@ -208,7 +286,10 @@ impl Report {
 
     /// What was counted for a run.
     pub fn counted_for(mut self, run: RunId) -> RunReport {
-        self.runs.remove(&run).unwrap_or_default()
+        RunReport {
+            records: self.counted,
+            ..self.runs.remove(&run).unwrap_or_default()
+        }
     }
 
     /// Adds to a count of the run that is counted for.
@@ -225,11 +306,16 @@ impl Report {
             return;
         }
         let key = (object_type.clone(), record.clone());
-        let before = self.counted.insert(key, UPDATED.to_owned());
-        if before.as_deref() == Some(UPDATED) {
+        let counted = self.counted.entry(key).or_insert_with(|| Counted {
+            outcome: String::new(),
+            was_read: false,
+            matched: false,
+        });
+        let before = std::mem::replace(&mut counted.outcome, UPDATED.to_owned());
+        if before == UPDATED {
             return;
         }
-        if let Some(before) = before {
+        if !before.is_empty() {
             self.count_in_run(&before, -1);
             self.no_example(&before, object_type, record);
         }
@@ -324,8 +410,8 @@ impl Report {
                 Some(reason) if outcome == SKIPPED => format!("{SKIPPED}.{reason}"),
                 _ => outcome.to_owned(),
             };
-            self.count_in_run("read", 1);
-            self.count_in_run("matched", i64::from(told.matched));
+            self.count_in_run(READ, 1);
+            self.count_in_run(MATCHED, i64::from(told.matched));
             self.count_in_run(&counted, 1);
             match outcome {
                 UPDATED => self.count_missed(),
@@ -333,6 +419,11 @@ impl Report {
                 _ => self.example(&counted, object_type, record),
             }
             let key = (object_type.clone(), record.clone());
+            let counted = Counted {
+                outcome: counted,
+                was_read: true,
+                matched: told.matched,
+            };
             self.counted.insert(key, counted);
             // What a run found to be as it was is counted, and no news.
             if told.is_as_before() {

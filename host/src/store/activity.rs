@@ -268,6 +268,7 @@ impl Tx<'_> {
             encode::record_id(record)
         ])?;
         self.forget_run_examples(connection, object_type, record)?;
+        self.forget_counted(connection, object_type, record)?;
         self.forget_shadow_record(connection, record)
     }
 }

@@ -28,3 +28,17 @@ SELECT d.connection, s.person, CASE WHEN s.person IS NULL THEN s.id END,
 FROM drafts_of_sessions d JOIN sessions s ON s.hash = d.session
 ORDER BY d.changed_at DESC;
 DROP TABLE drafts_of_sessions;
+
+-- What a dry run counted of the records that several of its steps may lead to, so
+-- that each is counted once: under which name, and whether as read and as matched.
+CREATE TABLE run_counted (
+    run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    object_type INTEGER NOT NULL,
+    record NOT NULL,
+    outcome TEXT NOT NULL,
+    was_read INTEGER NOT NULL,
+    matched INTEGER NOT NULL,
+    PRIMARY KEY (run, object_type, record)
+) WITHOUT ROWID;
+-- What is erased is forgotten here, too.
+CREATE INDEX run_counted_record ON run_counted (object_type, record);

@@ -89,6 +89,27 @@ impl Tx<'_> {
         Ok(statement.execute(params![before.0, limit])?)
     }
 
+    /// A record is none of what a run counted under a name.
+    pub fn remove_run_example(
+        &self,
+        run: RunId,
+        name: &str,
+        object_type: &ObjectType,
+        record: &RecordId,
+    ) -> Result<(), Error> {
+        self.statement(
+            "DELETE FROM run_examples
+             WHERE run = ?1 AND name = ?2 AND object_type = ?3 AND record = ?4",
+        )?
+        .execute(params![
+            run.0,
+            name,
+            self.object_type_id(object_type)?,
+            encode::record_id(record)
+        ])?;
+        Ok(())
+    }
+
     /// Forgets a record of a connection's examples.
     pub(in crate::store) fn forget_run_examples(
         &self,

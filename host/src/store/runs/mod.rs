@@ -1,9 +1,11 @@
 //! Full syncs and catch-ups: asked for, under way, and over.
 
 mod brake;
+mod counted;
 mod examples;
 mod reach;
 
+pub use counted::Counted;
 pub use examples::{EXAMPLES_MAX, Example, Examples};
 pub use reach::RunRecord;
 
@@ -197,6 +199,7 @@ impl Tx<'_> {
         for sql in [
             "DELETE FROM run_counts WHERE run = ?1",
             "DELETE FROM run_losses WHERE run = ?1",
+            "DELETE FROM run_counted WHERE run = ?1",
         ] {
             super::delete(self, sql, run.0)?;
         }

@@ -15,7 +15,7 @@ use std::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{
-    answers::{Answers, Found, asked_at_once},
+    answers::{Answers, Found, OfKeys, asked_at_once},
     failures::Error,
     lines::CALLS_AT_ONCE,
     work::{Parsed, Work},
@@ -90,6 +90,9 @@ pub struct PreviewedType {
     pub identified: usize,
     /// How many of the users its records would reach.
     pub matched: usize,
+    /// Whether more records match than were looked at: then all counts of who and
+    /// what matches are the least that there are, and nobody is known not to.
+    pub at_least: bool,
     /// What some of these would show.
     pub samples: Vec<Sample>,
     /// Some that it would not reach.
@@ -139,6 +142,8 @@ struct Looked {
     mapping: usize,
     answers: Answers,
     identified: usize,
+    /// Whether HubSpot has more records of the users than were looked at.
+    is_cut: bool,
     matches: Matches,
     /// Whom a record matches, in the whole project.
     users_of: BTreeMap<RecordId, Vec<UserId>>,
@@ -226,7 +231,7 @@ impl Previewer {
             calls.push(self.work.records_of_keys(object_type, rule, some));
             rest = others;
         }
-        let parsed: Vec<Vec<Parsed>> = stream::iter(calls)
+        let parsed: Vec<OfKeys> = stream::iter(calls)
             .buffered(CALLS_AT_ONCE)
             .try_collect()
             .await?;
@@ -234,11 +239,12 @@ impl Previewer {
             mapping,
             answers: Answers::default(),
             identified: keys.len(),
+            is_cut: parsed.iter().any(|some| some.is_cut),
             matches: Matches::new(),
             users_of: BTreeMap::new(),
         };
         // Page by page: nobody else's work waits long for what is undone.
-        for page in parsed.into_iter().flatten() {
+        for page in parsed.into_iter().flat_map(|some| some.pages) {
             let (page, found) = self.links(object_type, page).await?;
             looked.answers.first.push(page);
             looked.users_of.extend(found);
@@ -322,9 +328,13 @@ impl Previewer {
         let types = types.map(|(index, mapping)| {
             let matches = reached.remove(&index).unwrap_or_default();
             let own = looked.iter().find(|one| one.mapping == index);
+            let from = mapping.through.as_ref();
+            let from = from.and_then(|from| self.route.mapping(from));
+            let from = from.map_or(index, |(from, _)| from);
+            let mut began = looked.iter().filter(|one| one.mapping == from);
             self.told(
                 mapping,
-                &matches,
+                (&matches, began.any(|one| one.is_cut)),
                 own,
                 shown.remove(&index).unwrap_or_default(),
             )
@@ -407,7 +417,7 @@ impl Previewer {
             let cause = crate::model::Cause::LIVE;
             let mut feeder = Feeder::new(tx, &route, cause, now).unbraked();
             let apply = |feeder: &mut Feeder<'_, '_>, answers: &Answers| {
-                answers.apply(feeder, &keys, of, moment)
+                answers.apply(feeder, &keys, of, moment, &HashSet::new())
             };
             work(&mut feeder, &apply)
         });
@@ -417,15 +427,17 @@ impl Previewer {
     fn told(
         &self,
         mapping: &ObjectMapping,
-        matches: &Matches,
+        (matches, at_least): (&Matches, bool),
         own: Option<&Looked>,
         samples: Vec<Sample>,
     ) -> PreviewedType {
         let unmatched = self.users.iter().filter(|user| !matches.contains_key(user));
+        let unmatched = unmatched.filter(|_| !at_least);
         let mut told = PreviewedType {
             object_type: mapping.object_type.clone(),
             identified: own.map_or(self.users.len(), |own| own.identified),
             matched: matches.len(),
+            at_least,
             samples,
             unmatched: unmatched.take(EXAMPLES_MAX).copied().collect(),
             users_of_several: 0,

@@ -48,6 +48,10 @@ pub struct TypePreview {
     identified: usize,
     /// How many of these would be fed.
     matched: usize,
+    /// Whether HubSpot has more records of these users than a preview looks at: then
+    /// `matched`, `users_of_several` and `records_of_several` are the least that there
+    /// are, and nobody is known not to match.
+    at_least: bool,
     /// What some of them would show.
     samples: Vec<Sample>,
     /// Some that would not be fed.
@@ -164,6 +168,7 @@ fn shown(document: &Document, preview: Preview) -> BTreeMap<ObjectType, TypePrev
             users,
             identified: one.identified,
             matched: one.matched,
+            at_least: one.at_least,
             samples: samples.collect(),
             unmatched: one.unmatched,
             users_of_several: one.users_of_several,

@@ -39,6 +39,8 @@ pub struct TypeView {
     /// `contact`.
     pub singular: String,
     pub matched: String,
+    /// Whether more may match: HubSpot has more records than were looked at.
+    pub at_least: bool,
     /// How many of a hundred.
     pub percent: u64,
     /// How many users have nothing to be matched by, where any.
@@ -158,6 +160,7 @@ impl PreviewView {
                 singular: described
                     .map_or_else(String::new, |said| said.singular_label.to_lowercase()),
                 matched: count(one.matched),
+                at_least: one.at_least,
                 percent: (one.matched * 100).checked_div(looked_at).unwrap_or(0) as u64,
                 unidentified: some(looked_at.saturating_sub(one.identified)),
                 variables: fields
