@@ -63,8 +63,9 @@ async fn a_sync_that_would_clear_many_users_stops_and_goes_on_when_told() {
     let named = run["held_users"].as_array().unwrap();
     assert!((1..=10).contains(&named.len()), "{run}");
     for user in named {
-        let values = world.values(user.as_str().unwrap()).await;
+        let values = world.values(user["id"].as_str().unwrap()).await;
         assert_eq!(values["job_title"], "Cook", "{user}");
+        assert!(user["email"].as_str().unwrap().contains('@'), "{user}");
     }
 
     let path = format!("/connections/{connection}/syncs/{id}/continue");

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::users::{self, ListedUser};
 use crate::{
     host::Host,
     model::{
@@ -41,6 +42,9 @@ pub struct Connection {
     /// what would take values from many users (`braked`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
+    /// Some of those whose values its brake holds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held_users: Vec<ListedUser>,
     /// How changes come, by object type.
     pub live: Vec<Live>,
     /// How long the last day's changes took from HubSpot to users.
@@ -160,6 +164,7 @@ pub struct State {
     proof: Option<proofs::Proof>,
     counts: BTreeMap<String, i64>,
     question: Option<Problem>,
+    held_users: Vec<ListedUser>,
 }
 
 /// Reads how a connection stands.
@@ -177,7 +182,10 @@ pub fn load(
                 .map_or_else(Vec::new, |grant| grant.scopes),
         ),
     };
+    let held = tx.held(id, brake::EXAMPLES_MAX)?;
+    let held = held.map(|held| held.examples).unwrap_or_default();
     Ok(State {
+        held_users: users::listed(tx, connection.project, held)?,
         domain,
         scopes,
         mappings: tx.mappings(id)?,
@@ -228,6 +236,7 @@ impl State {
             scopes: self.scopes,
             // What it cannot go on without comes first.
             problem: connection.problem.or(self.question),
+            held_users: self.held_users,
             live,
             freshness: Freshness {
                 p50_seconds: seconds(0),

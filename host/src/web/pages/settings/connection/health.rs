@@ -53,9 +53,6 @@ const SPANS: [(usize, &str); 3] = [(24, "24 hours"), (168, "7 days"), (336, "14 
 /// minutes, and are kept in small number.
 const RUNS_MAX: usize = 60;
 
-/// Users whose values are held that are named.
-const EXAMPLES_MAX: usize = 10;
-
 /// Something that needs somebody.
 struct Wrong {
     tone: &'static str,
@@ -291,7 +288,7 @@ impl HealthPart {
 
     /// Some of those whose values are held.
     fn examples(&self, tx: &Tx<'_>, connection: &Connection) -> Result<Vec<Person>, store::Error> {
-        let held = tx.held(self.id, EXAMPLES_MAX)?;
+        let held = tx.held(self.id, brake::EXAMPLES_MAX)?;
         let users = held.map(|held| held.examples).unwrap_or_default();
         people(tx, connection.project, users)
     }

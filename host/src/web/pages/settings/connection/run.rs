@@ -233,8 +233,12 @@ impl Part for RunPart {
         calendar: &Calendar,
     ) -> Result<RunShown, store::Error> {
         let run = syncs::of(tx, session.project.id, self.connection, self.run)?;
-        let mut sync = syncs::show(tx, run, self.host.clock.now())?;
-        let held = people(tx, session.project.id, std::mem::take(&mut sync.held_users))?;
+        let held = match run.status {
+            RunStatus::Braked => tx.held_users(run.id)?,
+            _ => Vec::new(),
+        };
+        let held = people(tx, session.project.id, held)?;
+        let sync = syncs::show(tx, run, self.host.clock.now())?;
         let csrf = session.csrf(&self.host).expose().to_owned();
         let csrf = session.may_change().then_some(csrf);
         Ok(RunShown::of(sync, held, self, csrf, calendar))
