@@ -184,7 +184,8 @@ impl Tx<'_> {
     }
 
     /// Ends a connection: from the commit on nothing belongs to it any more.
-    /// What it kept of records is purged behind ([`Tx::purge_records`]).
+    /// What it kept of records, and whom they fed, is purged behind
+    /// ([`Tx::purge_records`]).
     pub fn delete_connection(&self, id: ConnectionId) -> Result<(), Error> {
         for sql in [
             "INSERT INTO purges (connection) VALUES (?1)",
@@ -193,6 +194,8 @@ impl Tx<'_> {
             "DELETE FROM freshness WHERE connection = ?1",
             "DELETE FROM hours WHERE connection = ?1",
             "DELETE FROM lookups WHERE connection = ?1",
+            "DELETE FROM held_selections WHERE mapping IN (
+                SELECT id FROM object_mappings WHERE connection = ?1)",
             "DELETE FROM connections WHERE id = ?1",
         ] {
             super::delete(self, sql, id.0)?;

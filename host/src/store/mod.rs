@@ -41,6 +41,7 @@ pub mod reach;
 pub mod reads;
 pub mod records;
 pub mod registers;
+pub mod releases;
 pub mod runs;
 pub mod segments;
 pub mod sessions;
@@ -199,8 +200,8 @@ pub struct Tx<'c> {
     connection: &'c Connection,
     object_types: RefCell<HashMap<ObjectType, i64>>,
     statements: Statements<'c>,
-    /// The variables that segments ask for, once they were looked up.
-    sought: RefCell<HashMap<VariableId, bool>>,
+    /// How users are found by the values of variables that were looked up.
+    sought: RefCell<HashMap<VariableId, sought::Sought>>,
 }
 
 impl Store {

@@ -42,3 +42,49 @@ CREATE TABLE run_counted (
 ) WITHOUT ROWID;
 -- What is erased is forgotten here, too.
 CREATE INDEX run_counted_record ON run_counted (object_type, record);
+
+-- How far users are found by the values of a variable that segments name: while it
+-- is `building`, those with ids up to `up_to`; while it is `clearing`, segments name
+-- it no more, and its keys are let go of.
+CREATE TABLE sought_variables (
+    variable INTEGER PRIMARY KEY,
+    stage TEXT NOT NULL CHECK (stage IN ('building', 'complete', 'clearing')),
+    up_to INTEGER NOT NULL DEFAULT 0
+);
+INSERT INTO sought_variables (variable, stage)
+    SELECT DISTINCT variable, 'complete' FROM segment_variables;
+CREATE INDEX sought_variables_waiting ON sought_variables (variable) WHERE stage <> 'complete';
+
+-- Fields that are gone, of whose values and registers something is left. Their
+-- values are ordinary Jimo values from then on (`keep`), or are not there; the rows
+-- follow behind. `users_up_to`: whose values are done; NULL when all are. Then come
+-- the registers of `connection` and `object_type`, where these are not NULL, up to
+-- `records_up_to`.
+CREATE TABLE releases (
+    id INTEGER PRIMARY KEY,
+    project INTEGER NOT NULL,
+    keep INTEGER NOT NULL,
+    connection INTEGER,
+    object_type INTEGER,
+    users_up_to INTEGER DEFAULT 0,
+    records_up_to
+);
+CREATE TABLE released_fields (
+    field INTEGER PRIMARY KEY,
+    release INTEGER NOT NULL REFERENCES releases (id) ON DELETE CASCADE,
+    variable INTEGER,
+    keep INTEGER NOT NULL
+);
+CREATE INDEX released_fields_release ON released_fields (release);
+CREATE INDEX released_fields_variable ON released_fields (variable);
+
+-- What users show. Whoever reads values reads them here.
+CREATE VIEW shown_values AS
+SELECT v.user, v.variable, v.value,
+    CASE WHEN EXISTS (SELECT 1 FROM released_fields r WHERE r.field = v.field)
+        THEN NULL ELSE v.field END AS field,
+    CASE WHEN EXISTS (SELECT 1 FROM released_fields r WHERE r.field = v.field)
+        THEN NULL ELSE v.record END AS record,
+    v.changed_at, v.written_at
+FROM user_values v
+WHERE NOT EXISTS (SELECT 1 FROM released_fields r WHERE r.field = v.field AND NOT r.keep);
