@@ -15,6 +15,7 @@ mod extract;
 mod format;
 mod live;
 mod members;
+mod paging;
 mod profile;
 mod settings;
 mod sign_in;

@@ -10,6 +10,7 @@ use super::{
         extract::{Path, Query},
         format::{Calendar, Moment},
         html,
+        paging::Pages,
         profile::RecordLinks,
     },
     Shell, Tab,
@@ -91,6 +92,7 @@ pub struct ActivityQuery {
     record_id: String,
     user: String,
     cursor: Option<i64>,
+    back: String,
 }
 
 impl ActivityQuery {
@@ -167,10 +169,8 @@ struct ActivityPage {
     record: String,
     user: String,
     is_filtered: bool,
-    is_first: bool,
     lines: Vec<Line>,
-    kept: String,
-    next: Option<i64>,
+    pages: Pages,
 }
 
 /// `GET …/activity`.
@@ -214,6 +214,8 @@ pub async fn page(
             .collect::<Result<Vec<_>, _>>()
     });
     let kept = query.kept();
+    let at = query.cursor.map(|cursor| cursor.to_string());
+    let next = next.map(|next| next.to_string());
     html(&ActivityPage {
         lines: lines.await?,
         frame,
@@ -224,9 +226,7 @@ pub async fn page(
         told,
         choices: choices(&visit, &query),
         is_filtered: !kept.is_empty(),
-        is_first: query.cursor.is_none(),
-        kept,
-        next,
+        pages: Pages::new(&kept, "cursor", (at, &query.back), next),
         question: query.q,
         record: query.record_id,
         user: query.user,

@@ -14,7 +14,9 @@ use super::{
             Error, Frame, Visit,
             extract::{Path, Query},
             format::{self, Moment},
-            html, see_other,
+            html,
+            paging::Pages,
+            see_other,
         },
         path,
     },
@@ -53,15 +55,16 @@ struct SyncsPage {
     ready: Result<(), &'static str>,
     under_way: Option<RunId>,
     is_catching_up: bool,
-    is_first: bool,
     runs: Vec<Line>,
-    next: Option<RunId>,
+    pages: Pages,
 }
 
 /// Which runs.
 #[derive(serde::Deserialize)]
 pub struct RunsQuery {
     before: Option<RunId>,
+    #[serde(default)]
+    back: String,
 }
 
 /// `GET …/syncs`.
@@ -86,7 +89,8 @@ pub async fn page(
         .await?;
     let more = runs.len() > PAGE_RUNS;
     runs.truncate(PAGE_RUNS);
-    let next = runs.last().filter(|_| more).map(|run| run.id);
+    let at = query.before.map(|before| before.to_string());
+    let next = runs.last().filter(|_| more).map(|run| run.id.to_string());
     let ready = match state.status {
         Status::Pending => Err("Finish connecting first."),
         Status::Paused => Err("Resume the integration first."),
@@ -123,9 +127,8 @@ pub async fn page(
         ready,
         under_way,
         is_catching_up,
-        is_first: query.before.is_none(),
         runs: runs.into_iter().map(line).collect(),
-        next,
+        pages: Pages::new("", "before", (at, &query.back), next),
     })
 }
 
