@@ -1,6 +1,7 @@
 //! Synced fields: which properties feed which variables, and which record does
 //! where a user has several. What is changed is a draft until it is reviewed.
 
+mod adding;
 pub(super) mod draft;
 mod edit;
 mod picker;
@@ -56,7 +57,7 @@ fn many(document: &Document) -> Option<usize> {
 pub(super) fn router() -> Router<Arc<Host>> {
     Router::new()
         .route("/fields", get(page))
-        .route("/fields/add", get(picker::page).post(picker::add))
+        .route("/fields/add", get(picker::page).post(adding::add))
         .route("/fields/remove", post(edit::remove))
         .route("/fields/restore", post(edit::restore))
         .route("/fields/show", post(edit::show))
