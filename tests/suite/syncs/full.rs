@@ -262,7 +262,7 @@ async fn a_dry_run_counts_a_company_once_however_many_steps_lead_to_it() {
         assert_eq!(counts["matched"], 451, "{run}");
         assert_eq!(counts["updated"], 1, "{run}");
         assert_eq!(accounted(counts), counts["read"].as_i64().unwrap(), "{run}");
-        assert_eq!(world.count("SELECT count(*) FROM run_counted") > 0, true);
+        assert!(world.count("SELECT count(*) FROM run_counted") > 0);
 
         // It reaches them already, and somebody whom it does not yet.
         sync(&world, &connection, "full").await;
