@@ -18,6 +18,7 @@ import './health.test.mjs'
 import './users.test.mjs'
 import './segments.test.mjs'
 import './demo.test.mjs'
+import './pressing.test.mjs'
 import './watching.test.mjs'
 
 // No picture is older than the pages.

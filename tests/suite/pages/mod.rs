@@ -5,6 +5,7 @@ mod fields;
 mod health;
 mod matching;
 mod settings;
+mod twice;
 pub mod world;
 
 use std::time::Duration;

@@ -3,6 +3,8 @@
 //! Architecture invariants:
 //! - A page works without scripts: `live.js` only keeps it fresh, and `parts.js`
 //!   loads a part of it where it would load the whole.
+//! - A form whose repetition would do something again has a mark of its own in
+//!   its address, `?once={{ … }}`: [`once`] answers who presses twice.
 //! - Nothing is loaded from elsewhere and nothing is inline: the content
 //!   security policy allows this host's own style and script alone.
 
@@ -15,6 +17,7 @@ mod extract;
 mod format;
 mod live;
 mod members;
+mod once;
 mod profile;
 mod settings;
 mod sign_in;
@@ -51,6 +54,7 @@ use super::{Extra, REQUEST_MAX, in_time, requests, session::Session};
 use crate::{
     host::Host,
     model::{ProjectId, Timestamp},
+    secrets::random_token,
     store::members::Membership,
     sync::consents,
 };
@@ -110,6 +114,7 @@ pub(super) fn router(
         .merge(extra.pages)
         .fallback(async || Error::NotFound("page"))
         .method_not_allowed_fallback(async || Error::NoSuchMethod)
+        .layer(from_fn_with_state(once::Once::new(host), once::layer))
         .layer(Extension(surroundings))
         .layer(from_fn(|request, next: Next| {
             in_time(REQUEST_MAX, next.run(request), Error::Late)
@@ -283,6 +288,8 @@ struct Bare {
     style: &'static str,
     script: &'static str,
     icon: &'static str,
+    /// Marks the forms of this very page, so that each is done once.
+    once: String,
 }
 
 impl Bare {
@@ -293,6 +300,7 @@ impl Bare {
             style: assets::style(),
             script: assets::script(),
             icon: assets::icon(),
+            once: random_token().expose().to_owned(),
         }
     }
 }

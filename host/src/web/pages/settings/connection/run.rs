@@ -29,6 +29,7 @@ use super::{
 use crate::{
     host::Host,
     model::{ConnectionId, Problem, ProjectId, RunId, RunKind, RunStatus, UserId},
+    secrets::random_token,
     store::{self, Tx, runs::Example},
     sync::runs,
     web::{
@@ -94,6 +95,8 @@ struct RunShown {
     again: String,
     /// What its forms carry; none for who may not change anything.
     csrf: Option<String>,
+    /// Marks the forms that begin another one, so that they begin one.
+    once: String,
     title: &'static str,
     words: RunWords,
     kind: RunKind,
@@ -179,6 +182,7 @@ impl RunShown {
             path: path(part.connection, &format!("/syncs/{}", part.run)),
             again: path(part.connection, "/syncs"),
             csrf,
+            once: part.once.clone(),
             kind: sync.kind,
             is_dry: sync.dry_run,
             status: sync.status,
@@ -221,6 +225,8 @@ struct RunPart {
     base: String,
     connection: ConnectionId,
     run: RunId,
+    /// The same as long as the page is shown, or its stream goes on.
+    once: String,
 }
 
 impl Part for RunPart {
@@ -268,6 +274,7 @@ fn part(visit: &Visit, connection: ConnectionId, run: RunId) -> RunPart {
         base: super::super::super::base(&visit.host),
         connection,
         run,
+        once: random_token().expose().to_owned(),
     }
 }
 
