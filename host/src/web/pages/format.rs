@@ -94,6 +94,15 @@ impl Calendar {
         strtime::format(format, &at).ok()
     }
 
+    /// A value of a property. One that names a record is no quantity: its digits are
+    /// not grouped.
+    pub fn value_of(&self, property: &str, value: &Value) -> Shown {
+        match value {
+            Value::Number(number) if is_id(property) => Shown::Number(number.to_string()),
+            value => self.value(value),
+        }
+    }
+
     /// A value.
     pub fn value(&self, value: &Value) -> Shown {
         match value {
@@ -108,6 +117,11 @@ impl Calendar {
             Value::List(items) => Shown::List(items.clone()),
         }
     }
+}
+
+/// Whether the numbers of a property name records, as its name tells.
+fn is_id(property: &str) -> bool {
+    property == "id" || property.ends_with("_id") || property.ends_with("companyid")
 }
 
 /// A value as a page shows it.
@@ -220,6 +234,17 @@ mod tests {
         ] {
             assert_eq!(number(value), text);
         }
+    }
+
+    #[test]
+    fn the_digits_of_what_names_a_record_are_not_grouped() {
+        let calendar = Calendar::new("UTC", Timestamp(0));
+        let shown = |property, value| calendar.value_of(property, &Value::Number(value));
+        let number = |text: &str| Shown::Number(text.to_owned());
+        for property in ["hs_object_id", "associatedcompanyid", "legacy_id"] {
+            assert_eq!(shown(property, 508_369_434_351.0), number("508369434351"));
+        }
+        assert_eq!(shown("amount_paid", 12_500.0), number("12,500"));
     }
 
     #[test]

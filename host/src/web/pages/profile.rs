@@ -263,6 +263,10 @@ fn row(
     links: &RecordLinks,
 ) -> Row {
     let written = calendar.moment(value.written_at);
+    let shown = match &value.source {
+        Source::Jimo => calendar.value(&value.value),
+        Source::Record { property, .. } => calendar.value_of(property.as_str(), &value.value),
+    };
     let origin = match value.source {
         Source::Jimo => Origin::Jimo { written },
         Source::Record {
@@ -300,7 +304,7 @@ fn row(
         label,
         name,
         type_name: type_name(value.variable_type),
-        value: calendar.value(&value.value),
+        value: shown,
         origin,
     }
 }

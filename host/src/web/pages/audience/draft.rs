@@ -510,6 +510,8 @@ fn typed(text: &str, of: Option<VariableType>) -> Json {
         Some(_) => text.trim(),
     };
     if of == Some(VariableType::Number) {
+        let digits = without_groups(text);
+        let text = digits.as_deref().unwrap_or(text);
         if let Ok(whole) = text.parse::<i64>() {
             return whole.into();
         }
@@ -519,6 +521,27 @@ fn typed(text: &str, of: Option<VariableType>) -> Json {
         }
     }
     text.into()
+}
+
+/// A number that is written as pages write them, `−1,200.5`, as programs do; none
+/// where it is written otherwise.
+fn without_groups(text: &str) -> Option<String> {
+    let (sign, digits) = match text.strip_prefix(['-', '\u{2212}']) {
+        Some(digits) => ("-", digits),
+        None => ("", text),
+    };
+    let (whole, fraction) = match digits.split_once('.') {
+        Some((whole, fraction)) => (whole, format!(".{fraction}")),
+        None => (digits, String::new()),
+    };
+    let mut groups = whole.split(',');
+    let is_first = |group: &str| (1..=3).contains(&group.len());
+    let is_grouped = groups.next().is_some_and(is_first) && groups.all(|group| group.len() == 3);
+    let is_written = whole
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b',');
+    let is_one = is_written && (is_grouped || !whole.contains(','));
+    is_one.then(|| format!("{sign}{}{fraction}", whole.replace(',', "")))
 }
 
 #[cfg(test)]
@@ -574,6 +597,28 @@ mod tests {
             read("g=none&a=&e=").document(&filled_in, "", &mut places),
             None
         );
+    }
+
+    #[test]
+    fn numbers_are_read_as_pages_write_them() {
+        let number = |text| typed(text, Some(VariableType::Number));
+        for (text, meant) in [
+            ("1,000", json!(1_000)),
+            ("12,500.5", json!(12_500.5)),
+            ("\u{2212}1,234,567", json!(-1_234_567)),
+            ("1000", json!(1_000)),
+            ("1e3", json!(1_000.0)),
+            ("1.5", json!(1.5)),
+            // What may be meant otherwise is refused.
+            ("1,5", json!("1,5")),
+            ("1,0000", json!("1,0000")),
+            ("1.000,5", json!("1.000,5")),
+            (",000", json!(",000")),
+            ("seven", json!("seven")),
+        ] {
+            assert_eq!(number(text), meant, "{text}");
+        }
+        assert_eq!(typed("1,000", Some(VariableType::Text)), json!("1,000"));
     }
 
     #[test]

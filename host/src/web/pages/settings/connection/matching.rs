@@ -63,7 +63,8 @@ pub(super) fn sentence(
     match rule(described, object) {
         MatchingDocument::Own(own) => {
             let property = known.and_then(|known| known.property(&own.property));
-            let label = property.map_or_else(|| own.property.to_string(), |one| one.label.clone());
+            let label =
+                property.map_or_else(|| shown::in_words(&own.property), |one| one.label.clone());
             format!("{label} in HubSpot is {} in Jimo", identifier(&own.user))
         }
         MatchingDocument::Through(through) => format!("They follow their {}", through.through),

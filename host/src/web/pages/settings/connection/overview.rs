@@ -14,6 +14,7 @@ use super::{
         live::{self, Part},
     },
     Shell, Tab,
+    fields::shown::in_words,
 };
 use crate::{
     host::Host,
@@ -115,7 +116,8 @@ pub async fn page(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<Str
                 variable.map_or_else(String::new, |variable| variable.name.clone())
             }
         };
-        format!("{} in HubSpot is {user} in Jimo", rule.property.name)
+        let property = in_words(&rule.property.name);
+        format!("{property} in HubSpot is {user} in Jimo")
     });
     let mapped = |mapping: &ObjectMapping| {
         let fields = mapping.fields.iter();

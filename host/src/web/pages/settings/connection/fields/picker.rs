@@ -528,11 +528,6 @@ pub async fn add(
             Ok((document, variable.is_some(), asks))
         })
         .await?;
-    if asks && !form.take_over {
-        return Ok(show(visit, id, search, Some(attempt(None)))
-            .await?
-            .into_response());
-    }
     let field = FieldDocument {
         property: form.property.clone(),
         variable: name.clone(),
@@ -551,6 +546,12 @@ pub async fn add(
     if let Some(error) = refusal(&host, project, id, document, &form.object_type).await? {
         let shown = show(visit, id, search, Some(attempt(Some(error)))).await?;
         return Ok(shown.into_response());
+    }
+    // What cannot be is refused before anything is asked.
+    if asks && !form.take_over {
+        return Ok(show(visit, id, search, Some(attempt(None)))
+            .await?
+            .into_response());
     }
     let object_type = form.object_type.clone();
     draft::edit(&host, &posted.session, id, move |document, described| {

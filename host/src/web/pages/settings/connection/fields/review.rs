@@ -1,6 +1,9 @@
 //! What a draft changes, what it would write on some real users, and its saving.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use askama::Template;
 use axum::{
@@ -24,6 +27,7 @@ use super::{
     },
     draft::{Changes, Working},
     many,
+    shown::{self, Known},
 };
 use crate::{
     host::Host,
@@ -45,6 +49,7 @@ use crate::{
 struct Line {
     /// `Contact`.
     object: String,
+    /// What people call the property; its name, where that is not known now.
     property: String,
     variable: String,
     /// Of a field that is added, the type of a variable that is made.
@@ -100,18 +105,28 @@ async fn show(visit: Visit, id: ConnectionId, errors: Vec<String>) -> Result<Res
         .into_iter()
         .map(|variable| (variable.name.clone(), variable))
         .collect();
-    let lines = |fields: Vec<(ObjectType, FieldDocument)>| -> Vec<Line> {
-        let lines = fields.into_iter();
-        lines
-            .map(|(object_type, field)| line(described, &variables, &object_type, field))
-            .collect()
-    };
     let Changes {
         added,
         removed,
         changed,
         selections,
     } = working.changes();
+    let fields = added.iter().chain(&removed).chain(&changed);
+    let types: HashSet<ObjectType> = fields.map(|(object_type, _)| object_type.clone()).collect();
+    let mut known = HashMap::new();
+    for object_type in types {
+        let of_type = shown::known(&visit.host, (project, id), &object_type, false).await;
+        known.extend(of_type.ok().map(|of_type| (object_type, of_type)));
+    }
+    let lines = |fields: Vec<(ObjectType, FieldDocument)>| -> Vec<Line> {
+        let lines = fields.into_iter();
+        lines
+            .map(|(object_type, field)| {
+                let known = known.get(&object_type);
+                line(described, &variables, known, &object_type, field)
+            })
+            .collect()
+    };
     let mut segments: Vec<Named> = segments
         .into_iter()
         .filter(|(variable, _)| removed.iter().any(|(_, field)| field.variable == *variable))
@@ -140,6 +155,7 @@ async fn show(visit: Visit, id: ConnectionId, errors: Vec<String>) -> Result<Res
 fn line(
     described: &Description,
     variables: &HashMap<String, Variable>,
+    known: Option<&Known>,
     object_type: &ObjectType,
     field: FieldDocument,
 ) -> Line {
@@ -150,7 +166,9 @@ fn line(
             || object_type.to_string(),
             |said| said.singular_label.clone(),
         ),
-        property: field.property.to_string(),
+        property: known
+            .and_then(|known| known.property(&field.property))
+            .map_or_else(|| field.property.to_string(), |one| one.label.clone()),
         makes: (!exists).then(|| field.variable_type.map_or("", type_name)),
         takes_over: field.take_over,
         shows_labels: field.show == Show::Label,
