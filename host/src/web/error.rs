@@ -330,7 +330,7 @@ fn grant_told(error: &grants::Error) -> Told {
             status: StatusCode::BAD_GATEWAY,
             word: "hubspot",
             title: "HubSpot refused",
-            detail: "HubSpot does not accept this host's app; its operator finds more in the log."
+            detail: "HubSpot does not accept this host’s app; its operator finds more in the log."
                 .into(),
         },
     }
@@ -357,7 +357,7 @@ fn hubspot_told(error: &hubspot::Error) -> Told {
             StatusCode::SERVICE_UNAVAILABLE,
             "hubspot-limit",
             "Request limit reached",
-            format!("The HubSpot account's request limit is reached. Try again after {retry_at}."),
+            format!("The HubSpot account’s request limit is reached. Try again after {retry_at}."),
         ),
         hubspot::Error::Unauthorized => told(
             StatusCode::CONFLICT,
@@ -375,7 +375,7 @@ fn hubspot_told(error: &hubspot::Error) -> Told {
             StatusCode::BAD_GATEWAY,
             "hubspot",
             "HubSpot refused",
-            "HubSpot refused the call; the host's log says why.".into(),
+            "HubSpot refused the call; the host’s log says why.".into(),
         ),
     }
 }

@@ -282,19 +282,19 @@ fn ways(
     match (host.journal.service(account), told) {
         (Service::Refused(reason), _) => {
             let why = format!(
-                "HubSpot's journal is not read, for {reason}. Recent changes are looked for every \
+                "HubSpot’s journal is not read, for {reason}. Recent changes are looked for every \
                  few minutes instead."
             );
             ways.push(live("catch_up", mapped, why));
         }
         (service, Some(told)) => {
             let mut why =
-                "HubSpot's journal tells all changes of these properties within seconds, also \
+                "HubSpot’s journal tells all changes of these properties within seconds, also \
                  those of the account's own properties."
                     .to_owned();
             if let Service::Failing(reason) = service {
                 why = format!(
-                    "HubSpot's journal tells the changes of these properties. It cannot be read \
+                    "HubSpot’s journal tells the changes of these properties. It cannot be read \
                      now, and is tried again: {reason}."
                 );
             }
@@ -308,7 +308,7 @@ fn ways(
         }
         (Service::Failing(reason), None) => {
             let why = format!(
-                "HubSpot's journal tells nothing yet. It cannot be used now, and is tried again: \
+                "HubSpot’s journal tells nothing yet. It cannot be used now, and is tried again: \
                  {reason}."
             );
             ways.push(live("journal", BTreeSet::new(), why));
