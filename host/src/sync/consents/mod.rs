@@ -127,11 +127,12 @@ impl Refusal {
             }
             Ok(connection)
         });
-        // That it is gone is told by why.
-        Self {
-            error,
-            of: of.await.ok(),
-        }
+        let of = of.await.inspect_err(|failed| {
+            // The refusal is told all the same, with a way to the list of all.
+            tracing::warn!(%failed, "it is not known what a refused consent was of");
+        });
+        let of = of.ok();
+        Self { error, of }
     }
 }
 
