@@ -5,12 +5,15 @@ use std::{
     time::Duration,
 };
 
-use super::brake::{self, HELD};
+use super::{
+    brake::{self, HELD},
+    plan::Skip,
+};
 use crate::{
     model::{ConnectionId, Missed, ObjectType, RecordId, RunId, Timestamp, UserId},
     store::{
         self, Tx,
-        activity::Activity,
+        activity::{Activity, NAMED_USERS_MAX},
         hours::{Tally, freshness_bucket},
         runs::{Counts, EXAMPLES_MAX, Example, Examples},
     },
@@ -344,17 +347,14 @@ impl Report {
         }
         let reasons: Vec<_> = told.reasons.into_iter().collect();
         self.lines.push(Activity {
+            users_count: u64::try_from(told.users.len()).unwrap_or(u64::MAX),
+            users: told.users.into_iter().take(NAMED_USERS_MAX).collect(),
             at: now,
             origin: origin.word.to_owned(),
             object_type: Some(object_type.clone()),
             record: Some(record.clone()),
             outcome: outcome.to_owned(),
             reason: (!reasons.is_empty()).then(|| reasons.join(", ")),
-            user: if told.users.len() == 1 {
-                told.users.first().copied()
-            } else {
-                None
-            },
             variables: told.variables.into_iter().collect(),
             plugin: origin.plugin.clone(),
             ..Activity::default()
@@ -408,7 +408,8 @@ impl Report {
                     object_type: Some(object_type.clone()),
                     record: Some(record.clone()),
                     outcome: UPDATED.to_owned(),
-                    user: Some(user),
+                    users: vec![user],
+                    users_count: 1,
                     variables,
                     plugin: cause.and_then(|line| line.plugin.clone()),
                     ..Activity::default()
@@ -417,10 +418,8 @@ impl Report {
             return;
         };
         let line = &mut self.lines[index];
-        if line.outcome == UPDATED {
-            line.user = line.user.filter(|other| *other == user);
-        } else {
-            line.user = Some(user);
+        line.reached(user);
+        if line.outcome != UPDATED {
             let before = std::mem::replace(&mut line.outcome, UPDATED.to_owned());
             self.count(&before, -1);
             self.count(UPDATED, 1);
@@ -434,12 +433,16 @@ impl Report {
     /// What came, and what it did.
     fn tally(&self) -> Tally {
         let count = |name: &str| self.counts.get(name).copied().unwrap_or(0);
-        let no_match = count("skipped.no_match").min(count(SKIPPED));
+        let skipped = count(SKIPPED);
+        let because = |skip: Skip| count(&format!("{SKIPPED}.{}", skip.as_str()));
+        let no_match = because(Skip::NoMatch).min(skipped);
+        let waiting = because(Skip::NotReached).min(skipped - no_match);
         Tally {
             updated: count(UPDATED),
             unchanged: count(UNCHANGED),
             no_match,
-            skipped: count(SKIPPED) - no_match,
+            waiting,
+            skipped: skipped - no_match - waiting,
             values_written: count("values_written"),
             ..self.came
         }

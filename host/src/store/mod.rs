@@ -95,6 +95,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0018_plugin_versions.sql"),
     include_str!("../../migrations/sqlite/store/0019_bounds.sql"),
     include_str!("../../migrations/sqlite/store/0020_shadow.sql"),
+    include_str!("../../migrations/sqlite/store/0025_activity_users.sql"),
 ];
 
 /// What can go wrong with the store.
@@ -107,8 +108,15 @@ pub enum Error {
     #[error("there is no such {0}")]
     NotFound(&'static str),
     /// A run is about to take values from more users than it may without asking.
-    #[error("{0} would take values from too many users")]
-    Braked(RunId, Vec<UserId>),
+    #[error("{run} would take values from {lost} users")]
+    Braked {
+        /// The run.
+        run: RunId,
+        /// From how many it would have taken some, with those from whom it has.
+        lost: u64,
+        /// Some of those from whom it would.
+        examples: Vec<UserId>,
+    },
     /// What comes live is about to take values from more of a connection's users
     /// than it was found to be allowed without asking.
     #[error("what comes live would have taken values from {lost} users of {connection}")]

@@ -292,6 +292,9 @@ impl Tx<'_> {
                 JOIN associations a ON a.from_record = l.record WHERE l.user = ?1)",
             "DELETE FROM links WHERE user = ?1",
             "DELETE FROM activity WHERE user = ?1",
+            "UPDATE activity SET users = users - 1
+             WHERE id IN (SELECT activity FROM activity_users WHERE user = ?1)",
+            "DELETE FROM activity_users WHERE user = ?1",
             "DELETE FROM run_examples WHERE user = ?1",
             "DELETE FROM users WHERE id = ?1",
         ] {

@@ -68,7 +68,7 @@ async fn a_run_that_goes_on_without_its_brake_has_none_when_it_begins_anew() {
     let is_held = async || {
         let two = BTreeSet::from([UserId(1), UserId(2)]);
         kept.write(move |tx| match tx.add_run_losses(run, &two) {
-            Err(Error::Braked(..)) => Ok(true),
+            Err(Error::Braked { .. }) => Ok(true),
             done => done.map(|()| false),
         })
         .await

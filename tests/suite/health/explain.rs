@@ -69,7 +69,7 @@ async fn what_reached_a_user_is_told_step_by_step_by_whatever_they_are_asked_for
     assert_eq!(standings(&told["stories"][0]), DONE, "{told:#}");
     let matched = told["stories"][0]["steps"][2]["detail"].as_str().unwrap();
     assert!(
-        matched.contains("through their record of contacts"),
+        matched.contains("It is associated with this user’s contact"),
         "{matched}"
     );
 }
@@ -177,14 +177,14 @@ async fn a_user_without_a_record_learns_why() {
     let told = fed.explain("tom@example.com").await;
     let detail = stops_at(&told["stories"][0], "received");
     assert!(
-        detail.contains("no record of contacts that matches"),
+        detail.contains("no contact that matches"),
         "{told:#}"
     );
     let told = fed.explain("u_3").await;
     let detail = stops_at(&told["stories"][0], "received");
     assert!(detail.contains("The user has no email"), "{told:#}");
     let detail = stops_at(&told["stories"][1], "received");
-    assert!(detail.contains("No record of contacts that is this user’s has any of companies"));
+    assert!(detail.contains("no contact yet"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -250,7 +250,7 @@ async fn a_merged_record_leads_to_what_it_became() {
     let told = fed.explain(&twin.to_string()).await;
     let detail = stops_at(&told["stories"][0], "matched");
     assert!(
-        detail.contains(&format!("merged into contacts {survivor}")),
+        detail.contains(&format!("merged into contact {survivor}")),
         "{detail}"
     );
 }

@@ -110,7 +110,11 @@ pub fn apply_record(
         state.filled = true;
         feeder.was_read(state.key);
     } else {
-        told.reason(Skip::NoMatch.as_str());
+        let skip = match mapped.through {
+            Some(_) => Skip::NotReached,
+            None => Skip::NoMatch,
+        };
+        told.reason(skip.as_str());
     }
     feeder.tx.save_record(&state)?;
     if is_restored {

@@ -51,7 +51,11 @@ impl Tx<'_> {
             .query_one([run.0], |row| row.get(0))?;
         if lost > max {
             let examples = users.iter().take(EXAMPLES).copied();
-            return Err(Error::Braked(run, examples.collect()));
+            return Err(Error::Braked {
+                run,
+                lost: lost.unsigned_abs(),
+                examples: examples.collect(),
+            });
         }
         Ok(())
     }

@@ -7,6 +7,10 @@ pub fn reason(word: &str) -> (&'static str, &'static str) {
             "No Jimo user matches",
             "No user has the value of this record’s matching field. Records without a match are skipped; users are never created.",
         ),
+        "not_reached" => (
+            "Waits for its contact",
+            "No contact that matches a user is known to have it yet. As soon as one is, it is read by itself.",
+        ),
         "no_record" => (
             "Not in HubSpot",
             "No record in HubSpot has this user’s value of the matching field.",

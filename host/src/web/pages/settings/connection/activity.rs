@@ -8,7 +8,7 @@ use super::{
     super::super::{
         Error, Frame, Visit,
         extract::{Path, Query},
-        format::{Calendar, Moment},
+        format::{self, Calendar, Moment},
         html,
         profile::RecordLinks,
     },
@@ -16,7 +16,9 @@ use super::{
     explanation::{self, Told},
 };
 use crate::{
-    model::{ConnectionId, ObjectType, ProjectId, RecordId, UserId},
+    model::{
+        ConnectionId, KeyKind, ObjectType, ProjectId, RecordId, UserId, UserIdentifier, normalise,
+    },
     plugin::Description,
     store::{
         self, Tx,
@@ -45,7 +47,7 @@ const ORIGINS: [&str; 9] = [
 ];
 
 /// What lines did, as the filter offers it.
-const OUTCOMES: [&str; 16] = [
+const OUTCOMES: [&str; 17] = [
     "updated",
     "unchanged",
     "skipped",
@@ -62,11 +64,13 @@ const OUTCOMES: [&str; 16] = [
     "held",
     "released",
     "alert_began",
+    "alert_ended",
 ];
 
 /// Why nothing was done, as the filter offers it.
-const REASONS: [&str; 12] = [
+const REASONS: [&str; 13] = [
     "no_match",
+    NOT_REACHED,
     "older",
     "deleted",
     "before_mapping",
@@ -80,8 +84,15 @@ const REASONS: [&str; 12] = [
     "read_refused",
 ];
 
+/// The reason of a record that waits for one through which it reaches users: nothing
+/// is wrong with it.
+const NOT_REACHED: &str = "not_reached";
+
+/// Users of one line who are named.
+const NAMED_MAX: usize = 3;
+
 /// What is asked for. Fields of a form that are left empty are sent as nothing.
-#[derive(Default, serde::Deserialize)]
+#[derive(Clone, Default, serde::Deserialize)]
 #[serde(default)]
 pub struct ActivityQuery {
     q: String,
@@ -95,20 +106,21 @@ pub struct ActivityQuery {
 }
 
 impl ActivityQuery {
-    fn filter(&self) -> ActivityFilter {
+    /// Which lines are asked for.
+    fn filter(&self, tx: &Tx<'_>, project: ProjectId) -> Result<ActivityFilter, store::Error> {
         let given = |text: &str| {
             let text = text.trim();
             (!text.is_empty()).then(|| text.to_owned())
         };
-        ActivityFilter {
+        let users = given(&self.user).map(|text| meant(tx, project, &text));
+        Ok(ActivityFilter {
             origin: given(&self.origin),
             object_type: given(&self.object_type).map(|text| ObjectType::from(text.as_str())),
             outcome: given(&self.outcome),
             reason: given(&self.reason),
             record: given(&self.record_id).map(|text| RecordId::from(text.as_str())),
-            // What is no id is nobody's.
-            user: given(&self.user).map(|text| text.parse().unwrap_or(UserId(0))),
-        }
+            users: users.transpose()?,
+        })
     }
 
     /// What has to stand in the address of other lines.
@@ -128,6 +140,24 @@ impl ActivityQuery {
         }
         kept.finish()
     }
+}
+
+/// Whom a text means: by Jimo's id, by an e-mail address, or by the customer's id.
+fn meant(tx: &Tx<'_>, project: ProjectId, text: &str) -> Result<Vec<UserId>, store::Error> {
+    if let Ok(user) = text.parse() {
+        return Ok(vec![user]);
+    }
+    let mut users = Vec::new();
+    let identifiers = [
+        (UserIdentifier::Email, KeyKind::Email),
+        (UserIdentifier::ExternalId, KeyKind::Id),
+    ];
+    for (identifier, kind) in identifiers {
+        if let Some(key) = normalise(kind, text) {
+            users.extend(tx.users_by_key(project, identifier, kind, &key)?);
+        }
+    }
+    Ok(users)
 }
 
 /// A filter that offers what there is.
@@ -150,7 +180,10 @@ struct Line {
     record: Option<(String, String, Option<String>)>,
     /// What to ask for to have it explained.
     question: String,
-    user: Option<(UserId, String)>,
+    /// Some of those whom it reached.
+    users: Vec<(UserId, String)>,
+    /// How many others it reached.
+    more: Option<String>,
     by: String,
 }
 
@@ -199,14 +232,10 @@ pub async fn page(
             Err(error) => return Err(error.into()),
         }
     }
-    let page = activity::page(
-        &visit.host,
-        project,
-        id,
-        query.filter(),
-        query.cursor,
-        PAGE_LINES,
-    );
+    let asked = query.clone();
+    let filter = visit.host.store.read(move |tx| asked.filter(tx, project));
+    let filter = filter.await?;
+    let page = activity::page(&visit.host, project, id, filter, query.cursor, PAGE_LINES);
     let activity::Page { lines, next } = page.await?;
     let calendar = visit.calendar();
     let lines = visit.host.store.read(move |tx| {
@@ -288,27 +317,32 @@ fn shown(
         }
         _ => None,
     };
-    let user = match line.user {
-        None => None,
-        Some(id) => match tx.user(project, id) {
-            Ok(user) => {
-                let name = user.name.or(user.email).or(user.external_id);
-                Some((id, name.unwrap_or_else(|| id.to_string())))
-            }
-            Err(store::Error::NotFound(_)) => Some((id, id.to_string())),
+    let mut users = Vec::new();
+    for id in line.users.iter().copied().take(NAMED_MAX) {
+        let name = match tx.user(project, id) {
+            Ok(user) => user.name.or(user.email).or(user.external_id),
+            Err(store::Error::NotFound(_)) => None,
             Err(error) => return Err(error),
-        },
-    };
+        };
+        users.push((id, name.unwrap_or_else(|| id.to_string())));
+    }
+    let named = u64::try_from(users.len()).unwrap_or(u64::MAX);
+    let more = line.users_count.saturating_sub(named);
+    let is_waiting = line.reason.as_deref() == Some(NOT_REACHED);
     let reasons = line.reason.as_deref().unwrap_or_default().split(", ");
     Ok(Line {
         at: calendar.moment(line.at),
         tone: match &*line.outcome {
+            _ if is_waiting => "",
             "updated" | "alert_ended" | "resumed" | "released" => "good",
             "skipped" | "held" | "paused" | "read_put_off" | "lookup_given_up" => "warn",
             "alert_began" => "bad",
             _ => "",
         },
-        outcome: words::outcome(&line.outcome).to_owned(),
+        outcome: match is_waiting {
+            true => "Waits".to_owned(),
+            false => words::outcome(&line.outcome).to_owned(),
+        },
         variables: line.variables.join(", "),
         reasons: reasons
             .filter(|reason| !reason.is_empty())
@@ -317,7 +351,8 @@ fn shown(
         changes: line.changes.iter().map(ToString::to_string).collect(),
         record,
         question,
-        user,
+        users,
+        more: (more > 0).then(|| format::count(more)),
         by: match &line.by {
             Some(actor) => actor.to_string(),
             None => words::origin(&line.origin).to_owned(),

@@ -30,13 +30,13 @@ use super::{
     },
     Shell, Tab,
     chart::Chart,
-    health_facts::{Proven, Totals, Used, Way, proven, totals, used, way},
+    health_facts::{Proven, Totals, Used, Way, differing, proven, totals, used, way},
     run::people,
 };
 use crate::{
     host::Host,
     log::Lane,
-    model::{Connection, ConnectionId, Problem, RunId, RunKind, Status, Timestamp},
+    model::{Connection, ConnectionId, Problem, RunStatus, Status, Timestamp},
     pipeline::brake,
     store::{self, Tx},
     sync::{alerts::message, health},
@@ -48,10 +48,6 @@ use crate::{
 
 /// Spans that the chart shows, in hours.
 const SPANS: [(usize, &str); 3] = [(24, "24 hours"), (168, "7 days"), (336, "14 days")];
-
-/// Runs that are looked at for the last catch-up: brief ones come every few
-/// minutes, and are kept in small number.
-const RUNS_MAX: usize = 60;
 
 /// Users whose values are held that are named.
 const EXAMPLES_MAX: usize = 10;
@@ -70,6 +66,7 @@ struct Wrong {
 /// What the last catch-up found.
 struct CatchUp {
     at: Moment,
+    asked_by: &'static str,
     path: String,
     finding: String,
     missed: Vec<(&'static str, String)>,
@@ -84,6 +81,8 @@ struct Shown {
     problems: Vec<Wrong>,
     /// What is said where nothing is wrong.
     well: &'static str,
+    /// What is said where some values were found not to be HubSpot's.
+    differing: Option<String>,
     p50: Option<String>,
     p95: Option<String>,
     last_delivery: Option<Moment>,
@@ -174,8 +173,10 @@ impl Part for HealthPart {
         let csrf = session
             .may_change()
             .then(|| session.csrf(&self.host).expose().to_owned());
+        let proof = state.proof.as_ref();
         Ok(Shown {
             base: base(&self.host),
+            differing: differing(proof, state.last_full_sync_at),
             csrf,
             well: match state.status {
                 Status::Pending => "It is not connected yet.",
@@ -197,7 +198,9 @@ impl Part for HealthPart {
             chart: Chart::of(&hours, calendar),
             catch_up,
             failed_catch_ups,
-            proof: state.proof.as_ref().map(|proof| proven(proof, calendar)),
+            proof: proof
+                .map(|proof| proven(tx, project, proof, calendar))
+                .transpose()?,
             budget: state.budget.as_ref().map(|budget| used(budget, calendar)),
             ways: state.live.iter().map(way).collect(),
             is_paused: state.status == Status::Paused,
@@ -302,20 +305,26 @@ impl HealthPart {
         now: Timestamp,
         calendar: &Calendar,
     ) -> Result<Option<CatchUp>, store::Error> {
-        let runs = tx.runs(self.id, RunId(i64::MAX), RUNS_MAX)?;
-        let last = runs.into_iter().find(|run| {
-            run.kind == RunKind::CatchUp && !run.brief && !run.dry_run && !run.status.is_open()
-        });
-        let Some(run) = last else { return Ok(None) };
+        let Some(run) = tx.last_whole_catch_up(self.id)? else {
+            return Ok(None);
+        };
         let at = run.finished_at.or(run.started_at);
-        let id = run.id;
+        let (id, is_whole) = (run.id, run.status == RunStatus::Completed);
         let sync = syncs::show(tx, run, now)?;
         let all: i64 = sync.counts.missed.values().sum();
         let missed = sync.counts.missed.iter().filter(|(_, count)| **count > 0);
         Ok(Some(CatchUp {
             at: calendar.moment(at.unwrap_or(now)),
             path: path(self.id, &format!("/syncs/{id}")),
+            asked_by: match &*sync.origin {
+                "schedule" => "by itself",
+                _ => "asked for by hand",
+            },
             finding: match all {
+                0 if !is_whole => {
+                    "Not all of it could be done. What it looked at, live updates had not missed."
+                        .to_owned()
+                }
                 0 => "It found nothing that live updates had missed.".to_owned(),
                 1 => "One record that live updates had missed updated users.".to_owned(),
                 all => format!(

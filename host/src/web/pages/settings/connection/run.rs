@@ -155,7 +155,7 @@ impl RunShown {
             })
             .collect();
         if counts.failed > 0 {
-            let (label, hint) = words::reason("failed");
+            let (label, hint) = not_read(sync.problem.as_ref());
             skipped.push(Counted {
                 label,
                 hint,
@@ -242,6 +242,17 @@ impl Part for RunPart {
 
     fn looks_every(&self) -> Duration {
         LOOK_EVERY
+    }
+}
+
+/// What is said of records that could not be read, in a run with this problem.
+fn not_read(problem: Option<&Problem>) -> (&'static str, &'static str) {
+    match problem {
+        Some(problem) if problem.code == "missing_scopes" => (
+            "Could not be read",
+            "Our access lacks a permission in HubSpot for these, or HubSpot did not answer well enough. Once it is granted, a full sync reads them.",
+        ),
+        _ => words::reason("failed"),
     }
 }
 
@@ -375,7 +386,7 @@ pub async fn records(
     let (frame, shell, _) = Shell::load(&visit, connection, Tab::Syncs).await?;
     let project = visit.session.project.id;
     let reason = query.of.strip_prefix("skipped.").unwrap_or(&query.of);
-    let (label, hint) = words::reason(reason);
+    let words = words::reason(reason);
     // What could not be read is counted at once, or record by record.
     let names = match &*query.of {
         "failed" => vec!["failed".to_owned(), "read_put_off".to_owned()],
@@ -383,11 +394,11 @@ pub async fn records(
     };
     let links = RecordLinks::new(&visit.host, &visit.surroundings);
     let is_elsewhere = links.are_elsewhere();
-    let (listed, counted) = visit
+    let (listed, counted, problem) = visit
         .host
         .store
         .read(move |tx| {
-            syncs::of(tx, project, connection, id)?;
+            let problem = syncs::of(tx, project, connection, id)?.problem;
             let counts = tx.run_counts(id)?;
             let counted: i64 = names.iter().filter_map(|name| counts.get(name)).sum();
             let mut listed = Vec::new();
@@ -413,9 +424,13 @@ pub async fn records(
                     });
                 }
             }
-            Ok((listed, counted))
+            Ok((listed, counted, problem))
         })
         .await?;
+    let (label, hint) = match &*query.of {
+        "failed" => not_read(problem.as_ref()),
+        _ => words,
+    };
     html(&RecordsPage {
         frame,
         shell,
