@@ -67,6 +67,11 @@ async fn what_reached_a_user_is_told_step_by_step_by_whatever_they_are_asked_for
     }
     let told = fed.explain(&format!("company {}", fed.company)).await;
     assert_eq!(standings(&told["stories"][0]), DONE, "{told:#}");
+    let answer = told["answer"].as_str().unwrap();
+    assert!(
+        answer.starts_with("It reached ana@example.com:"),
+        "{answer}"
+    );
     let matched = told["stories"][0]["steps"][2]["detail"].as_str().unwrap();
     assert!(
         matched.contains("It is associated with this user’s contact"),
@@ -176,15 +181,14 @@ async fn a_user_without_a_record_learns_why() {
     fed.world.settle().await;
     let told = fed.explain("tom@example.com").await;
     let detail = stops_at(&told["stories"][0], "received");
-    assert!(
-        detail.contains("no contact that matches"),
-        "{told:#}"
-    );
+    assert!(detail.contains("no contact that matches"), "{told:#}");
     let told = fed.explain("u_3").await;
     let detail = stops_at(&told["stories"][0], "received");
     assert!(detail.contains("The user has no email"), "{told:#}");
     let detail = stops_at(&told["stories"][1], "received");
     assert!(detail.contains("no contact yet"));
+    let steps = told["stories"][1]["steps"].to_string();
+    assert!(!steps.contains("Associate"), "{steps}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -237,6 +237,8 @@ async fn a_profile_says_where_each_value_comes_from() {
     let world = World::new().await;
     let viewer = world.sign_in(Role::Viewer).await;
     let page = viewer.page(&format!("/users/{}", world.ana)).await;
+    let why = format!("/settings/integrations/con_1/activity?q={}\"", world.ana);
+    assert!(page.contains(&why), "{page}");
     let row = |key: &str| {
         let (_, rest) = page
             .split_once(&format!("data-key=\"{key}\""))

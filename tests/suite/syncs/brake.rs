@@ -58,6 +58,13 @@ async fn a_sync_that_would_clear_many_users_stops_and_goes_on_when_told() {
     let (world, connection) = bereft().await;
     let (id, run) = held(&world, &connection).await;
     assert_eq!(run["problem"]["code"], "braked", "{run}");
+    let detail = run["problem"]["detail"].as_str().unwrap();
+    assert!(detail.starts_with("A catch-up is held"), "{detail}");
+    assert!(detail.contains(" of 150 users"), "{detail}");
+    // Its connection asks, too.
+    let path = format!("/connections/{connection}");
+    let asks = world.get(&path).await.good();
+    assert_eq!(asks["problem"], run["problem"], "{asks}");
     assert!(cooks(&world) >= 50);
     // Some of those are named whose values it would take: they show them still.
     let named = run["held_users"].as_array().unwrap();

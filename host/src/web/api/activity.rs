@@ -60,7 +60,11 @@ pub struct Activity {
 
 impl From<store::activity::Activity> for Activity {
     fn from(line: store::activity::Activity) -> Self {
-        let alone = line.users.first().copied().filter(|_| line.users_count == 1);
+        let alone = line
+            .users
+            .first()
+            .copied()
+            .filter(|_| line.users_count == 1);
         Self {
             at: line.at,
             origin: line.origin,

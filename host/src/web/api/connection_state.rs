@@ -18,6 +18,7 @@ use crate::{
         runs::LastCatchUp,
     },
     sync::{
+        health::held_runs,
         journal::{Service, is_seen},
         runs::schedule::again_at,
     },
@@ -37,8 +38,8 @@ pub struct Connection {
     pub account: Option<Account>,
     /// What was consented to.
     pub scopes: Vec<String>,
-    /// What is wrong, when something is; or what it asks, where its brake holds
-    /// what would take values from many users (`braked`).
+    /// What is wrong, when something is; or what it asks, where its brake, or that of a
+    /// sync, holds what would take values from many users (`braked`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
     /// How changes come, by object type.
@@ -188,9 +189,25 @@ pub fn load(
         last_full_sync_at: tx.last_completed_run(id, Some(RunKind::Full))?,
         proof: tx.last_proof(id)?,
         counts: tx.counts(id)?,
-        question: brake::question(tx, id)?,
+        question: question(tx, &connection)?,
         connection,
     })
+}
+
+/// What a connection asks, where its brake holds something, or that of a run does.
+///
+/// # Errors
+///
+/// The store's.
+pub fn question(
+    tx: &Tx<'_>,
+    connection: &model::Connection,
+) -> Result<Option<Problem>, store::Error> {
+    if let Some(question) = brake::question(tx, connection.id)? {
+        return Ok(Some(question));
+    }
+    let runs = held_runs(tx, connection)?;
+    Ok(runs.into_iter().find_map(|run| run.held))
 }
 
 impl State {

@@ -210,9 +210,7 @@ impl Teller<'_, '_> {
                     let rule = words::rule(rule, name.as_deref());
                     steps.stop(
                         Stage::Received,
-                        format!(
-                            "HubSpot has told us of no {one} that matches this user: {rule}."
-                        ),
+                        format!("HubSpot has told us of no {one} that matches this user: {rule}."),
                         &format!(
                             "See in HubSpot whether there is a {one} whose field says the same. \
                              One that was there before is found by a full sync."
@@ -232,7 +230,9 @@ impl Teller<'_, '_> {
                         format!("Once a {theirs} is found that matches, its {many} come with it."),
                     ),
                     _ => (
-                        format!("This user’s {theirs} has no {one} in HubSpot, as far as is known."),
+                        format!(
+                            "This user’s {theirs} has no {one} in HubSpot, as far as is known."
+                        ),
                         format!(
                             "Associate a {one} with the {theirs} in HubSpot; it shows here within \
                              moments."

@@ -239,6 +239,7 @@ impl Visit {
             csrf: self.session.csrf(&self.host).expose().to_owned(),
             simulated_hubspot: self.surroundings.simulated_hubspot,
             banners: Vec::new(),
+            live: None,
         }
     }
 
@@ -339,6 +340,9 @@ struct Frame {
     csrf: String,
     simulated_hubspot: Option<&'static str>,
     banners: Vec<Banner>,
+    /// The address that streams what of the page is brought up to date, where the
+    /// banners are.
+    live: Option<String>,
 }
 
 /// Something to know or to do, which stands above a page.
@@ -354,6 +358,11 @@ struct Banner {
 }
 
 impl Frame {
+    /// What forms carry that change something; none for who may not.
+    fn csrf_of_changes(&self) -> Option<&str> {
+        self.may_change.then_some(self.csrf.as_str())
+    }
+
     /// Whether the page is of the part with that name.
     fn is(&self, section: &str) -> bool {
         self.section.name() == section

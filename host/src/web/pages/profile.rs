@@ -94,6 +94,9 @@ pub struct Profile {
     pub zone: String,
     /// The attributes: native ones first, then the others by name.
     pub rows: Vec<Row>,
+    /// Where it is explained what reached the user and what did not: a path for each
+    /// connection, and what that is called.
+    pub whys: Vec<(String, String)>,
 }
 
 /// What links to records are made of.
@@ -176,9 +179,14 @@ impl Profile {
             }
             rows.push(row(value, &accounts, calendar, links));
         }
+        let whys = match place {
+            Place::Page => whys(tx, project, &user)?,
+            Place::Pane => Vec::new(),
+        };
         Ok(Self {
             person: user.into(),
             base: links.base.clone(),
+            whys,
             place,
             zone: calendar.zone_name(),
             rows,
@@ -199,6 +207,29 @@ impl Profile {
         let is_synced = |row: &Row| matches!(row.origin, Origin::Record { .. });
         self.place == Place::Pane && !self.rows.iter().any(is_synced)
     }
+}
+
+/// Where it is explained what of each connection reached a user.
+fn whys(
+    tx: &store::Tx<'_>,
+    project: ProjectId,
+    user: &store::users::User,
+) -> Result<Vec<(String, String)>, store::Error> {
+    let mut whys = Vec::new();
+    for connection in tx.connections(project)? {
+        if let Some((account, key)) = connection.account {
+            let of = tx
+                .account(account)?
+                .domain
+                .unwrap_or_else(|| key.to_string());
+            let path = format!(
+                "/settings/integrations/{}/activity?q={}",
+                connection.id, user.id
+            );
+            whys.push((path, of));
+        }
+    }
+    Ok(whys)
 }
 
 /// Why a value is not HubSpot's newest, by the word that is kept of it.

@@ -20,17 +20,19 @@ use super::{
             extract::{Path, Query},
             format::{self, Calendar, Moment},
             html,
-            live::{self, Part},
+            live::Part,
             see_other,
             users::Person,
             words,
         },
         integrations::Nothing,
-        path,
+        path, without,
     },
     Shell, Tab,
     chart::Chart,
+    headed,
     health_facts::{Proven, Totals, Used, Way, differing, proven, totals, used, way},
+    live_at,
     run::people,
 };
 use crate::{
@@ -105,7 +107,6 @@ struct Shown {
 struct HealthPage {
     frame: Frame,
     shell: Shell,
-    hours: usize,
     part: Shown,
 }
 
@@ -356,26 +357,18 @@ pub async fn page(
 ) -> Result<Html<String>, Error> {
     let (mut frame, shell, _) = Shell::load(&visit, id, Tab::Health).await?;
     // The page says it first, and more of it.
-    let own = path(id, "");
-    frame.banners.retain(|banner| {
-        let link = banner.link.as_ref();
-        !link.is_some_and(|(to, _)| *to == own || to.starts_with(&format!("{own}/")))
-    });
+    frame.banners = without(frame.banners, id);
     let mut part = part(&visit, id, &query);
     part.prepare().await;
-    let hours = part.hours;
+    let stream = format!("/health/live?hours={}", part.hours);
+    frame.live = Some(live_at(&visit.host, id, &stream));
     let (session, calendar) = (visit.session.clone(), visit.calendar());
     let part = visit
         .host
         .store
         .read(move |tx| part.load(tx, &session, &calendar))
         .await?;
-    html(&HealthPage {
-        frame,
-        shell,
-        hours,
-        part,
-    })
+    html(&HealthPage { frame, shell, part })
 }
 
 /// `GET …/health/live`.
@@ -385,7 +378,7 @@ pub async fn live(
     Query(query): Query<HealthQuery>,
 ) -> Result<Response, Error> {
     let part = part(&visit, id, &query);
-    live::stream(visit, part).await
+    headed::stream(visit, id, true, part).await
 }
 
 /// `POST …/health/continue`: lets what the brake holds of the connection go on.

@@ -6,14 +6,17 @@ use askama::Template;
 use axum::response::{Html, Response};
 
 use super::{
-    super::super::{
-        Error, Frame, Visit,
-        extract::Path,
-        format::{self, Calendar, Moment},
-        html,
-        live::{self, Part},
+    super::{
+        super::{
+            Error, Frame, Visit, base,
+            extract::Path,
+            format::{self, Calendar, Moment},
+            html,
+            live::Part,
+        },
+        path,
     },
-    Shell, Tab,
+    Shell, Tab, headed, live_at,
 };
 use crate::{
     host::Host,
@@ -80,6 +83,38 @@ impl Facts {
     }
 }
 
+/// How it is stopped, and goes on.
+#[derive(Template)]
+#[template(path = "integrations/stop.html")]
+struct Stop {
+    base: String,
+    /// The connection's path.
+    path: String,
+    /// What its forms carry; none for who may not change anything.
+    csrf: Option<String>,
+    status: Status,
+}
+
+impl Stop {
+    fn of(host: &Host, session: &Session, id: ConnectionId, status: Status) -> Self {
+        let csrf = session.may_change().then(|| session.csrf(host));
+        Self {
+            base: base(host),
+            path: path(id, ""),
+            csrf: csrf.map(|csrf| csrf.expose().to_owned()),
+            status,
+        }
+    }
+}
+
+/// What of the page is brought up to date.
+#[derive(Template)]
+#[template(path = "integrations/overview_live.html")]
+struct Live {
+    facts: Facts,
+    stop: Stop,
+}
+
 #[derive(Template)]
 #[template(path = "integrations/overview.html")]
 struct OverviewPage {
@@ -88,11 +123,13 @@ struct OverviewPage {
     status: Status,
     setup: Setup,
     facts: Facts,
+    stop: Stop,
 }
 
 /// `GET /settings/integrations/{connection}`.
 pub async fn page(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<String>, Error> {
-    let (frame, shell, state) = Shell::load(&visit, id, Tab::Overview).await?;
+    let (mut frame, shell, state) = Shell::load(&visit, id, Tab::Overview).await?;
+    frame.live = Some(live_at(&visit.host, id, "/live"));
     let calendar = visit.calendar();
     let project = visit.session.project.id;
     let (mappings, names, has_segment) = visit
@@ -130,29 +167,34 @@ pub async fn page(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<Str
             has_segment,
         },
         facts: Facts::of(&state, &calendar),
+        stop: Stop::of(&visit.host, &visit.session, id, state.status),
         frame,
         shell,
     })
 }
 
 #[derive(Clone)]
-struct FactsPart {
+struct LivePart {
     host: Arc<Host>,
     id: ConnectionId,
 }
 
-impl Part for FactsPart {
-    type Shown = Facts;
+impl Part for LivePart {
+    type Shown = Live;
 
     fn load(
         &self,
         tx: &Tx<'_>,
         session: &Session,
         calendar: &Calendar,
-    ) -> Result<Facts, store::Error> {
+    ) -> Result<Live, store::Error> {
         let connection = tx.connection(session.project.id, self.id)?;
         let state = connection_state::load(tx, connection, self.host.clock.now())?;
-        Ok(Facts::of(&state.shown(&self.host), calendar))
+        let state = state.shown(&self.host);
+        Ok(Live {
+            facts: Facts::of(&state, calendar),
+            stop: Stop::of(&self.host, session, self.id, state.status),
+        })
     }
 
     fn looks_every(&self) -> Duration {
@@ -163,5 +205,5 @@ impl Part for FactsPart {
 /// `GET …/live`.
 pub async fn live(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Response, Error> {
     let host = visit.host.clone();
-    live::stream(visit, FactsPart { host, id }).await
+    headed::stream(visit, id, false, LivePart { host, id }).await
 }

@@ -15,7 +15,7 @@ use super::{
             extract::{Path, Query},
             format::{self, Calendar, Moment},
             html,
-            live::{self, Part},
+            live::Part,
             profile::RecordLinks,
             see_other,
             users::Person,
@@ -24,7 +24,7 @@ use super::{
         integrations::Nothing,
         path,
     },
-    Shell, Tab,
+    Shell, Tab, headed, live_at,
 };
 use crate::{
     host::Host,
@@ -287,7 +287,6 @@ fn part(visit: &Visit, connection: ConnectionId, run: RunId) -> RunPart {
 struct RunPage {
     frame: Frame,
     shell: Shell,
-    id: RunId,
     run: RunShown,
 }
 
@@ -296,7 +295,9 @@ pub async fn page(
     visit: Visit,
     Path((connection, id)): Path<(ConnectionId, RunId)>,
 ) -> Result<Html<String>, Error> {
-    let (frame, shell, _) = Shell::load(&visit, connection, Tab::Syncs).await?;
+    let (mut frame, shell, _) = Shell::load(&visit, connection, Tab::Syncs).await?;
+    let stream = format!("/syncs/{id}/live");
+    frame.live = Some(live_at(&visit.host, connection, &stream));
     let part = part(&visit, connection, id);
     let (session, calendar) = (visit.session.clone(), visit.calendar());
     let run = visit
@@ -304,12 +305,7 @@ pub async fn page(
         .store
         .read(move |tx| part.load(tx, &session, &calendar))
         .await?;
-    html(&RunPage {
-        frame,
-        shell,
-        id,
-        run,
-    })
+    html(&RunPage { frame, shell, run })
 }
 
 /// `GET …/syncs/{run}/live`.
@@ -318,7 +314,7 @@ pub async fn live(
     Path((connection, id)): Path<(ConnectionId, RunId)>,
 ) -> Result<Response, Error> {
     let part = part(&visit, connection, id);
-    live::stream(visit, part).await
+    headed::stream(visit, connection, false, part).await
 }
 
 /// `POST …/syncs/{run}/cancel`.
