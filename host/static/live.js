@@ -151,7 +151,8 @@ class LivePart {
     if (first) this.reveal(first);
   }
 
-  // A part that is new stands after the one before it, or first of its kind.
+  // A part that is new stands after the one before it, or first of its kind. So what
+  // is the first below a page's head is there from the start, though it be hidden.
   insert(part, before) {
     const isRow = (one) => Boolean(one.parentElement?.hasAttribute("data-list"));
     if (before && isRow(before) === isRow(part)) return before.after(part);
