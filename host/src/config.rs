@@ -7,6 +7,7 @@ use url::Url;
 use crate::{
     hubspot::{ApiUrl, budget, oauth},
     secrets::Secret,
+    sources::push,
     telemetry::LogFormat,
 };
 
@@ -24,6 +25,10 @@ pub struct Config {
     #[command(flatten)]
     /// HubSpot.
     pub hubspot: HubspotConfig,
+
+    #[command(flatten)]
+    /// Sources that only push.
+    pub connectors: ConnectorsConfig,
 
     #[command(flatten)]
     /// Syncing.
@@ -124,6 +129,20 @@ pub struct DataConfig {
     /// directory with mode 0600, when not set.
     #[arg(long, env = "JIMO_SECRET_KEY", hide_env_values = true)]
     pub secret_key: Option<Secret>,
+}
+
+/// The sources that only push.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ConnectorsConfig {
+    /// The secrets that sign the deliveries of sources other than HubSpot, as
+    /// NAME=SECRET with commas between: the name of an installed connector, and
+    /// 24 bytes or more in base64. Its source delivers to /webhooks/NAME.
+    #[arg(
+        long = "connector-secrets",
+        env = "JIMO_CONNECTOR_SECRETS",
+        hide_env_values = true
+    )]
+    pub secrets: Option<push::Secrets>,
 }
 
 /// How syncs go about it.

@@ -17,6 +17,7 @@ use crate::{
     pipeline::Pipeline,
     plugin::{self, EMBEDDED, Engine, Limits, Plugins},
     secrets::{self, Keys, Secret},
+    sources::Senders,
     store::{self, Store},
     sync::{self, definitions::Definitions, grants::Grants, journal::Journal, versions::library},
     telemetry::Metrics,
@@ -92,6 +93,8 @@ pub struct Host {
     pub hubspot: hubspot::Client,
     /// The HubSpot app, where one is set.
     pub app: Option<oauth::App>,
+    /// Who may deliver to this host.
+    pub senders: Senders,
     /// The accounts' grants.
     pub grants: Arc<Grants>,
     /// HubSpot's webhooks journal.
@@ -138,6 +141,7 @@ impl Host {
             store.clone(),
             log.clone(),
             plugins.clone(),
+            keys.clone(),
             clock.clone(),
             metrics.clone(),
             config.sync.brake_share,
@@ -153,6 +157,8 @@ impl Host {
         )?;
         know_time_zones(&store, &hubspot).await?;
         let app = config.hubspot.app();
+        let secrets = config.connectors.secrets.clone().unwrap_or_default();
+        let senders = Senders::new(app.clone(), secrets);
         let grants = Arc::new(Grants::new(
             store.clone(),
             keys.clone(),
@@ -174,6 +180,7 @@ impl Host {
             pipeline,
             hubspot,
             app,
+            senders,
             grants,
             journal,
             members: Members::default(),

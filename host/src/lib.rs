@@ -17,6 +17,7 @@ pub mod model;
 pub mod pipeline;
 pub mod plugin;
 pub mod secrets;
+pub mod sources;
 pub mod sqlite;
 pub mod store;
 pub mod sync;

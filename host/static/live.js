@@ -108,6 +108,8 @@ class LivePart {
   }
 
   update(html) {
+    // The whole page may be another by now.
+    if (!this.element.isConnected) return this.close();
     const fresh = document.createElement("template");
     fresh.innerHTML = html;
     const held = new Map();
@@ -135,6 +137,8 @@ class LivePart {
       if (old.dataset.label) removed.push(`${old.dataset.label} has no value any more.`);
       old.remove();
     }
+    // What says so may have been replaced.
+    this.state("live");
     const tells = this.telling();
     const begun = [...tells].filter(([state]) => !this.tells.has(state)).map(([, words]) => `${words}.`);
     this.tells = tells;
@@ -147,7 +151,8 @@ class LivePart {
     if (first) this.reveal(first);
   }
 
-  // A part that is new stands after the one before it, or first of its kind.
+  // A part that is new stands after the one before it, or first of its kind. So what
+  // is the first below a page's head is there from the start, though it be hidden.
   insert(part, before) {
     const isRow = (one) => Boolean(one.parentElement?.hasAttribute("data-list"));
     if (before && isRow(before) === isRow(part)) return before.after(part);

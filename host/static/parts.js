@@ -8,11 +8,23 @@
 // What is waited for says so: data-waiting has it in words, which are shown and
 // read out where it takes longer than a moment.
 //
+// Any other form loads another page. Until that comes, its button says what is
+// waited for (data-waiting, of the button or the form), and no press sends it again.
+//
+// <input data-enter="ID"> presses that button where Enter is pressed in it.
+//
 // How long typing may pause before what was typed is sent.
 const TYPING_MS = 250;
 
 // How long something may take before it says what it waits for.
 const WAITING_MS = 300;
+
+// How long a button waits for another page before it can be pressed again: the
+// host answers within half a minute.
+const PAGE_MS = 30_000;
+
+// What a button says that has no words of its own for waiting.
+const SENDING = "One moment…";
 
 const NO_ANSWER = "The host does not answer. Try again.";
 
@@ -25,8 +37,10 @@ class Part {
   }
 
   submitted(event) {
-    const form = event.target.closest("form[data-part]");
-    if (!form || event.submitter?.hasAttribute("data-whole")) return;
+    const form = event.target;
+    clearTimeout(form.typing);
+    if (event.defaultPrevented) return;
+    if (!form.matches("[data-part]") || event.submitter?.hasAttribute("data-whole")) return leave(event);
     event.preventDefault();
     this.send(form, event.submitter);
   }
@@ -63,10 +77,15 @@ class Part {
   async load(id, url, request, waiting) {
     const shown = document.getElementById(id);
     if (!shown) return location.assign(url);
+    const before = this.sent.get(id);
+    const asked = [request.method, url, request.body ?? ""].join(" ");
+    // Pressed again, or asked again by who typed: the answer is on its way.
+    if (before?.asked === asked) return;
     // What was asked for before is not wanted any more.
-    this.sent.get(id)?.abort();
+    before?.abort.abort();
     const abort = new AbortController();
-    this.sent.set(id, abort);
+    const sent = { abort, asked };
+    this.sent.set(id, sent);
     shown.setAttribute("aria-busy", "true");
     const saying = setTimeout(() => this.wait(id, waiting), WAITING_MS);
     try {
@@ -85,6 +104,7 @@ class Part {
       this.broken(id);
     } finally {
       clearTimeout(saying);
+      if (this.sent.get(id) === sent) this.sent.delete(id);
     }
   }
 
@@ -166,6 +186,47 @@ class Part {
     if (held.at) again.setSelectionRange(...held.at);
   }
 }
+
+// Forms that were sent and whose page has not come, each with what makes it as it was.
+const leaving = new Map();
+
+function leave(event) {
+  const { target: form, submitter: button } = event;
+  if (leaving.has(form)) return event.preventDefault();
+  // What was asked for while typing would take the place of the form.
+  parts.sent.get(form.dataset.part)?.abort.abort();
+  const words = button?.dataset.waiting || (form.matches("[data-part]") ? null : form.dataset.waiting) || SENDING;
+  const held = button && [...button.childNodes];
+  // A browser that is told to stop says so to nobody.
+  const timer = setTimeout(() => stay(form), PAGE_MS);
+  leaving.set(form, () => {
+    clearTimeout(timer);
+    form.removeAttribute("aria-busy");
+    button?.removeAttribute("aria-disabled");
+    button?.replaceChildren(...held);
+  });
+  form.setAttribute("aria-busy", "true");
+  announce(words);
+  if (!button) return;
+  button.style.minWidth = `${button.offsetWidth}px`;
+  button.setAttribute("aria-disabled", "true");
+  button.replaceChildren(words);
+}
+
+function stay(form) {
+  leaving.get(form)?.();
+  leaving.delete(form);
+}
+
+// Who comes back to a page finds its forms as they were.
+addEventListener("pageshow", () => [...leaving.keys()].forEach(stay));
+
+document.addEventListener("keydown", (event) => {
+  const button = event.key === "Enter" && !event.isComposing && document.getElementById(event.target.dataset?.enter);
+  if (!button) return;
+  event.preventDefault();
+  button.click();
+});
 
 // <div id="ID" data-load="URL"> is replaced by the same element of the page at
 // URL, which takes longer than a page may. What it waits for is said meanwhile.

@@ -39,7 +39,7 @@ export const seen = new Set()
 
 /** A path without what names a project, connection, user, run, segment … */
 export function kind(path) {
-  return path.replace(/\/[a-z]+_[0-9A-Za-z]+(?=\/|$)/g, '/:id').replace(/\/\d+(?=\/|$)/g, '/:number')
+  return path.replace(/\/[a-z]+_[0-9A-Za-z]+(?=\/|$)/g, '/:id').replace(/\/\d+(?=\/|$)/g, '/:number').replace(/\/[0-9a-f]{64}(?=\/|$)/g, '/:digest')
 }
 
 /** A browser of somebody, whose pages are watched. */

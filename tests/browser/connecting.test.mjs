@@ -119,15 +119,22 @@ describe('connecting', { concurrency: 2 }, () => {
     await grant(page, account)
     await said(page, 'is connected to the project already').waitFor()
     await browser.see('connecting/already-connected')
-    await toIntegrationsFrom(page)
-    await page.getByRole('link', { name: account.domain }).click()
+    // Nothing is left to be finished.
+    assert.deepEqual(await statuses(project), ['active'])
+    await page.getByRole('link', { name: 'Open it' }).click()
+    await page.getByRole('heading', { name: 'HubSpot integration' }).waitFor()
     await toConsent(page, 'Reconnect')
     // HubSpot is told which account it was; who looks for another one finds it.
     await page.goto(page.url().replace(`/oauth/${account.portal}/`, '/oauth/'))
     await grant(page, other)
     await said(page, `is of the HubSpot account ${account.portal}, and you chose ${other.portal}`).waitFor()
     await browser.see('connecting/other-account')
-    assert.deepEqual(await statuses(project), ['active', 'pending'])
+    await page.getByRole('link', { name: 'Back to the integration' }).click()
+    await toConsent(page, 'Reconnect')
+    await page.getByRole('button', { name: 'Cancel' }).click()
+    await page.getByRole('heading', { name: 'The connection is as it was' }).waitFor()
+    await browser.see('connecting/reconnecting-refused')
+    assert.deepEqual(await statuses(project), ['active'])
   })
 
   scene('an account whose plan lacks what Jimo reads cannot be connected', async (scene) => {
@@ -157,7 +164,8 @@ describe('connecting', { concurrency: 2 }, () => {
     await page.goto(less.href)
     await grant(page, account)
     const missing = page.getByRole('region', { name: 'Permissions are missing' })
-    await missing.getByText('crm.objects.deals.read').waitFor()
+    await missing.getByText('does not let Jimo read deals, the properties of deals').waitFor()
+    await missing.getByRole('button', { name: 'Begin again' }).waitFor()
     await browser.see('connecting/permissions-are-missing')
     await page.getByRole('button', { name: 'Connect', exact: true }).click()
     await page.getByRole('heading', { level: 1, name: 'HubSpot integration' }).waitFor()
@@ -201,7 +209,7 @@ describe('connecting', { concurrency: 2 }, () => {
     await toConsent(first.page)
     await second.page.goto(first.page.url())
     await grant(second.page, account)
-    await said(second.page, 'Another browser began this consent').waitFor()
+    await said(second.page, 'This consent was begun in another browser').waitFor()
     await second.see('connecting/other-browser')
     assert.deepEqual(await statuses(project), ['pending'])
   })
@@ -238,9 +246,3 @@ describe('connecting', { concurrency: 2 }, () => {
     assert.equal(await page.getByRole('button', { name: /Pause|Reconnect|Enable|Connect/ }).count(), 0)
   })
 })
-
-/** From a page without the navigation, as those about consents are. */
-async function toIntegrationsFrom(page) {
-  await page.getByRole('link', { name: 'Integrations' }).click()
-  await page.getByRole('heading', { level: 1, name: 'Integrations' }).waitFor()
-}

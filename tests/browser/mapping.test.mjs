@@ -36,6 +36,15 @@ function property(page, name) {
   return page.getByRole('listitem').filter({ has: page.locator('.property .name', { hasText: new RegExp(`^${name} `) }) })
 }
 
+/** Runs in the page: what has the focus, where it is wholly behind the draft’s bar. */
+function hiddenFocus() {
+  const focused = document.activeElement
+  const bar = document.querySelector('.banner.draft')
+  if (!bar || bar.contains(focused)) return null
+  const [inner, outer] = [focused.getBoundingClientRect(), bar.getBoundingClientRect()]
+  return inner.top >= outer.top && inner.top < outer.bottom ? focused.outerHTML : null
+}
+
 describe('mapping', { concurrency: 2 }, () => {
   scene('another matched field is tried before it is saved, and values that are not unique are named', async (scene) => {
     const { id, browser, page } = await mapped(scene, null)
@@ -136,6 +145,21 @@ describe('mapping', { concurrency: 2 }, () => {
     await page.getByRole('searchbox').fill('nothing is called this')
     await said(page, 'No property of HubSpot is called that').waitFor()
     await browser.see('mapping/no-property-found')
+  })
+
+  scene('what has the focus is not behind the bar that says what is not saved', async (scene) => {
+    const { id, browser, page } = await mapped(scene)
+    for (const viewport of [{ width: 1280, height: 800 }, { width: 360, height: 780 }]) {
+      await page.setViewportSize(viewport)
+      await page.goto(connectionPath(id, '/fields/add?object_type=contacts'))
+      await page.getByRole('searchbox').focus()
+      for (let pressed = 0; pressed < 60; pressed += 1) {
+        await page.keyboard.press('Tab')
+        const hidden = await page.evaluate(hiddenFocus)
+        assert.equal(hidden, null, `${hidden} at ${viewport.width} pixels`)
+      }
+    }
+    await browser.see('mapping/picker-with-the-keyboard')
   })
 
   scene('more than fifteen fields draw a kind warning', async (scene) => {

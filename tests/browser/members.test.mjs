@@ -3,30 +3,8 @@
 import assert from 'node:assert/strict'
 import { describe } from 'node:test'
 
-import { grant, said, toNavigation } from './pages.mjs'
+import { PASSWORD, begins, grant, owner, said, toNavigation } from './pages.mjs'
 import { scene } from './scene.mjs'
-
-const PASSWORD = 'correct horse battery'
-
-/** The first person of a host of the scene's own, signed in. */
-async function owner(scene) {
-  const world = await scene.ownWorld()
-  const browser = await scene.browser()
-  const { page } = browser
-  await page.goto(world.ownerLink())
-  await page.getByRole('heading', { level: 1 }).waitFor()
-  return { world, browser, page }
-}
-
-/** Fills in who begins, and with what. */
-async function begins(page, password = PASSWORD) {
-  const [project, you] = [page.getByRole('group', { name: 'Your project' }), page.getByRole('group', { name: 'You', exact: true })]
-  await project.getByRole('textbox', { name: 'Name' }).fill('Northwind')
-  await you.getByRole('textbox', { name: 'Name' }).fill('Ana Silva')
-  await you.getByRole('textbox', { name: 'E-mail' }).fill('ana@northwind.example')
-  await you.getByLabel('Password').fill(password)
-  await page.getByRole('button', { name: 'Begin' }).click()
-}
 
 describe('members', { concurrency: 2 }, () => {
   scene('the first one names a project, invites others, and each signs in by a password', async (scene) => {

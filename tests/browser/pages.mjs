@@ -109,3 +109,25 @@ export async function press(page, role, name) {
   await tabTo(page, role, name)
   await page.keyboard.press('Enter')
 }
+
+export const PASSWORD = 'correct horse battery'
+
+/** The first person of a host of the scene's own, signed in. */
+export async function owner(scene) {
+  const world = await scene.ownWorld()
+  const browser = await scene.browser()
+  const { page } = browser
+  await page.goto(world.ownerLink())
+  await page.getByRole('heading', { level: 1 }).waitFor()
+  return { world, browser, page }
+}
+
+/** Fills in who begins, and with what. */
+export async function begins(page, password = PASSWORD) {
+  const [project, you] = [page.getByRole('group', { name: 'Your project' }), page.getByRole('group', { name: 'You', exact: true })]
+  await project.getByRole('textbox', { name: 'Name' }).fill('Northwind')
+  await you.getByRole('textbox', { name: 'Name' }).fill('Ana Silva')
+  await you.getByRole('textbox', { name: 'E-mail' }).fill('ana@northwind.example')
+  await you.getByLabel('Password').fill(password)
+  await page.getByRole('button', { name: 'Begin' }).click()
+}

@@ -9,7 +9,7 @@ const WEB = join(dirname(fileURLToPath(import.meta.url)), '../../host/src/web/pa
 const CALLBACK = readFileSync(join(WEB, '../../sync/consents/mod.rs'), 'utf8')
 
 /** What is no page to look at: it streams, sends on, or is a file. */
-const NO_PAGES = [/\/live$/, /^\/$/, /^\/static\//, /^\/demo\/hubspot$/]
+const NO_PAGES = [/\/live$/, /\/bytes$/, /^\/$/, /^\/operator$/, /^\/static\//, /^\/demo\/hubspot$/]
 
 /** Every path that a browser may open as a page, as routers write it: `/users/{user}`. */
 export function pages() {

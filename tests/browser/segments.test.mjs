@@ -46,7 +46,8 @@ describe('segments', { concurrency: 2 }, () => {
     await page.locator('[aria-invalid=true]').waitFor()
     await browser.see('segments/without-a-name')
     await page.getByRole('textbox', { name: 'Name' }).fill('Teams')
-    await page.getByRole('button', { name: 'Save segment' }).click()
+    // Enter is as good as the button.
+    await page.keyboard.press('Enter')
     await page.getByRole('status').getByText('Saved').waitFor()
 
     await page.goto('/segments/new')

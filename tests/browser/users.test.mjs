@@ -34,7 +34,7 @@ describe('users', { concurrency: 2 }, () => {
     await page.getByRole('heading', { level: 1, name: 'Users 121' }).waitFor()
     await browser.see('users/list')
     await page.getByRole('link', { name: 'Next page' }).click()
-    await page.getByRole('link', { name: 'First page' }).waitFor()
+    await page.getByRole('link', { name: 'Previous page' }).waitFor()
     await page.getByRole('searchbox').fill('person117')
     await page.keyboard.press('Enter')
     await page.getByRole('link', { name: 'Person 117' }).waitFor()

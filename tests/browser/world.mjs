@@ -4,9 +4,12 @@
 //   JIMO_CONNECT_BIN, HUBSPOT_SIM_BIN   the programs
 //   TURNED_HOST_BIN                     the host with a clock that tests turn; beside the
 //                                       simulator where nothing is said
+//   WEBHOOK_CONNECTOR                   the component of a source that only pushes; where
+//                                       `tests/run browser` builds it, where nothing is said
 
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
+import { createHmac, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -17,6 +20,8 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 
+const target = join(dirname(process.env.JIMO_CONNECT_BIN ?? ''), '..')
+process.env.WEBHOOK_CONNECTOR ??= join(target, 'components/wasm32-wasip2/plugin/webhook_connector.wasm')
 process.env.TURNED_HOST_BIN ??= join(dirname(process.env.HUBSPOT_SIM_BIN ?? ''), 'turned-host')
 
 /** A program that says where it listens. It is ended by the id of its process. */
@@ -65,6 +70,12 @@ async function listening(lines) {
   throw new Error('it did not say where it listens')
 }
 
+/** What the source that only pushes shares with the hosts of tests. */
+const PUSHED = { connector: 'webhook', secret: randomBytes(32) }
+
+/** The HMAC of a text by that secret. */
+const mac = (text) => createHmac('sha256', PUSHED.secret).update(text)
+
 /** Answers' bodies; what is refused is an error that says why. */
 async function call(method, url, body, headers = {}) {
   const answer = await fetch(url, {
@@ -107,6 +118,7 @@ export class World {
       HUBSPOT_APP_ID: String(app.id),
       HUBSPOT_API_URL: world.simulator.url,
       HUBSPOT_AUTHORIZE_URL: `${world.simulator.url}/oauth/authorize`,
+      JIMO_CONNECTOR_SECRETS: `${PUSHED.connector}=${PUSHED.secret.toString('base64')}`,
       ...settings,
     }
     world.app = app
@@ -159,6 +171,33 @@ export class World {
   async command(...words) {
     const { stdout } = await run(process.env.JIMO_CONNECT_BIN, words, { env: this.settings })
     return stdout.trim().split(/\s+/).at(-1)
+  }
+
+  /** Has the host run the connector of the source that only pushes. */
+  async runPushed() {
+    const digest = await this.command('plugin', 'install', process.env.WEBHOOK_CONNECTOR)
+    await this.command('plugin', 'activate', digest)
+  }
+
+  /** The key that the source shows the customer with that account. */
+  connectionKey(account) {
+    return mac(`jimo-connect:${account}`).digest('hex')
+  }
+
+  /** The source pushes records. */
+  async push(...records) {
+    const body = JSON.stringify(records)
+    const [id, seconds] = ['msg_1', String(Math.floor(Date.now() / 1000))]
+    const answer = await fetch(`${this.url}/webhooks/${PUSHED.connector}`, {
+      method: 'POST',
+      body,
+      headers: {
+        'webhook-id': id,
+        'webhook-timestamp': seconds,
+        'webhook-signature': `v1,${mac(`${id}.${seconds}.${body}`).digest('base64')}`,
+      },
+    })
+    assert.equal(answer.status, 204)
   }
 
   /** Calls the simulator's own API. */

@@ -6,7 +6,8 @@ use std::{path::Path, sync::Arc};
 use jimo_connect::{
     clock::Clock,
     config::{
-        AddressConfig, AlertsConfig, Config, DataConfig, HubspotConfig, JournalUse, SyncConfig,
+        AddressConfig, AlertsConfig, Config, ConnectorsConfig, DataConfig, HubspotConfig,
+        JournalUse, SyncConfig,
     },
     host::{self, Host},
     hubspot::oauth,
@@ -60,6 +61,9 @@ pub fn config(directory: &Path) -> Config {
             journal: JournalUse::Off,
             authorize_url: oauth::AUTHORIZE_URL.parse().unwrap(),
             share: jimo_connect::hubspot::budget::SHARE,
+        },
+        connectors: ConnectorsConfig {
+            secrets: Some(crate::webhook::secrets().parse().unwrap()),
         },
         // Tests say themselves when to look.
         sync: SyncConfig {

@@ -6,7 +6,8 @@ use hubspot_sim::Simulator;
 use jimo_connect::{
     clock::Clock,
     config::{
-        AddressConfig, AlertsConfig, Config, DataConfig, HubspotConfig, JournalUse, SyncConfig,
+        AddressConfig, AlertsConfig, Config, ConnectorsConfig, DataConfig, HubspotConfig,
+        JournalUse, SyncConfig,
     },
     host::{self, Host},
     intake,
@@ -45,6 +46,9 @@ pub fn config(sim: &Simulator, directory: &Path) -> Config {
             journal: JournalUse::Off,
             authorize_url: sim.authorize_url().parse().unwrap(),
             share: jimo_connect::hubspot::budget::SHARE,
+        },
+        connectors: ConnectorsConfig {
+            secrets: Some(crate::webhook::secrets().parse().unwrap()),
         },
         // Tests say themselves when to look.
         sync: SyncConfig {

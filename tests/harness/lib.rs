@@ -13,4 +13,5 @@ pub mod host;
 pub mod program;
 pub mod receivers;
 pub mod seed;
+pub mod webhook;
 pub mod world;

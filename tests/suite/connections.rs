@@ -85,7 +85,7 @@ async fn a_connection_says_how_it_stands() {
             "jobtitle"
           ],
           "way": "catch_up",
-          "why": "HubSpot's journal is not read, for it is turned off on this host (HUBSPOT_JOURNAL). Recent changes are looked for every few minutes instead."
+          "why": "HubSpot’s journal is not read, for it is turned off on this host (HUBSPOT_JOURNAL). Recent changes are looked for every few minutes instead."
         }
       ],
       "proof": null,
@@ -265,6 +265,7 @@ async fn activity_is_told_newest_first_page_by_page() {
       "plugin": "[digest]",
       "record_id": "[record]",
       "user": "usr_1",
+      "user_count": 1,
       "variables": [
         "job_title"
       ]

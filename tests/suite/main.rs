@@ -35,6 +35,7 @@ mod pages;
 mod plugin;
 mod preview;
 mod privacy;
+mod second_connector;
 mod segments;
 mod selection;
 mod set_aside;

@@ -273,6 +273,49 @@ async fn values_that_match_several_are_told_with_examples() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_preview_that_looked_at_some_of_what_matches_says_at_least() {
+    let (world, _, path) = connected().await;
+    let account = world.account(PORTAL);
+    account
+        .define("contacts", PropertySpec::text("team"))
+        .unwrap();
+    let users = json!([{"external_id": "A-1"}, {"external_id": "A-2"}, {"external_id": "A-3"}]);
+    world.put_users(users).await;
+    let of_team = |number: usize, team: &str| {
+        let email = format!("{team}-{number}@e.com");
+        let values = [("email", email.as_str()), ("team", team)];
+        account.create("contacts", &values).unwrap()
+    };
+    for number in 0..999 {
+        of_team(number, "A-1");
+    }
+    let employed = of_team(0, "A-2");
+    let company = account.create("companies", &[("name", "Acme")]).unwrap();
+    let (from, to) = (("contacts", employed), ("companies", company));
+    account.associate(from, to, Link::Primary).unwrap();
+    let document = json!({
+        "contacts": {"matching": {"property": "team", "user": "external_id"}},
+        "companies": {"fields": [{"property": "name", "variable": "company"}]},
+    });
+    let preview = world.post(&path, document.clone()).await.good();
+    for (object_type, matched) in [("contacts", 2), ("companies", 1)] {
+        let told = &preview[object_type];
+        assert_eq!(told["matched"], matched, "{told:#}");
+        assert_eq!(told["at_least"], false, "{told:#}");
+        assert!(!told["unmatched"].as_array().unwrap().is_empty());
+    }
+    // One more than is looked at. What comes last is not met, whoever it is of.
+    of_team(0, "A-3");
+    let preview = world.post(&path, document).await.good();
+    for (object_type, matched) in [("contacts", 2), ("companies", 1)] {
+        let told = &preview[object_type];
+        assert_eq!(told["matched"], matched, "{told:#}");
+        assert_eq!(told["at_least"], true, "{told:#}");
+        assert_eq!(told["unmatched"], json!([]), "nobody is known not to match");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn users_are_matched_on_a_variable_that_no_rule_named_before() {
     let (world, _, path) = connected().await;
     let account = world.account(PORTAL);

@@ -78,7 +78,10 @@ async fn shown(world: &World, user: &str) -> Value {
 async fn refresh(world: &World) {
     let host = world.host();
     let routing = host.pipeline.routing().await.unwrap();
-    let route = routing.account(&PORTAL.to_string().into()).unwrap().clone();
+    let route = routing
+        .account("hubspot", &PORTAL.to_string().into())
+        .unwrap()
+        .clone();
     labels::refresh(host, &route, Priority::CatchUp)
         .await
         .unwrap();

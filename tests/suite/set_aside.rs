@@ -330,6 +330,7 @@ async fn elements_of_a_journal_file_find_their_way_back_into_one() {
     let lane = jimo_connect::log::Lane(1);
     let entry = jimo_connect::log::Entry {
         kind: jimo_connect::log::EntryKind::JournalFile,
+        connector: "hubspot".into(),
         lane,
         received_at: host.host.clock.now(),
         body: format!(r#"{{"events":[{event}]}}"#).into(),
@@ -535,6 +536,7 @@ async fn with_set_aside(directory: &Path, count: usize) -> Store {
             let what = SetAside {
                 position: Position(1),
                 kind: EntryKind::Delivery,
+                connector: "hubspot".into(),
                 account: Some("1".into()),
                 reason: if number % 2 == 0 { "even" } else { "odd" }.into(),
                 plugin: None,
@@ -565,7 +567,7 @@ async fn however_many_match_wait_and_none_for_two_replays() {
     }
     // Whatever goes waits no more.
     let dropped = store.transact(|tx| {
-        tx.drop_set_aside(&"1".into())?;
+        tx.drop_set_aside(("hubspot", &"1".into()))?;
         tx.next_replay()
     });
     assert_eq!(dropped.await.unwrap(), None);
@@ -584,6 +586,7 @@ async fn what_a_replay_left_is_not_overwritten_by_who_read_what_was_before() {
         let read = BodyAside {
             id: replay.id,
             kind: replay.what.kind,
+            connector: replay.what.connector.clone(),
             body: replay.what.body.clone(),
         };
         let left = SetAside {

@@ -22,7 +22,8 @@ use super::{
 use crate::{
     clock::Clock,
     config::{
-        AddressConfig, AlertsConfig, Config, DataConfig, HubspotConfig, JournalUse, SyncConfig,
+        AddressConfig, AlertsConfig, Config, ConnectorsConfig, DataConfig, HubspotConfig,
+        JournalUse, SyncConfig,
     },
     host::{self, Host},
     hubspot::{ApiUrl, budget},
@@ -79,7 +80,7 @@ impl Demo {
         let link = make_sign_in_link(
             &host.store,
             &host.public_url,
-            (project, Role::Admin),
+            (project, Role::Operator),
             SignInLink::Again,
             host.clock.now(),
         )
@@ -130,6 +131,7 @@ impl Demo {
                 authorize_url,
                 share: budget::SHARE,
             },
+            connectors: ConnectorsConfig::default(),
             sync: SyncConfig::default(),
             // What one tries alerts with is on this machine.
             alerts: AlertsConfig {

@@ -5,6 +5,7 @@ mod admin;
 mod demo;
 mod hubspot;
 mod log;
+mod operator;
 mod plugin;
 mod sample;
 mod serve;
@@ -78,6 +79,9 @@ enum Command {
     /// API tokens.
     #[command(subcommand)]
     Token(admin::TokenCommand),
+    /// People who operate the host on its pages.
+    #[command(subcommand)]
+    Operator(operator::OperatorCommand),
     /// Full syncs and catch-ups.
     #[command(subcommand)]
     Sync(sync::SyncCommand),
@@ -104,6 +108,7 @@ impl Cli {
             Command::Demo(demo) => runtime()?.block_on(demo.run()),
             Command::Project(command) => runtime()?.block_on(command.run()),
             Command::Token(command) => runtime()?.block_on(command.run()),
+            Command::Operator(command) => runtime()?.block_on(command.run()),
             Command::Sync(command) => runtime()?.block_on(command.run()),
             Command::Hubspot(command) => runtime()?.block_on(command.run()),
             Command::Plugin(command) => runtime()?.block_on(command.run()),

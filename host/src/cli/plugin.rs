@@ -9,10 +9,12 @@ use super::{Error, OPERATOR, shadow};
 use crate::{
     clock::Clock,
     config::DataConfig,
+    model::ConnectionId,
     plugin::{Engine, Limits, files},
     store::{
         self, Store, Tx,
         plugins::{Activation, Outcome, PluginVersion},
+        trials::Trial,
     },
     sync::versions::{
         self,
@@ -74,6 +76,9 @@ pub enum PluginCommand {
         /// Although it was not compared, or fails where the active version does not.
         #[arg(long)]
         force: bool,
+        /// Have it serve this connection alone, before it serves all.
+        #[arg(long)]
+        connection: Option<ConnectionId>,
         /// Why, for the history.
         #[arg(long)]
         reason: Option<String>,
@@ -85,6 +90,9 @@ pub enum PluginCommand {
         /// Of this connector; need not be said where there is one alone.
         #[arg(long)]
         connector: Option<String>,
+        /// Have the active version serve this connection again.
+        #[arg(long, conflicts_with = "connector")]
+        connection: Option<ConnectionId>,
         /// Why, for the history.
         #[arg(long)]
         reason: Option<String>,
@@ -134,17 +142,29 @@ impl PluginCommand {
             Self::Activate {
                 digest,
                 force,
+                connection,
                 reason,
                 data,
             } => {
-                let begins = digest;
-                ask(Ask::Activate { begins, force }, reason, data).await
+                let asked = Ask::Activate {
+                    begins: digest,
+                    force,
+                    connection,
+                };
+                ask(asked, reason, data).await
             }
             Self::Rollback {
                 connector,
+                connection,
                 reason,
                 data,
-            } => ask(Ask::Rollback { connector }, reason, data).await,
+            } => {
+                let asked = match connection {
+                    Some(connection) => Ask::EndTrial { connection },
+                    None => Ask::Rollback { connector },
+                };
+                ask(asked, reason, data).await
+            }
             Self::Remove { digest, data } => {
                 let store = Store::open(&data.directory)?;
                 let removed = library::remove(&store, &data.directory, digest).await?;
@@ -227,6 +247,21 @@ fn list(tx: &Tx<'_>) -> Result<Vec<String>, store::Error> {
             version.installed_at,
         ));
     }
+    for trial in tx.trials()? {
+        let Trial {
+            connection,
+            digest,
+            by,
+            at,
+            problem,
+        } = trial;
+        lines.push(match problem {
+            None => format!("{digest:.DIGEST_SHOWN$} serves {connection} alone, by {by} since {at}"),
+            Some(problem) => format!(
+                "{digest:.DIGEST_SHOWN$} was to serve {connection} alone, and does not run: {problem}"
+            ),
+        });
+    }
     for (connector, problem) in tx.plugin_problems()? {
         lines.push(format!(
             "the version of {connector} that was activated does not run (a built-in one stands in \
@@ -247,6 +282,7 @@ fn inspect(tx: &Tx<'_>, digest: &str) -> Result<Vec<String>, store::Error> {
         format!("digest\t{}", version.digest),
         format!("connector\t{} ({})", version.connector, version.label),
         format!("version\t{}", version.version),
+        format!("contract\t{}", version.contract.as_deref().unwrap_or("-")),
         format!("size\t{} bytes", version.size_bytes),
         format!("from\t{}", origin(&version)),
         format!(
@@ -269,6 +305,10 @@ fn inspect(tx: &Tx<'_>, digest: &str) -> Result<Vec<String>, store::Error> {
             false => "was replaced",
         };
         let switch = &activation.switch;
+        let what = match switch.connection {
+            Some(connection) => format!("{what} for {connection} alone"),
+            None => what.to_owned(),
+        };
         format!(
             "{}\t{what}\t{} ({})\t{}",
             activation.at,

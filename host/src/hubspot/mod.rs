@@ -30,9 +30,6 @@ mod window;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-/// The name of the connector whose source this is.
-pub const CONNECTOR: &str = "hubspot";
-
 pub use crate::model::Priority;
 pub use account::Details;
 pub use budget::Pool;
@@ -47,6 +44,9 @@ pub use region::{ApiUrl, BadApiUrl, NoRegion, Region};
 use tokio::sync::watch;
 
 use crate::{clock::Clock, model::AccountKey, secrets::Secret, telemetry::HubspotMetrics};
+
+/// The name of the connector whose source this is.
+pub const CONNECTOR: &str = "hubspot";
 
 /// The version of HubSpot's API that all paths name: the newest stable one,
 /// kept until March 2028 (HubSpot changelog: date-based API versioning).

@@ -1,8 +1,10 @@
 //! Takes deliveries in: verify, append, answer.
 //!
-//! Architecture invariant: intake never calls HubSpot, a plugin or the store. A
+//! All sources deliver by one path; only how they sign differs ([`Senders`]).
+//!
+//! Architecture invariant: intake never calls a source, a plugin or the store. A
 //! delivery is answered 204 after its bytes are synced to the log; what cannot
-//! be made durable is answered 503, and HubSpot sends it again.
+//! be made durable is answered 503, and the source sends it again.
 
 mod first_event;
 mod room;
@@ -15,8 +17,8 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header::RETRY_AFTER},
+    extract::{Path, Request, State},
+    http::{HeaderValue, StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -27,15 +29,20 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     host::Host,
-    hubspot::signature::{self, Check, SignatureError, Stamped},
+    hubspot::oauth,
     log::{Entry, EntryKind, Lane},
+    plugin::first_account,
+    sources::{Check, Sender, Senders, SignatureError, Source, lane},
     telemetry::{AnswerLabels, Seldom},
 };
 use first_event::first_event;
 use room::{GivesWay, Room};
 
-/// Where deliveries come in.
+/// Where HubSpot's deliveries come in.
 pub const PATH: &str = "/webhooks/hubspot";
+
+/// Where deliveries come in, below which each connector has its name.
+const BASE: &str = "/webhooks/";
 
 /// The largest body. HubSpot's deliveries of 100 events have some 32 KB; a
 /// property's text may have 64 KB.
@@ -67,8 +74,9 @@ struct Intake {
 
 /// What all deliveries share.
 struct Shared {
-    /// The address that HubSpot signs.
-    target: String,
+    /// The address below which sources deliver, which some sign.
+    base: String,
+    senders: Senders,
     being_read: Room,
     in_work: Arc<Semaphore>,
     bytes_in_work: Arc<Semaphore>,
@@ -78,17 +86,15 @@ struct Shared {
 /// Why a delivery is not taken in.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
-    #[error("no HubSpot app is set up on this host")]
-    NoApp,
+    #[error("nobody is set up on this host who may deliver here")]
+    NoSender,
     #[error("the signature is not good: {0}")]
     Signature(#[from] SignatureError),
-    #[error("there is no signature")]
-    Unsigned,
     #[error("the body is larger than {BODY_BYTES_MAX} bytes")]
     TooLarge,
     #[error("the body did not come in time, or was cut off")]
     Incomplete,
-    #[error("the body is no JSON array")]
+    #[error("the body is no JSON array, or no JSON")]
     NotADelivery,
     #[error("the delivery is of another app")]
     OtherApp,
@@ -109,9 +115,7 @@ impl From<GivesWay> for Refusal {
 impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
-            Self::NoApp | Self::Signature(_) | Self::Unsigned | Self::OtherApp => {
-                StatusCode::UNAUTHORIZED
-            }
+            Self::NoSender | Self::Signature(_) | Self::OtherApp => StatusCode::UNAUTHORIZED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotADelivery => StatusCode::BAD_REQUEST,
             Self::Incomplete => StatusCode::REQUEST_TIMEOUT,
@@ -123,7 +127,8 @@ impl Refusal {
 /// The route that deliveries come in by.
 pub fn router(host: &Arc<Host>) -> Router<Arc<Host>> {
     let shared = Shared {
-        target: host.url(PATH).as_str().into(),
+        base: host.url(BASE).into(),
+        senders: host.senders.clone(),
         being_read: Room::new(BYTES_BEING_READ_MAX),
         in_work: Arc::new(Semaphore::new(IN_WORK_MAX)),
         bytes_in_work: Arc::new(Semaphore::new(BYTES_IN_WORK_MAX)),
@@ -133,34 +138,45 @@ pub fn router(host: &Arc<Host>) -> Router<Arc<Host>> {
         host: host.clone(),
         shared: Arc::new(shared),
     };
-    Router::new().route(PATH, post(answer).with_state(intake))
+    let path = format!("{BASE}{{connector}}");
+    Router::new().route(&path, post(answer).with_state(intake))
 }
 
 impl Intake {
     /// Says what an operator has to look at, once in a while.
-    fn warn_of(&self, refusal: &Refusal) {
+    fn warn_of(&self, refusal: &Refusal, connector: &str) {
         let now = self.host.clock.now();
         let is_mismatch = matches!(refusal, Refusal::Signature(SignatureError::Mismatch));
         if is_mismatch && self.shared.mismatches.is_due(now) {
+            let what = match Source::of(connector) {
+                Source::HubSpot => {
+                    "Is JIMO_PUBLIC_URL the address that HubSpot delivers to, and \
+                     HUBSPOT_CLIENT_SECRET that of the app?"
+                }
+                Source::Push => "Is its secret in JIMO_CONNECTOR_SECRETS that of the source?",
+            };
             tracing::warn!(
-                address = self.shared.target,
-                "a delivery's signature does not match, and it was refused. Is JIMO_PUBLIC_URL \
-                 the address that HubSpot delivers to, and HUBSPOT_CLIENT_SECRET that of the app?"
+                address = %format_args!("{}{connector}", self.shared.base),
+                "a delivery's signature does not match, and it was refused. {what}"
             );
         }
     }
 }
 
-async fn answer(State(intake): State<Intake>, request: Request) -> Response {
+async fn answer(
+    State(intake): State<Intake>,
+    Path(connector): Path<String>,
+    request: Request,
+) -> Response {
     let begun = Instant::now();
-    let (status, response) = match take_in(&intake, request).await {
+    let (status, response) = match take_in(&intake, &connector, request).await {
         Ok(()) => (
             StatusCode::NO_CONTENT,
             StatusCode::NO_CONTENT.into_response(),
         ),
         Err(refusal) => {
             tracing::debug!(%refusal, "a delivery was not taken in");
-            intake.warn_of(&refusal);
+            intake.warn_of(&refusal, &connector);
             let status = refusal.status();
             let mut response = (status, refusal.to_string()).into_response();
             if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -184,45 +200,46 @@ async fn answer(State(intake): State<Intake>, request: Request) -> Response {
     response
 }
 
-async fn take_in(intake: &Intake, request: Request) -> Result<(), Refusal> {
+async fn take_in(intake: &Intake, connector: &str, request: Request) -> Result<(), Refusal> {
     let (host, shared) = (&intake.host, &intake.shared);
-    let app = host.app.as_ref().ok_or(Refusal::NoApp)?;
+    let sender = shared.senders.of(connector).ok_or(Refusal::NoSender)?;
     let (parts, body) = request.into_parts();
+    // The whole public address as it is configured, not what a proxy passed on.
+    let mut target = [&shared.base, connector].concat();
+    if let Some(query) = parts.uri.query() {
+        target.push('?');
+        target.push_str(query);
+    }
     // Looked at before the body is, which then costs nobody else anything.
-    let timestamp = header(&parts.headers, signature::TIMESTAMP_HEADER)?;
-    let signed = header(&parts.headers, signature::SIGNATURE_HEADER)?;
-    let stamped = Stamped::read(timestamp, signed, host.clock.now())?;
+    let signed = sender.signed(&parts.headers, &target, host.clock.now())?;
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(Refusal::TooLarge);
     }
-    // The whole public address as it is configured, not what a proxy passed on.
-    let uri = match parts.uri.query() {
-        None => shared.target.clone(),
-        Some(query) => format!("{}?{query}", shared.target),
-    };
-    let check = stamped.begin(&app.client_secret, "POST", &uri);
-    let reading = read_body(body, check, &shared.being_read);
+    let reading = read_body(body, signed.begin(), &shared.being_read);
     let body = tokio::time::timeout(BODY_MAX, reading)
         .await
         .map_err(|_| Refusal::Incomplete)??;
-    if !is_array(&body) {
-        return Err(Refusal::NotADelivery);
-    }
-    // One look serves: a delivery is of one app, and its lane decides nothing
-    // but when its turn comes.
-    let first = first_event(&body).unwrap_or_default();
-    if first
-        .app_id
-        .is_some_and(|named| app.app_id.is_some_and(|app_id| app_id != named))
-    {
-        return Err(Refusal::OtherApp);
-    }
+    let lane = match sender {
+        Sender::HubSpot(app) => hubspots(app, &body)?,
+        Sender::Push(_) => {
+            if !is_json(&body) {
+                return Err(Refusal::NotADelivery);
+            }
+            let plugin = host.plugins.active(connector).ok();
+            let at = plugin.as_ref().map(|plugin| &plugin.description().delivery);
+            lane(
+                connector,
+                at.and_then(|at| first_account(&body, at)).as_ref(),
+            )
+        }
+    };
     if !host.disk.room().is_enough() {
         return Err(Refusal::NoRoom);
     }
     let entry = Entry {
         kind: EntryKind::Delivery,
-        lane: lane(first.portal_id),
+        connector: connector.to_owned(),
+        lane,
         received_at: host.clock.now(),
         body: InWork::take(shared, body)?.into(),
     };
@@ -266,13 +283,6 @@ impl From<InWork> for Bytes {
     }
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Refusal> {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .ok_or(Refusal::Unsigned)
-}
-
 /// Reads a body with a good signature. Room is taken for what has come of it:
 /// one that is announced and never sent takes none from the others.
 async fn read_body(mut body: Body, mut check: Check<'_>, room: &Room) -> Result<Bytes, Refusal> {
@@ -302,18 +312,27 @@ async fn read_body(mut body: Body, mut check: Check<'_>, room: &Room) -> Result<
     Ok(whole.freeze())
 }
 
-/// The lane of an account: its id, as far as it is one.
-fn lane(portal_id: Option<u64>) -> Lane {
-    Lane(
-        portal_id
-            .and_then(|id| i64::try_from(id).ok())
-            .unwrap_or_default(),
-    )
+/// The lane of a delivery of HubSpot's. One look serves: it is of one app, and its
+/// lane decides nothing but when its turn comes.
+fn hubspots(app: &oauth::App, body: &[u8]) -> Result<Lane, Refusal> {
+    let trimmed = body.trim_ascii();
+    // What is in it is the pipeline's: it is signed, so it is kept whatever it is.
+    if !(trimmed.starts_with(b"[") && trimmed.ends_with(b"]")) {
+        return Err(Refusal::NotADelivery);
+    }
+    let first = first_event(body).unwrap_or_default();
+    let is_others = |named: u64| app.app_id.is_some_and(|app_id| app_id != named);
+    if first.app_id.is_some_and(is_others) {
+        return Err(Refusal::OtherApp);
+    }
+    let id = first.portal_id.and_then(|id| i64::try_from(id).ok());
+    Ok(Lane(id.unwrap_or_default()))
 }
 
-/// Whether a body can be a delivery at all. What is in it is the pipeline's:
-/// it is signed, so it is kept whatever it is.
-fn is_array(body: &[u8]) -> bool {
+/// Whether a body can be JSON that holds events.
+fn is_json(body: &[u8]) -> bool {
     let body = body.trim_ascii();
-    body.starts_with(b"[") && body.ends_with(b"]")
+    [(b"[", b"]"), (b"{", b"}")]
+        .iter()
+        .any(|(begin, end)| body.starts_with(*begin) && body.ends_with(*end))
 }

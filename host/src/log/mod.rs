@@ -47,6 +47,8 @@ pub enum EntryKind {
 pub struct Entry {
     /// What it is.
     pub kind: EntryKind,
+    /// The connector to the source that it is of, by name.
+    pub connector: String,
     /// Whose it is.
     pub lane: Lane,
     /// When we received it.
@@ -82,6 +84,8 @@ pub struct Logged {
     pub position: Position,
     /// What it is.
     pub kind: EntryKind,
+    /// The connector to the source that it is of, by name.
+    pub connector: String,
     /// When we received it.
     pub received_at: Timestamp,
     /// Its bytes.

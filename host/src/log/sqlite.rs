@@ -32,6 +32,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/log/0001_log.sql"),
     include_str!("../../migrations/sqlite/log/0002_lanes.sql"),
     include_str!("../../migrations/sqlite/log/0003_cursors.sql"),
+    include_str!("../../migrations/sqlite/log/0004_connectors.sql"),
 ];
 
 /// The event log. See the module's documentation for what it promises.
@@ -162,7 +163,7 @@ impl EventLog {
         self.database
             .read(move |connection| {
                 let mut statement = connection.prepare_cached(
-                    "SELECT position, kind, received_at, body FROM entries
+                    "SELECT position, kind, connector, received_at, body FROM entries
                      WHERE position > ?1 ORDER BY position",
                 )?;
                 let mut rows = statement.query([after.0])?;
@@ -268,7 +269,7 @@ impl EventLog {
         self.database
             .read(move |connection| {
                 let mut statement = connection.prepare_cached(
-                    "SELECT position, kind, received_at, body FROM entries WHERE position = ?1",
+                    "SELECT position, kind, connector, received_at, body FROM entries WHERE position = ?1",
                 )?;
                 let mut entries = Vec::with_capacity(positions.len());
                 for position in positions {
@@ -349,10 +350,12 @@ impl EventLog {
 fn insert(connection: &Connection, entry: &Entry) -> Result<Position, Error> {
     connection
         .prepare_cached(
-            "INSERT INTO entries (kind, lane, received_at, body) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO entries (kind, connector, lane, received_at, body)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute(params![
             entry.kind as i64,
+            entry.connector,
             entry.lane.0,
             entry.received_at.0,
             &entry.body[..]
@@ -377,13 +380,14 @@ fn last_position(connection: &Connection) -> Result<Position, Error> {
     Ok(Position(sequence.unwrap_or(0)))
 }
 
-/// Reads an entry from a row of its position, kind, moment and body.
+/// Reads an entry from a row of its position, kind, connector, moment and body.
 fn logged(row: &rusqlite::Row<'_>) -> Result<Logged, Error> {
     Ok(Logged {
         position: Position(row.get(0)?),
         kind: kind(row.get(1)?)?,
-        received_at: Timestamp(row.get(2)?),
-        body: row.get(3)?,
+        connector: row.get(2)?,
+        received_at: Timestamp(row.get(3)?),
+        body: row.get(4)?,
     })
 }
 

@@ -62,7 +62,7 @@ pub struct NewOwner {
 }
 
 /// Uses the link: makes the project, and its first admin with a password that
-/// [`super::rules`] have passed.
+/// [`super::rules`] have passed. They operate the host, too.
 ///
 /// # Errors
 ///
@@ -86,6 +86,7 @@ pub async fn begin(
         let project = tx.create_project(&new.project, &new.time_zone, now)?.id;
         let person = tx.create_person(&new.email, &new.name, &password, now)?;
         tx.set_member(project, person, Role::Admin, now)?;
+        tx.grant_operator(person, now)?;
         Ok(Ok((person, project)))
     });
     begun.await?

@@ -57,8 +57,9 @@ pub async fn reset_link(
 
 /// Whether a link may be made in a project for one of its members. Whoever holds
 /// it becomes them, so who makes it has to be an admin of all their projects, of
-/// this one too. A session of no person is of its project alone. For themselves
-/// nobody may: they change it with the one they have.
+/// this one too, and for an operator of the host one as well. A session of no person is
+/// of its project alone. For themselves nobody may: they change it with the one they
+/// have.
 pub fn may_reset(
     tx: &Tx<'_>,
     project: ProjectId,
@@ -66,6 +67,14 @@ pub fn may_reset(
     made_by: Option<PersonId>,
 ) -> Result<bool, store::Error> {
     if made_by == Some(person) || tx.member_role(project, person)?.is_none() {
+        return Ok(false);
+    }
+    // Else an admin of their projects would come to operate the host.
+    let is_operators = match made_by {
+        Some(admin) => tx.is_operator(admin)?,
+        None => false,
+    };
+    if tx.is_operator(person)? && !is_operators {
         return Ok(false);
     }
     for membership in tx.memberships(person)? {

@@ -67,4 +67,7 @@ pub struct Connection {
     pub account: Option<(AccountId, AccountKey)>,
     /// When it was begun.
     pub created_at: Timestamp,
+    /// The plugin version that serves it alone, by digest; none where the active one
+    /// does.
+    pub trial: Option<String>,
 }

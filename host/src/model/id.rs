@@ -169,7 +169,8 @@ macro_rules! source_text {
 }
 
 source_text!(
-    /// The source's own id of an account: a HubSpot portal id.
+    /// The source's own id of an account: a HubSpot portal id. Accounts of two
+    /// connectors may have the same.
     AccountKey
 );
 source_text!(

@@ -169,7 +169,7 @@ fn read_survivor(
     if mapping.is_some_and(|(_, mapping)| mapping.through.is_some()) {
         let held = feeder.tx.find_record(route.id, object_type, survivor)?;
         if !held.is_some_and(|held| held.reached) {
-            report.reason(Skip::NoMatch.as_str());
+            report.reason(Skip::NotReached.as_str());
             return Ok(());
         }
     }

@@ -245,6 +245,10 @@ impl<'t, 'c> Arrivals<'t, 'c> {
             is_known |= matches!(state.existence, Existence::Unknown | Existence::Exists);
             self.tx.link(record, user, rank)?;
             feeder.links_changed(object_type, &state, &id, &[user])?;
+            if !route.is_read {
+                // What is pushed of it next fills what it feeds.
+                continue;
+            }
             let mut told = RecordReport::default();
             told.read();
             feeder.read_record(object_type, &id, Timestamp::default())?;
@@ -252,7 +256,7 @@ impl<'t, 'c> Arrivals<'t, 'c> {
                 .report
                 .record(&ORIGIN, object_type, &id, told, self.now);
         }
-        if is_known || keys.is_empty() {
+        if is_known || keys.is_empty() || !route.is_read {
             self.tx.drop_lookup(route.id, object_type, user)?;
         } else {
             let cause = Cause::ARRIVAL;

@@ -34,7 +34,7 @@ pub const WINDOW: Duration = Duration::from_secs(3_600);
 pub const BRAKE: &str = "brake";
 
 /// Users that are named where a connection is held.
-const EXAMPLES: usize = 10;
+pub const EXAMPLES_MAX: usize = 10;
 
 /// How many users may lose values, where a connection feeds so many.
 pub fn losses_max(users: u64, share: f64) -> u64 {
@@ -163,17 +163,17 @@ pub fn end_hold(tx: &Tx<'_>, connection: ConnectionId, now: Timestamp) -> Result
     tx.note(connection, BRAKE, "released", now)
 }
 
-/// What a connection asks while it is held; none where it is not.
+/// What a connection asks while it is held; none where it is not. It names nobody,
+/// for it is told in alerts too: who asks for [`Tx::held`] can.
 pub fn question(tx: &Tx<'_>, connection: ConnectionId) -> Result<Option<Problem>, store::Error> {
-    Ok(tx.held(connection, EXAMPLES)?.map(|held| asked(&held)))
+    Ok(tx.held(connection, 0)?.map(|held| asked(&held)))
 }
 
 fn asked(held: &Held) -> Problem {
-    let names: Vec<String> = held.examples.iter().map(ToString::to_string).collect();
-    let of_whom = match (held.users, names.as_slice()) {
-        (0, _) => "many users".to_owned(),
-        (1, [name]) => format!("one more user, {name}"),
-        (users, names) => format!("{users} more users, such as {}", names.join(", ")),
+    let of_whom = match held.users {
+        0 => "many users".to_owned(),
+        1 => "one more user".to_owned(),
+        users => format!("{users} more users"),
     };
     Problem {
         code: "braked".into(),

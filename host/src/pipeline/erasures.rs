@@ -39,6 +39,8 @@ pub struct Erasure {
 pub struct AccountErasures {
     /// Our number for the account.
     pub account: AccountId,
+    /// The connector to its source, by name.
+    pub connector: String,
     /// The source's id of it.
     pub key: AccountKey,
     /// What they came in.
@@ -80,7 +82,7 @@ pub fn apply_erasures(
         feeder.finish()?.save(tx, id, now)?;
     }
     for record in &erased {
-        tx.add_erasure(&told.key, record, last, now)?;
+        tx.add_erasure((&told.connector, &told.key), record, last, now)?;
     }
     if !erased.is_empty() {
         tracing::info!(

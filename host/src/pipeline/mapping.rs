@@ -57,8 +57,9 @@ pub fn save(
             .map(identity)
             .collect();
         let gone = |field: &&FieldMapping| !kept.contains(&identity(field));
-        // Values first: `feeds` is how they are found.
-        for field in old.fields.iter().filter(|field| !same_rule || gone(field)) {
+        // Values of fields that stay come first: `feeds` is how they are found.
+        let stay = old.fields.iter().filter(|field| !gone(field));
+        for field in stay.filter(|_| !same_rule) {
             if let Some(variable) = field.variable {
                 tx.release_values(old.id, field.id, variable, keep)?;
             }
@@ -68,9 +69,9 @@ pub fn save(
             // Nobody may be found by the old rule any more.
             tx.drop_lookups(connection, &old.object_type)?;
         }
-        for field in old.fields.iter().filter(gone) {
-            tx.remove_field(field.id)?;
-        }
+        let gone: Vec<FieldMapping> = old.fields.iter().filter(gone).cloned().collect();
+        let of = Some((connection, &old.object_type));
+        tx.release_fields(project, of, &gone, keep)?;
         if wanted.is_none() {
             tx.remove_mapping(old.id)?;
         }
@@ -227,19 +228,15 @@ pub fn delete_connection(
     now: Timestamp,
 ) -> Result<(), store::Error> {
     let connection = tx.connection(project, id)?;
-    for mapping in tx.mappings(id)? {
-        for field in &mapping.fields {
-            if let Some(variable) = field.variable {
-                tx.release_values(mapping.id, field.id, variable, keep)?;
-            }
-        }
-        tx.remove_mapping(mapping.id)?;
-    }
+    let mappings = tx.mappings(id)?.into_iter();
+    let fields: Vec<FieldMapping> = mappings.flat_map(|mapping| mapping.fields).collect();
+    tx.release_fields(project, None, &fields, keep)?;
     tx.delete_connection(id)?;
     if let Some((account, _)) = connection.account
         && tx.account_connections(account)?.is_empty()
     {
-        tx.drop_set_aside(&tx.account(account)?.key)?;
+        let held = tx.account(account)?;
+        tx.drop_set_aside((&held.connector, &held.key))?;
         tx.revoke_grant(account, now)?;
         tx.drop_reads(account)?;
         tx.drop_options(account)?;

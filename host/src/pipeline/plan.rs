@@ -10,6 +10,9 @@ use crate::{
 pub enum Skip {
     /// The record matches no user.
     NoMatch,
+    /// It reaches users through others alone, and none that matches a user is known
+    /// to have it yet: then it is read.
+    NotReached,
     /// What it says was known already, or is older than what is known.
     Older,
     /// The record is deleted.
@@ -23,6 +26,7 @@ impl Skip {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NoMatch => "no_match",
+            Self::NotReached => "not_reached",
             Self::Older => "older",
             Self::Deleted => "deleted",
             Self::BeforeMapping => "before_mapping",
@@ -68,7 +72,8 @@ pub fn plan(
             ChangeKind::Restored => Step::FindAgain,
             // Those that became one may be held.
             ChangeKind::Merged(merge) => Step::Merge(merge.clone()),
-            _ => Step::Skip(Skip::NoMatch),
+            ChangeKind::Deleted => Step::Skip(Skip::Deleted),
+            _ => Step::Skip(Skip::NotReached),
         };
     }
     match (held.map(|held| &held.existence), kind) {
@@ -91,7 +96,7 @@ pub fn plan(
         return Step::FindAgain;
     }
     if through && !held.reached && !matches!(kind, ChangeKind::Deleted) {
-        return Step::Skip(Skip::NoMatch);
+        return Step::Skip(Skip::NotReached);
     }
     let never_read = held.read == Version::default();
     let known = Version {
@@ -101,7 +106,7 @@ pub fn plan(
     match kind {
         // The answer that showed it may not have known of the deletion.
         ChangeKind::Deleted if occurred_at < held.existence_at => match held.existence {
-            Existence::Exists if through && !held.reached => Step::Skip(Skip::NoMatch),
+            Existence::Exists if through && !held.reached => Step::Skip(Skip::NotReached),
             Existence::Exists => Step::Read,
             _ => Step::Skip(Skip::Older),
         },
@@ -207,14 +212,14 @@ mod tests {
 
     #[test]
     fn a_company_that_no_linked_contact_has_costs_no_call() {
-        let skip = Step::Skip(Skip::NoMatch);
+        let skip = Step::Skip(Skip::NotReached);
         assert_eq!(
             plan(None, &ChangeKind::Created, Timestamp(20), false, true),
             skip
         );
         assert_eq!(
             plan(None, &ChangeKind::Deleted, Timestamp(20), false, true),
-            skip
+            Step::Skip(Skip::Deleted)
         );
         let unreached = held(false);
         assert_eq!(
@@ -330,7 +335,7 @@ mod tests {
                 false,
                 true
             ),
-            Step::Skip(Skip::NoMatch)
+            Step::Skip(Skip::NotReached)
         );
     }
 }

@@ -7,7 +7,7 @@
 use crate::{
     model::RecordId,
     plugin::{BodyDescription, Element, split, without},
-    store::erasures::ErasedRecords,
+    store::erasures::ErasedByAccount,
 };
 
 /// What a body is without what it tells of erased records.
@@ -22,15 +22,17 @@ pub enum Redacted {
 }
 
 /// Whether an element tells something of an erased record.
-pub fn tells_of(element: &Element<'_>, erased: &ErasedRecords) -> bool {
+pub fn tells_of(element: &Element<'_>, erased: &ErasedByAccount) -> bool {
     let account = element.account.as_ref();
     let of_account = account.and_then(|account| erased.of(account));
     of_account.is_some_and(|erased| element.records.iter().any(|record| erased.contains(record)))
 }
 
-/// Leaves out of a body what it tells of erased records.
-pub fn redact(body: &[u8], at: &BodyDescription, erased: &ErasedRecords) -> Redacted {
-    let Ok(elements) = split(body, at) else {
+/// Leaves out of a body what it tells of erased records. `at`: where its elements
+/// stand; none where no plugin runs that would say so.
+pub fn redact(body: &[u8], at: Option<&BodyDescription>, erased: &ErasedByAccount) -> Redacted {
+    let split = at.and_then(|at| Some((at, split(body, at).ok()?)));
+    let Some((at, elements)) = split else {
         return if names_any(body, erased) {
             Redacted::Nothing
         } else {
@@ -49,7 +51,7 @@ pub fn redact(body: &[u8], at: &BodyDescription, erased: &ErasedRecords) -> Reda
 
 /// Whether the ids of an account and of a record that was erased there stand
 /// anywhere in a body that is no JSON.
-fn names_any(body: &[u8], erased: &ErasedRecords) -> bool {
+fn names_any(body: &[u8], erased: &ErasedByAccount) -> bool {
     let in_id = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let words = || {
         let words = body.split(|byte| !in_id(byte));
@@ -75,8 +77,9 @@ mod tests {
     }
 
     fn redacted(body: &str, elements: &[&str]) -> Redacted {
-        let erased = ErasedRecords::from_iter([("1".into(), "7".into()), ("1".into(), "8".into())]);
-        redact(body.as_bytes(), &at(elements), &erased)
+        let erased =
+            ErasedByAccount::from_iter([("1".into(), "7".into()), ("1".into(), "8".into())]);
+        redact(body.as_bytes(), Some(&at(elements)), &erased)
     }
 
     fn rewritten(body: &str) -> Redacted {

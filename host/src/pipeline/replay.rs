@@ -15,7 +15,6 @@ use super::{
     worker::{Error, apply_told},
 };
 use crate::{
-    hubspot::CONNECTOR,
     log::{EntryKind, Logged, Position},
     model::AccountKey,
     plugin::{BodyDescription, Description, enclose, split},
@@ -45,24 +44,39 @@ impl Pipeline {
     /// done, and what waits is to be read again.
     pub async fn replay(&self, replay: Replay) -> Result<Replayed, Error> {
         let routing = self.routing().await?;
-        let plugin = self.plugins.active(CONNECTOR)?;
         let configuration = routing.configuration;
-        let digest = plugin.digest().to_owned();
-        let body = as_logged(&replay.what, plugin.description());
-        let entry = Logged {
-            position: replay.what.position,
-            kind: replay.what.kind,
-            received_at: replay.at,
-            body,
+        let connector = &replay.what.connector;
+        let (mut prepared, digest) = match self.plugins.of(connector) {
+            Ok(versions) => {
+                let serving = versions.serving();
+                let digest = serving.active().digest().to_owned();
+                let entry = Logged {
+                    position: replay.what.position,
+                    kind: replay.what.kind,
+                    connector: connector.clone(),
+                    received_at: replay.at,
+                    body: as_logged(&replay.what, serving.active().description()),
+                };
+                let preparing = self.prepare(routing, serving, vec![entry], Purpose::Replay);
+                (preparing.await?, digest)
+            }
+            // It stays what it is until one runs again.
+            Err(_) => {
+                let prepared = Prepared {
+                    purpose: Purpose::Replay,
+                    newest_erasure: routing.erased.newest,
+                    set_aside: vec![replay.what.clone()],
+                    ..Prepared::default()
+                };
+                (prepared, String::new())
+            }
         };
-        let preparing = self.prepare(routing, plugin, vec![entry], Purpose::Replay);
-        let mut prepared = preparing.await?;
         let unheard = std::mem::take(&mut prepared.unheard);
         let unheard = unheard
             .into_iter()
             .map(|(account, body)| as_it_was(&replay.what, account, body));
         prepared.set_aside.extend(unheard);
-        let now = self.clock.now();
+        let (keys, now) = (self.keys.clone(), self.clock.now());
         let apply = move |tx: &Tx<'_>| {
             let is_as_prepared = tx.configuration()? == configuration
                 && tx.newest_erasure()? == prepared.newest_erasure
@@ -70,7 +84,7 @@ impl Pipeline {
             if !is_as_prepared {
                 return Err(store::Error::ConfigurationChanged);
             }
-            apply_told(tx, &prepared, &digest, Position::default(), now)?;
+            apply_told(tx, &keys, &prepared, &digest, Position::default(), now)?;
             Ok(prepared)
         };
         let prepared: Prepared = match self.store.transact_much(apply).await {
@@ -92,6 +106,7 @@ fn as_it_was(what: &SetAside, account: AccountKey, body: Vec<u8>) -> SetAside {
     SetAside {
         position: what.position,
         kind: what.kind,
+        connector: what.connector.clone(),
         account: Some(account),
         reason: what.reason.clone(),
         plugin: what.plugin.clone(),

@@ -1,18 +1,23 @@
 //! What a transaction did, for counts, activity and freshness.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
-use super::brake::{self, HELD};
+use super::{
+    brake::{self, HELD},
+    plan::Skip,
+    routing::ConnectionRoute,
+};
 use crate::{
     model::{ConnectionId, Missed, ObjectType, RecordId, RunId, Timestamp, UserId},
     store::{
         self, Tx,
-        activity::Activity,
+        activity::{Activity, NAMED_USERS_MAX},
         hours::{Tally, freshness_bucket},
-        runs::{Counts, EXAMPLES_MAX, Example, Examples},
+        runs::{Counted, Counts, EXAMPLES_MAX, Example, Examples},
     },
 };
 
@@ -33,6 +38,12 @@ const UNCHANGED: &str = "unchanged";
 /// The outcome of a record that did nothing, for a reason.
 const SKIPPED: &str = "skipped";
 
+/// What a run counts of every record.
+const READ: &str = "read";
+
+/// What a run counts of every record that reaches users.
+const MATCHED: &str = "matched";
+
 /// What a catch-up counts, by kind, of the records that it updated.
 pub const MISSED: &str = "missed";
 
@@ -52,13 +63,15 @@ pub struct Report {
     /// What came, and what of it could not be read; what it did the counts say.
     came: Tally,
     lines: Vec<Activity>,
+    /// Whom each of the lines, by its index, reached.
+    reached: BTreeSet<(usize, UserId)>,
     /// What is counted for runs, and some of what that is.
     runs: BTreeMap<RunId, RunReport>,
     /// The users whose values were cleared or moved, by a run or by what comes
     /// live.
     losses: BTreeMap<Option<RunId>, BTreeSet<UserId>>,
     /// What was counted of each record for a run.
-    counted: HashMap<(ObjectType, RecordId), String>,
+    counted: HashMap<(ObjectType, RecordId), Counted>,
     /// The run that what is told next is counted for.
     run: Option<RunId>,
     /// Why live should have done what is told next; none where it is no catch-up
@@ -73,9 +86,72 @@ pub struct Report {
 pub struct RunReport {
     counts: Counts,
     examples: Examples,
+    /// What was counted of each record.
+    records: HashMap<(ObjectType, RecordId), Counted>,
 }
 
 impl RunReport {
+    /// Adds it to the run, with each record of some object types counted once,
+    /// however many steps of the run meet it: what it would change counts most, and
+    /// then what was found first.
+    ///
+    /// # Errors
+    ///
+    /// The store's own.
+    pub fn save_once(
+        mut self,
+        tx: &Tx<'_>,
+        run: RunId,
+        is_met_again: impl Fn(&ObjectType) -> bool,
+    ) -> Result<(), store::Error> {
+        for ((object_type, record), now) in std::mem::take(&mut self.records) {
+            if !is_met_again(&object_type) {
+                continue;
+            }
+            let Some(before) = tx.counted(run, &object_type, &record)? else {
+                tx.keep_counted(run, &object_type, &record, &now)?;
+                continue;
+            };
+            let outcome = match weight(&now) > weight(&before) {
+                true => &now.outcome,
+                false => &before.outcome,
+            };
+            let both = Counted {
+                outcome: outcome.clone(),
+                was_read: before.was_read || now.was_read,
+                matched: before.matched || now.matched,
+            };
+            self.add(&both, 1);
+            self.add(&before, -1);
+            self.add(&now, -1);
+            let that = Example::Record(object_type.clone(), record.clone());
+            for name in [&before.outcome, &now.outcome] {
+                if *name != both.outcome {
+                    tx.remove_run_example(run, name, &object_type, &record)?;
+                    if let Some(some) = self.examples.get_mut(name) {
+                        some.retain(|example| *example != that);
+                    }
+                }
+            }
+            tx.keep_counted(run, &object_type, &record, &both)?;
+        }
+        self.save(tx, run)
+    }
+
+    /// Adds what is counted of a record, so many times.
+    fn add(&mut self, counted: &Counted, times: i64) {
+        let names = [
+            (READ, counted.was_read),
+            (MATCHED, counted.matched),
+            (&counted.outcome, true),
+        ];
+        for (name, is_counted) in names {
+            if is_counted {
+                *self.counts.entry(name.to_owned()).or_default() += times;
+            }
+        }
+    }
+
     /// Adds it to the run.
     ///
     /// # Errors
@@ -84,6 +160,15 @@ impl RunReport {
     pub fn save(&self, tx: &Tx<'_>, run: RunId) -> Result<(), store::Error> {
         tx.add_run_counts(run, &self.counts)?;
         tx.add_run_examples(run, &self.examples)
+    }
+}
+
+/// How much what was counted of a record says.
+fn weight(counted: &Counted) -> u8 {
+    match (counted.outcome.as_str(), counted.matched) {
+        (UPDATED, _) => 2,
+        (_, true) => 1,
+        (_, false) => 0,
     }
 }
 
@@ -170,6 +255,20 @@ pub struct Origin {
     pub plugin: Option<String>,
 }
 
+impl Origin {
+    /// Where lines of a connection come from, which another version than the one that
+    /// is named may serve.
+    pub fn of(&self, route: &ConnectionRoute) -> Cow<'_, Self> {
+        match &route.trial {
+            None => Cow::Borrowed(self),
+            Some(trial) => Cow::Owned(Self {
+                plugin: Some(trial.clone()),
+                ..self.clone()
+            }),
+        }
+    }
+}
+
 impl Report {
     /// Adds to a count.
     pub fn count(&mut self, name: &str, by: i64) {
@@ -208,7 +307,10 @@ impl Report {
 
     /// What was counted for a run.
     pub fn counted_for(mut self, run: RunId) -> RunReport {
-        self.runs.remove(&run).unwrap_or_default()
+        RunReport {
+            records: self.counted,
+            ..self.runs.remove(&run).unwrap_or_default()
+        }
     }
 
     /// Adds to a count of the run that is counted for.
@@ -225,11 +327,16 @@ impl Report {
             return;
         }
         let key = (object_type.clone(), record.clone());
-        let before = self.counted.insert(key, UPDATED.to_owned());
-        if before.as_deref() == Some(UPDATED) {
+        let counted = self.counted.entry(key).or_insert_with(|| Counted {
+            outcome: String::new(),
+            was_read: false,
+            matched: false,
+        });
+        let before = std::mem::replace(&mut counted.outcome, UPDATED.to_owned());
+        if before == UPDATED {
             return;
         }
-        if let Some(before) = before {
+        if !before.is_empty() {
             self.count_in_run(&before, -1);
             self.no_example(&before, object_type, record);
         }
@@ -324,8 +431,8 @@ impl Report {
                 Some(reason) if outcome == SKIPPED => format!("{SKIPPED}.{reason}"),
                 _ => outcome.to_owned(),
             };
-            self.count_in_run("read", 1);
-            self.count_in_run("matched", i64::from(told.matched));
+            self.count_in_run(READ, 1);
+            self.count_in_run(MATCHED, i64::from(told.matched));
             self.count_in_run(&counted, 1);
             match outcome {
                 UPDATED => self.count_missed(),
@@ -333,6 +440,11 @@ impl Report {
                 _ => self.example(&counted, object_type, record),
             }
             let key = (object_type.clone(), record.clone());
+            let counted = Counted {
+                outcome: counted,
+                was_read: true,
+                matched: told.matched,
+            };
             self.counted.insert(key, counted);
             // What a run found to be as it was is counted, and no news.
             if told.is_as_before() {
@@ -344,17 +456,14 @@ impl Report {
         }
         let reasons: Vec<_> = told.reasons.into_iter().collect();
         self.lines.push(Activity {
+            users_count: u64::try_from(told.users.len()).unwrap_or(u64::MAX),
+            users: told.users.into_iter().take(NAMED_USERS_MAX).collect(),
             at: now,
             origin: origin.word.to_owned(),
             object_type: Some(object_type.clone()),
             record: Some(record.clone()),
             outcome: outcome.to_owned(),
             reason: (!reasons.is_empty()).then(|| reasons.join(", ")),
-            user: if told.users.len() == 1 {
-                told.users.first().copied()
-            } else {
-                None
-            },
             variables: told.variables.into_iter().collect(),
             plugin: origin.plugin.clone(),
             ..Activity::default()
@@ -402,13 +511,15 @@ impl Report {
                 // What caused it is told of another record.
                 let cause = self.lines.last();
                 let alone = self.cause.unwrap_or(MAPPING);
+                self.reached.insert((self.lines.len(), user));
                 self.lines.push(Activity {
                     at: now,
                     origin: cause.map_or(alone, |line| &line.origin).to_owned(),
                     object_type: Some(object_type.clone()),
                     record: Some(record.clone()),
                     outcome: UPDATED.to_owned(),
-                    user: Some(user),
+                    users: vec![user],
+                    users_count: 1,
                     variables,
                     plugin: cause.and_then(|line| line.plugin.clone()),
                     ..Activity::default()
@@ -417,10 +528,10 @@ impl Report {
             return;
         };
         let line = &mut self.lines[index];
-        if line.outcome == UPDATED {
-            line.user = line.user.filter(|other| *other == user);
-        } else {
-            line.user = Some(user);
+        if self.reached.insert((index, user)) {
+            line.reached(user);
+        }
+        if line.outcome != UPDATED {
             let before = std::mem::replace(&mut line.outcome, UPDATED.to_owned());
             self.count(&before, -1);
             self.count(UPDATED, 1);
@@ -434,12 +545,16 @@ impl Report {
     /// What came, and what it did.
     fn tally(&self) -> Tally {
         let count = |name: &str| self.counts.get(name).copied().unwrap_or(0);
-        let no_match = count("skipped.no_match").min(count(SKIPPED));
+        let skipped = count(SKIPPED);
+        let because = |skip: Skip| count(&format!("{SKIPPED}.{}", skip.as_str()));
+        let no_match = because(Skip::NoMatch).min(skipped);
+        let waiting = because(Skip::NotReached).min(skipped - no_match);
         Tally {
             updated: count(UPDATED),
             unchanged: count(UNCHANGED),
             no_match,
-            skipped: count(SKIPPED) - no_match,
+            waiting,
+            skipped: skipped - no_match - waiting,
             values_written: count("values_written"),
             ..self.came
         }

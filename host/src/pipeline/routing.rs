@@ -12,6 +12,7 @@ use crate::{
         ProjectId, PropertyName, Shown, VariableId,
     },
     plugin::{Conversion, ConversionField, Interest},
+    sources::Source,
     store::{
         self, Tx,
         connections::Account,
@@ -28,7 +29,7 @@ pub struct Routing {
     pub configuration: i64,
     /// The records that were erased lately.
     pub erased: Arc<ErasedRecords>,
-    accounts: HashMap<AccountKey, Arc<AccountRoute>>,
+    accounts: HashMap<String, HashMap<AccountKey, Arc<AccountRoute>>>,
 }
 
 /// What an account's connections want together.
@@ -48,6 +49,9 @@ pub struct AccountRoute {
     pub may_call: bool,
     /// Their fields, for the plugin: one conversion a connection.
     pub conversions: Vec<Conversion>,
+    /// The same, parted by the plugin versions that serve the connections; empty where
+    /// the active one serves all.
+    parted: Vec<(Option<String>, AccountRoute)>,
 }
 
 /// What one connection wants.
@@ -57,8 +61,13 @@ pub struct ConnectionRoute {
     pub id: ConnectionId,
     /// Its project.
     pub project: ProjectId,
+    /// The plugin version that serves it alone, by digest; none where the active one
+    /// does.
+    pub trial: Option<String>,
     /// Its account.
     pub account: AccountId,
+    /// Whether records can be read: else they are known by what is pushed alone.
+    pub is_read: bool,
     /// Its object mappings.
     pub mappings: Vec<ObjectMapping>,
     /// Its fields, for the plugin.
@@ -90,10 +99,11 @@ pub struct FieldPlace {
 impl Routing {
     /// Reads the present configuration.
     pub fn load(tx: &Tx<'_>) -> Result<Self, store::Error> {
-        let mut accounts = HashMap::new();
+        let mut accounts: HashMap<_, HashMap<_, _>> = HashMap::new();
         for id in tx.connected_accounts()? {
             let route = AccountRoute::load(tx, id)?;
-            accounts.insert(route.key.clone(), Arc::new(route));
+            let of_connector = accounts.entry(route.connector.clone()).or_default();
+            of_connector.insert(route.key.clone(), Arc::new(route));
         }
         Ok(Self {
             configuration: tx.configuration()?,
@@ -120,13 +130,21 @@ impl Routing {
 
     /// What an account's connections want; none where nothing is connected to
     /// it.
-    pub fn account(&self, key: &AccountKey) -> Option<&Arc<AccountRoute>> {
-        self.accounts.get(key)
+    pub fn account(&self, connector: &str, key: &AccountKey) -> Option<&Arc<AccountRoute>> {
+        self.accounts.get(connector)?.get(key)
     }
 
     /// All accounts that something is connected to.
     pub fn accounts(&self) -> impl Iterator<Item = &Arc<AccountRoute>> {
-        self.accounts.values()
+        self.accounts.values().flat_map(HashMap::values)
+    }
+
+    /// The accounts of a connector that something is connected to.
+    pub fn accounts_of(&self, connector: &str) -> impl Iterator<Item = &Arc<AccountRoute>> {
+        self.accounts
+            .get(connector)
+            .into_iter()
+            .flat_map(HashMap::values)
     }
 }
 
@@ -134,13 +152,15 @@ impl AccountRoute {
     /// Reads what an account's connections want.
     pub fn load(tx: &Tx<'_>, id: AccountId) -> Result<Self, store::Error> {
         let account = tx.account(id)?;
+        let is_read = Source::of(&account.connector).is_read();
         let mut connections = Vec::new();
         let mut may_call = false;
         for connection in tx.account_connections(id)? {
             if connection.status.takes_changes() {
-                may_call |= !connection
+                let is_stopped = connection
                     .problem
                     .is_some_and(|problem| problem.stops_calls());
+                may_call |= is_read && !is_stopped;
                 let route = ConnectionRoute::load(tx, connection.id, connection.project, id)?;
                 connections.push(Arc::new(route));
             }
@@ -150,6 +170,10 @@ impl AccountRoute {
 
     /// What these connections of an account want.
     pub fn of(account: &Account, connections: Vec<Arc<ConnectionRoute>>, may_call: bool) -> Self {
+        let parted = match connections.iter().any(|one| one.trial.is_some()) {
+            true => parted(account, &connections, may_call),
+            false => Vec::new(),
+        };
         let interests = interests(&connections);
         let conversions = connections
             .iter()
@@ -163,7 +187,25 @@ impl AccountRoute {
             connections,
             may_call,
             conversions,
+            parted,
         }
+    }
+
+    /// What the connections want, by the plugin version that serves them: mostly the
+    /// active one serves all.
+    pub fn served(&self) -> Vec<(Option<&str>, &Self)> {
+        if self.parted.is_empty() {
+            return vec![(None, self)];
+        }
+        let parted = self.parted.iter();
+        parted
+            .map(|(trial, route)| (trial.as_deref(), route))
+            .collect()
+    }
+
+    /// Whether its records can be read: else they are known by what is pushed alone.
+    pub fn is_read(&self) -> bool {
+        Source::of(&self.connector).is_read()
     }
 
     /// The properties to ask for when records of a type are read: all that the
@@ -200,6 +242,7 @@ impl ConnectionRoute {
         project: ProjectId,
         account: AccountId,
     ) -> Result<Self, store::Error> {
+        let is_read = Source::of(&tx.account(account)?.connector).is_read();
         let mappings = tx.mappings(id)?;
         let mut conversion = Conversion::default();
         let mut fields = Vec::new();
@@ -243,7 +286,9 @@ impl ConnectionRoute {
         Ok(Self {
             id,
             project,
+            trial: tx.any_connection(id)?.trial,
             account,
+            is_read,
             mappings,
             conversion,
             fields,
@@ -331,6 +376,34 @@ fn selection_fields(
         ranking: mapping.ranking().map(|field| field.id),
         closing,
     })
+}
+
+/// What connections want, parted by the versions that serve them.
+fn parted(
+    account: &Account,
+    connections: &[Arc<ConnectionRoute>],
+    may_call: bool,
+) -> Vec<(Option<String>, AccountRoute)> {
+    let mut by_version: BTreeMap<Option<&str>, Vec<Arc<ConnectionRoute>>> = BTreeMap::new();
+    for connection in connections {
+        let served = by_version.entry(connection.trial.as_deref()).or_default();
+        served.push(connection.clone());
+    }
+    let part = |(trial, connections): (Option<&str>, Vec<Arc<ConnectionRoute>>)| {
+        let conversions = connections.iter().map(|one| one.conversion.clone());
+        let route = AccountRoute {
+            id: account.id,
+            connector: account.connector.clone(),
+            key: account.key.clone(),
+            interests: interests(&connections),
+            conversions: conversions.collect(),
+            connections,
+            may_call,
+            parted: Vec::new(),
+        };
+        (trial.map(str::to_owned), route)
+    };
+    by_version.into_iter().map(part).collect()
 }
 
 fn interests(connections: &[Arc<ConnectionRoute>]) -> Vec<Interest> {

@@ -14,6 +14,7 @@ use super::{
     apply::apply_changes,
     brake,
     erasures::apply_erasures,
+    pages::apply_pushed,
     prepare::{Prepared, Purpose, prepare},
     report::Origin,
     routing::Routing,
@@ -21,11 +22,11 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    hubspot::CONNECTOR,
     log::{self, EntryKind, EventLog, Logged, Position, Step},
     model::Timestamp,
-    plugin::{Fault, Plugins, Version},
-    store::{self, Store},
+    plugin::{Fault, Plugins, Serving},
+    secrets::Keys,
+    store::{self, Store, set_aside::SetAside},
     telemetry::{Metrics, spawn_blocking},
 };
 
@@ -57,19 +58,25 @@ pub enum Error {
 
 /// Entries of the log, ready to be applied.
 struct Batch {
-    prepared: Prepared,
-    /// The plugin version that prepared it, by digest.
-    plugin: String,
+    /// What comes of them, connector by connector.
+    parts: Vec<Part>,
     /// The configuration that it was prepared under.
     configuration: i64,
     /// What it is made of.
     turn: Turn,
 }
 
+/// What comes of a connector's entries.
+struct Part {
+    prepared: Prepared,
+    /// The plugin version that prepared them, by digest.
+    plugin: String,
+}
+
 /// A batch that is being applied.
 struct Applying {
     turn: Turn,
-    task: JoinHandle<Result<Prepared, store::Error>>,
+    task: JoinHandle<Result<Vec<Part>, store::Error>>,
 }
 
 /// The pipeline of one host.
@@ -77,6 +84,7 @@ pub struct Pipeline {
     pub(super) store: Arc<Store>,
     log: Arc<EventLog>,
     pub(super) plugins: Arc<Plugins>,
+    pub(super) keys: Arc<Keys>,
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
     brake_share: f64,
@@ -93,6 +101,7 @@ impl Pipeline {
         store: Arc<Store>,
         log: Arc<EventLog>,
         plugins: Arc<Plugins>,
+        keys: Arc<Keys>,
         clock: Clock,
         metrics: Arc<Metrics>,
         brake_share: f64,
@@ -101,6 +110,7 @@ impl Pipeline {
             store,
             log,
             plugins,
+            keys,
             clock,
             metrics,
             brake_share,
@@ -269,15 +279,15 @@ impl Pipeline {
         let Some(Applying { turn, task }) = applying else {
             return Ok(None);
         };
-        let prepared = match task.await.map_err(|_| Error::Ended)? {
+        let parts = match task.await.map_err(|_| Error::Ended)? {
             Err(error) => match self.braked(error).await {
                 store::Error::ConfigurationChanged => return Ok(Some(turn)),
                 error => return Err(error.into()),
             },
-            Ok(prepared) => prepared,
+            Ok(parts) => parts,
         };
         // A batch that is tried again counts once.
-        self.metrics.batch(&prepared);
+        self.metrics.batch(parts.iter().map(|part| &part.prepared));
         self.applied.send_replace(turn.step.up_to);
         self.failing.send_replace(false);
         self.notify_changed();
@@ -301,12 +311,23 @@ impl Pipeline {
         let positions = turn.entries.iter().map(|entry| entry.position).collect();
         let entries = self.log.read_at(positions).await?;
         let routing = self.routing().await?;
-        let plugin = self.plugins.active(CONNECTOR)?;
+        let mut parts = Vec::new();
+        for (connector, entries) in by_connector(entries) {
+            parts.push(match self.plugins.of(&connector) {
+                Ok(versions) => {
+                    let serving = versions.serving();
+                    Part {
+                        plugin: serving.active().digest().to_owned(),
+                        prepared: self
+                            .prepare(routing.clone(), serving, entries, Purpose::Live)
+                            .await?,
+                    }
+                }
+                Err(_) => nobodys(&routing, entries),
+            });
+        }
         Ok(Some(Batch {
-            plugin: plugin.digest().to_owned(),
-            prepared: self
-                .prepare(routing.clone(), plugin, entries, Purpose::Live)
-                .await?,
+            parts,
             configuration: routing.configuration,
             turn,
         }))
@@ -314,10 +335,9 @@ impl Pipeline {
 
     /// Begins to apply a batch. It is done, whoever waits for it.
     fn apply(&self, batch: Batch) -> Applying {
-        let (store, now) = (self.store.clone(), self.clock.now());
+        let (store, keys, now) = (self.store.clone(), self.keys.clone(), self.clock.now());
         let Batch {
-            prepared,
-            plugin,
+            parts,
             configuration,
             turn,
         } = batch;
@@ -327,8 +347,11 @@ impl Pipeline {
                 if tx.configuration()? != configuration {
                     return Err(store::Error::ConfigurationChanged);
                 }
-                apply(tx, &prepared, &plugin, &step, now)?;
-                Ok(prepared)
+                for part in &parts {
+                    apply(tx, &keys, part, &step, now)?;
+                }
+                tx.move_log_place(&step)?;
+                Ok(parts)
             };
             store.transact_much(apply).await
         };
@@ -339,27 +362,61 @@ impl Pipeline {
     pub(super) async fn prepare(
         &self,
         routing: Arc<Routing>,
-        plugin: Arc<Version>,
+        serving: Serving,
         entries: Vec<Logged>,
         purpose: Purpose,
     ) -> Result<Prepared, Error> {
-        spawn_blocking(move || prepare(&routing, &plugin, &entries, purpose))
+        spawn_blocking(move || prepare(&routing, &serving, &entries, purpose))
             .await
             .map_err(|_| Error::Ended)?
             .map_err(Error::from)
     }
 }
 
+/// Entries by their connectors, each in their order: mostly there is one.
+fn by_connector(entries: Vec<Logged>) -> Vec<(String, Vec<Logged>)> {
+    let mut all: Vec<(String, Vec<Logged>)> = Vec::new();
+    for entry in entries {
+        match all.iter_mut().find(|(of, _)| *of == entry.connector) {
+            Some((_, known)) => known.push(entry),
+            None => all.push((entry.connector.clone(), vec![entry])),
+        }
+    }
+    all
+}
+
+/// Entries of a connector of which no plugin runs: they are set aside, for one may
+/// again.
+fn nobodys(routing: &Routing, entries: Vec<Logged>) -> Part {
+    let set_aside = entries.into_iter().map(|entry| SetAside {
+        position: entry.position,
+        kind: entry.kind,
+        reason: format!("no plugin of the connector {} runs here", entry.connector),
+        connector: entry.connector,
+        account: None,
+        plugin: None,
+        body: entry.body,
+    });
+    Part {
+        prepared: Prepared {
+            newest_erasure: routing.erased.newest,
+            set_aside: set_aside.collect(),
+            ..Prepared::default()
+        },
+        plugin: String::new(),
+    }
+}
+
 fn apply(
     tx: &store::Tx<'_>,
-    prepared: &Prepared,
-    plugin: &str,
+    keys: &Keys,
+    Part { prepared, plugin }: &Part,
     step: &Step,
     now: Timestamp,
 ) -> Result<(), store::Error> {
     let reached = step.lanes.iter().map(|(_, position)| *position).max();
     let reached = reached.unwrap_or_default().max(step.up_to);
-    apply_told(tx, prepared, plugin, reached, now)?;
+    apply_told(tx, keys, prepared, plugin, reached, now)?;
     if tx.newest_erasure()? != prepared.newest_erasure {
         tx.extend_erasures(prepared.newest_erasure, reached)?;
     }
@@ -369,13 +426,14 @@ fn apply(
     for what in &prepared.set_aside {
         tx.set_aside(what, now)?;
     }
-    tx.move_log_place(step)
+    Ok(())
 }
 
 /// Applies what was told, by a version, of entries of the log up to `reached`:
 /// what is to be erased first.
 pub(super) fn apply_told(
     tx: &store::Tx<'_>,
+    keys: &Keys,
     prepared: &Prepared,
     plugin: &str,
     reached: Position,
@@ -392,7 +450,12 @@ pub(super) fn apply_told(
         let (account, connection) = (&told.account, told.route.id);
         let _in_span = tracing::error_span!("connection", %account, %connection).entered();
         tracing::debug!(changes = told.changes.len(), "changes are applied");
-        apply_changes(tx, told, &origin(told.kind, plugin), prepared.purpose, now)?;
+        let origin = origin(told.kind, plugin);
+        apply_changes(tx, told, &origin.of(&told.route), prepared.purpose, now)?;
+    }
+    let origin = origin(EntryKind::Delivery, plugin);
+    for pushed in &prepared.pushed {
+        apply_pushed(tx, keys, pushed, &origin, prepared.purpose, now)?;
     }
     Ok(())
 }

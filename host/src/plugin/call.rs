@@ -22,6 +22,8 @@ pub(super) struct Exports {
     pub(super) connector: ConnectorPre<Instance>,
     /// Where it exports that.
     pub(super) definitions: Option<DefinitionsPre<Instance>>,
+    /// The version of the contract.
+    pub(super) contract: String,
 }
 
 impl Exports {

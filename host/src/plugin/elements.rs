@@ -20,11 +20,13 @@ use crate::model::{AccountKey, RecordId};
 
 /// The most elements of one body. HubSpot's deliveries have up to 100 events,
 /// its journal's files up to some ten thousand.
-const ELEMENTS_MAX: usize = 100_000;
+pub const ELEMENTS_MAX: usize = 100_000;
 
 /// One element of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Element<'a> {
+    /// Its index in the body.
+    pub index: usize,
     /// Its bytes, as they stand in the body.
     pub bytes: &'a [u8],
     /// Its account; none where it names none, or what it names is no id.
@@ -89,7 +91,8 @@ pub fn split<'a>(body: &'a [u8], at: &BodyDescription) -> Result<Vec<Element<'a>
     let mut found = vec![None; paths.len()];
     Ok(raw
         .into_iter()
-        .map(|element| {
+        .enumerate()
+        .map(|(index, element)| {
             found.fill(None);
             let wanted: Vec<Wanted<'_>> = paths
                 .iter()
@@ -99,6 +102,7 @@ pub fn split<'a>(body: &'a [u8], at: &BodyDescription) -> Result<Vec<Element<'a>
             find(element.get(), &wanted, &mut found);
             let (accounts, records) = found.split_at(usize::from(account.is_some()));
             Element {
+                index,
                 bytes: element.get().as_bytes(),
                 account: accounts
                     .first()
@@ -110,6 +114,20 @@ pub fn split<'a>(body: &'a [u8], at: &BodyDescription) -> Result<Vec<Element<'a>
             }
         })
         .collect())
+}
+
+/// The account of a body's first element, at the cost of that one, whatever follows;
+/// none where it names none, or where the body is not itself the array.
+pub fn first_account(body: &[u8], at: &BodyDescription) -> Option<AccountKey> {
+    let elements = body.trim_ascii_start().strip_prefix(b"[")?;
+    let (true, Some(path)) = (at.elements.is_empty(), &at.account) else {
+        return None;
+    };
+    let mut values = serde_json::Deserializer::from_slice(elements).into_iter();
+    let first: &RawValue = values.next()?.ok()?;
+    let mut found = [None];
+    find(first.get(), &[Wanted { slot: 0, path }], &mut found);
+    found[0].and_then(id).map(|id| AccountKey::from(&*id))
 }
 
 /// Puts elements together again, as a JSON array.

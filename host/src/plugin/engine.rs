@@ -103,6 +103,7 @@ impl Engine {
         let exports = Exports {
             connector,
             definitions,
+            contract: world::contract(&shared.wasmtime, &compiled).unwrap_or_default(),
         };
         Version::new(Arc::clone(shared), exports, digest(component))
     }

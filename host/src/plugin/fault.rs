@@ -165,14 +165,16 @@ pub enum InstallError {
     /// What it says it is makes no sense.
     #[error("what the component says of itself makes no sense: {0}")]
     Description(String),
-    /// It is a connector to a source that this host has no calls for.
+    /// It is a connector to a source that this host cannot serve.
     #[error(
-        "it connects to {connector}, which this host does not know: it knows {}",
-        super::CONNECTORS.join(", ")
+        "it connects to {connector}, and this host {lacking}: a source other than HubSpot only \
+         pushes, and its component defines its properties"
     )]
-    UnknownConnector {
+    NotServed {
         /// What it says it connects to.
         connector: String,
+        /// What this host would need and has not.
+        lacking: &'static str,
     },
     /// It fails on what every connector has to be able to answer.
     #[error("it does not pass the case \"{case}\": {found}")]

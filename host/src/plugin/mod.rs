@@ -39,10 +39,10 @@ mod world;
 
 pub use definitions::{DefinedProperty, ObjectDefinitions};
 pub use describe::{BodyDescription, DefaultMatch, Description, ObjectTypeDescription, Path};
-pub use elements::{Element, SplitError, enclose, join, split, without};
+pub use elements::{Element, SplitError, enclose, first_account, join, split, without};
 pub use engine::{Engine, Error, digest};
 pub use fault::{Fault, InstallError, Nonsense};
-pub use install::{check, conforms};
+pub use install::conforms;
 pub use limits::Limits;
 pub use pass::{
     BodyKind, Conversion, ConversionField, Converted, Interest, NeededProperties, Outcome, Pass,
@@ -50,10 +50,7 @@ pub use pass::{
 };
 pub use plugins::Plugins;
 pub use version::{Tally, Version};
-pub use versions::Versions;
-
-/// The sources that this host has calls, signatures and consents for.
-pub const CONNECTORS: [&str; 1] = ["hubspot"];
+pub use versions::{Serving, Versions};
 
 /// The component that this program was built with: the version that runs
 /// until an operator activates another.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{Fault, Version, Versions};
+use crate::model::Connection;
 
 /// The versions of every connector's plugin that runs here, by the connector's name.
 #[derive(Debug, Default)]
@@ -32,6 +33,17 @@ impl Plugins {
     /// Those of [`Plugins::of`].
     pub fn active(&self, connector: &str) -> Result<Arc<Version>, Fault> {
         self.of(connector).map(|versions| versions.active())
+    }
+
+    /// The version of a connector's plugin that serves one of its connections, which
+    /// may be tried with another than the active one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Plugins::of`].
+    pub fn serving(&self, connection: &Connection) -> Result<Arc<Version>, Fault> {
+        let serving = self.of(&connection.connector)?.serving();
+        Ok(serving.of(connection.trial.as_deref()).clone())
     }
 
     /// All connectors whose plugins run here, by name.

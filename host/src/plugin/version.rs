@@ -150,6 +150,17 @@ impl Version {
         self.definitions.as_deref()
     }
 
+    /// The connector that it is a version of, by the name that it describes itself
+    /// with.
+    pub fn connector(&self) -> &str {
+        &self.description.connector
+    }
+
+    /// The version of the contract that it speaks, for example `1.1.0`.
+    pub fn contract(&self) -> &str {
+        &self.exports.contract
+    }
+
     /// The SHA-256 digest of the component, in hexadecimal.
     pub fn digest(&self) -> &str {
         &self.digest

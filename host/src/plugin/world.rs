@@ -42,6 +42,18 @@ pub(super) fn strange_exports(engine: &Engine, component: &Component) -> Option<
     (!wrong.is_empty()).then(|| wrong.join("; "))
 }
 
+/// The version of the contract that a component speaks, by what it exports; none
+/// where it exports no version that this host speaks.
+pub(super) fn contract(engine: &Engine, component: &Component) -> Option<String> {
+    let wanted = format!("{PACKAGE}{}@", INTERFACES[0]);
+    let exports = component.component_type();
+    exports
+        .exports(engine)
+        .filter_map(|(name, _)| name.strip_prefix(&wanted))
+        .find(|version| is_compatible(version))
+        .map(str::to_owned)
+}
+
 /// Whether a component exports `definitions` in a version that this host speaks.
 pub(super) fn has_definitions(engine: &Engine, component: &Component) -> bool {
     let wanted = format!("{PACKAGE}{DEFINITIONS}@");

@@ -10,6 +10,10 @@ use crate::model::{
 /// Activity kept for each connection.
 pub const ACTIVITY_ENTRIES_MAX: i64 = 10_000;
 
+/// Users whom one line names: of a company that thousands of users have the first are
+/// kept, and how many there are.
+pub const NAMED_USERS_MAX: usize = 50;
+
 /// The word for any reason why a value could not be read.
 pub const UNREADABLE: &str = "unreadable";
 
@@ -28,8 +32,10 @@ pub struct Activity {
     pub outcome: String,
     /// Why nothing, or not all; several are separated by `, `.
     pub reason: Option<String>,
-    /// To whom, where it is one user.
-    pub user: Option<UserId>,
+    /// To whom: of several the first, [`NAMED_USERS_MAX`] at most.
+    pub users: Vec<UserId>,
+    /// To how many users in all.
+    pub users_count: u64,
     /// The variables that changed.
     pub variables: Vec<String>,
     /// The plugin version that read it, by digest.
@@ -54,8 +60,26 @@ pub struct ActivityFilter {
     pub reason: Option<String>,
     /// The record.
     pub record: Option<RecordId>,
-    /// The user.
-    pub user: Option<UserId>,
+    /// Any of these users, as far as lines name them.
+    pub users: Option<Vec<UserId>>,
+}
+
+const COLUMNS: &str = "
+    SELECT a.id, a.at, a.origin, t.name, a.record, a.outcome, a.reason, a.user,
+           a.variables, a.plugin, a.actor, a.changes, a.users,
+           CASE WHEN a.users IS NOT NULL THEN
+               (SELECT json_group_array(u.user) FROM activity_users u WHERE u.activity = a.id)
+           END
+    FROM activity a LEFT JOIN object_types t ON t.id = a.object_type";
+
+impl Activity {
+    /// It reached one user more.
+    pub fn reached(&mut self, user: UserId) {
+        self.users_count += 1;
+        if self.users.len() < NAMED_USERS_MAX {
+            self.users.push(user);
+        }
+    }
 }
 
 impl Tx<'_> {
@@ -74,10 +98,13 @@ impl Tx<'_> {
             [] => None,
             changes => Some(encode::json(&changes)?),
         };
+        let is_several = activity.users_count > 1;
+        let user = activity.users.first().filter(|_| !is_several);
+        let count = is_several.then(|| i64::try_from(activity.users_count).unwrap_or(i64::MAX));
         self.statement(
             "INSERT INTO activity (connection, at, origin, object_type, record, outcome,
-                    reason, user, variables, plugin, actor, changes)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                    reason, user, variables, plugin, actor, changes, users)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?
         .execute(params![
             connection.0,
@@ -87,12 +114,21 @@ impl Tx<'_> {
             activity.record.as_ref().map(encode::record_id),
             activity.outcome,
             activity.reason,
-            activity.user.map(|user| user.0),
+            user.map(|user| user.0),
             variables,
             activity.plugin,
             activity.by.as_ref().map(encode::json).transpose()?,
-            changes
+            changes,
+            count
         ])?;
+        if is_several {
+            let line = self.connection.last_insert_rowid();
+            let mut named =
+                self.statement("INSERT INTO activity_users (activity, user) VALUES (?1, ?2)")?;
+            for user in &activity.users {
+                named.execute(params![line, user.0])?;
+            }
+        }
         Ok(())
     }
 
@@ -107,10 +143,8 @@ impl Tx<'_> {
     ) -> Result<Vec<(i64, Activity)>, Error> {
         // Of a connection there are so few lines that looking at all of them is
         // quick, and no index has to be kept while they come.
-        let mut statement = self.statement(
-            "SELECT a.id, a.at, a.origin, t.name, a.record, a.outcome, a.reason, a.user,
-                    a.variables, a.plugin, a.actor, a.changes
-             FROM activity a LEFT JOIN object_types t ON t.id = a.object_type
+        let mut statement = self.connection.prepare_cached(&format!(
+            "{COLUMNS}
              WHERE a.connection = :connection AND a.id < :before
                AND (:origin IS NULL OR a.origin = :origin)
                AND (:object_type IS NULL OR t.name = :object_type)
@@ -118,9 +152,19 @@ impl Tx<'_> {
                AND (:reasons IS NULL OR EXISTS (SELECT 1 FROM json_each(:reasons) r
                     WHERE instr(', ' || a.reason || ',', ', ' || r.value || ',') > 0))
                AND (:record IS NULL OR a.record = :record)
-               AND (:user IS NULL OR a.user = :user)
-             ORDER BY a.id DESC LIMIT :limit",
-        )?;
+               AND (:users IS NULL OR EXISTS (SELECT 1 FROM json_each(:users) w
+                    WHERE w.value = a.user OR a.users IS NOT NULL AND EXISTS (
+                        SELECT 1 FROM activity_users u
+                        WHERE u.activity = a.id AND u.user = w.value)))
+             ORDER BY a.id DESC LIMIT :limit"
+        ))?;
+        let users = match &filter.users {
+            None => None,
+            Some(users) => {
+                let numbers: Vec<i64> = users.iter().map(|user| user.0).collect();
+                Some(encode::json(&numbers)?)
+            }
+        };
         let reasons = match filter.reason.as_deref() {
             None => None,
             Some(UNREADABLE) => Some(encode::json(&Unreadable::WORDS)?),
@@ -134,7 +178,7 @@ impl Tx<'_> {
             ":outcome": filter.outcome,
             ":reasons": reasons,
             ":record": filter.record.as_ref().map(encode::record_id),
-            ":user": filter.user.map(|user| user.0),
+            ":users": users,
             ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
         })?;
         let mut activity = Vec::new();
@@ -160,12 +204,9 @@ impl Tx<'_> {
         after: i64,
         limit: usize,
     ) -> Result<Vec<(i64, Activity)>, Error> {
-        let mut statement = self.statement(
-            "SELECT a.id, a.at, a.origin, t.name, a.record, a.outcome, a.reason, a.user,
-                    a.variables, a.plugin, a.actor, a.changes
-             FROM activity a LEFT JOIN object_types t ON t.id = a.object_type
-             WHERE a.connection = ?1 AND a.id > ?2 ORDER BY a.id LIMIT ?3",
-        )?;
+        let mut statement = self.connection.prepare_cached(&format!(
+            "{COLUMNS} WHERE a.connection = ?1 AND a.id > ?2 ORDER BY a.id LIMIT ?3"
+        ))?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut rows = statement.query(params![connection.0, after, limit])?;
         let mut activity = Vec::new();
@@ -268,6 +309,7 @@ impl Tx<'_> {
             encode::record_id(record)
         ])?;
         self.forget_run_examples(connection, object_type, record)?;
+        self.forget_counted(connection, object_type, record)?;
         self.forget_shadow_record(connection, record)
     }
 }
@@ -277,6 +319,15 @@ fn read_activity(row: &rusqlite::Row<'_>) -> Result<Activity, Error> {
         rusqlite::types::ValueRef::Null => None,
         stored => Some(encode::read_record_id(stored)?),
     };
+    let alone: Option<i64> = row.get(7)?;
+    let (users, users_count) = match (alone, row.get::<_, Option<i64>>(12)?) {
+        (Some(user), _) => (vec![user], 1),
+        (None, Some(count)) => {
+            let named: Vec<i64> = stored_json(row, 13)?.unwrap_or_default();
+            (named, count.unsigned_abs())
+        }
+        (None, None) => (Vec::new(), 0),
+    };
     Ok(Activity {
         at: timestamp(row, 1)?,
         origin: row.get(2)?,
@@ -284,7 +335,8 @@ fn read_activity(row: &rusqlite::Row<'_>) -> Result<Activity, Error> {
         record,
         outcome: row.get(5)?,
         reason: row.get(6)?,
-        user: row.get::<_, Option<i64>>(7)?.map(UserId),
+        users: users.into_iter().map(UserId).collect(),
+        users_count,
         variables: stored_json(row, 8)?.unwrap_or_default(),
         plugin: row.get(9)?,
         by: stored_json(row, 10)?,

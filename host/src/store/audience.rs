@@ -2,8 +2,8 @@
 //! project, and the same filter over the values of one.
 //!
 //! Of a variable that a segment names, users are found by its values
-//! ([`super::sought`]); of any other, each user's value is looked at, which
-//! takes some tens of milliseconds for a hundred thousand users.
+//! ([`super::sought`]), once these have their keys; of any other, each user's value
+//! is looked at, which takes some tens of milliseconds for a hundred thousand users.
 
 use std::collections::HashMap;
 
@@ -102,7 +102,7 @@ impl Tx<'_> {
     fn count_passing(&self, project: ProjectId, filter: &Filter) -> Result<i64, Error> {
         let mut sql = Sql::new(self, project);
         if let Filter::Has(Attribute::Variable(variable), keys) = filter
-            && self.is_sought(*variable)?
+            && self.finds_by(*variable)?
         {
             // A variable's users are of its project; a list has several keys.
             let counted = match self.variable_type(*variable)? {
@@ -217,7 +217,7 @@ impl Tx<'_> {
         keys.insert(Attribute::CreatedAt, vec![created_at]);
         let mut statement = self.statement(
             "SELECT v.variable, v.value, a.type
-             FROM user_values v JOIN variables a ON a.id = v.variable WHERE v.user = ?1",
+             FROM shown_values v JOIN variables a ON a.id = v.variable WHERE v.user = ?1",
         )?;
         let mut rows = statement.query([id.0])?;
         while let Some(row) = rows.next()? {

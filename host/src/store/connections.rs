@@ -82,8 +82,10 @@ pub struct Revocation {
 }
 
 const SELECT: &str = "
-    SELECT c.id, c.project, c.connector, c.status, c.problem, c.created_at, a.id, a.key
-    FROM connections c LEFT JOIN accounts a ON a.id = c.account";
+    SELECT c.id, c.project, c.connector, c.status, c.problem, c.created_at, a.id, a.key,
+           t.digest
+    FROM connections c LEFT JOIN accounts a ON a.id = c.account
+        LEFT JOIN plugin_trials t ON t.connection = c.id AND t.problem IS NULL";
 
 impl Tx<'_> {
     /// Begins a connection; it has no account until the admin consents.
@@ -186,7 +188,8 @@ impl Tx<'_> {
     }
 
     /// Ends a connection: from the commit on nothing belongs to it any more.
-    /// What it kept of records is purged behind ([`Tx::purge_records`]).
+    /// What it kept of records, and whom they fed, is purged behind
+    /// ([`Tx::purge_records`]).
     pub fn delete_connection(&self, id: ConnectionId) -> Result<(), Error> {
         for sql in [
             "INSERT INTO purges (connection) VALUES (?1)",
@@ -195,6 +198,8 @@ impl Tx<'_> {
             "DELETE FROM freshness WHERE connection = ?1",
             "DELETE FROM hours WHERE connection = ?1",
             "DELETE FROM lookups WHERE connection = ?1",
+            "DELETE FROM held_selections WHERE mapping IN (
+                SELECT id FROM object_mappings WHERE connection = ?1)",
             "DELETE FROM connections WHERE id = ?1",
         ] {
             super::delete(self, sql, id.0)?;
@@ -433,5 +438,6 @@ fn read_connection(row: &rusqlite::Row<'_>) -> Result<Connection, Error> {
             .zip(key)
             .map(|(id, key)| (AccountId(id), key.into())),
         created_at: timestamp(row, 5)?,
+        trial: row.get(8)?,
     })
 }

@@ -11,36 +11,42 @@ use crate::{
     model::{AccountKey, ConnectionId, ObjectType, RecordId, Timestamp},
 };
 
-/// Records that were erased lately, by account.
+/// Records that were erased lately, by connector.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ErasedRecords {
     /// The number of the newest erasure among them.
     pub newest: i64,
-    records: HashMap<AccountKey, HashSet<RecordId>>,
+    connectors: HashMap<String, ErasedByAccount>,
 }
 
 impl ErasedRecords {
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
+    /// Those of a connector's accounts; none where there are none.
+    pub fn of(&self, connector: &str) -> Option<&ErasedByAccount> {
+        self.connectors.get(connector)
     }
+}
 
+/// Records of one connector that were erased lately, by account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ErasedByAccount(HashMap<AccountKey, HashSet<RecordId>>);
+
+impl ErasedByAccount {
     /// Those of an account.
     pub fn of(&self, account: &AccountKey) -> Option<&HashSet<RecordId>> {
-        self.records.get(account)
+        self.0.get(account)
     }
 
     /// All, account by account.
     pub fn accounts(&self) -> impl Iterator<Item = (&AccountKey, &HashSet<RecordId>)> {
-        self.records.iter()
+        self.0.iter()
     }
 }
 
-impl FromIterator<(AccountKey, RecordId)> for ErasedRecords {
+impl FromIterator<(AccountKey, RecordId)> for ErasedByAccount {
     fn from_iter<I: IntoIterator<Item = (AccountKey, RecordId)>>(records: I) -> Self {
         let mut erased = Self::default();
         for (account, record) in records {
-            erased.records.entry(account).or_default().insert(record);
+            erased.0.entry(account).or_default().insert(record);
         }
         erased
     }
@@ -62,6 +68,8 @@ pub struct BodyAside {
     pub id: i64,
     /// What it is a part of.
     pub kind: EntryKind,
+    /// The connector to the source that it is of, by name.
+    pub connector: String,
     /// Its bytes.
     pub body: Vec<u8>,
 }
@@ -71,16 +79,17 @@ impl Tx<'_> {
     /// applied by those who did not know.
     pub fn add_erasure(
         &self,
-        account: &AccountKey,
+        (connector, account): (&str, &AccountKey),
         record: &RecordId,
         last: Position,
         now: Timestamp,
     ) -> Result<(), Error> {
         self.statement(
-            "INSERT INTO erasures (account, record, at, last) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT DO NOTHING",
+            "INSERT INTO erasures (connector, account, record, at, last)
+             VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
+            connector,
             account.as_str(),
             encode::record_id(record),
             now.0,
@@ -98,14 +107,16 @@ impl Tx<'_> {
 
     /// The records that were erased lately.
     pub fn erased_records(&self) -> Result<ErasedRecords, Error> {
-        let mut statement = self.statement("SELECT id, account, record FROM erasures")?;
+        let mut statement =
+            self.statement("SELECT id, connector, account, record FROM erasures")?;
         let mut rows = statement.query([])?;
         let mut erased = ErasedRecords::default();
         while let Some(row) = rows.next()? {
             erased.newest = erased.newest.max(row.get(0)?);
-            let account: String = row.get(1)?;
-            let of_account = erased.records.entry(account.into()).or_default();
-            of_account.insert(encode::read_record_id(row.get_ref(2)?)?);
+            let (connector, account): (String, String) = (row.get(1)?, row.get(2)?);
+            let of_connector = erased.connectors.entry(connector).or_default();
+            let of_account = of_connector.0.entry(account.into()).or_default();
+            of_account.insert(encode::read_record_id(row.get_ref(3)?)?);
         }
         Ok(erased)
     }
@@ -211,9 +222,10 @@ impl Tx<'_> {
     /// in which records were erased or of none: at most `limit`.
     pub fn bodies_aside(&self, after: i64, limit: usize) -> Result<Vec<BodyAside>, Error> {
         let mut statement = self.statement(
-            "SELECT id, kind, body FROM set_aside
+            "SELECT id, kind, connector, body FROM set_aside
              WHERE id > ?1
-               AND (account IS NULL OR account IN (SELECT account FROM erasures))
+               AND (account IS NULL
+                    OR (connector, account) IN (SELECT connector, account FROM erasures))
              ORDER BY id LIMIT ?2",
         )?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -221,7 +233,8 @@ impl Tx<'_> {
             Ok(BodyAside {
                 id: row.get(0)?,
                 kind: super::set_aside::entry_kind(row.get(1)?),
-                body: row.get(2)?,
+                connector: row.get(2)?,
+                body: row.get(3)?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)

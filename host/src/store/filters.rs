@@ -82,14 +82,15 @@ impl<'t, 'c> Sql<'t, 'c> {
             Attribute::CreatedAt => "u.created_at",
             Attribute::Variable(variable) => {
                 let id = self.parameter(Column::Integer(variable.0));
+                let values = self.tx.shown_values_of(variable)?;
                 // Nobody is found by having any value: that is most users.
                 if matches!(keys, Keys::All) {
                     self.text.push_str(&format!(
-                        "EXISTS (SELECT 1 FROM user_values v WHERE v.user = u.id AND v.variable = {id})"
+                        "EXISTS (SELECT 1 FROM {values} v WHERE v.user = u.id AND v.variable = {id})"
                     ));
                     return Ok(());
                 }
-                if self.tx.is_sought(variable)? {
+                if self.tx.finds_by(variable)? {
                     let keys = self.keys("s.key", keys);
                     // Of several sets SQLite would make loops in one another.
                     let user = if self.is_alone { "u.id" } else { "+u.id" };
@@ -99,20 +100,17 @@ impl<'t, 'c> Sql<'t, 'c> {
                     return Ok(());
                 }
                 let variable = self.tx.variable_type(variable)?;
-                let (from, key) = match variable {
-                    VariableType::Text => ("user_values v", "folded(v.value)"),
-                    VariableType::List => (
-                        "user_values v CROSS JOIN json_each(v.value) j",
-                        "folded(j.value)",
-                    ),
+                let (items, key) = match variable {
+                    VariableType::Text => ("", "folded(v.value)"),
+                    VariableType::List => (" CROSS JOIN json_each(v.value) j", "folded(j.value)"),
                     VariableType::Number
                     | VariableType::Boolean
                     | VariableType::Date
-                    | VariableType::Datetime => ("user_values v", "v.value"),
+                    | VariableType::Datetime => ("", "v.value"),
                 };
                 let keys = self.keys(key, keys);
                 self.text.push_str(&format!(
-                    "EXISTS (SELECT 1 FROM {from} WHERE v.user = u.id AND v.variable = {id} AND {keys})"
+                    "EXISTS (SELECT 1 FROM {values} v{items} WHERE v.user = u.id AND v.variable = {id} AND {keys})"
                 ));
                 return Ok(());
             }

@@ -34,6 +34,9 @@ pub struct Tally {
     pub unchanged: i64,
     /// Records that match no user.
     pub no_match: i64,
+    /// Records that reach users through others alone, while none of these was known to
+    /// have them.
+    pub waiting: i64,
     /// Records that did nothing, for another reason.
     pub skipped: i64,
     /// Records of which a value could not be read, whatever else they did.
@@ -67,8 +70,8 @@ impl Tx<'_> {
     ) -> Result<(), Error> {
         self.statement(
             "INSERT INTO hours (connection, hour, webhooks, journal, reads, updated, unchanged,
-                    no_match, skipped, unreadable, values_written)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                    no_match, skipped, unreadable, values_written, waiting)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
                  ON CONFLICT (connection, hour) DO UPDATE SET
                     webhooks = webhooks + excluded.webhooks,
                     journal = journal + excluded.journal,
@@ -78,7 +81,8 @@ impl Tx<'_> {
                     no_match = no_match + excluded.no_match,
                     skipped = skipped + excluded.skipped,
                     unreadable = unreadable + excluded.unreadable,
-                    values_written = values_written + excluded.values_written",
+                    values_written = values_written + excluded.values_written,
+                    waiting = waiting + excluded.waiting",
         )?
         .execute(params![
             connection.0,
@@ -91,7 +95,8 @@ impl Tx<'_> {
             more.no_match,
             more.skipped,
             more.unreadable,
-            more.values_written
+            more.values_written,
+            more.waiting
         ])?;
         Ok(())
     }
@@ -117,7 +122,7 @@ impl Tx<'_> {
         let index = |hour: i64| usize::try_from(hour - first).unwrap_or(usize::MAX);
         let mut statement = self.statement(
             "SELECT hour, webhooks, journal, reads, updated, unchanged, no_match, skipped,
-                    unreadable, values_written
+                    unreadable, values_written, waiting
              FROM hours WHERE connection = ?1 AND hour >= ?2",
         )?;
         let mut rows = statement.query(params![connection.0, first])?;
@@ -161,7 +166,7 @@ impl Tx<'_> {
                         coalesce(sum(reads), 0), coalesce(sum(updated), 0),
                         coalesce(sum(unchanged), 0), coalesce(sum(no_match), 0),
                         coalesce(sum(skipped), 0), coalesce(sum(unreadable), 0),
-                        coalesce(sum(values_written), 0)
+                        coalesce(sum(values_written), 0), coalesce(sum(waiting), 0)
                  FROM hours WHERE connection = ?1 AND hour > ?2 AND hour <= ?3",
             )?
             .query_one(params![connection.0, last - count, last], |row| {
@@ -234,6 +239,7 @@ fn read_tally(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Tally> 
         skipped: row.get(first + 6)?,
         unreadable: row.get(first + 7)?,
         values_written: row.get(first + 8)?,
+        waiting: row.get(first + 9)?,
     })
 }
 

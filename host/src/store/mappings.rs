@@ -151,22 +151,6 @@ impl Tx<'_> {
         Ok(FieldId(self.connection.last_insert_rowid()))
     }
 
-    /// Removes a field and its registers. Its values are released first
-    /// ([`Tx::release_values`]).
-    pub fn remove_field(&self, field: FieldId) -> Result<(), Error> {
-        // Only records that reach a user have registers.
-        self.connection.execute(
-            "DELETE FROM registers WHERE field = ?1 AND record IN (
-                SELECT r.id FROM fields f
-                JOIN object_mappings m ON m.id = f.mapping
-                JOIN records r ON r.connection = m.connection AND r.object_type = m.object_type
-                WHERE f.id = ?1 AND r.reached)",
-            [field.0],
-        )?;
-        super::delete(self, "DELETE FROM fields WHERE id = ?1", field.0)?;
-        Ok(())
-    }
-
     /// Removes an object mapping that has no fields any more.
     pub fn remove_mapping(&self, mapping: MappingId) -> Result<(), Error> {
         self.drop_feeds(mapping)?;
@@ -174,8 +158,9 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Ends a field's hold on its values: they become ordinary Jimo values
-    /// (`keep`), or are gone. Returns how many.
+    /// Ends a field's hold on the values that it has, while the field goes on: they
+    /// become ordinary Jimo values (`keep`), or are gone. Returns how many. Of a field
+    /// that is gone itself, [`Tx::release_fields`] does.
     pub fn release_values(
         &self,
         mapping: MappingId,

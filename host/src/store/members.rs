@@ -161,7 +161,8 @@ impl Tx<'_> {
         role.map(|role| Role::read(&role)).transpose()
     }
 
-    /// Makes a person a member, or changes what they may do.
+    /// Makes a person a member, or changes what they may do. A viewer has no
+    /// drafts: nothing may come of them.
     pub fn set_member(
         &self,
         project: ProjectId,
@@ -174,11 +175,14 @@ impl Tx<'_> {
              ON CONFLICT (project, person) DO UPDATE SET role = excluded.role",
             params![project.0, person.0, role.as_str(), now.0],
         )?;
-        Ok(())
+        match role {
+            Role::Viewer => self.drop_drafts_of(project, person),
+            Role::Admin | Role::Operator => Ok(()),
+        }
     }
 
-    /// Ends a membership, and the member's sessions of that project. Of a
-    /// person who is a member of nothing any more, nothing is kept.
+    /// Ends a membership, and the member's sessions and drafts of that project.
+    /// Of a person who is a member of nothing any more, nothing is kept.
     pub fn remove_member(&self, project: ProjectId, person: PersonId) -> Result<(), Error> {
         let of_both = params![project.0, person.0];
         self.connection.execute(
@@ -189,6 +193,7 @@ impl Tx<'_> {
             "DELETE FROM sessions WHERE project = ?1 AND person = ?2",
             of_both,
         )?;
+        self.drop_drafts_of(project, person)?;
         self.connection.execute(
             "DELETE FROM people WHERE id = ?1
                 AND NOT EXISTS (SELECT 1 FROM memberships WHERE person = ?1)",

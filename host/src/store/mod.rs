@@ -17,6 +17,7 @@ mod encode;
 mod filters;
 mod sought;
 mod statements;
+pub mod trials;
 
 pub mod activity;
 pub mod alerts;
@@ -34,6 +35,7 @@ pub mod links;
 pub mod lookups;
 pub mod mappings;
 pub mod members;
+mod operators;
 pub mod plugins;
 pub mod projects;
 pub mod proofs;
@@ -41,6 +43,7 @@ pub mod reach;
 pub mod reads;
 pub mod records;
 pub mod registers;
+pub mod releases;
 pub mod runs;
 pub mod segments;
 pub mod sessions;
@@ -95,6 +98,11 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0018_plugin_versions.sql"),
     include_str!("../../migrations/sqlite/store/0019_bounds.sql"),
     include_str!("../../migrations/sqlite/store/0020_shadow.sql"),
+    include_str!("../../migrations/sqlite/store/0021_connectors.sql"),
+    include_str!("../../migrations/sqlite/store/0022_operators.sql"),
+    include_str!("../../migrations/sqlite/store/0023_pages.sql"),
+    include_str!("../../migrations/sqlite/store/0024_trials.sql"),
+    include_str!("../../migrations/sqlite/store/0025_activity_users.sql"),
 ];
 
 /// What can go wrong with the store.
@@ -107,8 +115,15 @@ pub enum Error {
     #[error("there is no such {0}")]
     NotFound(&'static str),
     /// A run is about to take values from more users than it may without asking.
-    #[error("{0} would take values from too many users")]
-    Braked(RunId, Vec<UserId>),
+    #[error("{run} would take values from {lost} users")]
+    Braked {
+        /// The run.
+        run: RunId,
+        /// From how many it would have taken some, with those from whom it has.
+        lost: u64,
+        /// Some of those from whom it would.
+        examples: Vec<UserId>,
+    },
     /// What comes live is about to take values from more of a connection's users
     /// than it was found to be allowed without asking.
     #[error("what comes live would have taken values from {lost} users of {connection}")]
@@ -198,8 +213,8 @@ pub struct Tx<'c> {
     connection: &'c Connection,
     object_types: RefCell<HashMap<ObjectType, i64>>,
     statements: Statements<'c>,
-    /// The variables that segments ask for, once they were looked up.
-    sought: RefCell<HashMap<VariableId, bool>>,
+    /// How users are found by the values of variables that were looked up.
+    sought: RefCell<HashMap<VariableId, sought::Sought>>,
 }
 
 impl Store {

@@ -4,7 +4,7 @@
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Error, Tx, timestamp};
-use crate::model::Timestamp;
+use crate::model::{ConnectionId, Timestamp};
 
 /// The fewest characters of a digest that a version is asked for by.
 const PREFIX_LENGTH_MIN: usize = 4;
@@ -20,6 +20,9 @@ pub struct PluginVersion {
     pub label: String,
     /// The version that it says it is.
     pub version: String,
+    /// The version of the contract that it speaks; none where it was installed before
+    /// that was kept.
+    pub contract: Option<String>,
     /// How large the component is.
     pub size_bytes: u64,
     /// The name of the file that it came in; none where a release has it built in.
@@ -67,6 +70,8 @@ impl Why {
 pub struct Switch {
     /// The connector.
     pub connector: String,
+    /// The connection that it is for; none where it is for all.
+    pub connection: Option<ConnectionId>,
     /// The version that is to be active, by digest.
     pub digest: String,
     /// Who asks for it.
@@ -138,8 +143,9 @@ impl Tx<'_> {
     pub fn add_plugin_version(&self, version: &PluginVersion) -> Result<(), Error> {
         self.statement(
             "INSERT INTO plugin_versions
-                 (digest, connector, label, version, size_bytes, file, installed_by, installed_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                 (digest, connector, label, version, size_bytes, file, installed_by, installed_at,
+                  contract)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
              ON CONFLICT (digest) DO UPDATE SET file = excluded.file,
                  installed_by = excluded.installed_by, installed_at = excluded.installed_at
                  WHERE plugin_versions.file IS NULL AND excluded.file IS NOT NULL",
@@ -152,15 +158,21 @@ impl Tx<'_> {
             i64::try_from(version.size_bytes).unwrap_or(i64::MAX),
             version.file,
             version.installed_by,
-            version.installed_at.0
+            version.installed_at.0,
+            version.contract
         ])?;
+        self.statement(
+            "UPDATE plugin_versions SET contract = ?2 WHERE digest = ?1 AND contract IS NULL",
+        )?
+        .execute(params![version.digest, version.contract])?;
         Ok(())
     }
 
     /// The versions that are known, by when they were installed.
     pub fn plugin_versions(&self) -> Result<Vec<PluginVersion>, Error> {
         let mut statement = self.statement(
-            "SELECT digest, connector, label, version, size_bytes, file, installed_by, installed_at
+            "SELECT digest, connector, label, version, size_bytes, file, installed_by, installed_at,
+                 contract
              FROM plugin_versions ORDER BY installed_at, digest",
         )?;
         let rows = statement.query_map([], plugin_version)?;
@@ -215,12 +227,14 @@ impl Tx<'_> {
     ) -> Result<i64, Error> {
         Ok(self
             .statement(
-                "INSERT INTO plugin_activations (connector, digest, before, at, by, why, reason)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING id",
+                "INSERT INTO plugin_activations
+                     (connector, connection, digest, before, at, by, why, reason)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING id",
             )?
             .query_one(
                 params![
                     switch.connector,
+                    switch.connection.map(|connection| connection.0),
                     switch.digest,
                     before.unwrap_or_default(),
                     at.0,
@@ -232,10 +246,11 @@ impl Tx<'_> {
             )?)
     }
 
-    /// A connector's activations, oldest first.
+    /// A connector's activations, oldest first; those for single connections among
+    /// them.
     pub fn activations(&self, connector: &str) -> Result<Vec<Activation>, Error> {
         let mut statement = self.statement(
-            "SELECT id, digest, before, at, by, why, reason FROM plugin_activations
+            "SELECT id, digest, before, at, by, why, reason, connection FROM plugin_activations
              WHERE connector = ?1 ORDER BY id",
         )?;
         let mut rows = statement.query([connector])?;
@@ -245,6 +260,7 @@ impl Tx<'_> {
                 id: row.get(0)?,
                 switch: Switch {
                     connector: connector.to_owned(),
+                    connection: row.get::<_, Option<i64>>(7)?.map(ConnectionId),
                     digest: row.get(1)?,
                     by: row.get(4)?,
                     why: Why::read(row.get_ref(5)?.as_str().unwrap_or_default())?,
@@ -269,12 +285,14 @@ impl Tx<'_> {
     ) -> Result<i64, Error> {
         Ok(self
             .statement(
-                "INSERT INTO plugin_requests (connector, digest, at, by, why, reason, compared_with)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING id",
+                "INSERT INTO plugin_requests
+                     (connector, connection, digest, at, by, why, reason, compared_with)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING id",
             )?
             .query_one(
                 params![
                     switch.connector,
+                    switch.connection.map(|connection| connection.0),
                     switch.digest,
                     now.0,
                     switch.by,
@@ -297,7 +315,7 @@ impl Tx<'_> {
     /// The switch that waits longest, with the number of its request.
     pub fn next_switch(&self) -> Result<Option<(i64, Switch)>, Error> {
         let mut statement = self.statement(
-            "SELECT id, connector, digest, by, why, reason FROM plugin_requests
+            "SELECT id, connector, digest, by, why, reason, connection FROM plugin_requests
              WHERE outcome IS NULL ORDER BY id LIMIT 1",
         )?;
         let mut rows = statement.query([])?;
@@ -306,6 +324,7 @@ impl Tx<'_> {
         };
         let switch = Switch {
             connector: row.get(1)?,
+            connection: row.get::<_, Option<i64>>(6)?.map(ConnectionId),
             digest: row.get(2)?,
             by: row.get(3)?,
             why: Why::read(row.get_ref(4)?.as_str().unwrap_or_default())?,
@@ -407,5 +426,6 @@ fn plugin_version(row: &Row<'_>) -> rusqlite::Result<PluginVersion> {
         file: row.get(5)?,
         installed_by: row.get(6)?,
         installed_at: timestamp(row, 7)?,
+        contract: row.get(8)?,
     })
 }

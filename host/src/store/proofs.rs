@@ -164,8 +164,9 @@ impl Tx<'_> {
         user: UserId,
         (variable, target): (VariableId, VariableType),
     ) -> Result<Option<(Value, Option<RecordKey>)>, Error> {
-        let mut statement = self
-            .statement("SELECT value, record FROM user_values WHERE user = ?1 AND variable = ?2")?;
+        let mut statement = self.statement(
+            "SELECT value, record FROM shown_values WHERE user = ?1 AND variable = ?2",
+        )?;
         let shown = statement
             .query_row(params![user.0, variable.0], |row| {
                 Ok((row.get::<_, rusqlite::types::Value>(0)?, row.get(1)?))

@@ -122,8 +122,13 @@ impl Tx<'_> {
                     fed.changed_at.0,
                     now.0
                 ])?,
+            // What is not shown is none to be taken away: its field's release does.
             None => self
-                .statement("DELETE FROM user_values WHERE user = ?1 AND variable = ?2")?
+                .statement(
+                    "DELETE FROM user_values WHERE user = ?1 AND variable = ?2
+                        AND NOT EXISTS (SELECT 1 FROM released_fields r
+                                        WHERE r.field = user_values.field AND NOT r.keep)",
+                )?
                 .execute(params![fed.user.0, fed.variable.0])?,
         })
     }
@@ -136,7 +141,7 @@ impl Tx<'_> {
         variable: VariableId,
     ) -> Result<Option<RecordKey>, Error> {
         Ok(self
-            .statement("SELECT record FROM user_values WHERE user = ?1 AND variable = ?2")?
+            .statement("SELECT record FROM shown_values WHERE user = ?1 AND variable = ?2")?
             .query_row(params![user.0, variable.0], |row| {
                 row.get::<_, Option<i64>>(0)
             })

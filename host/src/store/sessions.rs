@@ -15,7 +15,8 @@ use crate::model::{PersonId, ProjectId, Timestamp};
 pub enum Holder {
     /// A member, who may do what their membership says at any moment.
     Member(PersonId),
-    /// Whoever had a link of the command line's or the demo's.
+    /// Whoever had a link of the command line's or the demo's. With the role of an
+    /// operator they are an admin of the project who operates the host, too.
     Link(Role),
 }
 
@@ -43,6 +44,8 @@ pub struct Found {
     pub project: Project,
     /// What it may do there.
     pub role: Role,
+    /// Whether it operates the host.
+    pub operates: bool,
     /// Who is signed in; none where a link did it.
     pub person: Option<Person>,
     /// When it was last known to be used.
@@ -69,20 +72,22 @@ impl Tx<'_> {
     pub fn create_session(&self, new: &NewSession, now: Timestamp) -> Result<(), Error> {
         let (person, role) = match new.holder {
             Holder::Member(person) => (Some(person.0), None),
-            Holder::Link(role) => (None, Some(role.as_str())),
+            Holder::Link(Role::Operator) => (None, Some(Role::Admin)),
+            Holder::Link(role) => (None, Some(role)),
         };
         self.connection.execute(
             "INSERT INTO sessions
-                (hash, project, person, role, browser, created_at, used_at, expires_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7)",
+                (hash, project, person, role, browser, created_at, used_at, expires_at, operates)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8)",
             params![
                 new.hash,
                 new.project.0,
                 person,
-                role,
+                role.map(Role::as_str),
                 new.browser,
                 now.0,
-                new.expires_at.0
+                new.expires_at.0,
+                new.holder == Holder::Link(Role::Operator)
             ],
         )?;
         Ok(())
@@ -98,7 +103,8 @@ impl Tx<'_> {
     ) -> Result<Option<Found>, Error> {
         let mut statement = self.statement(
             "SELECT j.id, j.name, j.time_zone, p.id, p.email, p.name, s.id, s.used_at,
-                CASE WHEN s.person IS NULL THEN s.role ELSE m.role END AS may
+                CASE WHEN s.person IS NULL THEN s.role ELSE m.role END AS may,
+                s.operates OR EXISTS (SELECT 1 FROM operators o WHERE o.person = s.person)
              FROM sessions s JOIN projects j ON j.id = s.project
              LEFT JOIN people p ON p.id = s.person
              LEFT JOIN memberships m ON m.project = s.project AND m.person = s.person
@@ -113,6 +119,7 @@ impl Tx<'_> {
             id: row.get(6)?,
             project: read_project(row)?,
             role: Role::read(&row.get::<_, String>(8)?)?,
+            operates: row.get(9)?,
             person: is_members.then(|| read_person(row, 3)).transpose()?,
             used_at: timestamp(row, 7)?,
         }))

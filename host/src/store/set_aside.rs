@@ -16,6 +16,8 @@ pub struct SetAside {
     pub position: Position,
     /// What it is.
     pub kind: EntryKind,
+    /// The connector to the source that it is of, by name.
+    pub connector: String,
     /// The account, where it is of one.
     pub account: Option<AccountKey>,
     /// Why.
@@ -50,6 +52,8 @@ pub struct Listed {
     pub at: Timestamp,
     /// What it is.
     pub kind: EntryKind,
+    /// The connector to the source that it is of, by name.
+    pub connector: String,
     /// The account, where it is of one.
     pub account: Option<AccountKey>,
     /// Why.
@@ -62,6 +66,21 @@ pub struct Listed {
     pub waits: bool,
     /// When it was last worked on again, in vain.
     pub replayed_at: Option<Timestamp>,
+}
+
+/// What is set aside for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForReason {
+    /// Why.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+    /// How many bytes they have.
+    pub size_bytes: u64,
+    /// When the first of it was set aside.
+    pub oldest: Timestamp,
+    /// When the last was.
+    pub newest: Timestamp,
 }
 
 /// Which of what is set aside.
@@ -109,26 +128,29 @@ impl ReplayState {
 }
 
 const LISTED: &str = "SELECT id, at, kind, account, reason, plugin, length(body),
-        EXISTS (SELECT 1 FROM waiting_replays WHERE aside = id), replayed_at FROM set_aside ";
+        EXISTS (SELECT 1 FROM waiting_replays WHERE aside = id), replayed_at, connector
+    FROM set_aside ";
 
 const MATCHES: &str = "(?1 IS NULL OR id = ?1) AND (?2 IS NULL OR instr(reason, ?2) > 0)
         AND (?3 IS NULL OR plugin = ?3) AND at >= ?4
         AND (NOT ?5 OR (replayed_at IS NULL AND id NOT IN (SELECT aside FROM waiting_replays))) ";
 
 /// The newest of an account.
-const SIZES: &str =
-    "SELECT id, length(body) FROM set_aside WHERE account = ?1 ORDER BY id DESC LIMIT ?2";
+const SIZES: &str = "SELECT id, length(body) FROM set_aside
+        WHERE connector = ?1 AND account = ?2 ORDER BY id DESC LIMIT ?3";
 
 impl Tx<'_> {
     /// Sets something aside.
     pub fn set_aside(&self, what: &SetAside, now: Timestamp) -> Result<(), Error> {
         self.statement(
-            "INSERT INTO set_aside (position, kind, account, at, reason, plugin, body, sequence)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT sequence FROM state))",
+            "INSERT INTO set_aside (position, kind, connector, account, at, reason, plugin, body,
+                    sequence)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, (SELECT sequence FROM state))",
         )?
         .execute(params![
             what.position.0,
             what.kind as i64,
+            what.connector,
             what.account.as_ref().map(AccountKey::as_str),
             now.0,
             what.reason,
@@ -142,7 +164,7 @@ impl Tx<'_> {
     /// parts of deliveries, and of these as many as fit `bytes_max`.
     pub fn set_aside_of(
         &self,
-        account: &AccountKey,
+        (connector, account): (&str, &AccountKey),
         limit: usize,
         bytes_max: usize,
     ) -> Result<Vec<Aside>, Error> {
@@ -150,7 +172,7 @@ impl Tx<'_> {
         let mut body =
             self.statement("SELECT at, sequence, kind, reason, body FROM set_aside WHERE id = ?1")?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut rows = sizes.query(params![account.as_str(), limit])?;
+        let mut rows = sizes.query(params![connector, account.as_str(), limit])?;
         let mut asides = Vec::new();
         let mut room = bytes_max;
         while let Some(row) = rows.next()? {
@@ -191,16 +213,17 @@ impl Tx<'_> {
     }
 
     /// Removes what was set aside of an account.
-    pub fn drop_set_aside(&self, account: &AccountKey) -> Result<(), Error> {
-        self.statement("DELETE FROM set_aside WHERE account = ?1")?
-            .execute([account.as_str()])?;
+    pub fn drop_set_aside(&self, (connector, account): (&str, &AccountKey)) -> Result<(), Error> {
+        self.statement("DELETE FROM set_aside WHERE connector = ?1 AND account = ?2")?
+            .execute([connector, account.as_str()])?;
         Ok(())
     }
 
     /// What was set aside, oldest first.
     pub fn all_set_aside(&self) -> Result<Vec<SetAside>, Error> {
         let mut statement = self.statement(
-            "SELECT position, kind, account, reason, plugin, body FROM set_aside ORDER BY id",
+            "SELECT position, kind, account, reason, plugin, body, connector
+             FROM set_aside ORDER BY id",
         )?;
         let rows = statement.query_map([], |row| what(row, 0))?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -238,9 +261,45 @@ impl Tx<'_> {
                     size_bytes: number(row.get(6)?),
                     waits: row.get(7)?,
                     replayed_at: optional_timestamp(row, 8)?,
+                    connector: row.get(9)?,
                 })
             },
         )?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// How many are set aside and match.
+    pub fn count_set_aside(&self, filter: &Filter) -> Result<u64, Error> {
+        let sql = format!("SELECT count(*) FROM set_aside WHERE {MATCHES}");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let count = statement.query_one(
+            params![
+                filter.id,
+                filter.reason,
+                filter.plugin,
+                filter.since.0,
+                filter.untried
+            ],
+            |row| row.get(0),
+        )?;
+        Ok(number(count))
+    }
+
+    /// What is set aside by its reasons, those of most first: at most `limit`.
+    pub fn set_aside_reasons(&self, limit: usize) -> Result<Vec<ForReason>, Error> {
+        let mut statement = self.statement(
+            "SELECT reason, count(*), sum(length(body)), min(at), max(at) FROM set_aside
+             GROUP BY reason ORDER BY count(*) DESC, reason LIMIT ?1",
+        )?;
+        let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+            Ok(ForReason {
+                reason: row.get(0)?,
+                count: number(row.get(1)?),
+                size_bytes: number(row.get(2)?),
+                oldest: timestamp(row, 3)?,
+                newest: timestamp(row, 4)?,
+            })
+        })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -340,7 +399,7 @@ impl Tx<'_> {
     pub fn next_replay(&self) -> Result<Option<Replay>, Error> {
         Ok(self
             .statement(
-                "SELECT id, at, position, kind, account, reason, plugin, body
+                "SELECT id, at, position, kind, account, reason, plugin, body, connector
                  FROM waiting_replays JOIN set_aside ON id = aside
                  ORDER BY replay, aside LIMIT 1",
             )?
@@ -388,8 +447,8 @@ impl Tx<'_> {
         let ids = std::iter::once(Some(replay.id)).chain(std::iter::repeat(None));
         let mut insert = self.statement(
             "INSERT INTO set_aside (id, position, kind, account, at, reason, plugin, body, replayed_at,
-                    sequence)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                    sequence, connector)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?;
         for (id, what) in ids.zip(left) {
             insert.execute(params![
@@ -402,7 +461,8 @@ impl Tx<'_> {
                 what.plugin,
                 what.body,
                 now.0,
-                sequence
+                sequence,
+                what.connector
             ])?;
         }
         Ok(true)
@@ -419,6 +479,7 @@ fn what(row: &Row<'_>, first: usize) -> rusqlite::Result<SetAside> {
         reason: row.get(first + 3)?,
         plugin: row.get(first + 4)?,
         body: row.get(first + 5)?,
+        connector: row.get(first + 6)?,
     })
 }
 
@@ -442,7 +503,7 @@ mod tests {
     /// However much is set aside of others, and in whatever order it came.
     #[test]
     fn what_is_of_an_account_is_found_by_its_index() {
-        let newest = "SEARCH set_aside USING INDEX set_aside_account (account=?)";
+        let newest = "SEARCH set_aside USING INDEX set_aside_account (connector=? AND account=?)";
         assert_eq!(super::super::query_plan(SIZES), [newest]);
     }
 }

@@ -1,8 +1,10 @@
 //! Users by their values, of the variables that segments name.
 //!
-//! Invariant: `sought_values` has, of each variable that a segment names, the
-//! keys of all its values, and of no other variable anything. Whatever writes
-//! values does so through this module.
+//! Invariant: `sought_values` has the keys of all values of a variable whose users
+//! are found by them ([`Tx::finds_by`]), and of no variable that it is not about to
+//! have, or to let go of, anything. Keys are made and let go of some users at a time,
+//! so that nobody's writing waits; until all are there, conditions look at the values
+//! themselves. Whatever writes values does so through this module.
 
 use std::collections::BTreeSet;
 
@@ -10,21 +12,62 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{Error, Tx, encode};
 use crate::model::{
-    UserId, VariableId, VariableType,
+    ProjectId, UserId, VariableId, VariableType,
     condition::{Key, keys_of},
 };
 
+/// Users whose keys are made, or keys that are let go of, in the transaction that
+/// saves or deletes a segment: a project of no more users has them at once.
+const AT_ONCE: usize = 1_000;
+
+/// What is kept of the keys of a variable's values.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sought {
+    /// Whether there may be any.
+    has_keys: bool,
+    /// Whether values that are written get theirs.
+    takes_keys: bool,
+    /// Whether they are those of all values that users show, and of no others.
+    are_all: bool,
+    /// Whether some values are there that users do not show.
+    has_unshown: bool,
+}
+
 impl Tx<'_> {
-    /// Whether segments name a variable, so that users are found by its values.
-    pub(super) fn is_sought(&self, variable: VariableId) -> Result<bool, Error> {
-        if let Some(is_sought) = self.sought.borrow().get(&variable) {
-            return Ok(*is_sought);
+    /// Whether users are found by the keys of a variable's values: all of them, and
+    /// nobody by a value that they do not show.
+    pub(super) fn finds_by(&self, variable: VariableId) -> Result<bool, Error> {
+        Ok(self.sought_of(variable)?.are_all)
+    }
+
+    /// What the values of a variable that users show are read from: the plain table
+    /// where that is the same, for SQLite goes through it faster.
+    pub(super) fn shown_values_of(&self, variable: VariableId) -> Result<&'static str, Error> {
+        Ok(match self.sought_of(variable)?.has_unshown {
+            true => "shown_values",
+            false => "user_values",
+        })
+    }
+
+    fn sought_of(&self, variable: VariableId) -> Result<Sought, Error> {
+        if let Some(sought) = self.sought.borrow().get(&variable) {
+            return Ok(*sought);
         }
-        let is_sought = self
-            .statement("SELECT EXISTS (SELECT 1 FROM segment_variables WHERE variable = ?1)")?
-            .query_one([variable.0], |row| row.get(0))?;
-        self.sought.borrow_mut().insert(variable, is_sought);
-        Ok(is_sought)
+        let (stage, is_cleared): (Option<String>, bool) = self
+            .statement(
+                "SELECT (SELECT stage FROM sought_variables WHERE variable = ?1),
+                    EXISTS (SELECT 1 FROM released_fields WHERE variable = ?1 AND NOT keep)",
+            )?
+            .query_one([variable.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let stage = stage.as_deref();
+        let sought = Sought {
+            has_keys: stage.is_some(),
+            takes_keys: matches!(stage, Some("building" | "complete")),
+            are_all: stage == Some("complete") && !is_cleared,
+            has_unshown: is_cleared,
+        };
+        self.sought.borrow_mut().insert(variable, sought);
+        Ok(sought)
     }
 
     /// Does what `write` does to a user's value for a variable, and finds the
@@ -35,7 +78,8 @@ impl Tx<'_> {
         variable: VariableId,
         write: impl FnOnce() -> Result<usize, Error>,
     ) -> Result<usize, Error> {
-        if !self.is_sought(variable)? {
+        let sought = self.sought_of(variable)?;
+        if !sought.has_keys {
             return write();
         }
         let before = self.sought_keys(user, variable)?;
@@ -51,7 +95,7 @@ impl Tx<'_> {
                 )?
                 .execute(params![variable.0, encode::key(key), user.0])?;
             }
-            for key in &after {
+            for key in after.iter().filter(|_| sought.takes_keys) {
                 self.statement(
                     "INSERT INTO sought_values (variable, key, user) VALUES (?1, ?2, ?3)",
                 )?
@@ -61,6 +105,7 @@ impl Tx<'_> {
         Ok(changed)
     }
 
+    /// The keys of a user's value, whether they show it or not.
     fn sought_keys(&self, user: UserId, variable: VariableId) -> Result<Vec<Key>, Error> {
         let value = self
             .statement(
@@ -98,7 +143,7 @@ impl Tx<'_> {
     /// Finds nobody by values of a variable that are gone, after many went at
     /// once.
     pub(super) fn forget_gone_values(&self, variable: VariableId) -> Result<(), Error> {
-        if self.is_sought(variable)? {
+        if self.sought_of(variable)?.has_keys {
             super::delete(
                 self,
                 "DELETE FROM sought_values WHERE variable = ?1 AND NOT EXISTS (
@@ -111,62 +156,158 @@ impl Tx<'_> {
     }
 
     /// Makes users found by the values of these variables, and of no others of
-    /// those that were or are named by segments.
+    /// those that were or are named by segments: at once where they are few, else
+    /// behind ([`Tx::seek_more`]).
     pub(super) fn seek_values(
         &self,
         before: &BTreeSet<VariableId>,
         now: &BTreeSet<VariableId>,
     ) -> Result<(), Error> {
-        self.sought.borrow_mut().clear();
         for variable in before.difference(now) {
-            if !self.is_sought(*variable)? {
-                let sql = "DELETE FROM sought_values WHERE variable = ?1";
-                super::delete(self, sql, variable.0)?;
+            if !self.is_named(*variable)? {
+                self.statement(
+                    "UPDATE sought_variables SET stage = 'clearing', up_to = 0
+                     WHERE variable = ?1",
+                )?
+                .execute([variable.0])?;
+                self.seek(*variable, AT_ONCE)?;
             }
         }
         for variable in now.difference(before) {
-            self.find_by_values(*variable)?;
+            let added = self
+                .statement(
+                    "INSERT OR IGNORE INTO sought_variables (variable, stage)
+                     VALUES (?1, 'building')",
+                )?
+                .execute([variable.0])?;
+            if added > 0 {
+                self.seek(*variable, AT_ONCE)?;
+            }
         }
+        self.sought.borrow_mut().clear();
         Ok(())
     }
 
-    /// Finds users by the values of a variable, where it does not yet.
-    fn find_by_values(&self, variable: VariableId) -> Result<(), Error> {
-        let found = self
-            .statement("SELECT EXISTS (SELECT 1 FROM sought_values WHERE variable = ?1)")?
-            .query_one([variable.0], |row| row.get::<_, bool>(0))?;
-        if found {
+    /// Makes the keys of so many users' values, or lets go of so many keys, of a
+    /// variable of which some are left. Returns whether there was one; call again
+    /// while there is.
+    pub fn seek_more(&self, limit: usize) -> Result<bool, Error> {
+        let waiting: Option<i64> = self
+            .statement(
+                "SELECT variable FROM sought_variables WHERE stage <> 'complete'
+                 ORDER BY variable LIMIT 1",
+            )?
+            .query_row([], |row| row.get(0))
+            .optional()?;
+        let Some(variable) = waiting else {
+            return Ok(false);
+        };
+        self.seek(VariableId(variable), limit)?;
+        Ok(true)
+    }
+
+    /// Whether keys are left to be made or let go of.
+    pub fn is_seeking(&self) -> Result<bool, Error> {
+        Ok(self
+            .statement("SELECT EXISTS (SELECT 1 FROM sought_variables WHERE stage <> 'complete')")?
+            .query_one([], |row| row.get(0))?)
+    }
+
+    fn is_named(&self, variable: VariableId) -> Result<bool, Error> {
+        Ok(self
+            .statement("SELECT EXISTS (SELECT 1 FROM segment_variables WHERE variable = ?1)")?
+            .query_one([variable.0], |row| row.get(0))?)
+    }
+
+    fn seek(&self, variable: VariableId, limit: usize) -> Result<(), Error> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let (stage, up_to): (String, i64) = self
+            .statement("SELECT stage, up_to FROM sought_variables WHERE variable = ?1")?
+            .query_one([variable.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        match stage.as_str() {
+            "building" => self.make_keys(variable, UserId(up_to), limit)?,
+            "clearing" => self.clear_keys(variable, limit)?,
+            _ => {}
+        }
+        self.sought.borrow_mut().remove(&variable);
+        Ok(())
+    }
+
+    fn clear_keys(&self, variable: VariableId, limit: i64) -> Result<(), Error> {
+        let cleared = self
+            .statement(
+                "DELETE FROM sought_values WHERE (variable, key, user) IN (
+                    SELECT variable, key, user FROM sought_values WHERE variable = ?1 LIMIT ?2)",
+            )?
+            .execute([variable.0, limit])?;
+        if i64::try_from(cleared).unwrap_or(i64::MAX) == limit {
             return Ok(());
         }
-        // In the order of the keys: each page is written once.
-        let sql = match self.variable_type(variable)? {
+        // Named again meanwhile, it begins anew.
+        match self.is_named(variable)? {
+            true => self
+                .statement(
+                    "UPDATE sought_variables SET stage = 'building', up_to = 0
+                     WHERE variable = ?1",
+                )?
+                .execute([variable.0])?,
+            false => super::delete(
+                self,
+                "DELETE FROM sought_variables WHERE variable = ?1",
+                variable.0,
+            )?,
+        };
+        Ok(())
+    }
+
+    /// Makes the keys of the next users' values.
+    fn make_keys(&self, variable: VariableId, up_to: UserId, limit: i64) -> Result<(), Error> {
+        let (project, of): (i64, String) = self
+            .statement("SELECT project, type FROM variables WHERE id = ?1")?
+            .query_one([variable.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let project = ProjectId(project);
+        let Some(last) = self.last_of_next_users(project, up_to, limit)? else {
+            return self.has_all_keys(variable);
+        };
+        // Who was written to meanwhile has theirs. In the order of the keys: each
+        // page is written once.
+        let sql = match encode::read_variable_type(&of)? {
             VariableType::Text => {
-                "INSERT INTO sought_values (variable, key, user)
-                 SELECT ?1, folded(v.value), v.user
-                 FROM variables a CROSS JOIN users u CROSS JOIN user_values v
-                 WHERE a.id = ?1 AND u.project = a.project
+                "INSERT OR IGNORE INTO sought_values (variable, key, user)
+                 SELECT ?1, folded(v.value), v.user FROM users u CROSS JOIN user_values v
+                 WHERE u.project = ?2 AND u.id > ?3 AND u.id <= ?4
                    AND v.user = u.id AND v.variable = ?1 ORDER BY 2, 3"
             }
             VariableType::List => {
-                "INSERT INTO sought_values (variable, key, user)
-                 SELECT DISTINCT ?1, folded(j.value), v.user
-                 FROM variables a CROSS JOIN users u CROSS JOIN user_values v
-                   CROSS JOIN json_each(v.value) j
-                 WHERE a.id = ?1 AND u.project = a.project
+                "INSERT OR IGNORE INTO sought_values (variable, key, user)
+                 SELECT ?1, folded(j.value), v.user
+                 FROM users u CROSS JOIN user_values v CROSS JOIN json_each(v.value) j
+                 WHERE u.project = ?2 AND u.id > ?3 AND u.id <= ?4
                    AND v.user = u.id AND v.variable = ?1 ORDER BY 2, 3"
             }
             VariableType::Number
             | VariableType::Boolean
             | VariableType::Date
             | VariableType::Datetime => {
-                "INSERT INTO sought_values (variable, key, user)
-                 SELECT ?1, v.value, v.user
-                 FROM variables a CROSS JOIN users u CROSS JOIN user_values v
-                 WHERE a.id = ?1 AND u.project = a.project
+                "INSERT OR IGNORE INTO sought_values (variable, key, user)
+                 SELECT ?1, v.value, v.user FROM users u CROSS JOIN user_values v
+                 WHERE u.project = ?2 AND u.id > ?3 AND u.id <= ?4
                    AND v.user = u.id AND v.variable = ?1 ORDER BY 2, 3"
             }
         };
-        self.statement(sql)?.execute([variable.0])?;
+        self.statement(sql)?
+            .execute(params![variable.0, project.0, up_to.0, last.0])?;
+        if self.last_of_next_users(project, last, 1)?.is_none() {
+            return self.has_all_keys(variable);
+        }
+        self.statement("UPDATE sought_variables SET up_to = ?2 WHERE variable = ?1")?
+            .execute([variable.0, last.0])?;
+        Ok(())
+    }
+
+    fn has_all_keys(&self, variable: VariableId) -> Result<(), Error> {
+        self.statement("UPDATE sought_variables SET stage = 'complete' WHERE variable = ?1")?
+            .execute([variable.0])?;
         Ok(())
     }
 }

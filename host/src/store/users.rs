@@ -292,6 +292,9 @@ impl Tx<'_> {
                 JOIN associations a ON a.from_record = l.record WHERE l.user = ?1)",
             "DELETE FROM links WHERE user = ?1",
             "DELETE FROM activity WHERE user = ?1",
+            "UPDATE activity SET users = users - 1
+             WHERE id IN (SELECT activity FROM activity_users WHERE user = ?1)",
+            "DELETE FROM activity_users WHERE user = ?1",
             "DELETE FROM run_examples WHERE user = ?1",
             "DELETE FROM users WHERE id = ?1",
         ] {
@@ -330,7 +333,7 @@ impl Tx<'_> {
     /// What a user has for a variable.
     pub fn value(&self, user: UserId, variable: &Variable) -> Result<Option<Value>, Error> {
         let mut statement =
-            self.statement("SELECT value FROM user_values WHERE user = ?1 AND variable = ?2")?;
+            self.statement("SELECT value FROM shown_values WHERE user = ?1 AND variable = ?2")?;
         let mut rows = statement.query(params![user.0, variable.id.0])?;
         rows.next()?
             .map(|row| encode::read_value(row.get_ref(0)?, variable.variable_type))
@@ -345,7 +348,7 @@ impl Tx<'_> {
     ) -> Result<Vec<(UserId, Value)>, Error> {
         let mut statement = self.statement(
             "SELECT u.id, v.value FROM users u
-             JOIN user_values v ON v.user = u.id AND v.variable = ?2
+             JOIN shown_values v ON v.user = u.id AND v.variable = ?2
              WHERE u.project = ?1 ORDER BY u.id",
         )?;
         let mut rows = statement.query(params![project.0, variable.id.0])?;
@@ -362,7 +365,7 @@ impl Tx<'_> {
         let mut statement = self.statement(
             "SELECT a.name, a.label, a.type, v.value, v.changed_at, v.written_at,
                     v.field, c.connector, c.id, t.name, r.record, f.property, s.unreadable
-             FROM user_values v
+             FROM shown_values v
              JOIN variables a ON a.id = v.variable
              LEFT JOIN fields f ON f.id = v.field
              LEFT JOIN object_mappings m ON m.id = f.mapping

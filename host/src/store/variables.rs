@@ -105,7 +105,7 @@ impl Tx<'_> {
     ) -> Result<bool, Error> {
         Ok(self
             .statement(
-                "SELECT EXISTS (SELECT 1 FROM users u JOIN user_values v ON v.user = u.id
+                "SELECT EXISTS (SELECT 1 FROM users u JOIN shown_values v ON v.user = u.id
                  WHERE u.project = ?1 AND v.variable = ?2)",
             )?
             .query_one(params![project.0, variable.0], |row| row.get(0))?)

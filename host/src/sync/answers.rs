@@ -20,11 +20,19 @@ use crate::{
         pages::{Asked, ReadMoment, apply_absence},
     },
     secrets::Keys,
-    store,
+    store::{self, records::RecordKey},
 };
 
 /// The most records that are taken for the identifiers of one call.
 const IDS_MAX: usize = 1_000;
+
+/// The records that match identifiers.
+pub(super) struct OfKeys {
+    /// The records.
+    pub pages: Vec<Parsed>,
+    /// Whether there are more than these.
+    pub is_cut: bool,
+}
 
 /// The associations of records, by record.
 pub(super) type Found = HashMap<RecordId, Vec<Association>>;
@@ -43,24 +51,60 @@ pub(super) struct Answers {
     pub associations: Vec<(ObjectType, ObjectType, Found)>,
     /// The records that these lead to.
     pub following: Vec<Parsed>,
+    /// Of these, those that were applied and counted before.
+    pub counted_before: HashSet<(ObjectType, RecordId)>,
 }
 
 impl Answers {
+    /// Applies what was counted before and reaches users already: what that changes
+    /// for them was counted with it. Returns which records these are.
+    pub fn apply_counted_before(
+        &self,
+        feeder: &mut Feeder<'_, '_>,
+        keys: &Keys,
+        of: ConnectionId,
+    ) -> Result<HashSet<RecordKey>, store::Error> {
+        let mut applied = HashSet::new();
+        for parsed in &self.following {
+            let object_type = &parsed.page.object_type;
+            for record in parsed.of(of) {
+                let counted = (object_type.clone(), record.record.clone());
+                let (tx, id) = (feeder.tx, feeder.route.id);
+                let held = tx.find_record(id, object_type, &record.record)?;
+                let Some(held) = held.filter(|held| held.reached) else {
+                    continue;
+                };
+                if self.counted_before.contains(&counted) {
+                    parsed.apply_one(feeder, keys, record, Asked::default())?;
+                    applied.insert(held.key);
+                }
+            }
+        }
+        feeder.settle()?;
+        Ok(applied)
+    }
+
     /// Applies them to the feeder's connection; the records were parsed in the
-    /// terms of the connection `of`, which maps alike. Returns which of the first
-    /// records reached users.
+    /// terms of the connection `of`, which maps alike, and those of `applied` are
+    /// already. Returns which of the first records reached users.
     pub fn apply(
         &self,
         feeder: &mut Feeder<'_, '_>,
         keys: &Keys,
         of: ConnectionId,
         moment: ReadMoment,
+        applied: &HashSet<RecordKey>,
     ) -> Result<Vec<(ObjectType, Vec<RecordId>)>, store::Error> {
         let mut reached: HashMap<ObjectType, Vec<RecordId>> = HashMap::new();
+        // Pages of neighbouring ranges overlap.
+        let mut met = HashSet::new();
         for parsed in &self.first {
             let object_type = &parsed.page.object_type;
             let records = parsed.of(of);
             for record in records.filter(|read| self.counted.contains(&read.record)) {
+                if !met.insert((object_type, &record.record)) {
+                    continue;
+                }
                 parsed.apply_one(feeder, keys, record, Asked::default())?;
                 let record = &record.record;
                 let held = feeder
@@ -81,8 +125,15 @@ impl Answers {
             }
         }
         for parsed in &self.following {
+            let object_type = &parsed.page.object_type;
             for record in parsed.of(of) {
-                parsed.apply_one(feeder, keys, record, Asked::default())?;
+                let (tx, id) = (feeder.tx, feeder.route.id);
+                let held = tx.find_record(id, object_type, &record.record)?;
+                match held.filter(|held| applied.contains(&held.key)) {
+                    // Whom else it feeds now need not have it read.
+                    Some(held) => feeder.was_read(held.key),
+                    None => parsed.apply_one(feeder, keys, record, Asked::default())?,
+                }
             }
         }
         Ok(reached.into_iter().collect())
@@ -109,7 +160,7 @@ impl Work {
         object_type: &ObjectType,
         rule: &MatchingRule,
         keys: &[String],
-    ) -> Result<Vec<Parsed>, Error> {
+    ) -> Result<OfKeys, Error> {
         let property = &rule.property.name;
         let is_unique = are_read_by_rule(&self.host, self.route.id, object_type, rule).await?;
         let values = keys.iter().map(|key| asked_by(rule, is_unique, key));
@@ -117,11 +168,14 @@ impl Work {
         let values: Vec<&str> = values.iter().map(String::as_str).collect();
         if is_unique {
             let (parsed, _) = self.read(object_type, &values, Some(property)).await?;
-            return Ok(vec![parsed]);
+            return Ok(OfKeys {
+                pages: vec![parsed],
+                is_cut: false,
+            });
         }
         let client = &self.host.hubspot;
         let (mut ids, mut after) = (Vec::new(), None);
-        loop {
+        let is_cut = loop {
             let mut filters = vec![Filter::one_of(property, values.clone())];
             filters.extend(after.as_ref().map(Filter::after));
             let found = self
@@ -134,10 +188,11 @@ impl Work {
             ids.extend(found.records.into_iter().map(|found| found.record));
             // What so many records share identifies nobody.
             if !found.has_more || ids.len() >= IDS_MAX {
-                break;
+                break found.has_more;
             }
             after = ids.last().cloned();
-        }
-        Ok(self.read_all(object_type, &ids).await?.0)
+        };
+        let (pages, _) = self.read_all(object_type, &ids).await?;
+        Ok(OfKeys { pages, is_cut })
     }
 }

@@ -1,5 +1,6 @@
 //! The choices of an account's properties, wherever HubSpot keeps them: in
-//! definitions, as pipelines and their stages, as owners.
+//! definitions, as pipelines and their stages, as owners. Of a source that cannot be
+//! asked they are the component's.
 //!
 //! An object type's definitions are read once for all of its properties, its
 //! pipelines once, and the owners once for all object types.
@@ -14,6 +15,8 @@ use crate::{
     host::Host,
     hubspot::{self, ChoicesAt, Owner, Pipeline, Priority, Property},
     model::{AccountId, Choice, ObjectType, OptionTable, PropertyName, Timestamp},
+    plugin::Version,
+    sources::{Source, push},
 };
 
 /// Properties, by object type.
@@ -54,6 +57,10 @@ pub async fn find(
     since: Timestamp,
     priority: Priority,
 ) -> Result<Vec<Found>, Error> {
+    let (source, plugin) = definitions::source(host, account).await?;
+    if source == Source::Push {
+        return Ok(defined(&plugin, wanted));
+    }
     let asked = (since, priority);
     let types = wanted.iter().map(|(object_type, properties)| {
         of_type(host, (account, object_type.clone()), properties, asked)
@@ -74,6 +81,26 @@ pub async fn find(
         }));
     }
     Ok(found)
+}
+
+/// The choices of properties that a component defines.
+fn defined(plugin: &Version, wanted: &Properties) -> Vec<Found> {
+    let all = wanted.iter().flat_map(|(object_type, properties)| {
+        let named = properties.iter();
+        named.map(move |property| (object_type.clone(), property.clone()))
+    });
+    all.map(|(object_type, property)| {
+        let choices = push::choices(plugin, &object_type, &property).ok_or(Untold::Gone);
+        let told = |choices: Vec<Choice>| choices.into_iter();
+        let told = choices.map(told);
+        Found {
+            choices: told
+                .map(|choices| table(choices.map(|one| (one.value, one.label, one.closed)))),
+            object_type,
+            property,
+        }
+    })
+    .collect()
 }
 
 /// The choices of properties of one type, but for those that are owners: which

@@ -79,7 +79,8 @@ async fn step(host: &Arc<Host>) -> Result<bool, Error> {
 }
 
 async fn convert(host: &Arc<Host>, page: Page) -> Result<(), Error> {
-    let plugin = host.plugins.active(&page.account.connector)?;
+    let serving = host.plugins.of(&page.account.connector)?.serving();
+    let plugin = serving.of(page.route.trial.as_deref()).clone();
     let digest = plugin.digest().to_owned();
     let work = spawn_blocking(move || page.convert(&plugin).map(|done| (page, done)));
     let (page, done) = work.await.map_err(|_| Error::Ended)??;

@@ -1,5 +1,6 @@
 //! What an account's properties are, as HubSpot defines them, with its pipelines
-//! and owners, whom properties name.
+//! and owners, whom properties name; or as the component does, of a source that
+//! cannot be asked.
 //!
 //! They are kept for a while and read once for all who wait, so that nobody who
 //! only looks can spend the account's request limit.
@@ -20,9 +21,10 @@ use super::{
 };
 use crate::{
     host::Host,
-    hubspot::{self, Caller, Owner, Pipeline, Priority, Property, PropertyGroup},
+    hubspot::{self, Caller, ChoicesAt, Owner, Pipeline, Priority, Property, PropertyGroup},
     model::{AccountId, ObjectType, PropertyDefinition, PropertyName, Timestamp},
-    plugin::{Fault, SuitableTypes},
+    plugin::{Fault, SuitableTypes, Version},
+    sources::{Source, push},
     telemetry::spawn_blocking,
 };
 
@@ -56,8 +58,10 @@ impl From<Ended> for Error {
 /// A property, and the types of variable that it can be mapped to.
 #[derive(Clone, Debug)]
 pub struct Definition {
-    /// What HubSpot says of it.
+    /// What the source says of it.
     pub property: Property,
+    /// Where its choices are; none where it has none, or no labels of them are told.
+    pub choices_at: Option<ChoicesAt>,
     /// What the plugin says of it.
     pub suitable: SuitableTypes,
 }
@@ -110,12 +114,18 @@ pub async fn of(
     object_type: &ObjectType,
     since: Option<Timestamp>,
 ) -> Result<Vec<Definition>, Error> {
-    let asked = (since.unwrap_or(lately(host)), Priority::Live);
-    let properties = properties(host, (account, object_type.clone()), asked).await?;
-    let account = host.store.read(move |tx| tx.account(account)).await;
-    let plugin = host
-        .plugins
-        .active(&account.map_err(grants::Error::from)?.connector)?;
+    let (source, plugin) = source(host, account).await?;
+    let properties = match source {
+        Source::HubSpot => {
+            let asked = (since.unwrap_or(lately(host)), Priority::Live);
+            properties(host, (account, object_type.clone()), asked).await?
+        }
+        Source::Push => Arc::new(push::properties(&plugin, object_type)),
+    };
+    let choices_at = |property: &Property| match source {
+        Source::HubSpot => ChoicesAt::of(object_type, property),
+        Source::Push => (!property.options.is_empty()).then_some(ChoicesAt::Definition),
+    };
     let names: Vec<PropertyDefinition> = properties.iter().map(definition).collect();
     let suitable = spawn_blocking(move || plugin.suitable(&names))
         .await
@@ -124,8 +134,24 @@ pub async fn of(
         .iter()
         .cloned()
         .zip(suitable)
-        .map(|(property, suitable)| Definition { property, suitable })
+        .map(|(property, suitable)| Definition {
+            choices_at: choices_at(&property),
+            property,
+            suitable,
+        })
         .collect())
+}
+
+/// What an account's source is, and the plugin version that understands it.
+pub(super) async fn source(
+    host: &Host,
+    account: AccountId,
+) -> Result<(Source, Arc<Version>), Error> {
+    let account = host.store.read(move |tx| tx.account(account)).await;
+    // The store's errors are a grant's, too.
+    let connector = account.map_err(grants::Error::from)?.connector;
+    let plugin = host.plugins.active(&connector)?;
+    Ok((Source::of(&connector), plugin))
 }
 
 /// The properties of several object types; `since` as in [`of`].
@@ -197,12 +223,16 @@ pub(super) async fn properties(
 }
 
 /// The groups that an object type's properties are shown in, in HubSpot's order,
-/// as they were within the last minute.
+/// as they were within the last minute; of a source that cannot be asked, by name.
 pub async fn groups(
     host: &Arc<Host>,
     account: AccountId,
     object_type: &ObjectType,
 ) -> Result<Arc<Vec<PropertyGroup>>, Error> {
+    let (source, plugin) = source(host, account).await?;
+    if source == Source::Push {
+        return Ok(Arc::new(push::groups(&plugin, object_type)));
+    }
     let asked = (lately(host), Priority::Live);
     let read = || {
         let (host, object_type) = (host.clone(), object_type.clone());

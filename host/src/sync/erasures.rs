@@ -13,10 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     host::Host,
-    hubspot::CONNECTOR,
     log::{self, EntryKind, Logged, Position},
     pipeline::redact::{Redacted, redact},
-    plugin::{BodyDescription, Description, Fault},
+    plugin::{BodyDescription, Plugins, Version},
     store::{
         self,
         erasures::{BodyAside, ErasedRecords, Search},
@@ -67,9 +66,6 @@ pub enum Error {
     /// The log.
     #[error(transparent)]
     Log(#[from] log::Error),
-    /// The plugin.
-    #[error(transparent)]
-    Plugin(#[from] Fault),
     /// The work itself ended; a defect.
     #[error("the work ended abruptly")]
     Ended,
@@ -167,8 +163,8 @@ async fn rewrite(
     entries: Vec<Logged>,
     erased: impl Into<Arc<ErasedRecords>>,
 ) -> Result<(), Error> {
-    let (plugin, erased) = (host.plugins.active(CONNECTOR)?, erased.into());
-    let rewriting = spawn_blocking(move || rewritten(entries, plugin.description(), &erased));
+    let (plugins, erased) = (host.plugins.clone(), erased.into());
+    let rewriting = spawn_blocking(move || rewritten(entries, &plugins, &erased));
     let bodies = rewriting.await.map_err(|_| Error::Ended)?;
     if !bodies.is_empty() {
         tracing::debug!(entries = bodies.len(), "entries of the log are rewritten");
@@ -180,24 +176,23 @@ async fn rewrite(
 /// The bodies of entries that tell of erased records, without that.
 fn rewritten(
     entries: Vec<Logged>,
-    description: &Description,
+    plugins: &Plugins,
     erased: &ErasedRecords,
 ) -> Vec<(Position, Vec<u8>)> {
     let mut bodies = Vec::new();
     for Logged {
         position,
         kind,
+        connector,
         body,
         ..
     } in entries
     {
-        let at = match kind {
-            EntryKind::Delivery => &description.delivery,
-            EntryKind::JournalFile => description
-                .journal_file
-                .as_ref()
-                .unwrap_or(&description.delivery),
+        let Some(erased) = erased.of(&connector) else {
+            continue;
         };
+        let plugin = plugins.active(&connector).ok();
+        let at = plugin.as_ref().map(|plugin| within(plugin, kind));
         match redact(&body, at, erased) {
             Redacted::Same => {}
             Redacted::Rewritten(body) => bodies.push((position, body)),
@@ -234,9 +229,8 @@ async fn rewrite_aside(host: &Host, erased: ErasedRecords) -> Result<(), Error> 
         let Some(last) = bodies.last().map(|body| body.id) else {
             return Ok(());
         };
-        let (plugin, erased) = (host.plugins.active(CONNECTOR)?, erased.clone());
-        let rewriting =
-            spawn_blocking(move || rewritten_aside(bodies, plugin.description(), &erased));
+        let (plugins, erased) = (host.plugins.clone(), erased.clone());
+        let rewriting = spawn_blocking(move || rewritten_aside(bodies, &plugins, &erased));
         let changed = rewriting.await.map_err(|_| Error::Ended)?;
         let mut all = true;
         if !changed.is_empty() {
@@ -261,25 +255,37 @@ async fn rewrite_aside(host: &Host, erased: ErasedRecords) -> Result<(), Error> 
 /// nothing is left.
 fn rewritten_aside(
     bodies: Vec<BodyAside>,
-    description: &Description,
+    plugins: &Plugins,
     erased: &ErasedRecords,
 ) -> Vec<(BodyAside, Option<Vec<u8>>)> {
     let mut changed = Vec::new();
     for was in bodies {
-        let within = match was.kind {
-            EntryKind::Delivery => Some(&description.delivery),
-            EntryKind::JournalFile => description.journal_file.as_ref(),
+        let Some(erased) = erased.of(&was.connector) else {
+            continue;
         };
+        let plugin = plugins.active(&was.connector).ok();
         // Elements that were set aside are an array, whatever they stood in.
-        let at = BodyDescription {
+        let at = plugin.map(|plugin| BodyDescription {
             elements: Vec::new(),
-            ..within.unwrap_or(&description.delivery).clone()
-        };
-        match redact(&was.body, &at, erased) {
+            ..within(&plugin, was.kind).clone()
+        });
+        match redact(&was.body, at.as_ref(), erased) {
             Redacted::Same => {}
             Redacted::Rewritten(body) => changed.push((was, Some(body))),
             Redacted::Nothing => changed.push((was, None)),
         }
     }
     changed
+}
+
+/// Where the elements of such a body stand.
+fn within(plugin: &Version, kind: EntryKind) -> &BodyDescription {
+    let description = plugin.description();
+    match kind {
+        EntryKind::Delivery => &description.delivery,
+        EntryKind::JournalFile => description
+            .journal_file
+            .as_ref()
+            .unwrap_or(&description.delivery),
+    }
 }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     hubspot::{
         self, Caller, Client, Priority,
-        oauth::{App, Freshness, Grant, GrantError, freshness},
+        oauth::{self, App, Freshness, Grant, GrantError, freshness},
     },
     model::{AccountId, AccountKey, Problem, Status, Timestamp},
     secrets::{self, Keys, Secret},
@@ -436,7 +436,7 @@ pub fn missing_scopes(scopes: &[String]) -> Problem {
     let named = if scopes.is_empty() {
         String::new()
     } else {
-        format!(": {}", scopes.join(", "))
+        format!(" to read {}", oauth::permissions(scopes))
     };
     Problem {
         code: "missing_scopes".into(),

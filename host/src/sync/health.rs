@@ -14,6 +14,7 @@ use crate::{
     log::{self, Lane},
     model::{Connection, Problem, Run, Status, Timestamp},
     pipeline::brake,
+    sources,
     store::{self, Tx, hours::Tally},
 };
 
@@ -113,8 +114,10 @@ pub fn observe(
     let waiting_since = match &connection.account {
         None => None,
         Some((account, key)) => {
-            let lane = key.as_str().parse().map(Lane).ok();
-            let logged = lane.and_then(|lane| backlog.get(&lane)).copied();
+            let lane = sources::lane(&connection.connector, Some(key));
+            // What is of nobody is no delay of anybody's.
+            let logged = backlog.get(&lane).filter(|_| lane != Lane::default());
+            let logged = logged.copied();
             let awaited = tx.oldest_awaited(*account, now.plus(PUT_OFF))?;
             [logged, awaited].into_iter().flatten().min()
         }

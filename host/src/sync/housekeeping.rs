@@ -131,6 +131,7 @@ async fn trim(host: &Host, stop: &CancellationToken) -> Result<(), TrimError> {
         tx.trim_run_examples(named_before, piece)
     })
     .await?;
+    in_pieces(host, stop, TRIM_ROWS, |tx, piece| tx.trim_counted(piece)).await?;
     for connection in connections {
         host.store
             .transact(move |tx| tx.trim_hours(connection.id, now))

@@ -191,7 +191,9 @@ async fn begin_due(
     let mut next = None;
     for (at, due) in waiting {
         let mut routes = routing.accounts();
-        let Some(route) = routes.find(|route| route.id == due.account && route.may_call) else {
+        // A component tells its source's choices without a call.
+        let is_told = |route: &AccountRoute| route.may_call || !route.is_read();
+        let Some(route) = routes.find(|route| route.id == due.account && is_told(route)) else {
             continue;
         };
         if at > now {

@@ -339,7 +339,7 @@ async fn step<Q: Queue>(
         return Ok(Made::Nothing);
     };
     let routing = host.pipeline.routing().await?;
-    let route = routing.account(&account.key).cloned();
+    let route = routing.account(&account.connector, &account.key).cloned();
     let Some(route) = route.filter(|route| route.may_call) else {
         return Ok(Made::Nothing);
     };

@@ -336,7 +336,8 @@ pub(super) fn put_off(
         object_type: Some(lookup.kind.object_type.clone()),
         outcome: outcome.to_owned(),
         reason: Some(reason.as_str().to_owned()),
-        user: Some(lookup.user),
+        users: vec![lookup.user],
+        users_count: 1,
         ..Activity::default()
     };
     tx.add_activity(lookup.kind.connection, &line)

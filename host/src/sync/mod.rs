@@ -1,6 +1,6 @@
 //! Work that goes on by itself: grants kept fresh, what has to be read read,
 //! labels that changed shown, what is converted in another way converted again,
-//! what was held selected anew, what was deleted for privacy erased, what is wrong
+//! what was held selected anew, values settled, what was deleted for privacy erased, what is wrong
 //! told, plugin versions compared and switched, what was set aside worked on again, and what is
 //! over let go.
 //!
@@ -23,6 +23,7 @@ pub mod housekeeping;
 mod joint;
 pub mod journal;
 mod kept;
+pub mod keyed;
 pub mod labels;
 mod lines;
 mod lookup_batches;
@@ -37,6 +38,7 @@ mod revocations;
 mod room;
 pub mod runs;
 pub mod samples;
+pub mod settling;
 pub mod versions;
 mod work;
 
@@ -60,6 +62,7 @@ pub fn tasks(host: &Arc<Host>, stop: &CancellationToken) -> Vec<Task> {
         Box::pin(runs::run(host.clone(), stop.clone())),
         Box::pin(runs::schedule::run(host.clone(), stop.clone())),
         Box::pin(conversions::run(host.clone(), stop.clone())),
+        Box::pin(settling::run(host.clone(), stop.clone())),
         Box::pin(brake::run(host.clone(), stop.clone())),
         Box::pin(labels::run(host.clone(), stop.clone())),
         Box::pin(erasures::run(host.clone(), stop.clone())),

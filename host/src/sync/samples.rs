@@ -10,6 +10,7 @@ use crate::{
     hubspot::{self, CONNECTOR, Caller, Priority},
     model::{AccountId, ObjectType, PropertyName, RecordId, Shown, Value},
     plugin::{BodyKind, Conversion, ConversionField, Interest, Pass, Version, elements::join},
+    sources::Source,
     store::records::RecordKey,
     telemetry::spawn_blocking,
 };
@@ -47,6 +48,10 @@ async fn read(
     account: AccountId,
     object_type: &ObjectType,
 ) -> Result<Samples, Error> {
+    if definitions::source(host, account).await?.0 == Source::Push {
+        // Nothing can be read there.
+        return Ok(Samples::new());
+    }
     let definitions = definitions::of(host, account, object_type, None).await?;
     let records = records(host, account, object_type).await?;
     if records.is_empty() {

@@ -120,14 +120,14 @@ impl Work {
         body: Bytes,
         answered_at: Timestamp,
     ) -> Result<Parsed, Error> {
-        let plugin = self.host.plugins.active(&self.route.connector)?;
+        let serving = self.host.plugins.of(&self.route.connector)?.serving();
         let origin = Origin {
             word: self.priority.origin(),
-            plugin: Some(plugin.digest().to_owned()),
+            plugin: Some(serving.active().digest().to_owned()),
         };
         let (route, object_type) = (self.route.clone(), object_type.clone());
         let received_at = self.host.clock.now();
-        let parse = move || prepare_records(&route, &plugin, &object_type, &body, received_at);
+        let parse = move || prepare_records(&route, &serving, &object_type, &body, received_at);
         let page = spawn_blocking(parse).await.map_err(|_| Error::Ended)??;
         let moment = ReadMoment {
             sequence: self.sequence,
@@ -187,15 +187,8 @@ impl Parsed {
         asked: Asked,
     ) -> Result<(), store::Error> {
         let (object_type, moment) = (&self.page.object_type, self.moment);
-        apply_record(
-            feeder,
-            keys,
-            object_type,
-            record,
-            moment,
-            asked,
-            &self.origin,
-        )
+        let origin = self.origin.of(feeder.route);
+        apply_record(feeder, keys, object_type, record, moment, asked, &origin)
     }
 
     /// Applies the records to each connection; `why` says for what reason each

@@ -377,12 +377,14 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Counts what a batch of the pipeline holds.
-    pub fn batch(&self, prepared: &Prepared) {
+    pub fn batch<'a>(&self, parts: impl Iterator<Item = &'a Prepared>) {
         self.batches.inc();
-        self.events.inc_by(prepared.events);
-        self.unknown_account_events
-            .inc_by(prepared.unknown_account_events);
-        self.set_aside.inc_by(prepared.set_aside.len() as u64);
+        for prepared in parts {
+            self.events.inc_by(prepared.events);
+            self.unknown_account_events
+                .inc_by(prepared.unknown_account_events);
+            self.set_aside.inc_by(prepared.set_aside.len() as u64);
+        }
     }
 
     /// Counts something that was set aside and worked on again.

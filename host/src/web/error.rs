@@ -16,7 +16,7 @@ use crate::{
     hubspot::oauth::GrantError,
     pipeline::pages,
     plugin, sqlite, store,
-    sync::{consents, definitions, failures, grants, health, versions},
+    sync::{consents, definitions, failures, grants, health, keyed, versions},
 };
 
 /// What each kind of problem is named by begins with this.
@@ -64,6 +64,9 @@ pub enum Error {
     /// This host has no HubSpot app.
     #[error("no HubSpot app is set up on this host")]
     NoApp,
+    /// This host has no secret for the connector.
+    #[error("no secret of the connector is set on this host")]
+    NoSecret,
     /// The store.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -104,6 +107,23 @@ impl From<consents::Error> for Error {
             consents::Error::Secrets(error) => Self::Grant(error.into()),
             consents::Error::Grant(error) => Self::Grant(error.into()),
             other => Self::Conflict(other.to_string()),
+        }
+    }
+}
+
+impl From<keyed::Error> for Error {
+    fn from(error: keyed::Error) -> Self {
+        match error {
+            keyed::Error::NoSecret => Self::NoSecret,
+            keyed::Error::NoAccount => {
+                Self::invalid("/account", "This cannot be the id of an account.")
+            }
+            keyed::Error::WrongKey => Self::invalid(
+                "/key",
+                "This is not the connection key of that account, as its service shows it.",
+            ),
+            keyed::Error::Store(error) => Self::Store(error),
+            error @ keyed::Error::AlreadyConnected => Self::Conflict(error.to_string()),
         }
     }
 }
@@ -265,6 +285,12 @@ impl Error {
                 "No HubSpot app",
                 "This host has no HubSpot app: its operator sets HUBSPOT_CLIENT_ID and HUBSPOT_CLIENT_SECRET and starts it again.".into(),
             ),
+            Self::NoSecret => told(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no-secret",
+                "No secret",
+                "This host has no secret of that connector: its operator sets JIMO_CONNECTOR_SECRETS and starts it again.".into(),
+            ),
             Self::Grant(error) => grant_told(error),
             Self::HubSpot(error) => hubspot_told(error),
             Self::Store(store::Error::Database(sqlite::Error::TookTooLong)) => told(
@@ -330,7 +356,7 @@ fn grant_told(error: &grants::Error) -> Told {
             status: StatusCode::BAD_GATEWAY,
             word: "hubspot",
             title: "HubSpot refused",
-            detail: "HubSpot does not accept this host's app; its operator finds more in the log."
+            detail: "HubSpot does not accept this host’s app; its operator finds more in the log."
                 .into(),
         },
     }
@@ -357,7 +383,7 @@ fn hubspot_told(error: &hubspot::Error) -> Told {
             StatusCode::SERVICE_UNAVAILABLE,
             "hubspot-limit",
             "Request limit reached",
-            format!("The HubSpot account's request limit is reached. Try again after {retry_at}."),
+            format!("The HubSpot account’s request limit is reached. Try again after {retry_at}."),
         ),
         hubspot::Error::Unauthorized => told(
             StatusCode::CONFLICT,
@@ -375,7 +401,7 @@ fn hubspot_told(error: &hubspot::Error) -> Told {
             StatusCode::BAD_GATEWAY,
             "hubspot",
             "HubSpot refused",
-            "HubSpot refused the call; the host's log says why.".into(),
+            "HubSpot refused the call; the host’s log says why.".into(),
         ),
     }
 }

@@ -23,6 +23,7 @@ use crate::{
     secrets::{Secret, hash_token, random_token},
     store::{
         self, Store,
+        drafts::Author,
         members::Person,
         projects::{Project, Purpose, Role},
         sessions::{Holder, NewSession},
@@ -64,7 +65,8 @@ pub enum Link {
     Again,
 }
 
-/// Makes a link that signs a browser in to a project.
+/// Makes a link that signs a browser in to a project; with the role of an operator, as
+/// an admin who operates the host, too.
 ///
 /// # Errors
 ///
@@ -221,6 +223,8 @@ pub struct Session {
     pub project: Project,
     /// What it may do there.
     pub role: Role,
+    /// Whether it operates the host, whatever it may do in the project.
+    pub operates: bool,
     /// Who is signed in; none where a link of the demo's or the command line's
     /// did it.
     pub person: Option<Person>,
@@ -244,6 +248,7 @@ impl Session {
             hash,
             project: found.project,
             role: found.role,
+            operates: found.operates,
             person: found.person,
             used_at: found.used_at,
         }))
@@ -262,6 +267,14 @@ impl Session {
     /// Who is signed in.
     pub fn person_id(&self) -> Option<PersonId> {
         self.person.as_ref().map(|person| person.id)
+    }
+
+    /// Whose the drafts are that are made with it.
+    pub fn author(&self) -> Author {
+        match self.person_id() {
+            Some(person) => Author::Person(person),
+            None => Author::Session(self.id),
+        }
     }
 
     /// Goes on with another token, in a project: forms and links of pages that
@@ -305,6 +318,12 @@ impl Session {
     /// The code that its forms carry.
     pub fn csrf(&self, host: &Host) -> Secret {
         host.keys.session_code(&self.hash, CSRF_PURPOSE)
+    }
+
+    /// Whether a code is the one that its forms carry.
+    pub fn made(&self, host: &Host, code: &str) -> bool {
+        let expected = self.csrf(host);
+        bool::from(code.as_bytes().ct_eq(expected.expose().as_bytes()))
     }
 
     /// Who it is, for what is kept of who did what.
@@ -353,7 +372,7 @@ impl OptionalFromRequestParts<Arc<Host>> for Session {
 }
 
 /// The hash that names the session of a request's cookie, good or not.
-fn hash_of(host: &Host, headers: &HeaderMap) -> Option<[u8; 32]> {
+pub fn hash_of(host: &Host, headers: &HeaderMap) -> Option<[u8; 32]> {
     let token = cookies::get(host, headers, COOKIE_NAME)?;
     Some(hash_token(&Secret::from(token)))
 }
@@ -387,8 +406,7 @@ impl<T: DeserializeOwned + 'static> FromRequest<Arc<Host>> for Signed<T> {
             .find(|(name, _)| name == CSRF_FIELD)
             .map(|(_, code)| code.into_owned())
             .ok_or(Error::ForeignForm)?;
-        let expected = session.csrf(host);
-        if !bool::from(given.as_bytes().ct_eq(expected.expose().as_bytes())) {
+        if !session.made(host, &given) {
             return Err(Error::ForeignForm);
         }
         let Form(form) = Form::from_request(Request::from_parts(parts, body.into()), host)

@@ -48,7 +48,7 @@ impl Alone {
         let host = runtime.block_on(opened).unwrap();
         let routing = runtime.block_on(host.store.read(Routing::load)).unwrap();
         let account = World::portal(0).to_string().as_str().into();
-        let route = routing.account(&account).unwrap();
+        let route = routing.account("hubspot", &account).unwrap();
         let plugin = host.plugins.active("hubspot").expect("a version");
 
         let mut maker = Maker::at(world, "http://127.0.0.1:1");

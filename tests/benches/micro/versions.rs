@@ -7,7 +7,10 @@ use std::{
 };
 
 use harness::components::rebuilt;
-use jimo_connect::plugin::{EMBEDDED, Engine, Limits, check};
+use jimo_connect::{
+    plugin::{EMBEDDED, Engine, Limits},
+    sources::check,
+};
 
 use crate::input::{DELIVERY, EVENTS, pass_of};
 

@@ -203,7 +203,10 @@ async fn a_stage_that_is_declared_closed() {
     account.set_stage_closed("contractsent", true).unwrap();
     let host = staff.world.host();
     let routing = host.pipeline.routing().await.unwrap();
-    let route = routing.account(&PORTAL.to_string().into()).unwrap().clone();
+    let route = routing
+        .account("hubspot", &PORTAL.to_string().into())
+        .unwrap()
+        .clone();
     let refreshed = labels::refresh(host, &route, Priority::CatchUp).await;
     refreshed.unwrap();
     staff.settle().await;

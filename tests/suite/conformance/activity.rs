@@ -1,11 +1,11 @@
 //! What every user store must do with a connection's activity.
 
 use jimo_connect::{
-    model::{ConnectionId, Timestamp},
+    model::{ConnectionId, Timestamp, UserId},
     pipeline::report::{Origin, Report},
     store::{
         Error, Tx,
-        activity::{ACTIVITY_ENTRIES_MAX, Activity, ActivityFilter},
+        activity::{ACTIVITY_ENTRIES_MAX, Activity, ActivityFilter, NAMED_USERS_MAX},
     },
 };
 
@@ -75,4 +75,44 @@ async fn a_flood_writes_so_many_lines_a_second_of_each_origin() {
     assert_eq!(report("full_sync", 11_200, 1_000).await, 360);
     // A clock that was set back silences nothing.
     assert_eq!(report("full_sync", 5_000, 1).await, 361);
+}
+
+#[tokio::test]
+async fn a_line_names_the_first_of_many_users_and_is_found_by_each_until_they_are_gone() {
+    let kept = Kept::new().await;
+    let connection = kept.connection;
+    let mut reached = line(Timestamp(1));
+    for user in 1..=60 {
+        reached.reached(UserId(user));
+    }
+    kept.write(move |tx| {
+        tx.add_activity(connection, &reached)?;
+        tx.add_activity(connection, &line(Timestamp(2)))
+    })
+    .await;
+    let of = async |users: Vec<UserId>| {
+        let filter = ActivityFilter {
+            users: Some(users),
+            ..ActivityFilter::default()
+        };
+        let found = kept.read(move |tx| tx.activity(connection, &filter, i64::MAX, 10));
+        found.await
+    };
+    let last = i64::try_from(NAMED_USERS_MAX).unwrap();
+    let found = of(vec![UserId(last)]).await;
+    assert_eq!(found.len(), 1);
+    let named: Vec<UserId> = (1..=last).map(UserId).collect();
+    assert_eq!((&found[0].1.users, found[0].1.users_count), (&named, 60));
+    assert_eq!(of(vec![UserId(last + 1)]).await, []);
+    assert_eq!(of(Vec::new()).await, []);
+
+    kept.write(move |tx| tx.delete_user(UserId(last))).await;
+    assert_eq!(of(vec![UserId(last)]).await, []);
+    let found = of(vec![UserId(61), UserId(1)]).await;
+    assert_eq!(found[0].1.users_count, 59);
+    assert_eq!(found[0].1.users, named[..NAMED_USERS_MAX - 1]);
+
+    // Whom it reached goes with the line.
+    kept.write(move |tx| tx.delete_connection(connection)).await;
+    assert_eq!(of(vec![UserId(1)]).await, []);
 }

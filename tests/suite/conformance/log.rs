@@ -10,6 +10,7 @@ use tempfile::TempDir;
 fn entry(body: &'static str, received_at: i64) -> Entry {
     Entry {
         kind: EntryKind::Delivery,
+        connector: "hubspot".into(),
         lane: Lane(received_at),
         received_at: Timestamp(received_at),
         body: Bytes::from_static(body.as_bytes()),

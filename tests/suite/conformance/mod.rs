@@ -4,5 +4,6 @@ mod activity;
 mod choices;
 mod log;
 mod runs;
+mod settling;
 mod shadows;
 mod store;

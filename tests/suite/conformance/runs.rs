@@ -68,7 +68,7 @@ async fn a_run_that_goes_on_without_its_brake_has_none_when_it_begins_anew() {
     let is_held = async || {
         let two = BTreeSet::from([UserId(1), UserId(2)]);
         kept.write(move |tx| match tx.add_run_losses(run, &two) {
-            Err(Error::Braked(..)) => Ok(true),
+            Err(Error::Braked { .. }) => Ok(true),
             done => done.map(|()| false),
         })
         .await
@@ -120,4 +120,45 @@ async fn examples_of_runs_are_kept_up_to_a_bound_and_forgotten_by_age() {
     kept.write(move |tx| tx.trim_run_examples(Timestamp(NOW.0 + 1), 1_000))
         .await;
     assert_eq!(left().await, 0);
+}
+
+#[tokio::test]
+async fn the_last_whole_catch_up_is_no_brief_and_no_cancelled_one() {
+    let kept = Kept::new().await;
+    let connection = kept.connection;
+    let ended = async |brief: bool, status: RunStatus| {
+        let new = NewRun {
+            connection,
+            kind: RunKind::CatchUp,
+            dry_run: false,
+            brief,
+            origin: "schedule",
+        };
+        kept.write(move |tx| {
+            let run = tx.request_run(new, NOW)?;
+            tx.set_run_status(run, status, NOW)?;
+            Ok(run)
+        })
+        .await
+    };
+    let last = async || {
+        let found = kept.write(move |tx| tx.last_whole_catch_up(connection));
+        found.await.map(|run| run.id)
+    };
+    ended(false, RunStatus::Cancelled).await;
+    assert_eq!(last().await, None);
+    let whole = ended(false, RunStatus::Failed).await;
+    let brief = ended(true, RunStatus::Completed).await;
+    let cancelled = ended(false, RunStatus::Cancelled).await;
+    assert_eq!(last().await, Some(whole));
+
+    // What comes every few minutes does not hide the rest.
+    let newest = RunId(i64::MAX);
+    let apart = async |are_brief: bool| {
+        let found = kept.write(move |tx| tx.runs_apart(connection, are_brief, newest, 2));
+        let runs = found.await.into_iter();
+        runs.map(|run| run.id).collect::<Vec<_>>()
+    };
+    assert_eq!(apart(true).await, [brief]);
+    assert_eq!(apart(false).await, [cancelled, whole]);
 }

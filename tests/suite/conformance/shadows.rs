@@ -33,6 +33,7 @@ async fn however_much_differs_the_faults_are_shown() {
     let kept = Kept::new().await;
     let begin = |tx: &Tx<'_>| {
         tx.add_plugin_version(&PluginVersion {
+            contract: None,
             digest: "candidate".into(),
             connector: "hubspot".into(),
             label: "HubSpot".into(),

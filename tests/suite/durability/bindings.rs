@@ -91,6 +91,7 @@ async fn open(directory: &Path) -> Result<Host, Error> {
 fn entry() -> jimo_connect::log::Entry {
     jimo_connect::log::Entry {
         kind: jimo_connect::log::EntryKind::Delivery,
+        connector: "hubspot".into(),
         lane: Lane::default(),
         received_at: Clock::system().now(),
         body: bytes::Bytes::from_static(b"[]"),

@@ -1,6 +1,6 @@
 //! The activity, filtered, and who did what.
 
-use hubspot_sim::{FaultRule, Route, Trouble};
+use hubspot_sim::{FaultRule, Link, Route, Trouble};
 use serde_json::{Value, json};
 
 use super::{Fed, PORTAL, mappings};
@@ -145,4 +145,56 @@ async fn values_that_could_not_be_read_are_found_whatever_the_reason() {
     assert_eq!(unreadable[0]["reason"], "too_long", "{unreadable}");
     assert_eq!(fed.get("/activity?reason=too_long").await, unreadable);
     assert_eq!(fed.get("/activity?reason=redacted").await, json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_several_users_names_them_and_is_found_by_each() {
+    let fed = Fed::start().await;
+    let account = fed.world.account(PORTAL);
+    let users = json!([{"email": "ben@example.com"}]);
+    let ben = fed.world.put_users(users).await.remove(0);
+    let contact = account
+        .create("contacts", &[("email", "ben@example.com")])
+        .unwrap();
+    let ends = (("contacts", contact), ("companies", fed.company));
+    account.associate(ends.0, ends.1, Link::Primary).unwrap();
+    fed.world.settle().await;
+    account
+        .patch("companies", fed.company, &[("name", "Acme Inc.")])
+        .unwrap();
+    fed.world.settle().await;
+    for user in [&fed.user, &ben] {
+        let path = format!("/activity?user={user}&object_type=companies&outcome=updated");
+        let line = &fed.get(&path).await[0];
+        assert_eq!(line["variables"], json!(["company"]), "{line}");
+        assert_eq!(line["users"], json!([fed.user, ben]), "{line}");
+        assert_eq!(line["user_count"], 2, "{line}");
+        assert_eq!(line["user"], Value::Null, "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_its_contact_is_not_what_matches_nobody() {
+    let fed = Fed::start().await;
+    let sums = async || {
+        let health = fed.get("/health?hours=3").await;
+        let hours = health["hours"].as_array().unwrap().clone();
+        let sum =
+            |name: &str| -> i64 { hours.iter().map(|hour| hour[name].as_i64().unwrap()).sum() };
+        (sum("waiting"), sum("no_match"), sum("skipped"))
+    };
+    let before = sums().await;
+    let account = fed.world.account(PORTAL);
+    let company = account.create("companies", &[("name", "Later")]).unwrap();
+    fed.world.settle().await;
+    let line = &fed.get(&format!("/activity?record_id={company}")).await[0];
+    assert_eq!(line["reason"], "not_reached", "{line}");
+    let after = sums().await;
+    assert!(after.0 > before.0, "{before:?} {after:?}");
+    assert_eq!((after.1, after.2), (before.1, before.2));
+    // Once a contact that matches has it, it is read by itself.
+    let ends = (("contacts", fed.contact), ("companies", company));
+    account.associate(ends.0, ends.1, Link::Primary).unwrap();
+    fed.world.settle().await;
+    assert_eq!(fed.world.values(&fed.user).await["company"], "Later");
 }

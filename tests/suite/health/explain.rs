@@ -67,9 +67,14 @@ async fn what_reached_a_user_is_told_step_by_step_by_whatever_they_are_asked_for
     }
     let told = fed.explain(&format!("company {}", fed.company)).await;
     assert_eq!(standings(&told["stories"][0]), DONE, "{told:#}");
+    let answer = told["answer"].as_str().unwrap();
+    assert!(
+        answer.starts_with("It reached ana@example.com:"),
+        "{answer}"
+    );
     let matched = told["stories"][0]["steps"][2]["detail"].as_str().unwrap();
     assert!(
-        matched.contains("through their record of contacts"),
+        matched.contains("It is associated with this user’s contact"),
         "{matched}"
     );
 }
@@ -176,15 +181,14 @@ async fn a_user_without_a_record_learns_why() {
     fed.world.settle().await;
     let told = fed.explain("tom@example.com").await;
     let detail = stops_at(&told["stories"][0], "received");
-    assert!(
-        detail.contains("no record of contacts that matches"),
-        "{told:#}"
-    );
+    assert!(detail.contains("no contact that matches"), "{told:#}");
     let told = fed.explain("u_3").await;
     let detail = stops_at(&told["stories"][0], "received");
     assert!(detail.contains("The user has no email"), "{told:#}");
     let detail = stops_at(&told["stories"][1], "received");
-    assert!(detail.contains("No record of contacts that is this user’s has any of companies"));
+    assert!(detail.contains("no contact yet"));
+    let steps = told["stories"][1]["steps"].to_string();
+    assert!(!steps.contains("Associate"), "{steps}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -203,7 +207,7 @@ async fn what_is_gone_not_selected_or_not_readable_says_so() {
     fed.world.settle().await;
     let told = fed.explain(&format!("companies/{}", fed.company)).await;
     let detail = stops_at(&told["stories"][0], "selected");
-    assert!(detail.contains(&format!("companies {other}")), "{detail}");
+    assert!(detail.contains(&format!("company {other}")), "{detail}");
     assert!(detail.contains("the primary one"), "{detail}");
 
     let long = "x".repeat(701);
@@ -250,7 +254,7 @@ async fn a_merged_record_leads_to_what_it_became() {
     let told = fed.explain(&twin.to_string()).await;
     let detail = stops_at(&told["stories"][0], "matched");
     assert!(
-        detail.contains(&format!("merged into contacts {survivor}")),
+        detail.contains(&format!("merged into contact {survivor}")),
         "{detail}"
     );
 }

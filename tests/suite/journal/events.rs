@@ -189,7 +189,9 @@ async fn an_uninstallation_ends_the_accounts_calls_at_once_and_says_so() {
     // No call can be made in its name any more.
     let host = world.host();
     let routing = host.pipeline.routing().await.unwrap();
-    let route = routing.account(&PORTAL.to_string().into()).unwrap();
+    let route = routing
+        .account("hubspot", &PORTAL.to_string().into())
+        .unwrap();
     assert!(!route.may_call);
     let caller = host.grants.caller(route.id, Priority::Live).await;
     assert!(matches!(caller, Err(grants::Error::NoGrant)), "{caller:?}");

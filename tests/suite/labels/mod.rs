@@ -74,7 +74,10 @@ async fn user(world: &World, email: &str, owner: u64) -> (String, u64, u64) {
 async fn refresh(world: &World) -> Refreshed {
     let host = world.host();
     let routing = host.pipeline.routing().await.unwrap();
-    let route = routing.account(&PORTAL.to_string().into()).unwrap().clone();
+    let route = routing
+        .account("hubspot", &PORTAL.to_string().into())
+        .unwrap()
+        .clone();
     let refreshed = labels::refresh(host, &route, Priority::CatchUp).await;
     world.settle().await;
     refreshed.unwrap()

@@ -199,7 +199,7 @@ async fn a_missing_scope_stops_only_what_needs_it() {
     let held = world.get(&path).await.good();
     assert_eq!(held["problem"]["code"], "missing_scopes");
     let problem = held["problem"]["detail"].as_str().unwrap();
-    assert!(problem.contains("crm.objects.deals.read"), "{problem}");
+    assert!(problem.contains("permissions to read deals"), "{problem}");
     let live = held["live"].as_array().unwrap().iter();
     let pushed = live.filter(|way| way["way"] == "webhooks");
     assert_eq!(pushed.count(), 3, "{held:#}");

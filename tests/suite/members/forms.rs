@@ -53,6 +53,16 @@ fn forms(member: &str) -> Vec<Form> {
 }
 
 /// What the pages show of the project, which nothing here may change.
+/// A line without what tells one form from the next one of the same page.
+fn without_once(line: &str) -> String {
+    let mut parts = line.split("?once=");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |shown, part| {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "-_".contains(c));
+        shown + rest
+    })
+}
+
 async fn shown(admin: &Browser<'_>) -> String {
     let mut shown = String::new();
     for page in ["general", "team", "tokens", "account"] {
@@ -62,6 +72,7 @@ async fn shown(admin: &Browser<'_>) -> String {
     shown
         .lines()
         .filter(|line| !line.contains("<time"))
+        .map(without_once)
         .collect::<Vec<_>>()
         .join("\n")
 }

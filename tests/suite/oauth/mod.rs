@@ -2,6 +2,7 @@
 //! which it does not get there.
 
 mod marketplace;
+mod refusals;
 
 use std::time::Duration;
 

@@ -3,6 +3,7 @@
 use hubspot_sim::{FaultRule, PropertySpec, Route, Trouble};
 use jimo_connect::{
     model::{Value, VariableType},
+    pipeline::arrivals::{Arrivals, UserItem},
     store::projects::Role,
 };
 use reqwest::{Response, StatusCode};
@@ -104,10 +105,13 @@ async fn what_is_mapped_shows_with_labels_types_and_samples() {
         "Choice",
         "opportunity",
         "lifecycle_stage",
-        "Existing",
     ] {
         assert!(stage.contains(text), "{text}: {stage}");
     }
+    assert!(
+        !page.contains("Existing"),
+        "that is for those that are added: {page}"
+    );
     let size = row(&page, "numberofemployees");
     assert!(
         size.contains("1,250") && size.contains("company_size"),
@@ -151,7 +155,10 @@ async fn fields_are_added_one_after_the_other_seen_on_real_users_and_saved() {
     assert!(!other.page(FIELDS).await.contains("not saved yet"));
 
     let review = browser.page(&path("/review")).await;
-    assert!(review.contains("<code>first_name</code>"), "{review}");
+    assert!(
+        review.contains("<strong>First Name</strong> → <code>first_name</code>"),
+        "{review}"
+    );
     assert!(review.contains("a new attribute"), "{review}");
     assert!(review.contains("Saving fills in nothing old"), "{review}");
     let preview = browser.page(&path("/preview")).await;
@@ -160,6 +167,17 @@ async fn fields_are_added_one_after_the_other_seen_on_real_users_and_saved() {
         "{preview}"
     );
     assert!(preview.contains("Ruiz"), "{preview}");
+    // What is added comes before what was there, in heads and rows alike.
+    let at = |text: &str| {
+        preview
+            .find(text)
+            .unwrap_or_else(|| panic!("{text}: {preview}"))
+    };
+    assert!(
+        at("<code>last_name</code>") < at("<code>job_title</code>"),
+        "{preview}"
+    );
+    assert!(at(">Ruiz<") < at(">Head of Operations<"), "{preview}");
     assert_eq!(value(&world, "last_name").await, None);
 
     let answer = save(&browser, "keep").await;
@@ -232,6 +250,24 @@ async fn taking_over_a_variable_that_holds_values_asks_first() {
     let page = refused(&browser, &form).await;
     assert!(page.contains("plan holds values already"), "{page}");
     assert!(page.contains("Take it over"), "{page}");
+    // What does not fit is refused, and not asked for first.
+    let (project, now) = (world.project, world.host.clock.now());
+    let keys = world.host.keys.clone();
+    let unfit = world.host.store.transact(move |tx| {
+        let seats = tx.create_variable(project, "seats", None, VariableType::Number, now)?;
+        let ana = UserItem {
+            external_id: Some("u_20481".into()),
+            email: None,
+            name: None,
+            variables: vec![(seats, Some(Value::Number(3.0)))],
+        };
+        Arrivals::new(tx, &keys, project, now)?.put(&ana)
+    });
+    assert!(unfit.await.unwrap().is_ok());
+    let number = [("variable", "seats")];
+    let page = refused(&browser, &[&form[..2], &number[..]].concat()).await;
+    assert!(page.contains("cannot become a number variable"), "{page}");
+    assert!(!page.contains("Take it over"), "{page}");
     let taken = [&form[..], &[("take_over", "true")]].concat();
     let answer = post(&browser, "/add", &taken).await;
     assert_eq!(answer.status(), StatusCode::SEE_OTHER);
@@ -424,7 +460,7 @@ async fn a_name_is_suggested_and_taken_where_none_is_typed() {
     let answer = post(&browser, "/add", &form).await;
     assert_eq!(answer.status(), StatusCode::SEE_OTHER);
     let page = browser.page(&path("/review")).await;
-    let added = "<code>city</code> → <code>city</code>";
+    let added = "<strong>City</strong> → <code>city</code>";
     assert!(page.contains(added), "{page}");
 }
 

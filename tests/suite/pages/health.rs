@@ -25,7 +25,7 @@ async fn health_says_what_came_and_that_nothing_needs_anybody() {
         "<svg",
         "role=\"img\"",
         "Show as a table",
-        "Last daily catch-up",
+        "Last catch-up",
         "Last proof of truth",
         "requests used in the present ten seconds",
         "How changes arrive",
@@ -59,6 +59,13 @@ async fn what_needs_somebody_comes_first_with_what_mends_it() {
     assert!(
         page.contains("The integration is paused") && page.contains(">Resume<"),
         "{page}"
+    );
+    // The head says the same, and so does what follows it.
+    let events = admin.follow(&path("/health/live")).await.next().await;
+    let events = events.expect("the part as it is");
+    assert!(
+        events.contains(">Paused<") && !events.contains("class=\"banners\""),
+        "{events}"
     );
     // Once, and not in a banner above the page as well.
     assert!(!page.contains("class=\"banners\""), "{page}");
@@ -108,6 +115,23 @@ async fn activity_is_filtered_and_explains_why() {
         .page(&path("/activity?outcome=erased&origin=&user="))
         .await;
     assert!(none.contains("No line is like that."), "{none}");
+    // By an address as well, and with what reached them through others.
+    let hers = viewer
+        .page(&path(
+            "/activity?user=ANA%40northwind.example&outcome=updated",
+        ))
+        .await;
+    assert!(
+        hers.contains(&format!("Contact {contact}"))
+            && hers.contains(&format!("Company {}", world.company)),
+        "{hers}"
+    );
+    let nobody = viewer.page(&path("/activity?user=eve%40example.com")).await;
+    assert!(nobody.contains("No line is like that."), "{nobody}");
+    assert!(
+        page.contains("<option value=\"alert_ended\">Solved"),
+        "{page}"
+    );
     let of_company = viewer.page(&path("/activity?object_type=companies")).await;
     assert!(
         of_company.contains("<option value=\"companies\" selected>"),

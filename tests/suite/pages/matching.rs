@@ -85,6 +85,30 @@ async fn how_many_users_a_rule_matches_is_counted_before_it_is_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_count_of_some_of_what_matches_says_that_it_is_the_least() {
+    let world = World::new().await;
+    ids(&world);
+    let browser = world.sign_in(Role::Admin).await;
+    let query = "?object_type=contacts&way=own&property=customer_no&user=external_id";
+    let path = format!("{MATCHING}{query}");
+    let page = browser.page(&path).await;
+    assert!(!page.contains("At least"), "{page}");
+    for number in 0..1_000 {
+        let email = format!("twin-{number}@many.example");
+        let values = [("email", email.as_str()), ("customer_no", "u_20482")];
+        world.account.create("contacts", &values).unwrap();
+    }
+    let page = browser.page(&path).await;
+    assert!(
+        page.contains("At least <strong>2</strong> of 6 users"),
+        "{page}"
+    );
+    assert!(page.contains("more users may match"), "{page}");
+    assert!(page.contains("Not known."), "{page}");
+    assert!(!page.contains("Mei Tanaka"), "she may match: {page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_rule_drops_the_links_and_keeps_or_clears_the_values() {
     for (values, left) in [("keep", true), ("clear", false)] {
         let world = World::new().await;
@@ -170,7 +194,9 @@ async fn the_default_is_counted_by_itself_and_leads_on_to_the_fields() {
     let browser = world.sign_in(Role::Admin).await;
     let page = browser.page(MATCHING).await;
     assert!(
-        page.contains("data-load=\"/settings/integrations/con_1/matching/check\""),
+        page.contains(
+            "data-load=\"/settings/integrations/con_1/matching/check?object_type=contacts\""
+        ),
         "{page}"
     );
     let page = browser.page(&format!("{MATCHING}/check")).await;

@@ -4,7 +4,9 @@ mod audience;
 mod fields;
 mod health;
 mod matching;
+mod operator;
 mod settings;
+mod twice;
 pub mod world;
 
 use std::time::Duration;
@@ -204,32 +206,44 @@ async fn users_are_listed_and_found_by_name_email_and_user_id() {
     );
 }
 
+/// Where a link of a page leads, by what it is to the page.
+fn linked(page: &str, rel: &str) -> Option<String> {
+    let (_, rest) = page.split_once(&format!("rel=\"{rel}\" href=\""))?;
+    let address = rest.split('"').next()?;
+    Some(address.replace("&#38;", "&").replace("&amp;", "&"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn long_lists_come_a_page_at_a_time() {
+async fn long_lists_come_a_page_at_a_time_forth_and_back() {
     let world = World::new().await;
     let (now, project) = (world.host.clock.now(), world.project);
     let made = world.host.store.transact(move |tx| {
-        for number in 0..60 {
-            let name = format!("Guest {number:02}");
+        for number in 0..160 {
+            let name = format!("Guest {number:03}");
             tx.create_user(project, None, None, Some(&name), now)?;
         }
         Ok(())
     });
     made.await.expect("users");
     let viewer = world.sign_in(Role::Viewer).await;
-    let page = viewer.page("/users?q=Guest").await;
-    assert!(page.contains("Guest 49") && !page.contains("Guest 50"));
-    let (_, rest) = page
-        .split_once("rel=\"next\" href=\"")
-        .expect("a next page");
-    let next = rest
-        .split('"')
-        .next()
-        .expect("address")
-        .replace("&amp;", "&");
-    let page = viewer.page(&next).await;
-    assert!(page.contains("Guest 50") && page.contains("Guest 59"));
-    assert!(!page.contains("rel=\"next\"") && page.contains("First page"));
+    let first = "/users?q=Guest";
+    let begins = |page: &str, with: usize| {
+        page.contains(&format!("Guest {with:03}"))
+            && !page.contains(&format!("Guest {:03}", with + 50))
+    };
+    let mut pages = vec![first.to_owned()];
+    for number in 0..4 {
+        let page = viewer.page(&pages[number]).await;
+        assert!(begins(&page, number * 50), "{number}: {page}");
+        let back = linked(&page, "prev");
+        assert_eq!(
+            back.as_ref(),
+            number.checked_sub(1).map(|before| &pages[before])
+        );
+        assert_eq!(page.contains("First page"), number > 1, "{number}");
+        pages.extend(linked(&page, "next"));
+    }
+    assert_eq!(pages.len(), 4, "the last leads no further");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -237,6 +251,8 @@ async fn a_profile_says_where_each_value_comes_from() {
     let world = World::new().await;
     let viewer = world.sign_in(Role::Viewer).await;
     let page = viewer.page(&format!("/users/{}", world.ana)).await;
+    let why = format!("/settings/integrations/con_1/activity?q={}\"", world.ana);
+    assert!(page.contains(&why), "{page}");
     let row = |key: &str| {
         let (_, rest) = page
             .split_once(&format!("data-key=\"{key}\""))

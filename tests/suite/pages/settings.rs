@@ -162,11 +162,30 @@ async fn what_is_paused_or_revoked_says_so_above_every_page_of_the_settings() {
     }
     let page = admin.page(&format!("{CONNECTION}/syncs")).await;
     assert!(page.contains("Resume the integration first."), "{page}");
+    // Whoever looks sees it come and go, on any of its pages.
+    let mut streams = Vec::new();
+    for (page, live) in [("", "/live"), ("/syncs", "/head/live")] {
+        let live = &format!("{CONNECTION}{live}");
+        let page = admin.page(&format!("{CONNECTION}{page}")).await;
+        assert!(page.contains(&format!("data-live=\"{live}\"")), "{page}");
+        let mut events = admin.follow(live).await;
+        let first = events.next().await.expect("what is above");
+        assert!(
+            first.contains("HubSpot is paused: northwind.example"),
+            "{first}"
+        );
+        assert!(first.contains(">Paused<"), "{first}");
+        streams.push(events);
+    }
     let resume = admin
         .post(&format!("{CONNECTION}/resume"), &[("csrf", &csrf)])
         .await;
     assert_eq!(location(&resume), CONNECTION);
     assert!(!admin.page(CONNECTION).await.contains("is paused"));
+    for mut events in streams {
+        let now = events.until(">Connected<").await;
+        assert!(!now.contains("is paused"), "{now}");
+    }
 
     world.account.uninstall();
     // The next call finds out.
@@ -309,6 +328,13 @@ async fn a_full_sync_is_estimated_rehearsed_run_and_summed_up() {
         .page(&format!("{path}/records?of=skipped.nothing"))
         .await;
     assert!(none.contains("None is named"), "{none}");
+
+    // What another one would do.
+    let (_, dry) = ran(&admin, &csrf, &[("kind", "full"), ("dry_run", "true")]).await;
+    assert!(
+        dry.contains("A full sync would change nothing now."),
+        "{dry}"
+    );
 
     let history = admin.page(&format!("{CONNECTION}/syncs")).await;
     assert!(

@@ -7,7 +7,8 @@ use hubspot_sim::{Account, Link, PropertySpec, Simulator};
 use jimo_connect::{
     clock::Clock,
     config::{
-        AddressConfig, AlertsConfig, Config, DataConfig, HubspotConfig, JournalUse, SyncConfig,
+        AddressConfig, AlertsConfig, Config, ConnectorsConfig, DataConfig, HubspotConfig,
+        JournalUse, SyncConfig,
     },
     host::{self, Host},
     hubspot::oauth::{Grant, SCOPES},
@@ -136,6 +137,9 @@ impl World {
                 journal: JournalUse::Off,
                 authorize_url: sim.authorize_url().parse().expect("address"),
                 share: jimo_connect::hubspot::budget::SHARE,
+            },
+            connectors: ConnectorsConfig {
+                secrets: Some(harness::webhook::secrets().parse().expect("secrets")),
             },
             // Tests say themselves when to look.
             sync: SyncConfig {

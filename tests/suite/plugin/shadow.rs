@@ -461,6 +461,7 @@ async fn it_looks_as_far_back_as_it_is_told_and_nothing_there_is_no_comparison()
     for hours in [70, 30, 20, 7, 5, 3, 1] {
         let entry = Entry {
             kind: EntryKind::Delivery,
+            connector: "hubspot".into(),
             lane: Lane(1),
             received_at: now.minus(Duration::from_secs(hours * 3_600)),
             body: created(hours).into(),
@@ -517,7 +518,7 @@ async fn an_operator_sees_beside_a_running_host_what_a_version_would_change() {
     let file = component.to_str().unwrap();
     assert!(plugin(&["install", file]).0);
     let (refused, told) = plugin(&["activate", &other]);
-    assert!(!refused && told.contains("plugin shadow"), "{told}");
+    assert!(!refused && told.contains("shadow it first"), "{told}");
 
     // The log is empty: all of it is compared.
     let (done, told) = plugin(&["shadow", &other[..8]]);
@@ -571,7 +572,7 @@ async fn examples_are_few_and_tell_nothing_of_strangers_or_of_whom_is_erased() {
     let kept = host.host.store.transact(move |tx| {
         let now = jimo_connect::model::Timestamp(1);
         let routing = Routing::load(tx)?;
-        let account = routing.account(&"1".into()).unwrap();
+        let account = routing.account("hubspot", &"1".into()).unwrap();
         let connection = account.connections[0].id;
         tx.start_shadow("hubspot", &digest(EMBEDDED), None, "a test", now)?;
         let id = tx.shadow("hubspot")?.unwrap().id;

@@ -69,6 +69,7 @@ async fn apply(host: &Host) {
 async fn append(host: &Host, events: &[String]) {
     let entry = Entry {
         kind: EntryKind::Delivery,
+        connector: "hubspot".into(),
         lane: Lane(i64::try_from(Seeds::portal(0)).unwrap()),
         received_at: host.clock.now(),
         body: format!("[{}]", events.join(",")).into(),

@@ -73,7 +73,7 @@ async fn a_user_enters_and_leaves_segments_as_hubspot_changes() {
     let listed = world.get(&format!("/users?segment={cooks}")).await.good();
     assert_eq!(listed["users"], json!([]));
     let found = "SELECT count(*) FROM sought_values";
-    assert_eq!(world.count(found), 1);
+    world.until(async || world.count(found) == 1).await;
     world.delete(&format!("/users/{}", ids[0])).await;
     assert_eq!(world.count(found), 0);
 }

@@ -58,13 +58,21 @@ async fn a_sync_that_would_clear_many_users_stops_and_goes_on_when_told() {
     let (world, connection) = bereft().await;
     let (id, run) = held(&world, &connection).await;
     assert_eq!(run["problem"]["code"], "braked", "{run}");
+    let detail = run["problem"]["detail"].as_str().unwrap();
+    assert!(detail.starts_with("A catch-up is held"), "{detail}");
+    assert!(detail.contains(" of 150 users"), "{detail}");
+    // Its connection asks, too.
+    let path = format!("/connections/{connection}");
+    let asks = world.get(&path).await.good();
+    assert_eq!(asks["problem"], run["problem"], "{asks}");
     assert!(cooks(&world) >= 50);
     // Some of those are named whose values it would take: they show them still.
     let named = run["held_users"].as_array().unwrap();
     assert!((1..=10).contains(&named.len()), "{run}");
     for user in named {
-        let values = world.values(user.as_str().unwrap()).await;
+        let values = world.values(user["id"].as_str().unwrap()).await;
         assert_eq!(values["job_title"], "Cook", "{user}");
+        assert!(user["email"].as_str().unwrap().contains('@'), "{user}");
     }
 
     let path = format!("/connections/{connection}/syncs/{id}/continue");

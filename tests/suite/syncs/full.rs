@@ -233,6 +233,65 @@ async fn a_dry_run_counts_what_it_would_do_and_writes_nothing() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_counts_a_company_once_however_many_steps_lead_to_it() {
+    for others in [0, 1_000] {
+        // With few records it would read them all, with many those of the users.
+        let (world, connection) = silent().await;
+        let emails: Vec<String> = (0..450).map(|n| format!("user-{n}@example.com")).collect();
+        let emails: Vec<&str> = emails.iter().map(String::as_str).collect();
+        users(&world, &emails).await;
+        let account = world.account(PORTAL);
+        let acme = account.create("companies", &[("name", "Acme")]).unwrap();
+        let employ = |email: &str| {
+            let employed = account.create("contacts", &[("email", email)]).unwrap();
+            account
+                .associate(("contacts", employed), ("companies", acme), Link::Primary)
+                .unwrap();
+            employed
+        };
+        let employed: Vec<u64> = emails.iter().map(|email| employ(email)).collect();
+        for other in 0..others {
+            let email = format!("stranger-{other}@example.com");
+            account.create("contacts", &[("email", &email)]).unwrap();
+        }
+        world.map(&connection, mappings()).await;
+        let run = rehearse(&world, &connection).await;
+        let counts = &run["counts"];
+        assert_eq!(counts["values"], json!({"set": 450}), "{run}");
+        assert_eq!(counts["matched"], 451, "{run}");
+        assert_eq!(counts["updated"], 1, "{run}");
+        assert_eq!(accounted(counts), counts["read"].as_i64().unwrap(), "{run}");
+        assert!(world.count("SELECT count(*) FROM run_counted") > 0);
+
+        // It reaches them already, and somebody whom it does not yet.
+        sync(&world, &connection, "full").await;
+        account
+            .patch("companies", acme, &[("name", "Apex")])
+            .unwrap();
+        let patched: Vec<u64> = employed.iter().step_by(100).copied().collect();
+        for contact in &patched {
+            account
+                .patch("contacts", *contact, &[("jobtitle", "Cook")])
+                .unwrap();
+        }
+        users(&world, &["late@example.com"]).await;
+        world.settle().await;
+        employ("late@example.com");
+        let run = rehearse(&world, &connection).await;
+        let counts = &run["counts"];
+        let set = patched.len() + 1;
+        assert_eq!(
+            counts["values"],
+            json!({"changed": 450, "set": set}),
+            "{run}"
+        );
+        assert_eq!(counts["matched"], 452, "{run}");
+        assert_eq!(counts["updated"], 1 + patched.len(), "{run}");
+        assert_eq!(accounted(counts), counts["read"].as_i64().unwrap(), "{run}");
+    }
+}
+
 /// A dry run to its end; what the API says of it then.
 async fn rehearse(world: &World, connection: &str) -> Value {
     let path = format!("/connections/{connection}/syncs");

@@ -28,6 +28,20 @@ pub const SCOPES: [&str; 7] = [
 /// without it owners are shown by their ids alone.
 pub const OPTIONAL_SCOPES: [&str; 1] = [OWNERS_SCOPE];
 
+/// What scopes let us read, for people: `contacts, the properties of deals`. One
+/// that we do not ask for is named as HubSpot does.
+pub fn permissions(scopes: &[String]) -> String {
+    let words = scopes.iter().map(|scope| {
+        let of = |kind| scope.strip_prefix(kind)?.strip_suffix(".read");
+        match (of("crm.objects."), of("crm.schemas.")) {
+            (Some(records), _) => records.to_owned(),
+            (_, Some(properties)) => format!("the properties of {properties}"),
+            (None, None) => scope.clone(),
+        }
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
 /// The proof that who brings the code is who asked for it (PKCE, RFC 7636).
 #[derive(Clone, Debug)]
 pub struct Verifier(Secret);

@@ -14,7 +14,9 @@ use serde::Deserialize;
 use url::Url;
 
 pub use app_token::AppToken;
-pub use consent::{AUTHORIZE_URL, Consent, OPTIONAL_SCOPES, SCOPES, Verifier, authorize_url};
+pub use consent::{
+    AUTHORIZE_URL, Consent, OPTIONAL_SCOPES, SCOPES, Verifier, authorize_url, permissions,
+};
 pub use fault::GrantError;
 use fault::understand;
 

@@ -24,8 +24,11 @@ type ErasedAs<'a> = (
     Option<&'a RecordId>,
 );
 
+/// Under which configuration, and whose accounts, something is compared.
+type Within<'a> = (&'a Routing, &'a str);
+
 pub(super) fn erasures(
-    routing: &Routing,
+    within: Within<'_>,
     active: &Prepared,
     candidate: &Prepared,
     compared: &mut Compared,
@@ -55,7 +58,7 @@ pub(super) fn erasures(
             name: with.map_or("erased", |_| "merged").to_owned(),
         };
         compared.add(difference, |difference| Found {
-            connection: first_connection(routing, account),
+            connection: first_connection(within, account),
             record: Some(record.clone()),
             ..plain(difference)
         });
@@ -72,7 +75,7 @@ fn set_aside(prepared: &Prepared) -> impl Iterator<Item = (&SetAside, bool)> {
 /// Compares what would be set aside. Where both fail on a body, or refuse an event,
 /// they do the same, whatever they say of it.
 pub(super) fn asides(
-    routing: &Routing,
+    within: Within<'_>,
     active: Side<'_>,
     candidate: Side<'_>,
     compared: &mut Compared,
@@ -99,14 +102,14 @@ pub(super) fn asides(
             (false, None) => (candidate, Kind::FaultAdded, theirs),
         };
         for what in alone.into_iter().take(more) {
-            aside(routing, (side, kind), what, compared);
+            aside(within, (side, kind), what, compared);
         }
     }
 }
 
 /// What one of them alone would set aside.
 fn aside(
-    routing: &Routing,
+    within: Within<'_>,
     (side, kind): (Side<'_>, Kind),
     what: &SetAside,
     compared: &mut Compared,
@@ -122,7 +125,7 @@ fn aside(
     };
     compared.add(difference, |difference| {
         let account = what.account.as_ref();
-        let connection = account.and_then(|account| first_connection(routing, account));
+        let connection = account.and_then(|account| first_connection(within, account));
         let refused = matches!(kind, Kind::RefusalMissing | Kind::RefusalAdded);
         // Words of the plugin's go with the record or connection that they are of.
         let said = match (account, connection) {
@@ -158,7 +161,10 @@ fn record(what: &SetAside, description: &Description) -> Option<RecordId> {
     elements.first()?.records.first().cloned()
 }
 
-fn first_connection(routing: &Routing, account: &AccountKey) -> Option<ConnectionId> {
-    let connections = &routing.account(account)?.connections;
+fn first_connection(
+    (routing, connector): Within<'_>,
+    account: &AccountKey,
+) -> Option<ConnectionId> {
+    let connections = &routing.account(connector, account)?.connections;
     connections.first().map(|connection| connection.id)
 }

@@ -95,9 +95,10 @@ fn plain(difference: Difference) -> Found {
 /// Compares what two versions made of the same entries, under the same configuration.
 pub fn compare(routing: &Routing, active: Side<'_>, candidate: Side<'_>) -> Compared {
     let mut compared = Compared::default();
+    let connector = active.description.connector.as_str();
     for (route, account, [ours, theirs]) in told(active.prepared, candidate.prepared).into_values()
     {
-        let Some(account) = routing.account(account) else {
+        let Some(account) = routing.account(connector, account) else {
             continue;
         };
         let of = Of { account, route };
@@ -114,10 +115,11 @@ pub fn compare(routing: &Routing, active: Side<'_>, candidate: Side<'_>) -> Comp
             of.alone(told, Kind::ChangeAdded, &mut compared);
         }
     }
-    erasures(routing, active.prepared, candidate.prepared, &mut compared);
-    asides(routing, active, candidate, &mut compared);
-    if !routing.erased.is_empty() {
-        compared.examples.retain(|found| !is_erased(routing, found));
+    let of = (routing, connector);
+    erasures(of, active.prepared, candidate.prepared, &mut compared);
+    asides(of, active, candidate, &mut compared);
+    if routing.erased.of(connector).is_some() {
+        compared.examples.retain(|found| !is_erased(of, found));
     }
     compared
 }
@@ -395,7 +397,7 @@ fn seen(outcome: &Outcome) -> Json {
 }
 
 /// Whether the record was erased lately, of whatever type it is said to be.
-fn is_erased(routing: &Routing, found: &Found) -> bool {
+fn is_erased((routing, connector): (&Routing, &str), found: &Found) -> bool {
     let (Some(connection), Some(record)) = (found.connection, &found.record) else {
         return false;
     };
@@ -403,8 +405,9 @@ fn is_erased(routing: &Routing, found: &Found) -> bool {
         let mut connections = account.connections.iter();
         connections.any(|route| route.id == connection)
     };
-    let account = routing.accounts().find(is_of);
-    let erased = account.and_then(|account| routing.erased.of(&account.key));
+    let account = routing.accounts_of(connector).find(is_of);
+    let of_accounts = routing.erased.of(connector);
+    let erased = account.and_then(|account| of_accounts?.of(&account.key));
     erased.is_some_and(|erased| erased.contains(record))
 }
 

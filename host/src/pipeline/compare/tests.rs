@@ -79,6 +79,7 @@ fn aside(position: i64, body: &str) -> SetAside {
     SetAside {
         position: Position(position),
         kind: EntryKind::Delivery,
+        connector: "crm".into(),
         account: None,
         reason: format!("reason {position}"),
         plugin: None,

@@ -172,6 +172,7 @@ impl<'t, 'c> Feeder<'t, 'c> {
         self.read(object_type, record, wanted, told_at)
     }
 
+    /// Asks for a read, where the source answers any.
     fn read(
         &self,
         object_type: &ObjectType,
@@ -179,6 +180,9 @@ impl<'t, 'c> Feeder<'t, 'c> {
         wanted: Wanted,
         expected_at: Timestamp,
     ) -> Result<(), store::Error> {
+        if !self.route.is_read {
+            return Ok(());
+        }
         let key = ReadKey {
             account: self.route.account,
             object_type: object_type.clone(),

@@ -35,7 +35,9 @@ pub fn apply_record(
     let Some((mapping, mapped)) = route.mapping(object_type) else {
         return Ok(());
     };
-    feeder.report.was_read();
+    if route.is_read {
+        feeder.report.was_read();
+    }
     let mut told = RecordReport::default();
     let mut is_merge = false;
     for merged in read.said.merged.iter().filter(|id| **id != read.record) {
@@ -110,7 +112,11 @@ pub fn apply_record(
         state.filled = true;
         feeder.was_read(state.key);
     } else {
-        told.reason(Skip::NoMatch.as_str());
+        let skip = match mapped.through {
+            Some(_) => Skip::NotReached,
+            None => Skip::NoMatch,
+        };
+        told.reason(skip.as_str());
     }
     feeder.tx.save_record(&state)?;
     if is_restored {

@@ -3,6 +3,7 @@
 
 mod apply;
 mod prepare;
+mod pushed;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,8 +11,9 @@ use std::{
 };
 
 pub use apply::{apply_absence, apply_record, relink};
-pub(super) use prepare::not_understood;
 pub use prepare::prepare_records;
+pub(super) use prepare::{not_understood, tell_records};
+pub(super) use pushed::apply_pushed;
 
 use super::routing::{ConnectionRoute, FieldPlace};
 use crate::{

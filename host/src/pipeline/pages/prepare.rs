@@ -1,19 +1,47 @@
 //! What an answer says, in the terms of each of an account's connections.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{Error, ReadRecord, RecordsPage};
 use crate::{
-    model::{MatchKey, MatchingRule, ObjectType, RecordId, Timestamp},
-    pipeline::routing::{AccountRoute, ConnectionRoute},
+    model::{MatchKey, MatchingRule, ObjectType, RecordId, SourceRecord, Timestamp},
+    pipeline::{
+        prepare::Run,
+        routing::{AccountRoute, ConnectionRoute},
+    },
     plugin::{
-        BodyKind, Outcome, Pass, Version,
+        BodyKind, Fault, Outcome, Pass, Refusal, Serving, Version,
         elements::{Element, join},
     },
 };
 
-/// Reads a page of records.
+/// Reads a page of records, for each connection by the version that serves it.
 pub fn prepare_records(
+    account: &AccountRoute,
+    serving: &Serving,
+    object_type: &ObjectType,
+    body: &[u8],
+    received_at: Timestamp,
+) -> Result<RecordsPage, Error> {
+    let mut page = RecordsPage {
+        object_type: object_type.clone(),
+        connections: Vec::new(),
+        answered: HashMap::new(),
+        not_understood: HashSet::new(),
+    };
+    for (trial, route) in account.served() {
+        let part = prepare_part(route, serving.of(trial), object_type, body, received_at)?;
+        page.connections.extend(part.connections);
+        page.answered.extend(part.answered);
+        page.not_understood.extend(part.not_understood);
+    }
+    Ok(page)
+}
+
+fn prepare_part(
     account: &AccountRoute,
     plugin: &Version,
     object_type: &ObjectType,
@@ -21,6 +49,52 @@ pub fn prepare_records(
     received_at: Timestamp,
 ) -> Result<RecordsPage, Error> {
     let elements = plugin.split_answer(body, plugin.description().records_page.as_ref())?;
+    let handed: Vec<&Element<'_>> = elements.iter().collect();
+    let bytes = join(elements.iter().map(|element| element.bytes));
+    let told = tell_records(
+        account,
+        object_type,
+        (&handed, &bytes),
+        received_at,
+        &|pass| plugin.run(pass),
+    )?;
+    let not_understood = not_understood(&elements, told.records.iter().map(|said| said.element));
+    let mut answered = HashMap::new();
+    for said in &told.records {
+        if let Some(id) = elements.get(said.element).and_then(|e| e.records.first()) {
+            answered.insert(id.clone(), said.modified_at);
+            for merged in &said.merged {
+                answered.entry(merged.clone()).or_insert(said.modified_at);
+            }
+        }
+    }
+    Ok(RecordsPage {
+        object_type: object_type.clone(),
+        connections: told.connections,
+        answered,
+        not_understood,
+    })
+}
+
+/// Records of one type, as a pass told them.
+pub(in crate::pipeline) struct ToldRecords {
+    /// What it said of each.
+    pub records: Vec<SourceRecord>,
+    /// The elements that it refused.
+    pub refusals: Vec<Refusal>,
+    /// The same in the terms of each of the account's connections that map the type.
+    pub connections: Vec<(Arc<ConnectionRoute>, Vec<ReadRecord>)>,
+}
+
+/// Has a pass tell records of one type. `elements`: which they are, and their bytes
+/// as a JSON array.
+pub(in crate::pipeline) fn tell_records(
+    account: &AccountRoute,
+    object_type: &ObjectType,
+    (elements, bytes): (&[&Element<'_>], &[u8]),
+    received_at: Timestamp,
+    run: Run<'_>,
+) -> Result<ToldRecords, Fault> {
     // A rule a connection that matches this type itself.
     let ruled: Vec<usize> = (0..account.connections.len())
         .filter(|index| rule(&account.connections[*index], object_type).is_some())
@@ -30,26 +104,16 @@ pub fn prepare_records(
         .filter_map(|index| rule(&account.connections[*index], object_type))
         .map(|rule| (object_type.clone(), rule.clone()))
         .collect();
-    let output = plugin.run(&Pass {
+    let output = run(&Pass {
         body: BodyKind::Records(object_type.clone()),
-        elements: &join(elements.iter().map(|element| element.bytes)),
+        elements: bytes,
         element_count: elements.len(),
         received_at,
         interests: &account.interests,
         conversions: &account.conversions,
         rules: &rules,
     })?;
-    let not_understood = not_understood(&elements, output.records.iter().map(|said| said.element));
     let interest = account.interest(object_type);
-    let mut answered = HashMap::new();
-    for said in &output.records {
-        if let Some(id) = elements.get(said.element).and_then(|e| e.records.first()) {
-            answered.insert(id.clone(), said.modified_at);
-            for merged in &said.merged {
-                answered.entry(merged.clone()).or_insert(said.modified_at);
-            }
-        }
-    }
     let mut connections = Vec::new();
     for (index, (route, converted)) in account.connections.iter().zip(output.converted).enumerate()
     {
@@ -100,11 +164,10 @@ pub fn prepare_records(
         }
         connections.push((route.clone(), records));
     }
-    Ok(RecordsPage {
-        object_type: object_type.clone(),
+    Ok(ToldRecords {
+        records: output.records,
+        refusals: output.refusals,
         connections,
-        answered,
-        not_understood,
     })
 }
 

@@ -4,6 +4,7 @@
 //! A plugin's fault fails one pass alone: it is tried again body by body, and
 //! the body that faults again is set aside, with its bytes and the reason.
 
+mod pushed;
 mod split;
 mod tell;
 
@@ -13,6 +14,8 @@ use std::{
     sync::Arc,
 };
 
+pub use pushed::Pushed;
+use pushed::{ToldPushed, tell_pushed};
 use split::{Part, passes, split_entry};
 use tell::tell;
 
@@ -24,7 +27,8 @@ use crate::{
     log::{EntryKind, Logged, Position},
     model::{AccountKey, Change, ChangeKind, ObjectType, RecordId, Timestamp},
     plugin::{
-        BodyKind, Description, Element, Fault, Interest, Outcome, Pass, PassOutput, Version, join,
+        BodyKind, Description, Element, Fault, Interest, Outcome, Pass, PassOutput, Serving,
+        Version, join,
     },
     store::set_aside::SetAside,
 };
@@ -76,6 +80,9 @@ pub enum Purpose {
 /// Runs a pass.
 pub type Run<'a> = &'a dyn Fn(&Pass<'_>) -> Result<PassOutput, Fault>;
 
+/// Runs a version's pass.
+pub type RunBy<'a> = &'a dyn Fn(&Version, &Pass<'_>) -> Result<PassOutput, Fault>;
+
 /// A batch, ready to be applied.
 #[derive(Debug, Default)]
 pub struct Prepared {
@@ -83,6 +90,8 @@ pub struct Prepared {
     pub purpose: Purpose,
     /// What each connection is told.
     pub connections: Vec<ToldConnection>,
+    /// The records that sources pushed that answer no reads.
+    pub pushed: Vec<Pushed>,
     /// The records to be erased, account by account.
     pub erasures: Vec<AccountErasures>,
     /// The number of the newest erasure that was known.
@@ -103,39 +112,47 @@ pub struct Prepared {
     pub events: u64,
 }
 
-/// Prepares entries of the log. Fails only where the host cannot run plugins.
+/// Prepares entries of the log, all of them of the plugin's own connector. Fails only where the host cannot run plugins.
 pub fn prepare(
     routing: &Routing,
-    plugin: &Version,
+    serving: &Serving,
     entries: &[Logged],
     purpose: Purpose,
 ) -> Result<Prepared, Fault> {
-    prepare_by(routing, plugin, entries, purpose, &|pass| match purpose {
-        Purpose::Live => plugin.run(pass),
-        Purpose::Replay | Purpose::Shadow => plugin.run_again(pass),
-    })
+    prepare_by(
+        routing,
+        serving,
+        entries,
+        purpose,
+        &|plugin, pass| match purpose {
+            Purpose::Live => plugin.run(pass),
+            Purpose::Replay | Purpose::Shadow => plugin.run_again(pass),
+        },
+    )
 }
 
-/// [`prepare`], by whoever runs the version's passes.
+/// [`prepare`], by whoever runs the versions' passes. Bodies are split as the active
+/// version says.
 pub fn prepare_by(
     routing: &Routing,
-    plugin: &Version,
+    serving: &Serving,
     entries: &[Logged],
     purpose: Purpose,
-    pass: Run<'_>,
+    pass: RunBy<'_>,
 ) -> Result<Prepared, Fault> {
     let mut prepared = Prepared {
         purpose,
         newest_erasure: routing.erased.newest,
         ..Prepared::default()
     };
+    let plugin = serving.active();
     for kind in [EntryKind::Delivery, EntryKind::JournalFile] {
         let mut accounts: BTreeMap<AccountKey, Vec<Part<'_>>> = BTreeMap::new();
         for entry in entries.iter().filter(|entry| entry.kind == kind) {
             split_entry(routing, plugin, entry, &mut accounts, &mut prepared);
         }
         for (account, parts) in accounts {
-            let Some(route) = routing.account(&account) else {
+            let Some(route) = routing.account(plugin.connector(), &account) else {
                 prepared.unknown_account_events += parts
                     .iter()
                     .map(|part| part.elements.len() as u64)
@@ -144,7 +161,11 @@ pub fn prepare_by(
             };
             let _in_span = tracing::error_span!("passes", %account).entered();
             for parts in passes(parts, plugin.elements_bytes_max()) {
-                run((route, plugin, kind), parts, pass, &mut prepared)?;
+                for (trial, route) in route.served() {
+                    let version = serving.of(trial);
+                    let pass = |one: &Pass<'_>| pass(version, one);
+                    run((route, version, kind), &parts, &pass, &mut prepared)?;
+                }
             }
         }
     }
@@ -156,12 +177,12 @@ type Of<'a> = (&'a AccountRoute, &'a Version, EntryKind);
 
 fn run(
     of: Of<'_>,
-    parts: Vec<Part<'_>>,
+    parts: &[Part<'_>],
     pass: Run<'_>,
     prepared: &mut Prepared,
 ) -> Result<(), Fault> {
     let (route, plugin, _) = of;
-    match try_run(of, &parts, pass, prepared) {
+    match try_run(of, parts, pass, prepared) {
         Ok(()) => {}
         Err(fault) if fault.is_retryable() => return Err(fault),
         // By itself already: it would do the same again.
@@ -172,7 +193,7 @@ fn run(
             if prepared.purpose != Purpose::Shadow {
                 tracing::warn!(%fault, "a pass failed; its bodies are tried one by one");
             }
-            for part in &parts {
+            for part in parts {
                 match try_run(of, std::slice::from_ref(part), pass, prepared) {
                     Ok(()) => {}
                     Err(fault) if fault.is_retryable() => return Err(fault),
@@ -219,6 +240,14 @@ fn try_run(
         .max()
         .unwrap_or_default();
     let bytes = join(elements.iter().map(|(_, element)| element.bytes));
+    // Whole records are told by passes of their own, with all that they say; what a
+    // delivery's own pass would say of them is for comparing alone.
+    let is_pushed = !route.is_read();
+    let tells_all = !is_pushed || prepared.purpose == Purpose::Shadow;
+    let interests = match tells_all {
+        true => interests(route, plugin.description()),
+        false => Cow::Owned(happenings(plugin.description())),
+    };
     let output = pass(&Pass {
         body: match kind {
             EntryKind::Delivery => BodyKind::Delivery,
@@ -227,10 +256,14 @@ fn try_run(
         elements: &bytes,
         element_count: elements.len(),
         received_at,
-        interests: &interests(route, plugin.description()),
-        conversions: &route.conversions,
+        interests: &interests,
+        conversions: if tells_all { &route.conversions } else { &[] },
         rules: &[],
     })?;
+    let mut pushed = ToldPushed::default();
+    if is_pushed && !route.connections.is_empty() {
+        pushed = tell_pushed(route, &elements, &bytes, received_at, pass)?;
+    }
     erasures(route, kind, &elements, &output.changes, prepared);
     if route.connections.is_empty() {
         // Paused, all of them: an admin wants nothing else of it now. What comes
@@ -242,8 +275,11 @@ fn try_run(
         }
         return Ok(());
     }
-    for refusal in &output.refusals {
-        if let Some((entry, element)) = elements.get(refusal.element) {
+    let mut refused = HashSet::new();
+    for refusal in output.refusals.iter().chain(&pushed.refusals) {
+        if let Some((entry, element)) = elements.get(refusal.element)
+            && refused.insert(refusal.element)
+        {
             prepared.refused.push(prepared.set_aside.len());
             prepared.set_aside.push(set_aside(
                 entry,
@@ -258,9 +294,18 @@ fn try_run(
         }
     }
     let PassOutput {
-        changes, converted, ..
+        mut changes,
+        converted,
+        ..
     } = output;
-    for (connection, converted) in route.connections.iter().zip(converted) {
+    if !tells_all {
+        prepared.pushed.extend(pushed.pushed);
+        // What a record says of itself says all that happened to it.
+        changes.retain(|change| !pushed.is_told[change.element]);
+    }
+    let mut converted = converted.into_iter();
+    for connection in &route.connections {
+        let converted = converted.next().unwrap_or_default();
         let changes = tell(route, connection, &elements, &changes, converted);
         prepared.connections.push(ToldConnection {
             account: route.key.clone(),
@@ -310,6 +355,18 @@ fn interests<'a>(route: &'a AccountRoute, description: &Description) -> Cow<'a, 
     }
 }
 
+/// What is asked of a delivery whose records are told by passes of their own: what
+/// happens to records of every type.
+fn happenings(description: &Description) -> Vec<Interest> {
+    let described = description.object_types.iter();
+    described
+        .map(|described| Interest {
+            object_type: described.name.clone(),
+            properties: Vec::new(),
+        })
+        .collect()
+}
+
 /// Gathers what is told of records to be erased.
 fn erasures(
     route: &AccountRoute,
@@ -346,6 +403,7 @@ fn erasures(
         Some(known) => known.erasures.extend(told),
         None => prepared.erasures.push(AccountErasures {
             account: route.id,
+            connector: route.connector.clone(),
             key: route.key.clone(),
             kind,
             erasures: told,
@@ -363,6 +421,7 @@ fn set_aside(
     SetAside {
         position: Position(entry.position.0),
         kind: entry.kind,
+        connector: entry.connector.clone(),
         account,
         reason,
         plugin: Some(plugin.digest().to_owned()),

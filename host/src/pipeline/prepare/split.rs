@@ -30,14 +30,15 @@ pub(super) fn split_entry<'a>(
         EntryKind::JournalFile => description.journal_file.as_ref(),
     };
     let elements = at.map(|at| split(&entry.body, at));
-    let is_late = |element| tells_of(element, &routing.erased);
-    let may_be_late = || match &elements {
-        Some(Ok(elements)) => elements.iter().any(is_late),
-        // It may name one in whatever form.
-        _ => true,
-    };
-    if !routing.erased.is_empty() && may_be_late() {
-        prepared.late.push(entry.position);
+    if let Some(erased) = routing.erased.of(plugin.connector()) {
+        let is_late = match &elements {
+            Some(Ok(elements)) => elements.iter().any(|element| tells_of(element, erased)),
+            // It may name one in whatever form.
+            _ => true,
+        };
+        if is_late {
+            prepared.late.push(entry.position);
+        }
     }
     let elements = match elements {
         Some(Ok(elements)) => elements,

@@ -28,6 +28,19 @@ impl Tx<'_> {
         Ok(count.unsigned_abs())
     }
 
+    /// How many users a connection feeds, or fed until a run took their values.
+    pub fn fed_or_lost_count(&self, connection: ConnectionId, run: RunId) -> Result<u64, Error> {
+        let count: i64 = self
+            .statement(
+                "SELECT count(*) FROM (
+                     SELECT f.user FROM object_mappings m JOIN feeds f ON f.mapping = m.id
+                         WHERE m.connection = ?1
+                     UNION SELECT user FROM run_losses WHERE run = ?2)",
+            )?
+            .query_one([connection.0, run.0], |row| row.get(0))?;
+        Ok(count.unsigned_abs())
+    }
+
     /// A run clears or moves values of these users.
     ///
     /// # Errors
@@ -51,7 +64,11 @@ impl Tx<'_> {
             .query_one([run.0], |row| row.get(0))?;
         if lost > max {
             let examples = users.iter().take(EXAMPLES).copied();
-            return Err(Error::Braked(run, examples.collect()));
+            return Err(Error::Braked {
+                run,
+                lost: lost.unsigned_abs(),
+                examples: examples.collect(),
+            });
         }
         Ok(())
     }

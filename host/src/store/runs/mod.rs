@@ -1,9 +1,11 @@
 //! Full syncs and catch-ups: asked for, under way, and over.
 
 mod brake;
+mod counted;
 mod examples;
 mod reach;
 
+pub use counted::Counted;
 pub use examples::{EXAMPLES_MAX, Example, Examples};
 pub use reach::RunRecord;
 
@@ -23,6 +25,9 @@ const BRIEF_RUNS_KEPT: i64 = 20;
 
 /// The runs of a connection that its brake holds.
 const BRAKED: &str = "WHERE connection = ?1 AND status = 'braked' ORDER BY id";
+
+/// What could not be read is counted under.
+const FAILED: &str = "failed";
 
 /// How much a run did, by name.
 pub type Counts = BTreeMap<String, i64>;
@@ -152,6 +157,31 @@ impl Tx<'_> {
         self.read_runs(&sql, params![connection.0, before.0, limit])
     }
 
+    /// [`Tx::runs`]: those that are brief, or those that are not.
+    pub fn runs_apart(
+        &self,
+        connection: ConnectionId,
+        are_brief: bool,
+        before: RunId,
+        limit: usize,
+    ) -> Result<Vec<Run>, Error> {
+        let sql = format!(
+            "{COLUMNS} WHERE connection = ?1 AND brief = ?2 AND id < ?3 ORDER BY id DESC LIMIT ?4"
+        );
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.read_runs(&sql, params![connection.0, are_brief, before.0, limit])
+    }
+
+    /// The last catch-up that went through to its end, whether all of it could be done
+    /// or not; none where none did. Brief ones do not count.
+    pub fn last_whole_catch_up(&self, connection: ConnectionId) -> Result<Option<Run>, Error> {
+        let sql = format!(
+            "{COLUMNS} WHERE connection = ?1 AND kind = 'catch_up' AND NOT brief AND NOT dry_run
+             AND status IN ('completed', 'failed') ORDER BY id DESC LIMIT 1"
+        );
+        Ok(self.read_runs(&sql, [connection.0])?.pop())
+    }
+
     /// All runs that are not over, oldest first.
     pub fn open_runs(&self) -> Result<Vec<Run>, Error> {
         self.read_runs(&format!("{COLUMNS} WHERE {OPEN} ORDER BY id"), [])
@@ -197,6 +227,7 @@ impl Tx<'_> {
         for sql in [
             "DELETE FROM run_counts WHERE run = ?1",
             "DELETE FROM run_losses WHERE run = ?1",
+            "DELETE FROM run_counted WHERE run = ?1",
         ] {
             super::delete(self, sql, run.0)?;
         }
@@ -378,6 +409,7 @@ impl Tx<'_> {
 
     /// What cannot be made for long does not hold up a run: it counts as failed.
     pub fn let_go_of_barred(&self, run: RunId, now: Timestamp) -> Result<(), Error> {
+        self.add_barred_examples(run, now)?;
         let mut count = 0;
         for sql in [
             "UPDATE reads SET run = NULL WHERE run = ?1 AND EXISTS (
@@ -393,7 +425,7 @@ impl Tx<'_> {
         }
         self.advance_run(run, count)?;
         let count = i64::try_from(count).unwrap_or(i64::MAX);
-        self.add_run_counts(run, &Counts::from([("failed".to_owned(), count)]))
+        self.add_run_counts(run, &Counts::from([(FAILED.to_owned(), count)]))
     }
 
     /// Drops the reads and look-ups of a run that nothing else asked for.

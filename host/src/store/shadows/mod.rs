@@ -234,13 +234,19 @@ impl Tx<'_> {
     }
 
     /// The first connection to an account after one, in the order of their numbers.
-    pub fn next_connection(&self, after: ConnectionId) -> Result<Option<ConnectionId>, Error> {
+    pub fn next_connection(
+        &self,
+        connector: &str,
+        after: ConnectionId,
+    ) -> Result<Option<ConnectionId>, Error> {
         Ok(self
             .statement(
-                "SELECT id FROM connections WHERE id > ?1 AND account IS NOT NULL
-                 ORDER BY id LIMIT 1",
+                "SELECT id FROM connections
+                 WHERE id > ?1 AND connector = ?2 AND account IS NOT NULL ORDER BY id LIMIT 1",
             )?
-            .query_row([after.0], |row| row.get(0).map(ConnectionId))
+            .query_row(params![after.0, connector], |row| {
+                row.get(0).map(ConnectionId)
+            })
             .optional()?)
     }
 

@@ -93,10 +93,13 @@ pub(super) async fn sides(
             given: grant.account.clone(),
         });
     }
-    let mut accounts = others.iter().filter_map(|other| other.account.as_ref());
+    let by = others.iter().find(|other| {
+        let account = other.account.as_ref();
+        account.is_some_and(|(_, key)| is_of(key))
+    });
     // What the marketplace begins goes to the connection that there is.
-    if id.is_some() && accounts.any(|(_, key)| is_of(key)) {
-        return Err(Error::AlreadyConnected);
+    if let (Some(_), Some(by)) = (id, by) {
+        return Err(Error::AlreadyConnected { by: Some(by.id) });
     }
     Ok(Sides {
         connection: id,
@@ -168,6 +171,7 @@ pub(super) async fn connect(
     let missing = missing(&grant);
     let problem = (!missing.is_empty()).then(|| missing_scopes(&missing));
     let key = grant.account;
+    let wanted = key.clone();
     let now = host.clock.now();
     let connected = host
         .store
@@ -202,11 +206,26 @@ pub(super) async fn connect(
         })
         .await;
     match connected {
-        Err(store::Error::Conflict(_)) => return Err(Error::AlreadyConnected),
+        Err(store::Error::Conflict(_)) => {
+            let by = host.store.read(move |tx| connected_by(tx, id, &wanted));
+            return Err(Error::AlreadyConnected { by: by.await? });
+        }
         other => other?,
     }
     host.pipeline.notify_changed();
     Ok(())
+}
+
+/// The connection of the same project that is of an account.
+fn connected_by(
+    tx: &Tx<'_>,
+    id: ConnectionId,
+    account: &AccountKey,
+) -> Result<Option<ConnectionId>, store::Error> {
+    let project = tx.any_connection(id)?.project;
+    let mut connections = tx.connections(project)?.into_iter();
+    let found = connections.find(|one| one.account.as_ref().is_some_and(|(_, key)| key == account));
+    Ok(found.map(|one| one.id))
 }
 
 fn resume(

@@ -24,8 +24,10 @@ use connecting::{Known, connect, connection_for, known, sides};
 use crate::{
     host::Host,
     hubspot::oauth::{self, Grant, GrantError, OPTIONAL_SCOPES, SCOPES, Verifier},
-    model::{AccountKey, ConnectionId, PersonId, ProjectId, Timestamp},
+    model::{AccountKey, Connection, ConnectionId, PersonId, ProjectId, Timestamp},
+    pipeline::mapping::delete_connection,
     secrets::{Secret, hash_token, random_token},
+    sources::Source,
     store::{
         self, Tx,
         connections::{Consent, ConsentStep},
@@ -70,12 +72,18 @@ pub enum Error {
     },
     /// The project has a connection to that account.
     #[error("this account is connected to the project already")]
-    AlreadyConnected,
+    AlreadyConnected {
+        /// That connection; none where it is deleted by now.
+        by: Option<ConnectionId>,
+    },
     /// What was consented to ended before it was connected.
     #[error(
         "the access ended meanwhile: the account's last connection was deleted, or the app uninstalled"
     )]
     GivenBack,
+    /// The connection is to a source that nobody consents for.
+    #[error("this source only pushes, so there is no consent to renew")]
+    NoConsent,
     /// This host has no HubSpot app.
     #[error("HUBSPOT_CLIENT_ID and HUBSPOT_CLIENT_SECRET are not set")]
     NoApp,
@@ -88,6 +96,48 @@ pub enum Error {
     /// The store.
     #[error(transparent)]
     Store(#[from] store::Error),
+}
+
+/// Why a consent came to nothing, and what it was of.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Refusal {
+    /// Why.
+    pub error: Error,
+    /// What it was of; none where that is not known, or was still to be made.
+    pub of: Option<Connection>,
+}
+
+impl<E: Into<Error>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        Self { error, of: None }
+    }
+}
+
+impl Refusal {
+    /// Of the consent for a connection. One that a browser began, of an account that
+    /// the project has already, leaves nothing to be finished.
+    async fn of(host: &Host, error: Error, consent: &Consent) -> Self {
+        let Some(id) = consent.connection else {
+            return error.into();
+        };
+        let drops = matches!(error, Error::AlreadyConnected { .. }) && consent.session.is_some();
+        let now = host.clock.now();
+        let of = host.store.transact(move |tx| {
+            let connection = tx.any_connection(id)?;
+            if drops && connection.account.is_none() {
+                delete_connection(tx, connection.project, id, true, now)?;
+            }
+            Ok(connection)
+        });
+        let of = of.await.inspect_err(|failed| {
+            // The refusal is told all the same, with a way to the list of all.
+            tracing::warn!(%failed, "it is not known what a refused consent was of");
+        });
+        let of = of.ok();
+        Self { error, of }
+    }
 }
 
 /// What HubSpot sends back with the admin's browser.
@@ -176,6 +226,13 @@ pub async fn begin(
     connection: ConnectionId,
     session: Option<[u8; 32]>,
 ) -> Result<Url, Error> {
+    let held = host
+        .store
+        .read(move |tx| tx.connection(project, connection))
+        .await?;
+    if Source::of(&held.connector) != Source::HubSpot {
+        return Err(Error::NoConsent);
+    }
     let app = host.app.as_ref().ok_or(Error::NoApp)?;
     let (state, verifier) = (random_token(), Verifier::random());
     let hash = hash_token(&state);
@@ -224,15 +281,15 @@ pub async fn answered(
     host: &Arc<Host>,
     answer: Answer,
     visitor: Option<Visitor>,
-) -> Result<Step, Error> {
+) -> Result<Step, Refusal> {
     let app = host.app.as_ref().ok_or(Error::NoApp)?;
     let Some(state) = answer.state else {
         if answer.code.is_none() && answer.error.is_none() {
-            return Err(Error::Unknown);
+            return Err(Error::Unknown.into());
         }
         let visitor = visitor.ok_or(Error::SignedOut)?;
         if answer.error.is_some() {
-            return Err(Error::Denied);
+            return Err(Error::Denied.into());
         }
         let code = Secret::from(answer.code.ok_or(Error::NoCode)?);
         let choices = host.store.read(move |tx| choices(tx, visitor)).await?;
@@ -262,14 +319,39 @@ pub async fn answered(
         .transact(move |tx| tx.take_consent(hash, ConsentStep::Authorize, now))
         .await?
         .ok_or(Error::Unknown)?;
-    check_session(&consent, visitor)?;
-    if answer.error.is_some() {
+    match returned(
+        host,
+        app,
+        (answer.code, answer.error),
+        &hash,
+        &consent,
+        visitor,
+    )
+    .await
+    {
+        Ok(step) => Ok(step),
+        Err(error) => Err(Refusal::of(host, error, &consent).await),
+    }
+}
+
+/// Goes on with a consent that came back to who began it: a code, or the word for
+/// what went wrong.
+async fn returned(
+    host: &Arc<Host>,
+    app: &oauth::App,
+    (code, refused): (Option<String>, Option<String>),
+    hash: &[u8; 32],
+    consent: &Consent,
+    visitor: Option<Visitor>,
+) -> Result<Step, Error> {
+    check_session(consent, visitor)?;
+    if refused.is_some() {
         return Err(Error::Denied);
     }
-    let code = Secret::from(answer.code.ok_or(Error::NoCode)?);
+    let code = Secret::from(code.ok_or(Error::NoCode)?);
     let verifier = host
         .keys
-        .open_text(&context(ConsentStep::Authorize, &hash), &consent.sealed)?;
+        .open_text(&context(ConsentStep::Authorize, hash), &consent.sealed)?;
     let verifier = Verifier::kept(verifier);
     let redirect = host.url(CALLBACK);
     let client = &host.hubspot;
@@ -283,7 +365,7 @@ pub async fn answered(
         connect(host, id, grant, known).await?;
         return Ok(Step::Connected(sides));
     }
-    let token = keep(host, consent, grant, known).await?;
+    let token = keep(host, consent.clone(), grant, known).await?;
     Ok(Step::Confirm {
         sides,
         choices: Vec::new(),
@@ -329,17 +411,30 @@ pub async fn confirm(
     token: &Secret,
     visitor: Option<Visitor>,
     chosen: Option<ProjectId>,
-) -> Result<Confirmed, Error> {
+) -> Result<Confirmed, Refusal> {
     let (hash, now) = (hash_token(token), host.clock.now());
     let consent = host
         .store
         .transact(move |tx| tx.take_consent(hash, ConsentStep::Confirm, now))
         .await?
         .ok_or(Error::Unknown)?;
-    check_session(&consent, visitor)?;
+    match confirmed(host, &hash, &consent, visitor, chosen).await {
+        Ok(confirmed) => Ok(confirmed),
+        Err(error) => Err(Refusal::of(host, error, &consent).await),
+    }
+}
+
+async fn confirmed(
+    host: &Arc<Host>,
+    hash: &[u8; 32],
+    consent: &Consent,
+    visitor: Option<Visitor>,
+    chosen: Option<ProjectId>,
+) -> Result<Confirmed, Error> {
+    check_session(consent, visitor)?;
     let kept = host
         .keys
-        .open(&context(ConsentStep::Confirm, &hash), &consent.sealed)?;
+        .open(&context(ConsentStep::Confirm, hash), &consent.sealed)?;
     let kept: Kept =
         serde_json::from_slice(&kept).map_err(|_| crate::secrets::Error::Unopenable)?;
     let grant = Grant {

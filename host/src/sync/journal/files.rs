@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::{
-    hubspot::journal,
+    hubspot::{CONNECTOR, journal},
     log::{Entry, EntryKind, Lane},
     model::{AccountKey, Timestamp},
     plugin::{BodyDescription, enclose, split},
+    sources::lane,
 };
 
 /// Bytes of an account's events that one entry of the log takes: as many as a
@@ -30,6 +31,7 @@ pub(super) struct Taken {
 pub(super) fn taken(at: &BodyDescription, body: &Bytes, received_at: Timestamp) -> Taken {
     let entry = |lane, body| Entry {
         kind: EntryKind::JournalFile,
+        connector: CONNECTOR.into(),
         lane,
         received_at,
         body,
@@ -53,18 +55,13 @@ pub(super) fn taken(at: &BodyDescription, body: &Bytes, received_at: Timestamp) 
         own.push(element.bytes);
     }
     for (account, events) in accounts {
-        let lane = account.as_ref().map(lane).unwrap_or_default();
+        let lane = lane(CONNECTOR, account.as_ref());
         for part in parts(&events) {
             let body = enclose(at, part.iter().copied());
             taken.entries.push(entry(lane, body.into()));
         }
     }
     taken
-}
-
-/// The lane of an account: its id, as intake has it.
-fn lane(account: &AccountKey) -> Lane {
-    account.as_str().parse().map(Lane).unwrap_or_default()
 }
 
 /// Events in their order, in parts of about the bytes that an entry takes.

@@ -95,7 +95,7 @@ impl Error {
                 format!("the app lacks permissions: {}", scopes.join(", "))
             }
             Self::HubSpot(hubspot::Error::Unauthorized) => {
-                "HubSpot does not take the app's token".to_owned()
+                "HubSpot does not take the app’s token".to_owned()
             }
             Self::HubSpot(hubspot::Error::NotFound(_)) => "HubSpot has none for the app".to_owned(),
             Self::HubSpot(hubspot::Error::Refused(fault)) if fault.status == 403 => {

@@ -4,7 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    hubspot::journal::{Kind, Slot, Subscription, Wanted},
+    hubspot::{
+        CONNECTOR,
+        journal::{Kind, Slot, Subscription, Wanted},
+    },
     model::{AccountKey, ObjectType},
     pipeline::routing::{AccountRoute, Routing},
 };
@@ -21,13 +24,12 @@ pub(super) struct Needs {
 
 impl Needs {
     pub(super) fn of(routing: &Routing) -> Self {
-        let mut wanted: BTreeSet<_> = routing.accounts().flat_map(|one| wanted(one)).collect();
-        if routing.accounts().next().is_some() {
+        let accounts = || routing.accounts_of(CONNECTOR);
+        let mut wanted: BTreeSet<_> = accounts().flat_map(|one| wanted(one)).collect();
+        if accounts().next().is_some() {
             wanted.insert(Wanted::uninstalls());
         }
-        let alone = routing
-            .accounts()
-            .filter(|route| !route.may_call && !route.connections.is_empty());
+        let alone = accounts().filter(|route| !route.may_call && !route.connections.is_empty());
         Self {
             wanted,
             left_alone: alone.map(|route| route.key.clone()).collect(),

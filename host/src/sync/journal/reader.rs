@@ -151,7 +151,7 @@ impl Reader<'_> {
         let host = self.host;
         let routing = host.pipeline.routing().await?;
         // Nobody to tell anything of.
-        let is_idle = routing.accounts().next().is_none();
+        let is_idle = routing.accounts_of(CONNECTOR).next().is_none();
         if is_idle || !host.disk.room().is_enough() {
             return Ok(Next::Later);
         }
@@ -218,7 +218,7 @@ impl Reader<'_> {
     async fn uninstalled(&self, account: &AccountKey, at: Timestamp) -> Result<(), Error> {
         let host = self.host;
         let routing = host.pipeline.routing().await?;
-        let Some(route) = routing.account(account) else {
+        let Some(route) = routing.account(CONNECTOR, account) else {
             return Ok(());
         };
         match host.grants.uninstalled(route.id, at).await {
@@ -250,7 +250,7 @@ impl Reader<'_> {
             _ => UnderWay::BeginsAnew,
         };
         let routing = self.host.pipeline.routing().await?;
-        catch_up(self.host, routing.accounts(), under_way).await?;
+        catch_up(self.host, routing.accounts_of(CONNECTOR), under_way).await?;
         let found = self
             .host
             .journal

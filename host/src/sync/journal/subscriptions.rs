@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     host::Host,
-    hubspot::journal::Wanted,
+    hubspot::{CONNECTOR, journal::Wanted},
     model::{AccountKey, Timestamp},
     pipeline::routing::Routing,
     store::{
@@ -194,7 +194,9 @@ impl Keeper<'_> {
         now: Timestamp,
     ) -> Result<bool, store::Error> {
         let journal = &self.host.journal;
-        let routes = routing.accounts().map(|route| (route, wanted(route)));
+        let routes = routing
+            .accounts_of(CONNECTOR)
+            .map(|route| (route, wanted(route)));
         let routes: Vec<_> = routes.filter(|(_, wanted)| !wanted.is_empty()).collect();
         let all_were_out = journal.is_out(&Subject::Subscriptions, now);
         let mut kept = needs.left_alone.clone();

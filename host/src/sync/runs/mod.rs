@@ -253,7 +253,7 @@ fn refused(error: &Error) -> Problem {
     Problem {
         code: "refused".into(),
         detail: format!("A part of it could not be read: {error}."),
-        remedy: "Run it again later; where that does not help, HubSpot's support needs what is said here."
+        remedy: "Run it again later; where that does not help, HubSpot’s support needs what is said here."
             .into(),
     }
 }

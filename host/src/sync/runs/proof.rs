@@ -68,10 +68,10 @@ impl Step<'_> {
             })
             .await?;
         let account = self.account.clone();
-        let plugin = self.host.plugins.active(&account.connector)?;
+        let serving = self.host.plugins.of(&account.connector)?.serving();
         let (of_type, received_at) = (object_type.clone(), self.host.clock.now());
         let prepare =
-            move || prepare_records(&account, &plugin, &of_type, &answer.body, received_at);
+            move || prepare_records(&account, &serving, &of_type, &answer.body, received_at);
         let page = spawn_blocking(prepare).await.map_err(|_| Error::Ended)??;
         let at = self.run.started_at.unwrap_or(self.run.requested_at);
         let (id, connection) = (self.run.id, self.connection.clone());

@@ -50,7 +50,7 @@ impl Step<'_> {
             return self.move_on(None, rest).await;
         };
         let work = self.work().await?;
-        let parsed = work.records_of_keys(object_type, rule, &keys).await?;
+        let parsed = work.records_of_keys(object_type, rule, &keys).await?.pages;
         let left = Stage::Keys {
             object_type: object_type.clone(),
             after: Some(last),
@@ -62,7 +62,9 @@ impl Step<'_> {
             first: parsed,
             ..Answers::default()
         };
-        self.rehearse(&work, answers, done, stages).await
+        // A record is found by each of its identifiers.
+        self.rehearse(&work, answers, Some(object_type), done, stages)
+            .await
     }
 
     /// Counts what the records of pages would do: of those that came with all that
@@ -88,7 +90,7 @@ impl Step<'_> {
             counted,
             ..Answers::default()
         };
-        self.rehearse(work, answers, done, stages).await
+        self.rehearse(work, answers, None, done, stages).await
     }
 
     /// Reads the next records that reach users already, and counts what they
@@ -127,7 +129,7 @@ impl Step<'_> {
             counted: ids.into_iter().collect(),
             ..Answers::default()
         };
-        self.rehearse(&work, answers, done, stages).await
+        self.rehearse(&work, answers, None, done, stages).await
     }
 
     /// What a step's calls share.
@@ -144,10 +146,12 @@ impl Step<'_> {
     }
 
     /// Counts what answers would do, with all that follows from them, and moves on.
+    /// Other steps may meet records that follow, and those of `is_met_again`.
     async fn rehearse(
         &self,
         work: &Work,
         answers: Answers,
+        is_met_again: Option<&ObjectType>,
         done: usize,
         stages: Vec<Stage>,
     ) -> Result<Outcome, Error> {
@@ -169,6 +173,8 @@ impl Step<'_> {
                 let ids: Vec<RecordId> = ids.into_iter().collect();
                 let (following, _) = work.read_all(to, &ids).await?;
                 answers.following.extend(following);
+                let before = self.counted_before(to, ids).await?;
+                answers.counted_before.extend(before);
                 answers
                     .associations
                     .push((object_type.clone(), to.clone(), found));
@@ -178,9 +184,13 @@ impl Step<'_> {
         if follow {
             counted = self.undone(work, answers).await?.0;
         }
-        let id = self.run.id;
+        let (id, is_met_again) = (self.run.id, is_met_again.cloned());
         self.transact(move |tx| {
-            counted.save(tx, id)?;
+            counted.save_once(tx, id, |object_type| {
+                let mapping = connection.mapping(object_type);
+                let follows = mapping.is_some_and(|(_, mapping)| mapping.through.is_some());
+                follows || is_met_again.as_ref() == Some(object_type)
+            })?;
             tx.advance_run(id, done)?;
             tx.move_run(id, &stages)
         })
@@ -188,9 +198,29 @@ impl Step<'_> {
         Ok(Outcome::More)
     }
 
-    /// The records that reach nobody, as far as is known.
+    /// Which of these records an earlier step counted.
+    async fn counted_before(
+        &self,
+        object_type: &ObjectType,
+        records: Vec<RecordId>,
+    ) -> Result<Vec<(ObjectType, RecordId)>, Error> {
+        let (run, of_type) = (self.run.id, object_type.clone());
+        let counted = self.host.store.read(move |tx| {
+            let mut counted = Vec::new();
+            for record in records {
+                if tx.counted(run, &of_type, &record)?.is_some() {
+                    counted.push((of_type.clone(), record));
+                }
+            }
+            Ok(counted)
+        });
+        Ok(counted.await?)
+    }
+
+    /// The records that reach nobody, as far as is known, and that no earlier step
+    /// counted.
     async fn new_ones(&self, parsed: &[Parsed]) -> Result<HashSet<RecordId>, Error> {
-        let id = self.connection.id;
+        let (run, id) = (self.run.id, self.connection.id);
         let pages = parsed.iter().map(|parsed| &parsed.page);
         let answered = pages.flat_map(|page| {
             let records = page.answered.keys().cloned();
@@ -204,7 +234,8 @@ impl Step<'_> {
                 let mut new = HashSet::new();
                 for (object_type, record) in answered {
                     let held = tx.find_record(id, &object_type, &record)?;
-                    if held.is_none_or(|held| !held.reached) {
+                    let is_counted = tx.counted(run, &object_type, &record)?.is_some();
+                    if !is_counted && held.is_none_or(|held| !held.reached) {
                         new.insert(record);
                     }
                 }
@@ -227,9 +258,11 @@ impl Step<'_> {
             answered_at: now,
         };
         let rehearsed = self.host.store.rehearse(move |tx| {
+            let id = connection.id;
+            let mut uncounted = Feeder::new(tx, &connection, cause, now);
+            let applied = answers.apply_counted_before(&mut uncounted, &keys, id)?;
             let mut feeder = Feeder::new(tx, &connection, cause, now);
-            feeder.report.count_for(Some(run));
-            let reached = answers.apply(&mut feeder, &keys, connection.id, moment)?;
+            let reached = answers.apply(&mut feeder, &keys, id, moment, &applied)?;
             Ok((feeder.finish()?.counted_for(run), reached, answers))
         });
         Ok(rehearsed.await?)

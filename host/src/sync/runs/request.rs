@@ -2,6 +2,7 @@
 
 use crate::{
     model::{Actor, ConnectionId, RunId, RunKind, RunStatus, Status, Timestamp},
+    sources::{self, Source},
     store::{Error, Tx, runs::NewRun},
 };
 
@@ -38,6 +39,9 @@ pub fn request(
 /// [`Error::Conflict`] where it cannot, with the reason.
 pub fn check(tx: &Tx<'_>, connection: ConnectionId) -> Result<(), Error> {
     let held = tx.any_connection(connection)?;
+    if !Source::of(&held.connector).is_read() {
+        return Err(Error::Conflict(sources::NOTHING_READ.into()));
+    }
     let problem = held.problem.filter(|problem| problem.stops_calls());
     let why = match held.status {
         Status::Pending => "the connection waits for an admin of the HubSpot account to consent",

@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 use super::super::journal::journal_refused;
 use crate::{
     host::Host,
+    hubspot::CONNECTOR,
     model::{ConnectionId, RunKind, RunStatus, Status, Timestamp},
+    sources::Source,
     store::{
         self, Tx,
         runs::{LastCatchUp, NewRun},
@@ -79,7 +81,7 @@ async fn look(host: &Host) -> Result<(), store::Error> {
     let every = (minutes > 0).then(|| Duration::from_secs(minutes * 60));
     let routing = host.pipeline.routing().await?;
     let unserved = routing
-        .accounts()
+        .accounts_of(CONNECTOR)
         .filter(|account| journal_refused(host, &account.key));
     let unserved = unserved.flat_map(|account| &account.connections);
     let unserved: HashSet<ConnectionId> = unserved.map(|connection| connection.id).collect();
@@ -144,7 +146,8 @@ pub fn request(
     under_way: UnderWay,
     now: Timestamp,
 ) -> Result<(), store::Error> {
-    if tx.first_mapped_at(connection)?.is_none() {
+    let connector = tx.any_connection(connection)?.connector;
+    if !Source::of(&connector).is_read() || tx.first_mapped_at(connection)?.is_none() {
         return Ok(());
     }
     if under_way == UnderWay::BeginsAnew {
@@ -182,7 +185,7 @@ struct Syncing {
     is_well: bool,
 }
 
-/// The connections that sync.
+/// The connections that sync, and whose records can be read.
 fn syncing(tx: &Tx<'_>) -> Result<Vec<Syncing>, store::Error> {
     let mut syncing = Vec::new();
     for project in tx.projects()? {
@@ -190,7 +193,8 @@ fn syncing(tx: &Tx<'_>) -> Result<Vec<Syncing>, store::Error> {
         let zone = TimeZone::get(&project.time_zone).unwrap_or(TimeZone::UTC);
         for connection in tx.connections(project.id)? {
             let works = matches!(connection.status, Status::Active | Status::NeedsAttention);
-            if works && connection.account.is_some() {
+            let is_read = Source::of(&connection.connector).is_read();
+            if works && is_read && connection.account.is_some() {
                 syncing.push(Syncing {
                     connection: connection.id,
                     zone: zone.clone(),

@@ -11,7 +11,8 @@ use crate::store::{
 /// back by two. Empty where none was ever activated.
 pub fn chosen(activations: &[Activation]) -> Vec<&str> {
     let mut chosen: Vec<&str> = Vec::new();
-    for activation in activations {
+    let for_all = |activation: &&Activation| activation.switch.connection.is_none();
+    for activation in activations.iter().filter(for_all) {
         let digest = activation.switch.digest.as_str();
         if chosen.is_empty() {
             chosen.extend(activation.before.as_deref());
@@ -85,6 +86,7 @@ mod tests {
             id,
             switch: Switch {
                 connector: "crm".into(),
+                connection: None,
                 digest: (*digest).into(),
                 by: "a test".into(),
                 why: *why,

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use super::{Error, history};
+use super::{Error, history, trials};
 use crate::{
     model::Timestamp,
-    plugin::{self, Engine, Plugins, Version, Versions, files},
+    plugin::{Engine, Plugins, Version, Versions, files},
+    sources,
     store::{
         self, Store,
         plugins::{PluginVersion, Running},
@@ -38,7 +39,7 @@ pub async fn install(
 ) -> Result<PluginVersion, Error> {
     let (engine, directory) = (engine.clone(), directory.to_path_buf());
     let work = spawn_blocking(move || {
-        let version = plugin::check(&engine, &brought.component)?;
+        let version = sources::check(&engine, &brought.component)?;
         // First its file: one that no version names is in nobody's way.
         files::write(&directory, &brought.component)?;
         Ok::<_, Error>(known(
@@ -71,7 +72,11 @@ pub async fn remove(
             || running
                 .as_ref()
                 .is_some_and(|running| running.is(&version.digest))
-            || tx.is_switch_waiting(&version.digest)?;
+            || tx.is_switch_waiting(&version.digest)?
+            || tx
+                .trials()?
+                .iter()
+                .any(|trial| trial.digest == version.digest);
         if version.file.is_none() {
             return Ok(Err(Error::BuiltIn));
         }
@@ -154,6 +159,7 @@ pub async fn open(
             .transact(move |tx| tx.set_running(&connector, &running))
             .await?;
     }
+    trials::open(engine, store, directory, &plugins).await?;
     Ok(plugins)
 }
 
@@ -195,6 +201,7 @@ fn known(
         connector: description.connector.clone(),
         label: description.label.clone(),
         version: description.version.clone(),
+        contract: Some(version.contract().to_owned()),
         size_bytes: size as u64,
         file,
         installed_by: by.to_owned(),

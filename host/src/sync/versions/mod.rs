@@ -9,6 +9,7 @@
 //!   the version that they began with.
 //! - Nobody switches to what was not compared with the active version ([`shadow`]),
 //!   unless they say that they do.
+//! - A version may serve one connection before it serves all ([`trials`]).
 //! - What cannot be run is never switched to; at the start, the built-in version
 //!   stands in for it ([`library::open`]).
 
@@ -16,6 +17,7 @@ pub mod history;
 pub mod library;
 pub mod shadow;
 pub mod switch;
+mod trials;
 mod watch;
 
 use crate::{
@@ -53,6 +55,17 @@ pub enum Error {
         "no version of {0} is active, so there is nothing to compare it with: activate it as it is"
     )]
     NothingToCompare(String),
+    /// The connection is to another source.
+    #[error("this connection is of {of}, and the version connects to {connector}")]
+    OtherConnector {
+        /// The connection's connector.
+        of: String,
+        /// The version's.
+        connector: String,
+    },
+    /// The active version serves the connection.
+    #[error("no version serves this connection alone")]
+    NoTrial,
     /// There are several connectors, and none was named.
     #[error("say which connector: {}", .0.join(", "))]
     WhichConnector(Vec<String>),

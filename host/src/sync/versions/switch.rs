@@ -6,13 +6,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Error, history, library, shadow,
+    Error, history, library, shadow, trials,
     watch::{Verdict, Watch},
 };
 use crate::{
     host::Host,
     hubspot::CONNECTOR,
-    model::Timestamp,
+    model::{ConnectionId, Timestamp},
     plugin::{Tally, Version, Versions, files},
     store::{
         self, Store, Tx,
@@ -35,7 +35,7 @@ const OUTCOME_EVERY: Duration = Duration::from_millis(50);
 const STRAGGLING: Duration = Duration::from_secs(60);
 
 /// Who switches where the host does by itself.
-const HOST: &str = "the host";
+pub(super) const HOST: &str = "the host";
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,11 +46,18 @@ pub enum Ask {
         begins: String,
         /// Whether it need not have been compared with the active one.
         force: bool,
+        /// The connection that it is to serve alone; none where it is to serve all.
+        connection: Option<ConnectionId>,
     },
     /// Go back to the version that was active before, of this connector.
     Rollback {
         /// The connector; need not be said where there is one alone.
         connector: Option<String>,
+    },
+    /// Have the active version serve a connection again.
+    EndTrial {
+        /// The connection.
+        connection: ConnectionId,
     },
 }
 
@@ -76,7 +83,12 @@ pub async fn request(
 ) -> Result<Requested, Error> {
     let (why, force) = match &ask {
         Ask::Activate { force, .. } => (Why::Operator, *force),
-        Ask::Rollback { .. } => (Why::Rollback, true),
+        Ask::Rollback { .. } | Ask::EndTrial { .. } => (Why::Rollback, true),
+    };
+    let connection = match ask {
+        Ask::Activate { connection, .. } => connection,
+        Ask::EndTrial { connection } => Some(connection),
+        Ask::Rollback { .. } => None,
     };
     let (version, running, report) = store
         .read(move |tx| {
@@ -86,10 +98,25 @@ pub async fn request(
                     Ok(connector) => history::before(tx, &connector)?,
                     Err(error) => return Ok(Err(error)),
                 },
+                Ask::EndTrial { connection } => match tx.trial(connection)? {
+                    Some(trial) => Some(tx.plugin_version(&trial.digest)?),
+                    None => return Ok(Err(Error::NoTrial)),
+                },
             };
             let Some(version) = version else {
                 return Ok(Err(Error::NoneBefore));
             };
+            if let Some(connection) = connection {
+                let connection = tx.any_connection(connection)?;
+                if connection.connector != version.connector {
+                    let (of, connector) = (connection.connector, version.connector);
+                    return Ok(Err(Error::OtherConnector { of, connector }));
+                }
+                let is_tried = connection.trial.as_deref() == Some(version.digest.as_str());
+                if is_tried && why == Why::Operator {
+                    return Ok(Err(Error::Active));
+                }
+            }
             let running = tx.running(&version.connector)?;
             let report = shadow::Report::load(tx, &version.connector)?;
             Ok(Ok((version, running, report)))
@@ -104,13 +131,15 @@ pub async fn request(
         }
     }
     let active = running.and_then(|running| running.digest);
-    // Of HubSpot's plugin a host always runs one; of another there may be none yet.
-    let is_first = active.is_none() && version.connector != CONNECTOR;
-    if !force && !is_first {
-        shadow::compared(&version.digest, active.as_deref(), report.as_ref(), now)?;
+    if active.is_none() && connection.is_some() {
+        return Err(Error::NothingToCompare(version.connector));
+    }
+    if !force {
+        compared(&version, active.as_deref(), report.as_ref(), now)?;
     }
     let switch = Switch {
         connector: version.connector.clone(),
+        connection,
         digest: version.digest.clone(),
         by,
         why,
@@ -140,6 +169,21 @@ fn connector_of(tx: &Tx<'_>, named: Option<String>) -> Result<Result<String, Err
     }
 }
 
+/// Whether a version may be switched to without saying that it was not compared:
+/// [`shadow::compared`] with the one that runs, where any does.
+pub fn compared(
+    version: &PluginVersion,
+    active: Option<&str>,
+    report: Option<&shadow::Report>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    // Of HubSpot's plugin a host always runs one; of another there may be none yet.
+    match active.is_none() && version.connector != CONNECTOR {
+        true => Ok(()),
+        false => shadow::compared(&version.digest, active, report, now),
+    }
+}
+
 /// What became of a switch, once the host has looked at it, or after so long.
 pub async fn outcome(store: &Store, request: i64, patience: Duration) -> Result<Outcome, Error> {
     let looked = async {
@@ -154,6 +198,21 @@ pub async fn outcome(store: &Store, request: i64, patience: Duration) -> Result<
         Ok(outcome) => Ok(outcome?),
         Err(_) => Ok(Outcome::Waits),
     }
+}
+
+/// Asks a running host for a switch, and waits for it that long: what is asked for, and
+/// what became of it.
+pub async fn ask(
+    host: &Host,
+    ask: Ask,
+    by: String,
+    reason: Option<String>,
+    patience: Duration,
+) -> Result<(Requested, Outcome), Error> {
+    let requested = request(&host.store, ask, by, reason, host.clock.now()).await?;
+    host.pipeline.notify_changed();
+    let outcome = outcome(&host.store, requested.request, patience).await?;
+    Ok((requested, outcome))
 }
 
 /// Makes the switches that are asked for, and watches the version that was made
@@ -189,13 +248,15 @@ type Watched = BTreeMap<String, Watching>;
 struct Watching {
     /// The version that was activated last.
     activated: Option<Watch>,
+    /// Those that serve single connections.
+    tried: trials::Watched,
     /// What a version set aside that the host went back from.
     left: Option<Left>,
 }
 
 /// What a version set aside, to be worked on again. It is looked for some times:
 /// passes that were under way may end later.
-struct Left {
+pub(super) struct Left {
     filter: Filter,
     until: Timestamp,
     /// When it is looked for next.
@@ -203,7 +264,7 @@ struct Left {
 }
 
 impl Left {
-    fn new(digest: &str, since: Timestamp, now: Timestamp) -> Self {
+    pub(super) fn new(digest: &str, since: Timestamp, now: Timestamp) -> Self {
         Self {
             filter: Filter {
                 plugin: Some(digest.to_owned()),
@@ -276,7 +337,7 @@ async fn begin_one(host: &Host, versions: &Versions, connector: String) -> Resul
 async fn step(host: &Host, watched: &mut Watched) -> Result<bool, Error> {
     if let Some((request, switch)) = host.store.read(|tx| tx.next_switch()).await? {
         let watching = watched.entry(switch.connector.clone()).or_default();
-        make(host, request, switch, &mut watching.activated).await?;
+        make(host, request, switch, watching).await?;
         return Ok(true);
     }
     for (connector, watching) in watched {
@@ -303,6 +364,10 @@ async fn look_after(host: &Host, connector: &str, watching: &mut Watching) -> Re
                 return Ok(went_back);
             }
         }
+    }
+    if let Some(left) = trials::look_after(host, connector, &mut watching.tried).await? {
+        watching.left = Some(left);
+        return Ok(true);
     }
     if let Some(left) = &mut watching.left
         && now >= left.look_at
@@ -334,8 +399,11 @@ async fn make(
     host: &Host,
     request: i64,
     switch: Switch,
-    watch: &mut Option<Watch>,
+    watching: &mut Watching,
 ) -> Result<(), Error> {
+    if let (Some(connection), Why::Rollback) = (switch.connection, switch.why) {
+        return trials::give_back(host, request, switch, connection).await;
+    }
     let (digest, connector) = (switch.digest.clone(), switch.connector.clone());
     let known = host.store.read(move |tx| {
         let with = tx.compared_with(request)?;
@@ -355,25 +423,44 @@ async fn make(
         running.is_some_and(|running| running.is_chosen(version.digest()))
     };
     let refused = match made {
-        Ok(version) if is_chosen(&version) => Error::Active,
-        Ok(version) => {
-            let why = switch.why;
-            let at = switch_to(host, version.clone(), switch, move |tx| {
-                tx.end_switch(request, None)
-            });
-            let at = at.await?;
-            *watch = (why == Why::Operator)
-                .then(|| Watch::new(version.digest(), at, at, version.tally()));
-            return Ok(());
-        }
+        Ok(version) if is_chosen(&version) => Err(Error::Active),
+        Ok(version) => match switch.connection {
+            Some(connection) => {
+                let (tried, switch) = (&mut watching.tried, switch.clone());
+                trials::begin(host, request, version, switch, connection, tried).await
+            }
+            None => for_all(host, request, version, switch.clone(), watching).await,
+        },
+        Err(error) => Err(error),
+    };
+    let refused = match refused {
+        Ok(()) => return Ok(()),
         Err(Error::Store(error)) if error.is_retryable() => return Err(error.into()),
         Err(error) => error,
     };
-    tracing::warn!(digest = switch.digest, by = switch.by, error = %refused, "a plugin version could not be activated");
+    tracing::warn!(digest = switch.digest, error = %refused, "a plugin version could not be activated");
     let reason = refused.to_string();
     host.store
         .transact(move |tx| tx.end_switch(request, Some(&reason)))
         .await?;
+    Ok(())
+}
+
+/// Makes a version that is compiled the active one, as was asked for.
+async fn for_all(
+    host: &Host,
+    request: i64,
+    version: Arc<Version>,
+    switch: Switch,
+    watching: &mut Watching,
+) -> Result<(), Error> {
+    let why = switch.why;
+    let at = switch_to(host, version.clone(), switch, move |tx| {
+        tx.end_switch(request, None)
+    });
+    let at = at.await?;
+    watching.activated =
+        (why == Why::Operator).then(|| Watch::new(version.digest(), at, at, version.tally()));
     Ok(())
 }
 
@@ -425,6 +512,7 @@ async fn take_back(
     );
     let switch = Switch {
         connector: connector.to_owned(),
+        connection: None,
         digest: version.digest().to_owned(),
         by: HOST.to_owned(),
         why: Why::Automatic,
@@ -443,7 +531,7 @@ async fn switch_to(
     also: impl FnOnce(&Tx<'_>) -> Result<(), store::Error> + Send + 'static,
 ) -> Result<Timestamp, Error> {
     let versions = host.plugins.of(&switch.connector).ok();
-    let (why, by, now) = (switch.why, switch.by.clone(), host.clock.now());
+    let (why, now) = (switch.why, host.clock.now());
     let release = versions.as_ref().and_then(|versions| versions.release());
     let running = Running {
         digest: Some(switch.digest.clone()),
@@ -458,6 +546,7 @@ async fn switch_to(
             tx.plugin_version(&switch.digest)?;
             tx.add_activation(&switch, before.as_deref(), now)?;
             tx.set_running(&switch.connector, &running)?;
+            trials::end_all(tx, &switch.digest)?;
             // It shadows no more, and what compares with the one before begins anew.
             let shadow = tx.shadow(&switch.connector)?;
             if shadow.is_some_and(|shadow| shadow.digest == switch.digest) {
@@ -477,10 +566,9 @@ async fn switch_to(
         version = version.description().version,
         before = before.as_ref().map(|before| before.digest()),
         why = why.as_str(),
-        by,
         "another plugin version is active"
     );
-    host.pipeline.notify_changed();
+    trials::settle(host).await?;
     Ok(now)
 }
 

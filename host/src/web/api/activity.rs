@@ -40,6 +40,11 @@ pub struct Activity {
     /// To whom, where it is one user.
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<UserId>,
+    /// To whom, where they are several: the first fifty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    users: Vec<UserId>,
+    /// To how many users in all.
+    user_count: u64,
     /// The variables that changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     variables: Vec<String>,
@@ -55,6 +60,11 @@ pub struct Activity {
 
 impl From<store::activity::Activity> for Activity {
     fn from(line: store::activity::Activity) -> Self {
+        let alone = line
+            .users
+            .first()
+            .copied()
+            .filter(|_| line.users_count == 1);
         Self {
             at: line.at,
             origin: line.origin,
@@ -62,7 +72,12 @@ impl From<store::activity::Activity> for Activity {
             record_id: line.record,
             outcome: line.outcome,
             reason: line.reason,
-            user: line.user,
+            user: alone,
+            users: match alone {
+                Some(_) => Vec::new(),
+                None => line.users,
+            },
+            user_count: line.users_count,
             variables: line.variables,
             plugin: line.plugin,
             by: line.by,
@@ -93,7 +108,7 @@ pub struct ActivityQuery {
     reason: Option<String>,
     /// Lines about that record alone.
     record_id: Option<String>,
-    /// Lines about that user alone.
+    /// Lines about that user alone, or among those that a line names.
     user: Option<UserId>,
 }
 
@@ -105,7 +120,7 @@ impl ActivityQuery {
             outcome: self.outcome.clone(),
             reason: self.reason.clone(),
             record: self.record_id.as_deref().map(RecordId::from),
-            user: self.user,
+            users: self.user.map(|user| vec![user]),
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::users::{self, ListedUser};
 use crate::{
     host::Host,
     model::{
@@ -12,12 +13,14 @@ use crate::{
         Status, Timestamp,
     },
     pipeline::brake,
+    sources::Source,
     store::{
         self, Tx,
         proofs::{self, Differing},
         runs::LastCatchUp,
     },
     sync::{
+        health::held_runs,
         journal::{Service, is_seen},
         runs::schedule::again_at,
     },
@@ -37,16 +40,19 @@ pub struct Connection {
     pub account: Option<Account>,
     /// What was consented to.
     pub scopes: Vec<String>,
-    /// What is wrong, when something is; or what it asks, where its brake holds
-    /// what would take values from many users (`braked`).
+    /// What is wrong, when something is; or what it asks, where its brake, or that of a
+    /// sync, holds what would take values from many users (`braked`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
+    /// Some of those whose values its brake holds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held_users: Vec<ListedUser>,
     /// How changes come, by object type.
     pub live: Vec<Live>,
     /// How long the last day's changes took from HubSpot to users.
     pub freshness: Freshness,
     /// What is used of the account's request limit; none until an admin
-    /// consents.
+    /// consents, and of a source that is never asked.
     pub budget: Option<Budget>,
     /// When a delivery was last taken in.
     pub last_delivery_at: Option<Timestamp>,
@@ -69,7 +75,7 @@ pub struct Connection {
 /// The account of a connection.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Account {
-    /// HubSpot's id of it.
+    /// The source's id of it.
     #[schema(value_type = String)]
     pub id: AccountKey,
     /// The customer's domain, where HubSpot says it.
@@ -160,6 +166,7 @@ pub struct State {
     proof: Option<proofs::Proof>,
     counts: BTreeMap<String, i64>,
     question: Option<Problem>,
+    held_users: Vec<ListedUser>,
 }
 
 /// Reads how a connection stands.
@@ -177,7 +184,10 @@ pub fn load(
                 .map_or_else(Vec::new, |grant| grant.scopes),
         ),
     };
+    let held = tx.held(id, brake::EXAMPLES_MAX)?;
+    let held = held.map(|held| held.examples).unwrap_or_default();
     Ok(State {
+        held_users: users::listed(tx, connection.project, held)?,
         domain,
         scopes,
         mappings: tx.mappings(id)?,
@@ -188,19 +198,34 @@ pub fn load(
         last_full_sync_at: tx.last_completed_run(id, Some(RunKind::Full))?,
         proof: tx.last_proof(id)?,
         counts: tx.counts(id)?,
-        question: brake::question(tx, id)?,
+        question: question(tx, &connection)?,
         connection,
     })
+}
+
+/// What a connection asks, where its brake holds something, or that of a run does.
+///
+/// # Errors
+///
+/// The store's.
+pub fn question(
+    tx: &Tx<'_>,
+    connection: &model::Connection,
+) -> Result<Option<Problem>, store::Error> {
+    if let Some(question) = brake::question(tx, connection.id)? {
+        return Ok(Some(question));
+    }
+    let runs = held_runs(tx, connection)?;
+    Ok(runs.into_iter().find_map(|run| run.held))
 }
 
 impl State {
     /// What is shown of it.
     pub fn shown(self, host: &Host) -> Connection {
         let State { connection, .. } = self;
-        let budget = connection
-            .account
-            .as_ref()
-            .map(|(_, key)| budget(host, key));
+        let source = Source::of(&connection.connector);
+        let account = connection.account.as_ref().filter(|_| source.is_read());
+        let budget = account.map(|(_, key)| budget(host, key));
         let stopped = connection
             .problem
             .as_ref()
@@ -208,7 +233,10 @@ impl State {
         let live = if connection.status.takes_changes() && !stopped {
             let key = connection.account.as_ref().map(|(_, key)| key);
             let scanned_at = self.last_catch_up_at.max(self.last_full_sync_at);
-            let ways = |mapping| ways(host, key, mapping, scanned_at);
+            let ways = |mapping| match source {
+                Source::HubSpot => ways(host, key, mapping, scanned_at),
+                Source::Push => vec![pushed(mapping)],
+            };
             self.mappings.iter().flat_map(ways).collect()
         } else {
             Vec::new()
@@ -228,6 +256,7 @@ impl State {
             scopes: self.scopes,
             // What it cannot go on without comes first.
             problem: connection.problem.or(self.question),
+            held_users: self.held_users,
             live,
             freshness: Freshness {
                 p50_seconds: seconds(0),
@@ -253,6 +282,18 @@ impl State {
             counts: counts(self.counts),
             created_at: connection.created_at,
         }
+    }
+}
+
+/// How records come of a source that only pushes.
+fn pushed(mapping: &ObjectMapping) -> Live {
+    Live {
+        way: "webhooks",
+        object_type: mapping.object_type.clone(),
+        properties: mapping.told_properties().into_iter().collect(),
+        why: "The source pushes whole records when they change. Nothing can be read from it: a \
+              user who comes later is filled by the next push."
+            .to_owned(),
     }
 }
 
@@ -282,19 +323,19 @@ fn ways(
     match (host.journal.service(account), told) {
         (Service::Refused(reason), _) => {
             let why = format!(
-                "HubSpot's journal is not read, for {reason}. Recent changes are looked for every \
+                "HubSpot’s journal is not read, for {reason}. Recent changes are looked for every \
                  few minutes instead."
             );
             ways.push(live("catch_up", mapped, why));
         }
         (service, Some(told)) => {
             let mut why =
-                "HubSpot's journal tells all changes of these properties within seconds, also \
+                "HubSpot’s journal tells all changes of these properties within seconds, also \
                  those of the account's own properties."
                     .to_owned();
             if let Service::Failing(reason) = service {
                 why = format!(
-                    "HubSpot's journal tells the changes of these properties. It cannot be read \
+                    "HubSpot’s journal tells the changes of these properties. It cannot be read \
                      now, and is tried again: {reason}."
                 );
             }
@@ -308,7 +349,7 @@ fn ways(
         }
         (Service::Failing(reason), None) => {
             let why = format!(
-                "HubSpot's journal tells nothing yet. It cannot be used now, and is tried again: \
+                "HubSpot’s journal tells nothing yet. It cannot be used now, and is tried again: \
                  {reason}."
             );
             ways.push(live("journal", BTreeSet::new(), why));

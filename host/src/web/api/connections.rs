@@ -17,9 +17,10 @@ use crate::{
     model::{self, Actor, ConnectionId, ProjectId, Status},
     pipeline,
     plugin::Version,
+    sources::Source,
     store,
     sync::{
-        consents,
+        consents, keyed,
         runs::schedule::{self, UnderWay},
     },
     web::{error::Error, problem::Problem},
@@ -32,6 +33,12 @@ pub struct NewConnection {
     /// The connector's name.
     #[schema(example = "hubspot")]
     connector: String,
+    /// Of a source that only pushes: its id of the account. HubSpot says itself which
+    /// account consents.
+    account: Option<String>,
+    /// Of a source that only pushes: the connection key of the account, as the source
+    /// shows it to its customer.
+    key: Option<String>,
 }
 
 /// A connection that was begun.
@@ -39,10 +46,11 @@ pub struct NewConnection {
 pub struct BegunConnection {
     /// Its id.
     id: ConnectionId,
-    /// `pending`, until an admin of the account consents.
+    /// `pending`, until an admin of the account consents; `active` where nobody has to.
     status: Status,
     /// Where an admin of the account consents; good for ten minutes.
-    authorize_url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorize_url: Option<String>,
 }
 
 /// Where an admin of the account consents again.
@@ -119,7 +127,8 @@ pub async fn list(
     request_body = NewConnection,
     responses(
         (status = 201, body = BegunConnection),
-        (status = 503, description = "This host has no HubSpot app.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The account is connected already.", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "This host has no HubSpot app, or no secret of the connector.", body = Problem, content_type = "application/problem+json"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -128,13 +137,53 @@ pub async fn create(
     writer: Writer,
     Json(new): Json<NewConnection>,
 ) -> Result<impl IntoResponse, Error> {
-    let (id, authorize_url) = begin(&host, writer.project, &new.connector, None).await?;
-    let begun = BegunConnection {
-        id,
-        status: Status::Pending,
-        authorize_url: authorize_url.into(),
+    let project = writer.project;
+    let begun = match Source::of(&new.connector) {
+        Source::HubSpot => {
+            if new.account.is_some() || new.key.is_some() {
+                let detail = "HubSpot says itself which account consents.";
+                return Err(Error::invalid("/account", detail));
+            }
+            let (id, authorize_url) = begin(&host, project, &new.connector, None).await?;
+            BegunConnection {
+                id,
+                status: Status::Pending,
+                authorize_url: Some(authorize_url.into()),
+            }
+        }
+        Source::Push => BegunConnection {
+            id: connect(&host, project, new).await?,
+            status: Status::Active,
+            authorize_url: None,
+        },
     };
     Ok((StatusCode::CREATED, axum::Json(begun)))
+}
+
+/// Connects an account of a source that only pushes.
+async fn connect(
+    host: &Host,
+    project: ProjectId,
+    new: NewConnection,
+) -> Result<ConnectionId, Error> {
+    if host.plugins.of(&new.connector).is_err() {
+        return Err(no_such_connector(host));
+    }
+    let missing = |pointer| Error::invalid(pointer, "This is missing.");
+    let account = keyed::Account {
+        id: new.account.ok_or_else(|| missing("/account"))?,
+        key: new.key.ok_or_else(|| missing("/key"))?,
+    };
+    Ok(keyed::connect(host, project, &new.connector, &account).await?)
+}
+
+fn no_such_connector(host: &Host) -> Error {
+    let known = host.plugins.all().into_iter();
+    let known: Vec<_> = known
+        .map(|one| format!("{:?}", one.active().connector()))
+        .collect();
+    let detail = format!("There is no such connector; there is {}.", known.join(", "));
+    Error::invalid("/connector", detail)
 }
 
 /// Begins a connection; answers with the address at HubSpot where an admin of
@@ -146,10 +195,7 @@ pub async fn begin(
     session: Option<[u8; 32]>,
 ) -> Result<(ConnectionId, Url), Error> {
     if connector != CONNECTOR {
-        return Err(Error::invalid(
-            "/connector",
-            format!("There is no such connector; there is {CONNECTOR:?}."),
-        ));
+        return Err(no_such_connector(host));
     }
     if host.app.is_none() {
         return Err(Error::NoApp);
@@ -183,7 +229,7 @@ pub async fn plugin(
     id: ConnectionId,
 ) -> Result<Arc<Version>, Error> {
     let connection = of(host, project, id).await?;
-    Ok(host.plugins.active(&connection.connector)?)
+    Ok(host.plugins.serving(&connection)?)
 }
 
 /// A connection, with how it works.

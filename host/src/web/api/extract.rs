@@ -105,7 +105,7 @@ impl FromRequestParts<Arc<Host>> for Operator {
                 token: holder.token,
             }),
             Role::Admin | Role::Viewer => Err(Error::Forbidden(
-                "Only an operator's token may do this: `jimo-connect token create --operator` makes one.",
+                "Only an operator’s token may do this: `jimo-connect token create --operator` makes one.",
             )),
         }
     }

@@ -46,6 +46,9 @@ pub struct Hour {
     pub unchanged: i64,
     /// Records that match no user.
     pub no_match: i64,
+    /// Records that reach users through others alone, while none of these was known to
+    /// have them: they are read as soon as one is.
+    pub waiting: i64,
     /// Records that did nothing, for another reason.
     pub skipped: i64,
     /// Records of which a value could not be read, whatever else they did.
@@ -69,6 +72,7 @@ impl From<hours::Hour> for Hour {
             updated: hour.tally.updated,
             unchanged: hour.tally.unchanged,
             no_match: hour.tally.no_match,
+            waiting: hour.tally.waiting,
             skipped: hour.tally.skipped,
             unreadable: hour.tally.unreadable,
             values_written: hour.tally.values_written,

@@ -11,7 +11,6 @@ use super::{
     variables::check_name,
 };
 use crate::{
-    hubspot::ChoicesAt,
     model::{
         FieldId, FieldMapping, MappingId, MatchingRule, ObjectMapping, ObjectType,
         PropertyDefinition, PropertyName, Shown, Timestamp, UserIdentifier, VariableId,
@@ -247,7 +246,7 @@ impl Context<'_> {
         }
         if asked.show == Shown::Label {
             let pointer = format!("{pointer}/show");
-            if ChoicesAt::of(&self.described.name, &definition.property).is_none() {
+            if definition.choices_at.is_none() {
                 errors.push(InputError::new(
                     pointer,
                     format!("{} has no choices, so no labels.", asked.property),

@@ -117,7 +117,7 @@ impl Context<'_> {
                 tracing::error!(%fault, "the plugin could not say what a rule needs");
                 (
                     "",
-                    "The plugin could not check this; the host's log says why.".into(),
+                    "The plugin could not check this; the host’s log says why.".into(),
                 )
             }
         };

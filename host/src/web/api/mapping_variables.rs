@@ -148,7 +148,7 @@ fn check_field(
             Ok(Some(InputError::new(
                 pointer,
                 format!(
-                    "{:?} holds values that HubSpot's would replace: say `take_over` if it should.",
+                    "{:?} holds values that HubSpot’s would replace: say `take_over` if it should.",
                     field.name
                 ),
             )))

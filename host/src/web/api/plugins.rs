@@ -12,8 +12,11 @@ use super::{
 };
 use crate::{
     host::Host,
-    model::Timestamp,
-    store::plugins::{self, Outcome, PluginVersion, Why},
+    model::{ConnectionId, Timestamp},
+    store::{
+        plugins::{self, Outcome, PluginVersion, Why},
+        trials::Trial,
+    },
     sync::versions::{
         library::{self, Brought},
         shadow::Report,
@@ -23,10 +26,10 @@ use crate::{
 };
 
 /// How long an answer waits for a switch: less than a request may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The name of a file that came with none.
-const NAMELESS: &str = "component.wasm";
+pub const NAMELESS: &str = "component.wasm";
 
 /// The longest name of a file, and the longest reason, in characters.
 const TEXT_LENGTH_MAX: usize = 200;
@@ -42,6 +45,9 @@ pub struct Plugin {
     label: String,
     /// The component's own version.
     version: String,
+    /// The version of the contract that it speaks; none where it was installed before
+    /// that was kept.
+    contract: Option<String>,
     /// Its size.
     size_bytes: u64,
     /// The name of the file that it came in; none where it is built in.
@@ -52,6 +58,9 @@ pub struct Plugin {
     installed_at: Timestamp,
     /// Whether it is the active version.
     active: bool,
+    /// The connections that it alone serves, although another is active.
+    #[schema(value_type = Vec<String>)]
+    serves_alone: Vec<ConnectionId>,
 }
 
 /// A switch from one version to another.
@@ -59,6 +68,9 @@ pub struct Plugin {
 pub struct Activation {
     /// The connector.
     connector: String,
+    /// The connection, where it is of one alone.
+    #[schema(value_type = Option<String>)]
+    connection: Option<ConnectionId>,
     /// The version that became active.
     digest: String,
     /// The one that was active before; none where it is the connector's first.
@@ -114,6 +126,9 @@ pub struct ActivatePlugin {
     /// not.
     #[serde(default)]
     force: bool,
+    /// The connection that it is to serve alone, before it serves all.
+    #[schema(value_type = Option<String>)]
+    connection: Option<ConnectionId>,
     /// Why, in words.
     reason: Option<String>,
 }
@@ -124,6 +139,10 @@ pub struct ActivatePlugin {
 pub struct RollbackPlugin {
     /// Of which connector. Need not be said where there is one alone.
     connector: Option<String>,
+    /// The connection that the active version is to serve again; none where all go
+    /// back to the version before.
+    #[schema(value_type = Option<String>)]
+    connection: Option<ConnectionId>,
     /// Why, in words.
     reason: Option<String>,
 }
@@ -160,17 +179,18 @@ pub async fn list(
         activations.sort_by_key(|activation| Reverse(activation.id));
         Ok((
             tx.plugin_versions()?,
+            tx.trials()?,
             activations,
             reports,
             tx.plugin_problems()?,
         ))
     });
-    let (versions, activations, reports, problems) = known.await?;
+    let (versions, trials, activations, reports, problems) = known.await?;
     let problem = |(connector, detail)| PluginProblem { connector, detail };
     Ok(axum::Json(Plugins {
         versions: versions
             .into_iter()
-            .map(|version| plugin(&host, version))
+            .map(|version| plugin(&host, version, &trials))
             .collect(),
         activations: activations.into_iter().map(activation).collect(),
         shadows: reports.into_iter().map(shadows::shown).collect(),
@@ -205,7 +225,11 @@ pub async fn install(
     let directory = &host.config.data.directory;
     let now = host.clock.now();
     let installed = library::install(&host.engine, &host.store, directory, brought, now).await?;
-    Ok((StatusCode::CREATED, axum::Json(plugin(&host, installed))))
+    let trials = host.store.read(|tx| tx.trials()).await?;
+    Ok((
+        StatusCode::CREATED,
+        axum::Json(plugin(&host, installed, &trials)),
+    ))
 }
 
 /// A version, by its digest or the beginning of it. For operators.
@@ -222,11 +246,11 @@ pub async fn get(
     _: Operator,
     Path(begins): Path<String>,
 ) -> Result<axum::Json<Plugin>, Error> {
-    let version = host
+    let known = host
         .store
-        .read(move |tx| tx.plugin_version(&begins))
-        .await?;
-    Ok(axum::Json(plugin(&host, version)))
+        .read(move |tx| Ok((tx.plugin_version(&begins)?, tx.trials()?)));
+    let (version, trials) = known.await?;
+    Ok(axum::Json(plugin(&host, version, &trials)))
 }
 
 /// Removes a version that is not active. For operators.
@@ -267,8 +291,16 @@ pub async fn activate(
     Path(begins): Path<String>,
     body: Option<Json<ActivatePlugin>>,
 ) -> Result<(StatusCode, axum::Json<PluginSwitch>), Error> {
-    let Json(ActivatePlugin { force, reason }) = body.unwrap_or(Json(ActivatePlugin::default()));
-    let ask = Ask::Activate { begins, force };
+    let Json(ActivatePlugin {
+        force,
+        connection,
+        reason,
+    }) = body.unwrap_or(Json(ActivatePlugin::default()));
+    let ask = Ask::Activate {
+        begins,
+        force,
+        connection,
+    };
     switched(&host, ask, operator.name(), reason).await
 }
 
@@ -288,9 +320,16 @@ pub async fn rollback(
     operator: Operator,
     body: Option<Json<RollbackPlugin>>,
 ) -> Result<(StatusCode, axum::Json<PluginSwitch>), Error> {
-    let Json(RollbackPlugin { connector, reason }) =
-        body.unwrap_or(Json(RollbackPlugin::default()));
-    switched(&host, Ask::Rollback { connector }, operator.name(), reason).await
+    let Json(RollbackPlugin {
+        connector,
+        connection,
+        reason,
+    }) = body.unwrap_or(Json(RollbackPlugin::default()));
+    let ask = match connection {
+        Some(connection) => Ask::EndTrial { connection },
+        None => Ask::Rollback { connector },
+    };
+    switched(&host, ask, operator.name(), reason).await
 }
 
 async fn switched(
@@ -299,10 +338,8 @@ async fn switched(
     by: String,
     reason: Option<String>,
 ) -> Result<(StatusCode, axum::Json<PluginSwitch>), Error> {
-    let (reason, now) = (text(reason, "reason")?, host.clock.now());
-    let requested = switch::request(&host.store, ask, by, reason, now).await?;
-    host.pipeline.notify_changed();
-    let outcome = switch::outcome(&host.store, requested.request, PATIENCE).await?;
+    let reason = text(reason, "reason")?;
+    let (requested, outcome) = switch::ask(host, ask, by, reason, PATIENCE).await?;
     let (status, active) = match outcome {
         Outcome::Made => (StatusCode::OK, true),
         Outcome::Waits => (StatusCode::ACCEPTED, false),
@@ -317,7 +354,7 @@ async fn switched(
 }
 
 /// A short text of one line, where there is any.
-fn text(text: Option<String>, name: &str) -> Result<Option<String>, Error> {
+pub fn text(text: Option<String>, name: &str) -> Result<Option<String>, Error> {
     let is_good = |text: &String| {
         text.chars().count() <= TEXT_LENGTH_MAX && !text.chars().any(char::is_control)
     };
@@ -329,14 +366,20 @@ fn text(text: Option<String>, name: &str) -> Result<Option<String>, Error> {
     Ok(text)
 }
 
-fn plugin(host: &Host, version: PluginVersion) -> Plugin {
+fn plugin(host: &Host, version: PluginVersion, trials: &[Trial]) -> Plugin {
     let active = host.plugins.active(&version.connector);
     Plugin {
         active: active.is_ok_and(|active| active.digest() == version.digest),
+        serves_alone: trials
+            .iter()
+            .filter(|trial| trial.digest == version.digest && trial.problem.is_none())
+            .map(|trial| trial.connection)
+            .collect(),
         digest: version.digest,
         connector: version.connector,
         label: version.label,
         version: version.version,
+        contract: version.contract,
         size_bytes: version.size_bytes,
         file: version.file,
         installed_by: version.installed_by,
@@ -347,6 +390,7 @@ fn plugin(host: &Host, version: PluginVersion) -> Plugin {
 fn activation(activation: plugins::Activation) -> Activation {
     Activation {
         connector: activation.switch.connector,
+        connection: activation.switch.connection,
         digest: activation.switch.digest,
         before: activation.before,
         at: activation.at,

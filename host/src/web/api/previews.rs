@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
+    connections,
     extract::{Json, Path, Query, Writer},
     mapping_document::{self, Document},
     mapping_variables,
@@ -18,6 +19,7 @@ use crate::{
     host::Host,
     model::{AccountId, ConnectionId, ObjectType, ProjectId, RecordId, UserId},
     pipeline::mapping::NewMappings,
+    sources::{self, Source},
     sync::previews::{self, Preview, Previewed, USERS_MAX, Wanted},
     web::{error::Error, problem::Problem},
 };
@@ -48,6 +50,10 @@ pub struct TypePreview {
     identified: usize,
     /// How many of these would be fed.
     matched: usize,
+    /// Whether HubSpot has more records of these users than a preview looks at: then
+    /// `matched`, `users_of_several` and `records_of_several` are the least that there
+    /// are, and nobody is known not to match.
+    at_least: bool,
     /// What some of them would show.
     samples: Vec<Sample>,
     /// Some that would not be fed.
@@ -164,6 +170,7 @@ fn shown(document: &Document, preview: Preview) -> BTreeMap<ObjectType, TypePrev
             users,
             identified: one.identified,
             matched: one.matched,
+            at_least: one.at_least,
             samples: samples.collect(),
             unmatched: one.unmatched,
             users_of_several: one.users_of_several,
@@ -185,6 +192,10 @@ pub async fn of(
     users_max: usize,
 ) -> Result<Preview, Error> {
     let (account, new) = resolved(host, project, id, document).await?;
+    let connection = connections::of(host, project, id).await?;
+    if !Source::of(&connection.connector).is_read() {
+        return Err(Error::Conflict(sources::NOTHING_READ.into()));
+    }
     let wanted = Wanted {
         project,
         account,

@@ -119,7 +119,9 @@ pub struct Choice {
 
 impl From<Definition> for Property {
     fn from(definition: Definition) -> Self {
-        let Definition { property, suitable } = definition;
+        let Definition {
+            property, suitable, ..
+        } = definition;
         Self {
             sensitive: property.is_sensitive(),
             name: property.name,
@@ -216,7 +218,7 @@ pub async fn of(
     let scopes = grant.map_or_else(Vec::new, |grant| grant.scopes);
     let labels: Vec<_> = definitions
         .iter()
-        .map(|definition| labels(object_type, definition, &scopes))
+        .map(|definition| labels(definition, &scopes))
         .collect();
     let properties = definitions.into_iter().zip(labels);
     let properties = properties.map(|(definition, labels)| Property {
@@ -227,9 +229,9 @@ pub async fn of(
 }
 
 /// Whether a property's labels can be shown, by what the account granted.
-fn labels(object_type: &ObjectType, definition: &Definition, scopes: &[String]) -> Option<Labels> {
+fn labels(definition: &Definition, scopes: &[String]) -> Option<Labels> {
     let property = &definition.property;
-    let at = ChoicesAt::of(object_type, property)?;
+    let at = definition.choices_at?;
     let lacks = at == ChoicesAt::Owners && !scopes.iter().any(|scope| scope == OWNERS_SCOPE);
     let why = lacks.then(|| {
         let missing = Untold::MissingScopes(vec![OWNERS_SCOPE.to_owned()]);

@@ -6,12 +6,15 @@ use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::extract::{Json, Limit, Path, Query, Reader, Writer};
+use super::{
+    extract::{Json, Limit, Path, Query, Reader, Writer},
+    users::{self, ListedUser},
+};
 use crate::{
     host::Host,
     model::{
         Actor, ConnectionId, Missed, Planned, Problem as RunProblem, ProjectId, Run, RunId,
-        RunKind, RunStatus, Timestamp, UserId,
+        RunKind, RunStatus, Timestamp,
     },
     pipeline::report::MISSED,
     store::{self, Tx, runs::Counts},
@@ -80,7 +83,7 @@ pub struct Sync {
     pub problem: Option<RunProblem>,
     /// Some of those whose values it would take, where it is held.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub held_users: Vec<UserId>,
+    pub held_users: Vec<ListedUser>,
 }
 
 /// How far a sync is.
@@ -370,7 +373,10 @@ pub fn show(tx: &Tx<'_>, run: Run, now: Timestamp) -> Result<Sync, store::Error>
     let counts = counts(run.kind, tx.run_counts(run.id)?);
     let progress = progress(&run, now);
     let held_users = match run.status {
-        RunStatus::Braked => tx.held_users(run.id)?,
+        RunStatus::Braked => {
+            let project = tx.any_connection(run.connection)?.project;
+            users::listed(tx, project, tx.held_users(run.id)?)?
+        }
         _ => Vec::new(),
     };
     Ok(Sync {

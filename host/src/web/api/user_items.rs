@@ -118,8 +118,8 @@ fn read_value(
     ))
 }
 
-/// What people call a connector.
-fn connector_label(connector: &str) -> &str {
+/// What people call a connector, where its plugin is not at hand.
+pub fn connector_label(connector: &str) -> &str {
     match connector {
         "hubspot" => "HubSpot",
         other => other,

@@ -55,6 +55,27 @@ impl From<store::users::User> for ListedUser {
     }
 }
 
+/// These users of a project, but for those who are gone.
+///
+/// # Errors
+///
+/// The store's own.
+pub fn listed(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    users: Vec<UserId>,
+) -> Result<Vec<ListedUser>, store::Error> {
+    let mut listed = Vec::new();
+    for user in users {
+        match tx.user(project, user) {
+            Ok(user) => listed.push(user.into()),
+            Err(store::Error::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(listed)
+}
+
 /// Users, and where the list goes on.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Users {

@@ -181,7 +181,7 @@ pub fn check_name(name: &str) -> Result<(), String> {
     let length = name.chars().count();
     if length == 0 || length > NAME_LENGTH_MAX || !is_plain(name) || name.trim() != name {
         return Err(format!(
-            "A variable's name has 1 to {NAME_LENGTH_MAX} characters, on one line, without spaces around it."
+            "A variable’s name has 1 to {NAME_LENGTH_MAX} characters, on one line, without spaces around it."
         ));
     }
     let lower = name.to_lowercase();

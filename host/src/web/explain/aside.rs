@@ -39,7 +39,7 @@ impl Asides {
     /// The store's.
     pub fn load(
         tx: &Tx<'_>,
-        account: &AccountKey,
+        account: (&str, &AccountKey),
         description: &Description,
     ) -> Result<Self, store::Error> {
         let mut asides = HashMap::new();

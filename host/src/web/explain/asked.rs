@@ -1,5 +1,6 @@
 //! What a question names.
 
+use super::names::Names;
 use crate::model::{ObjectType, RecordId, UserId};
 
 /// What is asked for.
@@ -17,9 +18,8 @@ pub(super) enum Subject {
     ExternalId(String),
 }
 
-/// Reads a question; none where it names nothing. `types`: the object types, and
-/// what one record of each is called.
-pub(super) fn read(question: &str, types: &[(ObjectType, String)]) -> Option<Subject> {
+/// Reads a question; none where it names nothing.
+pub(super) fn read(question: &str, names: &Names) -> Option<Subject> {
     let question = question.trim();
     if question.is_empty() {
         return None;
@@ -42,10 +42,7 @@ pub(super) fn read(question: &str, types: &[(ObjectType, String)]) -> Option<Sub
     let split = question.split_once([' ', '/', ':', '#']);
     if let Some((word, id)) = split {
         let id = id.trim().trim_start_matches('#');
-        let named = types.iter().find(|(name, singular)| {
-            word.eq_ignore_ascii_case(name.as_str()) || word.eq_ignore_ascii_case(singular)
-        });
-        if let Some((object_type, _)) = named
+        if let Some(object_type) = names.meant(word)
             && is_id(id)
         {
             return Some(Subject::Record(Some(object_type.clone()), id.into()));
@@ -63,11 +60,8 @@ mod tests {
     use super::*;
 
     fn check(question: &str, expected: Option<Subject>) {
-        let types = [
-            ("contacts".into(), "Contact".to_owned()),
-            ("companies".into(), "Company".to_owned()),
-        ];
-        assert_eq!(read(question, &types), expected, "{question}");
+        let names = Names::from([("contacts", "contact"), ("companies", "company")]);
+        assert_eq!(read(question, &names), expected, "{question}");
     }
 
     #[test]

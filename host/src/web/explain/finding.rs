@@ -92,8 +92,8 @@ impl Teller<'_, '_> {
             .and_then(|(_, mapping)| mapping.through.as_ref());
         let detail = match through {
             Some(through) => format!(
-                "Nothing was taken in of it: no record of {through} that is a user’s is known \
-                 to have it."
+                "Nothing was taken in of it: no {} that matches a user is known to have it.",
+                self.names.one(through)
             ),
             None => "HubSpot has told us nothing of it: it has not changed since the fields were \
                      mapped, and no full sync has read it; or there is no such record."
@@ -189,6 +189,7 @@ impl Teller<'_, '_> {
     /// A user whom no record of a type reaches.
     fn without_record(&self, mapping: &ObjectMapping, user: UserId) -> Result<Story, store::Error> {
         let of = &mapping.object_type;
+        let (one, many) = (self.names.one(of), self.names.several(of));
         let mut steps = Steps::default();
         match (&mapping.matching, &mapping.through) {
             (Some(rule), _) => {
@@ -198,32 +199,47 @@ impl Teller<'_, '_> {
                 if keys.is_empty() {
                     steps.stop(
                         Stage::Received,
-                        format!("The user has no {by}, by which records of {of} are matched."),
+                        format!("The user has no {by}, by which {many} are matched."),
                         "Have your code identify the user with it.",
                     );
                 } else if let Some(at) = self.tx.waiting_lookup(self.route.id, of, user)? {
-                    let detail = format!("The user’s record of {of} is being looked for.");
+                    let detail = format!("The user’s {one} is being looked for.");
                     let step = steps.add(Stage::Received, Standing::Waiting, detail);
                     step.at = (at > self.now).then_some(at);
                 } else {
                     let rule = words::rule(rule, name.as_deref());
                     steps.stop(
                         Stage::Received,
-                        format!(
-                            "HubSpot has told us of no record of {of} that matches this user: \
-                             {rule}."
+                        format!("HubSpot has told us of no {one} that matches this user: {rule}."),
+                        &format!(
+                            "See in HubSpot whether there is a {one} whose field says the same. \
+                             One that was there before is found by a full sync."
                         ),
-                        "See in HubSpot whether there is a record whose field says the same. One \
-                         that was there before is found by a full sync.",
                     );
                 }
             }
             (None, Some(through)) => {
-                steps.stop(
-                    Stage::Received,
-                    format!("No record of {through} that is this user’s has any of {of}."),
-                    "Associate them in HubSpot; they show here within moments.",
-                );
+                let linked = self.tx.links_of_user(self.route.id, through, user)?;
+                let (theirs, those) = (self.names.one(through), self.names.several(through));
+                let (detail, remedy) = match linked.as_slice() {
+                    [] => (
+                        format!(
+                            "Users have {many} through their {those}, and this user has no \
+                             {theirs} yet."
+                        ),
+                        format!("Once a {theirs} is found that matches, its {many} come with it."),
+                    ),
+                    _ => (
+                        format!(
+                            "This user’s {theirs} has no {one} in HubSpot, as far as is known."
+                        ),
+                        format!(
+                            "Associate a {one} with the {theirs} in HubSpot; it shows here within \
+                             moments."
+                        ),
+                    ),
+                };
+                steps.stop(Stage::Received, detail, &remedy);
             }
             (None, None) => {}
         }

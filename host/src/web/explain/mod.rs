@@ -7,6 +7,8 @@
 mod aside;
 mod asked;
 mod finding;
+mod names;
+mod pushed;
 mod steps;
 mod story;
 pub mod words;
@@ -14,7 +16,7 @@ pub mod words;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
-use self::{aside::Asides, asked::Subject, story::Teller};
+use self::{aside::Asides, asked::Subject, names::Names, story::Teller};
 use super::{api::values, error::Error};
 use crate::{
     host::Host,
@@ -169,15 +171,10 @@ pub async fn explain(
     question: &str,
 ) -> Result<Explanation, Error> {
     let plugin = connections::plugin(host, project, id).await?;
-    let types: Vec<(ObjectType, String)> = plugin
-        .description()
-        .object_types
-        .iter()
-        .map(|described| (described.name.clone(), described.singular_label.clone()))
-        .collect();
+    let names = Names::of(plugin.description());
     let subject = match question.len() > QUESTION_LENGTH_MAX {
         true => None,
-        false => asked::read(question, &types),
+        false => asked::read(question, &names),
     };
     let subject = subject.ok_or_else(|| {
         Error::Malformed("Give an e-mail address, a HubSpot record’s id, or a User ID.".into())
@@ -194,10 +191,15 @@ pub async fn explain(
             let teller = Teller {
                 tx,
                 route: &route,
-                aside: &Asides::load(tx, &key, plugin.description())?,
+                names: &names,
+                aside: &Asides::load(tx, (plugin.connector(), &key), plugin.description())?,
                 now,
             };
-            answer(&teller, &keys, &subject)
+            let answer = answer(&teller, &keys, &subject)?;
+            Ok(match route.is_read {
+                true => answer,
+                false => answer.pushed(&plugin.description().label),
+            })
         })
         .await?)
 }
@@ -244,7 +246,7 @@ fn answer(
     let mut stories = stories;
     stories.truncate(STORIES_MAX);
     Ok(Explanation {
-        answer: sum_up(&stories, nobody),
+        answer: sum_up(teller, &stories, nobody)?,
         stories,
     })
 }
@@ -327,13 +329,20 @@ fn of_email(
     Ok((stories, nobody))
 }
 
-fn sum_up(stories: &[Story], nobody: String) -> String {
+fn sum_up(
+    teller: &Teller<'_, '_>,
+    stories: &[Story],
+    nobody: String,
+) -> Result<String, store::Error> {
     let stopped: Vec<&Step> = stories.iter().filter_map(Story::stopped_at).collect();
-    match (stories, stopped.as_slice()) {
+    Ok(match (stories, stopped.as_slice()) {
         ([], _) => nobody,
         (_, []) => match stories {
             [one] => match one.user {
-                Some(user) => format!("It reached {user}: what HubSpot says shows on the profile."),
+                Some(user) => format!(
+                    "It reached {}: what HubSpot says shows on the profile.",
+                    teller.called(user)?
+                ),
                 None => "It came through.".to_owned(),
             },
             _ => "All of it came through.".to_owned(),
@@ -346,5 +355,5 @@ fn sum_up(stories: &[Story], nobody: String) -> String {
             stories.len(),
             step.detail
         ),
-    }
+    })
 }

@@ -3,6 +3,7 @@
 use super::{
     Field, Stage, Standing, Story,
     aside::{Asides, Misunderstood},
+    names::Names,
     steps::{FULL_SYNC, Steps},
     words,
 };
@@ -26,6 +27,8 @@ pub(super) struct Teller<'t, 'c> {
     pub tx: &'t Tx<'c>,
     /// The connection.
     pub route: &'t ConnectionRoute,
+    /// What records are called.
+    pub names: &'t Names,
     /// What could not be understood lately of the account.
     pub aside: &'t Asides,
     /// Now.
@@ -136,7 +139,10 @@ impl Teller<'_, '_> {
                 "Restore it in HubSpot; users show its values again within moments.",
             ),
             Existence::Merged(Some(survivor)) => (
-                format!("It was merged into {object_type} {survivor} in HubSpot."),
+                format!(
+                    "It was merged into {} {survivor} in HubSpot.",
+                    self.names.one(object_type)
+                ),
                 "Ask for that record instead.",
             ),
             Existence::Merged(None) => (
@@ -207,31 +213,36 @@ impl Teller<'_, '_> {
                 Ok(false)
             }
             (None, Some(through), Some(_)) => {
-                let detail = format!("It is this user’s through their record of {through}.");
+                let detail = format!(
+                    "It is associated with this user’s {}.",
+                    self.names.one(through)
+                );
                 steps.done(Stage::Matched, detail);
                 Ok(true)
             }
             (None, Some(through), None) => {
                 let from = self.tx.associated_from(state.key, through)?;
+                let (one, many) = (self.names.one(through), self.names.several(through));
                 let detail = match from.as_slice() {
                     [] => format!(
-                        "No record of {through} that is a user’s is known to have it, so it \
-                         reaches nobody."
+                        "No {one} that matches a user is known to have it, so it reaches nobody."
                     ),
-                    [(_, one)] => format!("It is of {through} {one}, which matches no user."),
+                    [(_, id)] => {
+                        format!("It is associated with {one} {id}, which matches no user.")
+                    }
                     several => format!(
-                        "It is of {} records of {through}, none of which matches a user.",
+                        "It is associated with {} {many}, none of which matches a user.",
                         several.len()
                     ),
                 };
-                let remedy = "Associate it in HubSpot with a record that matches a user.";
-                steps.stop(Stage::Matched, detail, remedy);
+                let remedy = format!("Associate it in HubSpot with a {one} that matches a user.");
+                steps.stop(Stage::Matched, detail, &remedy);
                 Ok(false)
             }
             (None, None, _) => {
                 steps.stop(
                     Stage::Matched,
-                    format!("Records of {of} are not matched."),
+                    format!("No {} are matched.", self.names.several(of)),
                     "",
                 );
                 Ok(false)
@@ -247,15 +258,16 @@ impl Teller<'_, '_> {
         steps: &mut Steps,
     ) -> Result<bool, store::Error> {
         let of = &mapping.object_type;
-        let rule = words::selection(mapping);
+        let (one, many) = (self.names.one(of), self.names.several(of));
+        let rule = words::selection(mapping, many);
         let fed_by = self.tx.feed(mapping.id, user)?;
         if fed_by == Some(state.key) {
             let index = self.route.mapping(of).map_or(0, |(index, _)| index);
             let fields = &self.route.selection_fields[index];
             let candidates = self.tx.candidates(self.route.id, mapping, fields, user)?;
             let detail = match candidates.len() {
-                0 | 1 => format!("It is the only one of {of} that reaches this user."),
-                count => format!("It is chosen of {count} that reach this user. {rule}"),
+                0 | 1 => format!("It is the only {one} that reaches this user."),
+                count => format!("It is chosen of {count} {many} that reach this user. {rule}"),
             };
             let chosen = select(&candidates, mapping.selection.as_ref());
             if chosen != fed_by && self.tx.is_selection_held(mapping.id, user)? {
@@ -281,8 +293,8 @@ impl Teller<'_, '_> {
             step.at = None;
         } else if let Some(other) = fed_by {
             let other = self.tx.record_id(other)?;
-            let other = other.map_or_else(String::new, |id| format!(" {id}"));
-            let detail = format!("Another feeds this user: {of}{other}. {rule}");
+            let other = other.map_or_else(String::new, |id| format!(": {one} {id}"));
+            let detail = format!("Another feeds this user{other}. {rule}");
             let remedy = "Choose another rule on the page of fields, where this is not the one \
                           you want.";
             steps.stop(Stage::Selected, detail, remedy);
@@ -298,7 +310,7 @@ impl Teller<'_, '_> {
 
     fn mapped(&self, mapping: &ObjectMapping, steps: &mut Steps) -> bool {
         let count = mapped_fields(mapping).count();
-        let of = &mapping.object_type;
+        let of = self.names.several(&mapping.object_type);
         match count {
             0 => {
                 let detail = format!("No field of {of} is mapped.");
@@ -364,6 +376,13 @@ impl Teller<'_, '_> {
             });
         }
         Ok(fields)
+    }
+
+    /// What a user is called: the name, else the address, else an id.
+    pub(super) fn called(&self, user: UserId) -> Result<String, store::Error> {
+        let called = self.tx.user(self.route.project, user)?;
+        let name = called.name.or(called.email).or(called.external_id);
+        Ok(name.unwrap_or_else(|| user.to_string()))
     }
 
     pub(super) fn variable_name(

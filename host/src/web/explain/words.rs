@@ -93,9 +93,9 @@ pub(super) fn rule(rule: &MatchingRule, name: Option<&str>) -> String {
     format!("{} in HubSpot is the {user} in Jimo", rule.property.name)
 }
 
-/// Which of several records feeds a user.
-pub(super) fn selection(mapping: &ObjectMapping) -> String {
-    let (object_type, selection) = (&mapping.object_type, mapping.selection.as_ref());
+/// Which of several records feeds a user; `several`: what these are called.
+pub(super) fn selection(mapping: &ObjectMapping, several: &str) -> String {
+    let selection = mapping.selection.as_ref();
     let which = match selection.map(|selection| selection.rule) {
         None => "the one whose own address matches, then the oldest".to_owned(),
         Some(SelectionRule::Primary) => "the primary one".to_owned(),
@@ -112,5 +112,5 @@ pub(super) fn selection(mapping: &ObjectMapping) -> String {
         true => ", open ones first",
         false => "",
     };
-    format!("Of several {object_type}, {which} feeds a user{open}.")
+    format!("Of several {several}, {which} feeds a user{open}.")
 }

@@ -56,6 +56,7 @@ static STYLE: LazyLock<Asset> = LazyLock::new(|| {
         "style/health.css",
         "style/members.css",
         "style/fields.css",
+        "style/operator.css",
         "style/demo.css",
         "style/narrow.css",
     );

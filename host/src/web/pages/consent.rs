@@ -17,11 +17,11 @@ use super::{
 };
 use crate::{
     host::Host,
-    hubspot::oauth::GrantError,
+    hubspot::oauth::{self, GrantError},
     model::ProjectId,
     secrets::Secret,
     store::projects::Project,
-    sync::consents::{self, Answer, Confirmed, Sides, Step},
+    sync::consents::{self, Answer, Confirmed, Refusal, Sides, Step},
     web::session::Session,
 };
 
@@ -32,7 +32,11 @@ struct Confirm {
     account: String,
     domain: Option<String>,
     project: String,
-    missing_scopes: Vec<String>,
+    /// What cannot be read, in words; nothing where all can.
+    missing: String,
+    /// What begins again, and the code of its form; where somebody is signed in to
+    /// the project and began it from there.
+    again: Option<(String, String)>,
     /// The projects to choose from, where it is of none yet.
     choices: Vec<Project>,
     token: String,
@@ -45,8 +49,8 @@ struct Confirm {
 struct Message {
     page: Bare,
     detail: String,
-    /// What to do about it, where somebody is signed in.
-    link: Option<(&'static str, &'static str)>,
+    /// Where to go on, and what that is called.
+    link: Option<(String, &'static str)>,
 }
 
 /// What HubSpot sends back.
@@ -86,18 +90,26 @@ pub async fn callback(
             sides,
             choices,
             token,
-        }) => Ok(html(&Confirm {
-            page: Bare::new(&host, "Connect HubSpot"),
-            account: sides.account.to_string(),
-            domain: sides.domain,
-            project: sides.project_name,
-            missing_scopes: sides.missing_scopes,
-            choices,
-            token: token.expose().to_owned(),
-            is_signed_in: session.is_some(),
-        })?
-        .into_response()),
-        Err(error) => refused(&host, &error, session.is_some()),
+        }) => {
+            let own = session.as_ref();
+            let own = own.filter(|own| own.project.id == sides.project && own.may_change());
+            Ok(html(&Confirm {
+                page: Bare::new(&host, "Connect HubSpot"),
+                account: sides.account.to_string(),
+                domain: sides.domain,
+                project: sides.project_name,
+                missing: oauth::permissions(&sides.missing_scopes),
+                again: sides.connection.zip(own).map(|(id, session)| {
+                    let csrf = session.csrf(&host).expose().to_owned();
+                    (settings::path(id, "/reconnect"), csrf)
+                }),
+                choices,
+                token: token.expose().to_owned(),
+                is_signed_in: session.is_some(),
+            })?
+            .into_response())
+        }
+        Err(refusal) => refused(&host, &refusal, session.as_ref()),
     }
 }
 
@@ -113,7 +125,7 @@ pub async fn confirm(
     let Confirmed { sides, is_chosen } =
         match consents::confirm(&host, &token, visitor, form.project).await {
             Ok(confirmed) => confirmed,
-            Err(error) => return refused(&host, &error, session.is_some()),
+            Err(refusal) => return refused(&host, &refusal, session.as_ref()),
         };
     let mut looked_at = session.as_ref().map(|session| session.project.id);
     let mut cookie = None;
@@ -149,19 +161,39 @@ fn connected(host: &Host, sides: &Sides, looked_at: Option<ProjectId>) -> Result
     Ok(html(&Message { page, detail, link })?.into_response())
 }
 
-fn refused(host: &Host, error: &consents::Error, is_signed_in: bool) -> Result<Response, Error> {
+/// A consent that came to nothing: why, what is left of it, and where to go on.
+fn refused(host: &Host, refusal: &Refusal, session: Option<&Session>) -> Result<Response, Error> {
     use consents::Error as E;
-    let (status, detail) = match error {
+    let of = refusal.of.as_ref();
+    let own = of.filter(|of| session.is_some_and(|session| session.project.id == of.project));
+    // One that works, or did, is as it was before somebody reconnected it.
+    let connected = of.and_then(|of| of.account.as_ref().map(|_| of.id));
+    let (status, detail) = match &refusal.error {
         E::SignedOut => return Err(Error::SignedOut),
         E::NoAdmin => return Err(Error::ViewerOnly),
         E::Unknown => (
             StatusCode::BAD_REQUEST,
-            "This consent was used already, or is older than ten minutes. Begin again from Jimo."
+            "It was used already, or is older than ten minutes. Integrations shows whether \
+             HubSpot is connected; where it is not, begin again there."
+                .to_owned(),
+        ),
+        E::OtherSession if session.is_none() => (
+            StatusCode::FORBIDDEN,
+            "You are not signed in here any more, so this consent was not used. Sign in and \
+             begin again, or go on in the browser where you began."
                 .to_owned(),
         ),
         E::OtherSession => (
             StatusCode::FORBIDDEN,
-            "Another browser began this consent. Go on there, or begin again here.".to_owned(),
+            "This consent was begun in another browser, or before you signed in anew or chose \
+             another project here, so it was not used. Begin again here, or go on in that browser."
+                .to_owned(),
+        ),
+        E::Denied | E::Grant(GrantError::AccessDenied) if connected.is_some() => (
+            StatusCode::OK,
+            "Access was not granted anew, so nothing was changed. Reconnect when you want to; \
+             you need to be a super admin of the HubSpot account."
+                .to_owned(),
         ),
         E::Denied | E::Grant(GrantError::AccessDenied) => (
             StatusCode::OK,
@@ -171,36 +203,38 @@ fn refused(host: &Host, error: &consents::Error, is_signed_in: bool) -> Result<R
         ),
         E::NoCode | E::Grant(GrantError::BadCode) => (
             StatusCode::BAD_REQUEST,
-            "HubSpot's answer could not be used. Begin again from Jimo.".to_owned(),
+            "HubSpot’s answer could not be used. Begin again.".to_owned(),
         ),
         E::OtherAccount { expected, given } => (
             StatusCode::CONFLICT,
             format!(
                 "This connection is of the HubSpot account {expected}, and you chose {given}. \
-                 Begin again and choose {expected}; to use another account, make a new \
-                 connection."
+                 Reconnect and choose {expected}; to use another account as well, connect it \
+                 from Integrations."
             ),
         ),
-        E::AlreadyConnected => (
+        E::AlreadyConnected { .. } => (
             StatusCode::CONFLICT,
-            "This HubSpot account is connected to the project already. There is nothing to do."
+            "This HubSpot account is connected to the project already, and goes on as before. \
+             There is nothing to do."
                 .to_owned(),
         ),
         E::GivenBack => (
             StatusCode::CONFLICT,
-            "HubSpot's consent ended before it was used: the account's last connection was \
-             deleted meanwhile, or the app was uninstalled. Begin again from Jimo."
+            "HubSpot’s consent ended before it was used: the account’s last connection was \
+             deleted meanwhile, or the app was uninstalled. Begin again."
                 .to_owned(),
         ),
         E::Store(crate::store::Error::NotFound(_)) => (
             StatusCode::NOT_FOUND,
-            "The connection was deleted meanwhile. Begin a new one from Jimo.".to_owned(),
+            "The connection was deleted meanwhile. Begin a new one.".to_owned(),
         ),
         E::Grant(GrantError::Unavailable(_)) => (
             StatusCode::BAD_GATEWAY,
             "HubSpot could not answer. Begin again in a while.".to_owned(),
         ),
-        E::NoApp | E::Grant(_) | E::Secrets(_) | E::Store(_) => {
+        // None is ever begun there.
+        error @ (E::NoConsent | E::NoApp | E::Grant(_) | E::Secrets(_) | E::Store(_)) => {
             tracing::error!(%error, "a consent could not be finished");
             (
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -210,7 +244,25 @@ fn refused(host: &Host, error: &consents::Error, is_signed_in: bool) -> Result<R
             )
         }
     };
-    let page = Bare::new(host, "HubSpot is not connected");
-    let link = is_signed_in.then_some((settings::INTEGRATIONS, "Back to Integrations"));
-    Ok((status, html(&Message { page, detail, link })?).into_response())
+    let title = match &refusal.error {
+        E::Unknown => "This consent is over",
+        E::AlreadyConnected { .. } => "HubSpot is connected already",
+        _ if connected.is_some() => "The connection is as it was",
+        _ => "HubSpot is not connected",
+    };
+    let (path, label) = match (&refusal.error, session) {
+        // The page leads on once somebody has signed in.
+        (_, None) => (settings::INTEGRATIONS.to_owned(), "Sign in to Jimo"),
+        (E::AlreadyConnected { by: Some(by) }, _) => (settings::path(*by, ""), "Open it"),
+        _ => match own.and(connected) {
+            Some(id) => (settings::path(id, ""), "Back to the integration"),
+            None => (settings::INTEGRATIONS.to_owned(), "Back to Integrations"),
+        },
+    };
+    let page = Message {
+        page: Bare::new(host, title),
+        detail,
+        link: Some((path, label)),
+    };
+    Ok((status, html(&page)?).into_response())
 }

@@ -111,7 +111,7 @@ impl From<members::Error> for Error {
             ),
             E::ElsewhereToo => Self::Refused(
                 "This member cannot be given a link from here: they are a member of other \
-                 projects as well, or they are you. Whoever runs Jimo Connect can make one."
+                 projects as well, operate Jimo Connect, or are you. Whoever runs it can make one."
                     .to_owned(),
             ),
             E::Hash => Self::Failed("a password could not be hashed"),

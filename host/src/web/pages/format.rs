@@ -94,6 +94,15 @@ impl Calendar {
         strtime::format(format, &at).ok()
     }
 
+    /// A value of a property. One that names a record is no quantity: its digits are
+    /// not grouped.
+    pub fn value_of(&self, property: &str, value: &Value) -> Shown {
+        match value {
+            Value::Number(number) if is_id(property) => Shown::Number(number.to_string()),
+            value => self.value(value),
+        }
+    }
+
     /// A value.
     pub fn value(&self, value: &Value) -> Shown {
         match value {
@@ -108,6 +117,11 @@ impl Calendar {
             Value::List(items) => Shown::List(items.clone()),
         }
     }
+}
+
+/// Whether the numbers of a property name records, as its name tells.
+fn is_id(property: &str) -> bool {
+    property == "id" || property.ends_with("_id") || property.ends_with("companyid")
 }
 
 /// A value as a page shows it.
@@ -158,6 +172,24 @@ pub fn count(count: impl Into<i128>) -> String {
     let count = count.into();
     let sign = if count < 0 { "\u{2212}" } else { "" };
     format!("{sign}{}", grouped(&count.unsigned_abs().to_string()))
+}
+
+/// A size: `312 bytes`, `1.4 kB`, `12 MB`.
+pub fn bytes(bytes: u64) -> String {
+    // Sizes that are shown are far below a float's whole numbers.
+    let scaled = |unit: u64| {
+        let number = bytes as f64 / unit as f64;
+        match number < 9.95 {
+            true => format!("{}", (number * 10.0).round() / 10.0),
+            false => count((number.round() as u64).max(1)),
+        }
+    };
+    match bytes {
+        1 => "1 byte".to_owned(),
+        0..=999 => format!("{bytes} bytes"),
+        1_000..=999_499 => format!("{} kB", scaled(1_000)),
+        _ => format!("{} MB", scaled(1_000_000)),
+    }
 }
 
 /// A time that passed or is left, as one would say it: `0.4 s`, `12 s`, `3 min`,
@@ -220,6 +252,34 @@ mod tests {
         ] {
             assert_eq!(number(value), text);
         }
+    }
+
+    #[test]
+    fn sizes_are_said_with_two_digits_at_most_where_they_are_small() {
+        for (given, text) in [
+            (0, "0 bytes"),
+            (1, "1 byte"),
+            (999, "999 bytes"),
+            (1_000, "1 kB"),
+            (1_449, "1.4 kB"),
+            (9_950, "10 kB"),
+            (999_499, "999 kB"),
+            (999_500, "1 MB"),
+            (2_340_000_000, "2,340 MB"),
+        ] {
+            assert_eq!(bytes(given), text);
+        }
+    }
+
+    #[test]
+    fn the_digits_of_what_names_a_record_are_not_grouped() {
+        let calendar = Calendar::new("UTC", Timestamp(0));
+        let shown = |property, value| calendar.value_of(property, &Value::Number(value));
+        let number = |text: &str| Shown::Number(text.to_owned());
+        for property in ["hs_object_id", "associatedcompanyid", "legacy_id"] {
+            assert_eq!(shown(property, 508_369_434_351.0), number("508369434351"));
+        }
+        assert_eq!(shown("amount_paid", 12_500.0), number("12,500"));
     }
 
     #[test]

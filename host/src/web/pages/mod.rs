@@ -3,6 +3,8 @@
 //! Architecture invariants:
 //! - A page works without scripts: `live.js` only keeps it fresh, and `parts.js`
 //!   loads a part of it where it would load the whole.
+//! - A form whose repetition would do something again has a mark of its own in
+//!   its address, `?once={{ … }}`: [`once`] answers who presses twice.
 //! - Nothing is loaded from elsewhere and nothing is inline: the content
 //!   security policy allows this host's own style and script alone.
 
@@ -15,6 +17,9 @@ mod extract;
 mod format;
 mod live;
 mod members;
+mod once;
+mod operator;
+mod paging;
 mod profile;
 mod settings;
 mod sign_in;
@@ -51,6 +56,7 @@ use super::{Extra, REQUEST_MAX, in_time, requests, session::Session};
 use crate::{
     host::Host,
     model::{ProjectId, Timestamp},
+    secrets::random_token,
     store::members::Membership,
     sync::consents,
 };
@@ -107,9 +113,11 @@ pub(super) fn router(
         .merge(audience::router())
         .merge(settings::router())
         .merge(members::router())
+        .nest(operator::OPERATOR, operator::router(host))
         .merge(extra.pages)
         .fallback(async || Error::NotFound("page"))
         .method_not_allowed_fallback(async || Error::NoSuchMethod)
+        .layer(from_fn_with_state(once::Once::new(host), once::layer))
         .layer(Extension(surroundings))
         .layer(from_fn(|request, next: Next| {
             in_time(REQUEST_MAX, next.run(request), Error::Late)
@@ -236,9 +244,11 @@ impl Visit {
             other_projects: self.other_projects(),
             person: self.session.person.as_ref().map(members::Face::from),
             may_change: self.session.may_change(),
+            operates: self.session.operates,
             csrf: self.session.csrf(&self.host).expose().to_owned(),
             simulated_hubspot: self.surroundings.simulated_hubspot,
             banners: Vec::new(),
+            live: None,
         }
     }
 
@@ -283,6 +293,8 @@ struct Bare {
     style: &'static str,
     script: &'static str,
     icon: &'static str,
+    /// Marks the forms of this very page, so that each is done once.
+    once: String,
 }
 
 impl Bare {
@@ -293,6 +305,7 @@ impl Bare {
             style: assets::style(),
             script: assets::script(),
             icon: assets::icon(),
+            once: random_token().expose().to_owned(),
         }
     }
 }
@@ -307,6 +320,8 @@ enum Section {
     Integrations,
     ApiTokens,
     Account,
+    Plugins,
+    SetAside,
     SimulatedHubspot,
 }
 
@@ -321,6 +336,8 @@ impl Section {
             Self::Integrations => "integrations",
             Self::ApiTokens => "api-tokens",
             Self::Account => "account",
+            Self::Plugins => "plugins",
+            Self::SetAside => "set-aside",
             Self::SimulatedHubspot => "simulated-hubspot",
         }
     }
@@ -336,9 +353,14 @@ struct Frame {
     /// Who is signed in; none where a link did it.
     person: Option<members::Face>,
     may_change: bool,
+    /// Whether they operate the host.
+    operates: bool,
     csrf: String,
     simulated_hubspot: Option<&'static str>,
     banners: Vec<Banner>,
+    /// The address that streams what of the page is brought up to date, where the
+    /// banners are.
+    live: Option<String>,
 }
 
 /// Something to know or to do, which stands above a page.
@@ -354,6 +376,11 @@ struct Banner {
 }
 
 impl Frame {
+    /// What forms carry that change something; none for who may not.
+    fn csrf_of_changes(&self) -> Option<&str> {
+        self.may_change.then_some(self.csrf.as_str())
+    }
+
     /// Whether the page is of the part with that name.
     fn is(&self, section: &str) -> bool {
         self.section.name() == section

@@ -14,7 +14,9 @@ use super::{
 };
 use crate::{
     host::Host,
-    model::{ConnectionId, ObjectType, ProjectId, RecordId, SegmentId, UserId},
+    model::{Connection, ConnectionId, ObjectType, ProjectId, RecordId, SegmentId, UserId},
+    plugin::{Plugins, Version},
+    sources,
     store::{
         self,
         users::{ProfileValue, Source},
@@ -47,8 +49,10 @@ pub enum Origin {
         /// When we wrote it.
         written: Moment,
     },
-    /// A property of a record in HubSpot.
+    /// A property of a record of a source.
     Record {
+        /// The connector to its source.
+        source: Arc<SourceName>,
         /// `Contact`, `Company`, `Deal`.
         object: String,
         /// The record's id.
@@ -59,13 +63,21 @@ pub enum Origin {
         link: Option<String>,
         /// Whether that page is another site's.
         is_elsewhere: bool,
-        /// When HubSpot changed it.
+        /// When the source changed it.
         changed: Moment,
         /// When we wrote it.
         written: Moment,
-        /// Why this is not HubSpot's newest value, where it is not.
-        kept: Option<&'static str>,
+        /// Why this is not the source's newest value, where it is not.
+        kept: Option<Box<str>>,
     },
+}
+
+/// A connector's name, and what people call it.
+pub struct SourceName {
+    /// By which it is known.
+    pub connector: String,
+    /// What people read.
+    pub label: String,
 }
 
 /// Where a profile stands.
@@ -94,6 +106,9 @@ pub struct Profile {
     pub zone: String,
     /// The attributes: native ones first, then the others by name.
     pub rows: Vec<Row>,
+    /// Where it is explained what reached the user and what did not: a path for each
+    /// connection, and what that is called.
+    pub whys: Vec<(String, String)>,
 }
 
 /// What links to records are made of.
@@ -101,6 +116,7 @@ pub struct Profile {
 pub struct RecordLinks {
     base: String,
     simulated_hubspot: Option<&'static str>,
+    plugins: Arc<Plugins>,
 }
 
 impl RecordLinks {
@@ -109,6 +125,7 @@ impl RecordLinks {
         Self {
             base: base(host),
             simulated_hubspot: surroundings.simulated_hubspot,
+            plugins: host.plugins.clone(),
         }
     }
 
@@ -125,25 +142,67 @@ impl RecordLinks {
         object_type: &ObjectType,
         record: &RecordId,
     ) -> Result<(String, Option<String>), store::Error> {
-        let portal = Portal::load(tx, connection)?;
-        Ok(self.to(portal.as_ref(), object_type, record))
+        let records = self.records(tx, connection)?;
+        Ok(self.to(&records, object_type, record))
+    }
+
+    /// Where the records of a connection are.
+    fn records(
+        &self,
+        tx: &store::Tx<'_>,
+        connection: ConnectionId,
+    ) -> Result<Records, store::Error> {
+        let connection = tx.any_connection(connection)?;
+        let portal = match sources::Source::of(&connection.connector) {
+            sources::Source::HubSpot => Portal::load(tx, &connection)?,
+            sources::Source::Push => None,
+        };
+        Ok(Records {
+            portal,
+            plugin: self.plugins.active(&connection.connector).ok(),
+            source: Arc::new(SourceName {
+                label: self.plugins.label(&connection.connector),
+                connector: connection.connector,
+            }),
+        })
     }
 
     fn to(
         &self,
-        portal: Option<&Portal>,
+        records: &Records,
         object_type: &ObjectType,
         record: &RecordId,
     ) -> (String, Option<String>) {
-        let (object, type_id) = object_names(object_type.as_str());
-        let link = match (self.simulated_hubspot, portal, type_id) {
-            (Some(path), ..) => Some(format!("{}{path}/{object_type}/{record}", self.base)),
+        let object = records.object(object_type);
+        let type_id = object_names(object_type.as_str()).1;
+        let link = match (self.simulated_hubspot, &records.portal, type_id) {
+            (Some(path), Some(_), _) => Some(format!("{}{path}/{object_type}/{record}", self.base)),
             (None, Some(Portal { id, ui_domain }), Some(type_id)) => Some(format!(
                 "https://{ui_domain}/contacts/{id}/record/{type_id}/{record}"
             )),
             _ => None,
         };
         (object, link)
+    }
+}
+
+/// The records of a connection, for people.
+struct Records {
+    source: Arc<SourceName>,
+    /// Where their pages are, where they have any.
+    portal: Option<Portal>,
+    plugin: Option<Arc<Version>>,
+}
+
+impl Records {
+    /// What one record of a type is called.
+    fn object(&self, object_type: &ObjectType) -> String {
+        let described = self.plugin.as_ref().map(|plugin| plugin.description());
+        let described = described.and_then(|said| said.object_type(object_type));
+        match described {
+            Some(described) => described.singular_label.clone(),
+            None => object_names(object_type.as_str()).0,
+        }
     }
 }
 
@@ -172,13 +231,18 @@ impl Profile {
             if let Source::Record { connection, .. } = &value.source
                 && !accounts.contains_key(connection)
             {
-                accounts.insert(*connection, Portal::load(tx, *connection)?);
+                accounts.insert(*connection, links.records(tx, *connection)?);
             }
             rows.push(row(value, &accounts, calendar, links));
         }
+        let whys = match place {
+            Place::Page => whys(tx, project, &user)?,
+            Place::Pane => Vec::new(),
+        };
         Ok(Self {
             person: user.into(),
             base: links.base.clone(),
+            whys,
             place,
             zone: calendar.zone_name(),
             rows,
@@ -201,15 +265,39 @@ impl Profile {
     }
 }
 
-/// Why a value is not HubSpot's newest, by the word that is kept of it.
-fn kept_because(unreadable: &str) -> &'static str {
-    match unreadable {
-        "too_long" => "HubSpot has a newer value; it has more than the 700 characters Jimo takes.",
-        "redacted" => "HubSpot has a newer value, and hides it from us.",
-        "unknown_choice" => "HubSpot has a newer value, whose label is not known yet.",
-        "out_of_range" => "HubSpot has a newer value, too large for this attribute’s type.",
-        _ => "HubSpot has a newer value, which does not fit this attribute’s type.",
+/// Where it is explained what of each connection reached a user.
+fn whys(
+    tx: &store::Tx<'_>,
+    project: ProjectId,
+    user: &store::users::User,
+) -> Result<Vec<(String, String)>, store::Error> {
+    let mut whys = Vec::new();
+    for connection in tx.connections(project)? {
+        if let Some((account, key)) = connection.account {
+            let of = tx
+                .account(account)?
+                .domain
+                .unwrap_or_else(|| key.to_string());
+            let path = format!(
+                "/settings/integrations/{}/activity?q={}",
+                connection.id, user.id
+            );
+            whys.push((path, of));
+        }
     }
+    Ok(whys)
+}
+
+/// Why a value is not the source's newest, by the word that is kept of it.
+fn kept_because(label: &str, unreadable: &str) -> String {
+    let why = match unreadable {
+        "too_long" => "; it has more than the 700 characters Jimo takes",
+        "redacted" => ", and hides it from us",
+        "unknown_choice" => ", whose label is not known yet",
+        "out_of_range" => ", too large for this attribute’s type",
+        _ => ", which does not fit this attribute’s type",
+    };
+    format!("{label} has a newer value{why}.")
 }
 
 fn native_rows(user: &store::users::User) -> Vec<Row> {
@@ -241,11 +329,11 @@ struct Portal {
 }
 
 impl Portal {
-    fn load(tx: &store::Tx<'_>, id: ConnectionId) -> Result<Option<Self>, store::Error> {
-        let Some((account, key)) = tx.any_connection(id)?.account else {
+    fn load(tx: &store::Tx<'_>, connection: &Connection) -> Result<Option<Self>, store::Error> {
+        let Some((account, key)) = &connection.account else {
             return Ok(None);
         };
-        let ui_domain = match tx.account(account)?.region.as_deref() {
+        let ui_domain = match tx.account(*account)?.region.as_deref() {
             None | Some("na1") => "app.hubspot.com".to_owned(),
             Some(region) => format!("app-{region}.hubspot.com"),
         };
@@ -258,11 +346,16 @@ impl Portal {
 
 fn row(
     value: ProfileValue,
-    accounts: &HashMap<ConnectionId, Option<Portal>>,
+    // Of every connection that a value comes from.
+    accounts: &HashMap<ConnectionId, Records>,
     calendar: &Calendar,
     links: &RecordLinks,
 ) -> Row {
     let written = calendar.moment(value.written_at);
+    let shown = match &value.source {
+        Source::Jimo => calendar.value(&value.value),
+        Source::Record { property, .. } => calendar.value_of(property.as_str(), &value.value),
+    };
     let origin = match value.source {
         Source::Jimo => Origin::Jimo { written },
         Source::Record {
@@ -272,8 +365,9 @@ fn row(
             property,
             ..
         } => {
-            let portal = accounts.get(&connection).and_then(Option::as_ref);
-            let (object, link) = links.to(portal, &object_type, &record);
+            let records = &accounts[&connection];
+            let (object, link) = links.to(records, &object_type, &record);
+            let source = records.source.clone();
             // The simulated one shows the property.
             let link = link.map(|link| match links.are_elsewhere() {
                 true => link,
@@ -287,7 +381,11 @@ fn row(
                 is_elsewhere: links.are_elsewhere(),
                 changed: calendar.moment(value.changed_at),
                 written,
-                kept: value.unreadable.as_deref().map(kept_because),
+                kept: value
+                    .unreadable
+                    .as_deref()
+                    .map(|unreadable| kept_because(&source.label, unreadable).into()),
+                source,
             }
         }
     };
@@ -300,7 +398,7 @@ fn row(
         label,
         name,
         type_name: type_name(value.variable_type),
-        value: calendar.value(&value.value),
+        value: shown,
         origin,
     }
 }

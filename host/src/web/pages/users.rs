@@ -8,7 +8,9 @@ use super::{
     Error, Frame, Section, Visit,
     audience::{Act, Built, Group, GroupView, Offers, Views, path_text},
     extract::Query,
-    format, html, see_other,
+    format, html,
+    paging::Pages,
+    see_other,
 };
 use crate::{
     model::UserId,
@@ -29,9 +31,8 @@ struct UsersPage {
     query: String,
     /// The conditions that narrow the list, where there are any.
     tree: Option<GroupView>,
-    /// The conditions in an address; and with what is searched for.
+    /// The conditions in an address.
     filter_query: String,
-    list_query: String,
     /// Whether a segment could have the conditions.
     may_save: bool,
     has_error: bool,
@@ -41,8 +42,7 @@ struct UsersPage {
     users: Vec<Person>,
     total: String,
     summary: String,
-    is_first: bool,
-    next: Option<UserId>,
+    pages: Pages,
 }
 
 /// A user as people recognise them.
@@ -97,6 +97,7 @@ pub(super) fn initials(name: &str) -> String {
 struct Asked {
     text: String,
     after: Option<UserId>,
+    back: String,
     next: Option<Vec<usize>>,
     draft: Group,
 }
@@ -115,6 +116,7 @@ impl Asked {
         Ok(Self {
             text: field("q").unwrap_or_default().to_owned(),
             after: after.map_err(|_| Error::BadAddress)?,
+            back: field("back").unwrap_or_default().to_owned(),
             next: next.transpose().map_err(|_| Error::BadAddress)?,
             draft: Group::read(pairs).map_err(|_| Error::BadAddress)?,
         })
@@ -161,6 +163,7 @@ pub async fn page(
     let Asked {
         text,
         after,
+        back,
         next,
         draft,
     } = asked;
@@ -227,6 +230,9 @@ pub async fn page(
     let more = users.len() > PAGE_USERS;
     users.truncate(PAGE_USERS);
     let next = users.last().filter(|_| more).map(|user| user.id);
+    let at = (!is_first).then(|| after.to_string());
+    let next = next.map(|next| next.to_string());
+    let pages = Pages::new(&list_query, "after", (at, &back), next);
     let total = format::count(total);
     let summary = match (users.len(), is_first && !more, passing) {
         (0, ..) => "No users found".to_owned(),
@@ -244,7 +250,6 @@ pub async fn page(
         query: text,
         tree: is_filtered.then_some(tree),
         filter_query,
-        list_query,
         may_save: built.condition.is_some() && visit.session.may_change(),
         has_error: !built.errors.is_empty(),
         is_late,
@@ -252,8 +257,7 @@ pub async fn page(
         users: users.into_iter().map(Person::from).collect(),
         total,
         summary,
-        is_first,
-        next,
+        pages,
     };
     Ok(html(&page)?.into_response())
 }

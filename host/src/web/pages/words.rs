@@ -7,6 +7,10 @@ pub fn reason(word: &str) -> (&'static str, &'static str) {
             "No Jimo user matches",
             "No user has the value of this record’s matching field. Records without a match are skipped; users are never created.",
         ),
+        "not_reached" => (
+            "Waits for its contact",
+            "No contact that matches a user is known to have it yet. As soon as one is, it is read by itself.",
+        ),
         "no_record" => (
             "Not in HubSpot",
             "No record in HubSpot has this user’s value of the matching field.",
@@ -15,7 +19,7 @@ pub fn reason(word: &str) -> (&'static str, &'static str) {
             "Known already",
             "What it says was known, or something newer is.",
         ),
-        "deleted" => ("Deleted", "The record is deleted in HubSpot."),
+        "deleted" => ("Deleted", "The record is deleted where it comes from."),
         "erased" => (
             "Erased",
             "The record was deleted for privacy; nothing of it is kept.",
@@ -51,7 +55,7 @@ pub fn reason(word: &str) -> (&'static str, &'static str) {
         ),
         "match_not_told" => (
             "Matching field not told",
-            "HubSpot’s answer did not hold the matching field, so nothing is known of a match.",
+            "What came did not hold the matching field, so nothing new is known of a match.",
         ),
         "read_older"
         | "read_missing"

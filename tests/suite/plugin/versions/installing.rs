@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use harness::components::{misbehaving, misbehaving_as};
-use jimo_connect::plugin::{EMBEDDED, Engine, InstallError, Limits, check, digest};
+use jimo_connect::{
+    plugin::{EMBEDDED, Engine, InstallError, Limits, digest},
+    sources::check,
+};
 
 use super::super::engine;
 
@@ -46,11 +49,11 @@ fn the_component_that_is_built_in_passes_what_it_asks_of_others() {
 }
 
 #[test]
-fn a_connector_that_the_host_has_no_calls_for_is_not_installed() {
+fn a_connector_to_another_source_that_is_to_be_read_is_not_installed() {
     let refused = check(engine(), misbehaving()).unwrap_err();
     let told = refused.to_string();
     assert!(
-        told.contains("misbehaving") && told.contains("hubspot"),
+        told.contains("misbehaving") && told.contains("reads no journal of it"),
         "{told}"
     );
 }

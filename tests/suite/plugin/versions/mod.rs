@@ -3,6 +3,7 @@
 
 mod installing;
 mod taking_back;
+mod trials;
 
 use std::{
     path::Path,
@@ -204,6 +205,7 @@ async fn the_built_in_version_of_another_release_is_never_said_to_run() {
     let store = rusqlite::Connection::open(host.directory.path().join("store.sqlite")).unwrap();
     for sql in [
         "INSERT INTO plugin_versions
+             (digest, connector, label, version, size_bytes, file, installed_by, installed_at)
          SELECT ?1, connector, label, version, size_bytes, NULL, installed_by, 0
          FROM plugin_versions WHERE file IS NULL",
         "UPDATE plugin_activations SET before = ?1",
@@ -289,6 +291,7 @@ async fn a_switch_that_is_asked_for_while_no_host_runs_is_made_at_the_next_start
     let ask = switch::Ask::Activate {
         begins: other.clone(),
         force: true,
+        connection: None,
     };
     let by = "a test".to_owned();
     let now = Clock::system().now();
@@ -320,6 +323,7 @@ async fn a_version_replaces_none_that_it_was_not_compared_with() {
     for (compared_with, becomes) in [("the one before", &active), (&*active, &other)] {
         let switch = Switch {
             connector: "hubspot".into(),
+            connection: None,
             digest: other.clone(),
             by: "a test".into(),
             why: Why::Operator,

@@ -1,5 +1,7 @@
 //! Versions that fail too often: what counts against them, and who goes back.
 
+use std::sync::Arc;
+
 use harness::{
     bare::{BareHost, client},
     components::misbehaving_as,
@@ -7,7 +9,7 @@ use harness::{
 use jimo_connect::{
     model::{AccountId, ObjectType},
     pipeline::{associations::prepare_associations, pages::prepare_records, routing::AccountRoute},
-    plugin::{EMBEDDED, Tally, digest},
+    plugin::{EMBEDDED, Serving, Tally, digest},
     store::connections::Account,
 };
 use serde_json::json;
@@ -126,7 +128,8 @@ async fn a_version_that_looks_for_events_where_none_stand_is_taken_back() {
 
 #[test]
 fn an_answer_without_what_a_version_looks_for_counts_against_it() {
-    let version = engine().load(EMBEDDED).unwrap();
+    let version = Arc::new(engine().load(EMBEDDED).unwrap());
+    let serving = Serving::alone(version.clone());
     let account = Account {
         connector: "hubspot".into(),
         id: AccountId(1),
@@ -144,7 +147,7 @@ fn an_answer_without_what_a_version_looks_for_counts_against_it() {
         (r#"{"results":[]}"#, 4, 2),
     ] {
         let body = answer.as_bytes();
-        let records = prepare_records(&account, &version, &contacts, body, RECEIVED_AT);
+        let records = prepare_records(&account, &serving, &contacts, body, RECEIVED_AT);
         let associations = prepare_associations(&version, &contacts, &companies, body, RECEIVED_AT);
         let is_read = (records.is_ok(), associations.is_ok());
         assert_eq!(is_read, (passes > failed, passes > failed), "{answer}");

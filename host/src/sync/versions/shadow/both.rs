@@ -11,7 +11,7 @@ use crate::{
         prepare::{Prepared, Purpose, prepare_by},
         routing::Routing,
     },
-    plugin::{Fault, Version},
+    plugin::{Fault, Serving, Version},
     store::shadows::Work,
 };
 
@@ -73,19 +73,26 @@ fn side<'a>(version: &'a Version, prepared: &'a Prepared) -> Side<'a> {
 
 /// What a version makes of entries.
 fn prepared(
-    version: &Version,
+    version: &Arc<Version>,
     routing: &Routing,
     entries: &[Logged],
     pace: &Pace,
     asked: &Asked,
 ) -> Result<Prepared, Fault> {
-    prepare_by(routing, version, entries, Purpose::Shadow, &|pass| {
-        pace.rest()?;
-        let output = version.run_again(pass);
-        asked.passes.set(asked.passes.get() + 1);
-        if output.as_ref().is_err_and(Fault::is_the_plugins) {
-            asked.faults.set(asked.faults.get() + 1);
-        }
-        output
-    })
+    let serving = Serving::alone(version.clone());
+    prepare_by(
+        routing,
+        &serving,
+        entries,
+        Purpose::Shadow,
+        &|version, pass| {
+            pace.rest()?;
+            let output = version.run_again(pass);
+            asked.passes.set(asked.passes.get() + 1);
+            if output.as_ref().is_err_and(Fault::is_the_plugins) {
+                asked.faults.set(asked.faults.get() + 1);
+            }
+            output
+        },
+    )
 }

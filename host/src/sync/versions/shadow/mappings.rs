@@ -48,14 +48,15 @@ impl Sample {
         self.route.id
     }
 
-    /// The connection after one; none where there is no more. `compared`: how many
+    /// A connector's connection after one; none where there is no more. `compared`: how many
     /// texts were compared before.
     pub fn next(
         tx: &Tx<'_>,
+        connector: &str,
         after: ConnectionId,
         compared: u64,
     ) -> Result<Option<Self>, store::Error> {
-        let Some(id) = tx.next_connection(after)? else {
+        let Some(id) = tx.next_connection(connector, after)? else {
             return Ok(None);
         };
         let connection = tx.any_connection(id)?;

@@ -24,7 +24,7 @@ pub fn compared(
     let Some(report) = report.filter(|report| report.shadow.digest == digest) else {
         return refused(
             "nothing has compared it with the active version, so nobody knows which values it would \
-             change: `plugin shadow` it first"
+             change: shadow it first"
                 .into(),
         );
     };
@@ -55,8 +55,8 @@ pub fn compared(
     }
     if work.compared == 0 && shadow.since.is_some() {
         return refused(
-            "nothing of any connection was received since its shadow looks: `plugin shadow` it \
-             over a longer time"
+            "nothing of any connection was received since its shadow looks: shadow it over a \
+             longer time"
                 .into(),
         );
     }

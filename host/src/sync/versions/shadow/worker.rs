@@ -202,10 +202,11 @@ impl Worker {
     /// Compares what the versions say of the next connection's mappings.
     async fn mappings(&self, shadow: Shadow, both: Both) -> Result<Next, Error> {
         let (after, texts) = (shadow.connection, shadow.work.texts);
+        let connector = self.connector.clone();
         let sample = self
             .host
             .store
-            .read(move |tx| Sample::next(tx, after, texts));
+            .read(move |tx| Sample::next(tx, &connector, after, texts));
         let (id, mut place) = (shadow.id, shadow.place());
         let Some(sample) = sample.await? else {
             place.step = Step::Log;
@@ -242,7 +243,7 @@ impl Worker {
             false => self.entries_max,
         };
         let reading = self.host.log.read(place.position, entries_max, BYTES_MAX);
-        let entries = reading.await?;
+        let mut entries = reading.await?;
         let now = self.host.clock.now();
         let Some(last) = entries.last().map(|entry| entry.position) else {
             self.at_the_end(id, place).await?;
@@ -253,10 +254,12 @@ impl Worker {
         if place.waiting == 0 {
             place.caught_up_at = Some(now);
         }
+        // Another connector's are not its to read.
+        entries.retain(|entry| entry.connector == self.connector);
         let routing = self.host.pipeline.routing().await?;
         let known = (routing.configuration, routing.erased.newest);
         let worked_max = match entries.len() {
-            1 => Duration::MAX,
+            0 | 1 => Duration::MAX,
             _ => WORK_MAX,
         };
         let made = self.work(worked_max, move |pace, work| {

@@ -136,7 +136,8 @@ struct RuleView {
     control: Control,
     lines: String,
     type_label: &'static str,
-    connector: Option<String>,
+    /// The connector that feeds the attribute, and that in words.
+    connector: Option<(String, String)>,
     has_segments: bool,
     error: Option<String>,
     is_next: bool,
@@ -225,7 +226,7 @@ impl Views<'_, '_> {
             control: self.offers.control(self.tx, self.project, rule)?,
             lines: rule.texts().join("\n"),
             type_label: type_label(self.offers.type_of(rule)),
-            connector: offer.and_then(|offer| offer.connector.clone()),
+            connector: offer.and_then(|offer| offer.connector.clone().zip(offer.synced_from())),
             has_segments: !self.offers.segments.is_empty(),
             error: self.built.errors.get(&Some(path.clone())).cloned(),
             is_next: self.next.is_some_and(|next| next == path),

@@ -5,7 +5,7 @@ use crate::{
     model::{ProjectId, SegmentId, Shown, VariableType, condition::Attribute, fold},
     store::{self, Tx, variables::Variable},
     web::{
-        api::{condition_document::Known, segments},
+        api::{condition_document::Known, segments, user_items::connector_label},
         pages::format::type_name,
     },
 };
@@ -21,6 +21,14 @@ pub struct Offer {
     /// The connector that feeds it.
     pub connector: Option<String>,
     variable: Option<Variable>,
+}
+
+impl Offer {
+    /// Which connector feeds it, in words.
+    pub fn synced_from(&self) -> Option<String> {
+        let connector = self.connector.as_deref()?;
+        Some(format!("Synced from {}", connector_label(connector)))
+    }
 }
 
 /// Attributes of one kind.
@@ -80,23 +88,21 @@ impl Offers {
             connector: variable.fed_by.as_ref().map(|fed| fed.connector.clone()),
             variable: Some(variable),
         };
-        let kinds = [
-            ("Native", native.collect::<Vec<_>>()),
-            (
-                "Synced from HubSpot",
-                synced.into_iter().map(offer).collect(),
-            ),
-            ("Custom", own.into_iter().map(offer).collect()),
-        ];
+        let mut kinds = vec![("Native".to_owned(), native.collect::<Vec<_>>())];
+        for offer in synced.into_iter().map(offer) {
+            let label = offer.synced_from().unwrap_or_default();
+            match kinds.iter_mut().find(|(of, _)| *of == label) {
+                Some((_, offers)) => offers.push(offer),
+                None => kinds.push((label, vec![offer])),
+            }
+        }
+        kinds.push(("Custom".to_owned(), own.into_iter().map(offer).collect()));
         let others = known.segments().besides(of);
         Ok(Self {
             kinds: kinds
                 .into_iter()
                 .filter(|(_, offers)| !offers.is_empty())
-                .map(|(label, offers)| Kind {
-                    label: label.to_owned(),
-                    offers,
-                })
+                .map(|(label, offers)| Kind { label, offers })
                 .collect(),
             segments: others,
             known,

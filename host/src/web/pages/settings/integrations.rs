@@ -16,6 +16,7 @@ use crate::{
     host::Host,
     model::{ConnectionId, Status},
     plugin::Description,
+    sources::Source,
     sync::consents,
     web::{
         api::{
@@ -40,10 +41,12 @@ pub(super) struct Connector {
     object_types: String,
     /// Whether a connection was begun and not finished.
     is_begun: bool,
+    /// Whether the host has what it takes to connect it.
+    is_set_up: bool,
 }
 
-impl From<&Description> for Connector {
-    fn from(said: &Description) -> Self {
+impl Connector {
+    fn of(host: &Host, said: &Description) -> Self {
         let types = said.object_types.iter();
         let labels: Vec<_> = types.map(|one| one.label.to_lowercase()).collect();
         Self {
@@ -51,7 +54,13 @@ impl From<&Description> for Connector {
             label: said.label.clone(),
             object_types: format::enumerated(&labels),
             is_begun: false,
+            is_set_up: host.senders.of(&said.connector).is_some(),
         }
+    }
+
+    /// Whether its records can be read.
+    fn is_read(&self) -> bool {
+        Source::of(&self.name).is_read()
     }
 }
 
@@ -61,7 +70,7 @@ impl Connectors {
         let versions = host.plugins.all().into_iter();
         Self(
             versions
-                .map(|one| one.active().description().into())
+                .map(|one| Connector::of(host, one.active().description()))
                 .collect(),
         )
     }
@@ -89,8 +98,6 @@ struct IntegrationsPage {
     connectors: Vec<(Connector, Vec<Card>)>,
     /// What became of the values of one that was deleted just now.
     deleted: Option<Values>,
-    /// Whether the host can ask for consents at all.
-    is_set_up: bool,
 }
 
 /// What has just happened.
@@ -140,7 +147,6 @@ pub async fn page(
         frame,
         connectors,
         deleted: query.deleted,
-        is_set_up: visit.host.app.is_some(),
     })
 }
 

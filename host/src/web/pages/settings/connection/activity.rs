@@ -8,15 +8,18 @@ use super::{
     super::super::{
         Error, Frame, Visit,
         extract::{Path, Query},
-        format::{Calendar, Moment},
+        format::{self, Calendar, Moment},
         html,
+        paging::Pages,
         profile::RecordLinks,
     },
     Shell, Tab,
     explanation::{self, Told},
 };
 use crate::{
-    model::{ConnectionId, ObjectType, ProjectId, RecordId, UserId},
+    model::{
+        ConnectionId, KeyKind, ObjectType, ProjectId, RecordId, UserId, UserIdentifier, normalise,
+    },
     plugin::Description,
     store::{
         self, Tx,
@@ -44,8 +47,23 @@ const ORIGINS: [&str; 9] = [
     "admin",
 ];
 
+/// Words of those that come of reading or looking for records, which some sources
+/// cannot be asked for.
+const READING: [&str; 10] = [
+    "journal",
+    "catch_up",
+    "full_sync",
+    "arrival",
+    "read_requested",
+    "read_put_off",
+    "read_refused",
+    "lookup_given_up",
+    "no_record",
+    "redacted",
+];
+
 /// What lines did, as the filter offers it.
-const OUTCOMES: [&str; 16] = [
+const OUTCOMES: [&str; 17] = [
     "updated",
     "unchanged",
     "skipped",
@@ -62,11 +80,13 @@ const OUTCOMES: [&str; 16] = [
     "held",
     "released",
     "alert_began",
+    "alert_ended",
 ];
 
 /// Why nothing was done, as the filter offers it.
-const REASONS: [&str; 12] = [
+const REASONS: [&str; 13] = [
     "no_match",
+    NOT_REACHED,
     "older",
     "deleted",
     "before_mapping",
@@ -80,8 +100,15 @@ const REASONS: [&str; 12] = [
     "read_refused",
 ];
 
+/// The reason of a record that waits for one through which it reaches users: nothing
+/// is wrong with it.
+const NOT_REACHED: &str = "not_reached";
+
+/// Users of one line who are named.
+const NAMED_MAX: usize = 3;
+
 /// What is asked for. Fields of a form that are left empty are sent as nothing.
-#[derive(Default, serde::Deserialize)]
+#[derive(Clone, Default, serde::Deserialize)]
 #[serde(default)]
 pub struct ActivityQuery {
     q: String,
@@ -92,23 +119,25 @@ pub struct ActivityQuery {
     record_id: String,
     user: String,
     cursor: Option<i64>,
+    back: String,
 }
 
 impl ActivityQuery {
-    fn filter(&self) -> ActivityFilter {
+    /// Which lines are asked for.
+    fn filter(&self, tx: &Tx<'_>, project: ProjectId) -> Result<ActivityFilter, store::Error> {
         let given = |text: &str| {
             let text = text.trim();
             (!text.is_empty()).then(|| text.to_owned())
         };
-        ActivityFilter {
+        let users = given(&self.user).map(|text| meant(tx, project, &text));
+        Ok(ActivityFilter {
             origin: given(&self.origin),
             object_type: given(&self.object_type).map(|text| ObjectType::from(text.as_str())),
             outcome: given(&self.outcome),
             reason: given(&self.reason),
             record: given(&self.record_id).map(|text| RecordId::from(text.as_str())),
-            // What is no id is nobody's.
-            user: given(&self.user).map(|text| text.parse().unwrap_or(UserId(0))),
-        }
+            users: users.transpose()?,
+        })
     }
 
     /// What has to stand in the address of other lines.
@@ -128,6 +157,24 @@ impl ActivityQuery {
         }
         kept.finish()
     }
+}
+
+/// Whom a text means: by Jimo's id, by an e-mail address, or by the customer's id.
+fn meant(tx: &Tx<'_>, project: ProjectId, text: &str) -> Result<Vec<UserId>, store::Error> {
+    if let Ok(user) = text.parse() {
+        return Ok(vec![user]);
+    }
+    let mut users = Vec::new();
+    let identifiers = [
+        (UserIdentifier::Email, KeyKind::Email),
+        (UserIdentifier::ExternalId, KeyKind::Id),
+    ];
+    for (identifier, kind) in identifiers {
+        if let Some(key) = normalise(kind, text) {
+            users.extend(tx.users_by_key(project, identifier, kind, &key)?);
+        }
+    }
+    Ok(users)
 }
 
 /// A filter that offers what there is.
@@ -150,7 +197,10 @@ struct Line {
     record: Option<(String, String, Option<String>)>,
     /// What to ask for to have it explained.
     question: String,
-    user: Option<(UserId, String)>,
+    /// Some of those whom it reached.
+    users: Vec<(UserId, String)>,
+    /// How many others it reached.
+    more: Option<String>,
     by: String,
 }
 
@@ -168,10 +218,8 @@ struct ActivityPage {
     record: String,
     user: String,
     is_filtered: bool,
-    is_first: bool,
     lines: Vec<Line>,
-    kept: String,
-    next: Option<i64>,
+    pages: Pages,
 }
 
 /// `GET …/activity`.
@@ -199,14 +247,10 @@ pub async fn page(
             Err(error) => return Err(error.into()),
         }
     }
-    let page = activity::page(
-        &visit.host,
-        project,
-        id,
-        query.filter(),
-        query.cursor,
-        PAGE_LINES,
-    );
+    let asked = query.clone();
+    let filter = visit.host.store.read(move |tx| asked.filter(tx, project));
+    let filter = filter.await?;
+    let page = activity::page(&visit.host, project, id, filter, query.cursor, PAGE_LINES);
     let activity::Page { lines, next } = page.await?;
     let calendar = visit.calendar();
     let lines = visit.host.store.read(move |tx| {
@@ -216,6 +260,9 @@ pub async fn page(
             .collect::<Result<Vec<_>, _>>()
     });
     let kept = query.kept();
+    let choices = choices(plugin.description(), shell.is_read, &query);
+    let at = query.cursor.map(|cursor| cursor.to_string());
+    let next = next.map(|next| next.to_string());
     html(&ActivityPage {
         lines: lines.await?,
         frame,
@@ -224,20 +271,19 @@ pub async fn page(
         is_elsewhere,
         refusal,
         told,
-        choices: choices(plugin.description(), &query),
+        choices,
         is_filtered: !kept.is_empty(),
-        is_first: query.cursor.is_none(),
-        kept,
-        next,
+        pages: Pages::new(&kept, "cursor", (at, &query.back), next),
         question: query.q,
         record: query.record_id,
         user: query.user,
     })
 }
 
-fn choices(described: &Description, query: &ActivityQuery) -> Vec<Choice> {
+fn choices(described: &Description, is_read: bool, query: &ActivityQuery) -> Vec<Choice> {
     let words = |all: &[&str], label: fn(&str) -> String| {
-        let options = all.iter().map(|word| ((*word).to_owned(), label(word)));
+        let met = all.iter().filter(|word| is_read || !READING.contains(word));
+        let options = met.map(|word| ((*word).to_owned(), label(word)));
         options.collect::<Vec<_>>()
     };
     let types = described.object_types.iter();
@@ -288,27 +334,32 @@ fn shown(
         }
         _ => None,
     };
-    let user = match line.user {
-        None => None,
-        Some(id) => match tx.user(project, id) {
-            Ok(user) => {
-                let name = user.name.or(user.email).or(user.external_id);
-                Some((id, name.unwrap_or_else(|| id.to_string())))
-            }
-            Err(store::Error::NotFound(_)) => Some((id, id.to_string())),
+    let mut users = Vec::new();
+    for id in line.users.iter().copied().take(NAMED_MAX) {
+        let name = match tx.user(project, id) {
+            Ok(user) => user.name.or(user.email).or(user.external_id),
+            Err(store::Error::NotFound(_)) => None,
             Err(error) => return Err(error),
-        },
-    };
+        };
+        users.push((id, name.unwrap_or_else(|| id.to_string())));
+    }
+    let named = u64::try_from(users.len()).unwrap_or(u64::MAX);
+    let more = line.users_count.saturating_sub(named);
+    let is_waiting = line.reason.as_deref() == Some(NOT_REACHED);
     let reasons = line.reason.as_deref().unwrap_or_default().split(", ");
     Ok(Line {
         at: calendar.moment(line.at),
         tone: match &*line.outcome {
+            _ if is_waiting => "",
             "updated" | "alert_ended" | "resumed" | "released" => "good",
             "skipped" | "held" | "paused" | "read_put_off" | "lookup_given_up" => "warn",
             "alert_began" => "bad",
             _ => "",
         },
-        outcome: words::outcome(&line.outcome).to_owned(),
+        outcome: match is_waiting {
+            true => "Waits".to_owned(),
+            false => words::outcome(&line.outcome).to_owned(),
+        },
         variables: line.variables.join(", "),
         reasons: reasons
             .filter(|reason| !reason.is_empty())
@@ -317,7 +368,8 @@ fn shown(
         changes: line.changes.iter().map(ToString::to_string).collect(),
         record,
         question,
-        user,
+        users,
+        more: (more > 0).then(|| format::count(more)),
         by: match &line.by {
             Some(actor) => actor.to_string(),
             None => words::origin(&line.origin).to_owned(),

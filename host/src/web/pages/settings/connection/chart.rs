@@ -65,6 +65,7 @@ struct Row {
     updated: String,
     unchanged: String,
     no_match: String,
+    waiting: String,
     skipped: String,
     p50: String,
     p95: String,
@@ -101,7 +102,7 @@ impl Chart {
 
 fn total(hour: &Hour) -> i64 {
     let tally = hour.tally;
-    tally.updated + tally.unchanged + tally.no_match + tally.skipped
+    tally.updated + tally.unchanged + tally.no_match + tally.waiting + tally.skipped
 }
 
 /// The number that the top stands for: the next of 1, 2 and 5 in any power of ten,
@@ -129,6 +130,7 @@ fn parts(hour: &Hour, scale: i64) -> Vec<Part> {
         ("updated", tally.updated),
         ("unchanged", tally.unchanged),
         ("skipped", tally.skipped),
+        ("waiting", tally.waiting),
         ("no-match", tally.no_match),
     ];
     let mut top = HEIGHT;
@@ -172,12 +174,13 @@ fn axis(hours: &[Hour], calendar: &Calendar) -> Vec<String> {
 fn title(hour: &Hour, calendar: &Calendar) -> String {
     let tally = hour.tally;
     let mut title = format!(
-        "{} {}: {} updated, {} nothing new, {} no match, {} skipped",
+        "{} {}: {} updated, {} nothing new, {} no match, {} waited, {} skipped",
         calendar.short_day(hour.at),
         calendar.clock(hour.at),
         format::count(tally.updated),
         format::count(tally.unchanged),
         format::count(tally.no_match),
+        format::count(tally.waiting),
         format::count(tally.skipped)
     );
     if let Some(p95) = hour.p95_seconds {
@@ -218,6 +221,7 @@ fn row(hour: &Hour, calendar: &Calendar) -> Row {
         updated: format::count(tally.updated),
         unchanged: format::count(tally.unchanged),
         no_match: format::count(tally.no_match),
+        waiting: format::count(tally.waiting),
         skipped: format::count(tally.skipped),
         p50: took(hour.p50_seconds),
         p95: took(hour.p95_seconds),

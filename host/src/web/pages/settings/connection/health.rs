@@ -20,24 +20,27 @@ use super::{
             extract::{Path, Query},
             format::{self, Calendar, Moment},
             html,
-            live::{self, Part},
+            live::Part,
             see_other,
             users::Person,
             words,
         },
-        integrations::Nothing,
-        path,
+        integrations::{Connectors, Nothing},
+        path, without,
     },
     Shell, Tab,
     chart::Chart,
-    health_facts::{Proven, Totals, Used, Way, proven, totals, used, way},
+    headed,
+    health_facts::{Proven, Totals, Used, Way, differing, proven, totals, used, way},
+    live_at,
     run::people,
 };
 use crate::{
     host::Host,
     log::Lane,
-    model::{Connection, ConnectionId, Problem, RunId, RunKind, Status, Timestamp},
+    model::{Connection, ConnectionId, Problem, RunStatus, Status, Timestamp},
     pipeline::brake,
+    sources::Source,
     store::{self, Tx},
     sync::{alerts::message, health},
     web::{
@@ -48,13 +51,6 @@ use crate::{
 
 /// Spans that the chart shows, in hours.
 const SPANS: [(usize, &str); 3] = [(24, "24 hours"), (168, "7 days"), (336, "14 days")];
-
-/// Runs that are looked at for the last catch-up: brief ones come every few
-/// minutes, and are kept in small number.
-const RUNS_MAX: usize = 60;
-
-/// Users whose values are held that are named.
-const EXAMPLES_MAX: usize = 10;
 
 /// Something that needs somebody.
 struct Wrong {
@@ -70,6 +66,7 @@ struct Wrong {
 /// What the last catch-up found.
 struct CatchUp {
     at: Moment,
+    asked_by: &'static str,
     path: String,
     finding: String,
     missed: Vec<(&'static str, String)>,
@@ -79,11 +76,17 @@ struct CatchUp {
 #[derive(Template)]
 #[template(path = "health/part.html")]
 struct Shown {
+    /// What people call the connector.
+    label: String,
+    /// Whether its records can be read.
+    is_read: bool,
     base: String,
     csrf: Option<String>,
     problems: Vec<Wrong>,
     /// What is said where nothing is wrong.
-    well: &'static str,
+    well: String,
+    /// What is said where some values were found not to be the source's.
+    differing: Option<String>,
     p50: Option<String>,
     p95: Option<String>,
     last_delivery: Option<Moment>,
@@ -106,7 +109,6 @@ struct Shown {
 struct HealthPage {
     frame: Frame,
     shell: Shell,
-    hours: usize,
     part: Shown,
 }
 
@@ -158,6 +160,7 @@ impl Part for HealthPart {
         let catch_up = self.catch_up(tx, now, calendar)?;
         let hours = tx.hours(self.id, now, self.hours)?;
         let state = connection_state::load(tx, connection, now)?.shown(&self.host);
+        let label = Connectors::of(&self.host).label(&state.connector);
         let moment = |at: Option<Timestamp>| at.map(|at| calendar.moment(at));
         let failed_catch_ups = state.failed_catch_ups.as_ref().map(|failed| {
             let why = failed.problem.as_ref().map(|problem| &*problem.detail);
@@ -174,13 +177,19 @@ impl Part for HealthPart {
         let csrf = session
             .may_change()
             .then(|| session.csrf(&self.host).expose().to_owned());
+        let proof = state.proof.as_ref();
         Ok(Shown {
             base: base(&self.host),
+            differing: differing(proof, state.last_full_sync_at),
             csrf,
             well: match state.status {
-                Status::Pending => "It is not connected yet.",
-                _ => "Nothing needs you: what changes in HubSpot reaches your users by itself.",
+                Status::Pending => "It is not connected yet.".to_owned(),
+                _ => format!(
+                    "Nothing needs you: what changes in {label} reaches your users by itself."
+                ),
             },
+            is_read: Source::of(&state.connector).is_read(),
+            label,
             problems,
             p50: state.freshness.p50_seconds.map(format::seconds),
             p95: state.freshness.p95_seconds.map(format::seconds),
@@ -197,7 +206,9 @@ impl Part for HealthPart {
             chart: Chart::of(&hours, calendar),
             catch_up,
             failed_catch_ups,
-            proof: state.proof.as_ref().map(|proof| proven(proof, calendar)),
+            proof: proof
+                .map(|proof| proven(tx, project, proof, calendar))
+                .transpose()?,
             budget: state.budget.as_ref().map(|budget| used(budget, calendar)),
             ways: state.live.iter().map(way).collect(),
             is_paused: state.status == Status::Paused,
@@ -226,7 +237,11 @@ impl HealthPart {
                 tone: "warn",
                 title: "The integration is paused".to_owned(),
                 detail: "Nothing is taken in or read until it is resumed.".to_owned(),
-                remedy: "What changes in the meantime is caught up with then.".to_owned(),
+                remedy: match Source::of(&connection.connector) {
+                    Source::HubSpot => "What changes in the meantime is caught up with then.",
+                    Source::Push => "What is pushed in the meantime is lost.",
+                }
+                .to_owned(),
                 examples: Vec::new(),
                 link: None,
                 act: Some((path(id, "/resume"), "Resume")),
@@ -291,7 +306,7 @@ impl HealthPart {
 
     /// Some of those whose values are held.
     fn examples(&self, tx: &Tx<'_>, connection: &Connection) -> Result<Vec<Person>, store::Error> {
-        let held = tx.held(self.id, EXAMPLES_MAX)?;
+        let held = tx.held(self.id, brake::EXAMPLES_MAX)?;
         let users = held.map(|held| held.examples).unwrap_or_default();
         people(tx, connection.project, users)
     }
@@ -302,20 +317,26 @@ impl HealthPart {
         now: Timestamp,
         calendar: &Calendar,
     ) -> Result<Option<CatchUp>, store::Error> {
-        let runs = tx.runs(self.id, RunId(i64::MAX), RUNS_MAX)?;
-        let last = runs.into_iter().find(|run| {
-            run.kind == RunKind::CatchUp && !run.brief && !run.dry_run && !run.status.is_open()
-        });
-        let Some(run) = last else { return Ok(None) };
+        let Some(run) = tx.last_whole_catch_up(self.id)? else {
+            return Ok(None);
+        };
         let at = run.finished_at.or(run.started_at);
-        let id = run.id;
+        let (id, is_whole) = (run.id, run.status == RunStatus::Completed);
         let sync = syncs::show(tx, run, now)?;
         let all: i64 = sync.counts.missed.values().sum();
         let missed = sync.counts.missed.iter().filter(|(_, count)| **count > 0);
         Ok(Some(CatchUp {
             at: calendar.moment(at.unwrap_or(now)),
             path: path(self.id, &format!("/syncs/{id}")),
+            asked_by: match &*sync.origin {
+                "schedule" => "by itself",
+                _ => "asked for by hand",
+            },
             finding: match all {
+                0 if !is_whole => {
+                    "Not all of it could be done. What it looked at, live updates had not missed."
+                        .to_owned()
+                }
                 0 => "It found nothing that live updates had missed.".to_owned(),
                 1 => "One record that live updates had missed updated users.".to_owned(),
                 all => format!(
@@ -347,26 +368,18 @@ pub async fn page(
 ) -> Result<Html<String>, Error> {
     let (mut frame, shell, _) = Shell::load(&visit, id, Tab::Health).await?;
     // The page says it first, and more of it.
-    let own = path(id, "");
-    frame.banners.retain(|banner| {
-        let link = banner.link.as_ref();
-        !link.is_some_and(|(to, _)| *to == own || to.starts_with(&format!("{own}/")))
-    });
+    frame.banners = without(frame.banners, id);
     let mut part = part(&visit, id, &query);
     part.prepare().await;
-    let hours = part.hours;
+    let stream = format!("/health/live?hours={}", part.hours);
+    frame.live = Some(live_at(&visit.host, id, &stream));
     let (session, calendar) = (visit.session.clone(), visit.calendar());
     let part = visit
         .host
         .store
         .read(move |tx| part.load(tx, &session, &calendar))
         .await?;
-    html(&HealthPage {
-        frame,
-        shell,
-        hours,
-        part,
-    })
+    html(&HealthPage { frame, shell, part })
 }
 
 /// `GET …/health/live`.
@@ -376,7 +389,7 @@ pub async fn live(
     Query(query): Query<HealthQuery>,
 ) -> Result<Response, Error> {
     let part = part(&visit, id, &query);
-    live::stream(visit, part).await
+    headed::stream(visit, id, true, part).await
 }
 
 /// `POST …/health/continue`: lets what the brake holds of the connection go on.

@@ -1,13 +1,17 @@
 //! What the health page says of proofs, limits, ways and totals.
 
-use super::super::super::{
-    format::{self, Calendar, Moment},
-    profile::object_names,
-    words,
+use super::{
+    super::super::{
+        format::{self, Calendar, Moment},
+        profile::object_names,
+        users::Person,
+        words,
+    },
+    run::people,
 };
 use crate::{
-    model::UserId,
-    store::hours::Tally,
+    model::{ProjectId, Timestamp},
+    store::{self, Tx, hours::Tally},
     web::api::connection_state::{self, Budget, Proof},
 };
 
@@ -23,7 +27,7 @@ pub(super) struct Proven {
 
 /// A value that differs.
 pub(super) struct Differing {
-    pub user: UserId,
+    pub person: Person,
     pub variable: String,
     pub why: String,
 }
@@ -48,6 +52,7 @@ pub(super) struct Totals {
     pub updated: String,
     pub unchanged: String,
     pub no_match: String,
+    pub waiting: String,
     pub skipped: String,
     pub unreadable: String,
     pub values_written: String,
@@ -66,6 +71,7 @@ pub(super) fn totals(hours: impl Iterator<Item = Tally>) -> Totals {
         all.updated += one.updated;
         all.unchanged += one.unchanged;
         all.no_match += one.no_match;
+        all.waiting += one.waiting;
         all.skipped += one.skipped;
         all.unreadable += one.unreadable;
         all.values_written += one.values_written;
@@ -74,6 +80,7 @@ pub(super) fn totals(hours: impl Iterator<Item = Tally>) -> Totals {
         updated: format::count(all.updated),
         unchanged: format::count(all.unchanged),
         no_match: format::count(all.no_match),
+        waiting: format::count(all.waiting),
         skipped: format::count(all.skipped),
         unreadable: format::count(all.unreadable),
         values_written: format::count(all.values_written),
@@ -84,10 +91,29 @@ pub(super) fn totals(hours: impl Iterator<Item = Tally>) -> Totals {
 }
 
 /// What the last proof found.
-pub(super) fn proven(proof: &Proof, calendar: &Calendar) -> Proven {
+pub(super) fn proven(
+    tx: &Tx<'_>,
+    project: ProjectId,
+    proof: &Proof,
+    calendar: &Calendar,
+) -> Result<Proven, store::Error> {
     let (compared, equal) = (proof.compared, proof.equal);
-    let differing = proof.differing.iter().take(DIFFERING_MAX);
-    Proven {
+    let mut differing = Vec::new();
+    for one in proof.differing.iter().take(DIFFERING_MAX) {
+        // Those who are gone show nothing that could differ.
+        for person in people(tx, project, vec![one.user])? {
+            differing.push(Differing {
+                person,
+                variable: one.variable.clone(),
+                why: match &*one.reason {
+                    "differs" => "It differs. The next catch-up compares it again.".to_owned(),
+                    "not_filled" => "It was mapped since; a full sync fills it in.".to_owned(),
+                    reason => words::reason(reason).0.to_owned(),
+                },
+            });
+        }
+    }
+    Ok(Proven {
         at: calendar.moment(proof.at),
         sentence: match compared {
             0 => "There was nothing to compare.".to_owned(),
@@ -103,18 +129,24 @@ pub(super) fn proven(proof: &Proof, calendar: &Calendar) -> Proven {
                 format::count(compared)
             ),
         },
-        differing: differing
-            .map(|one| Differing {
-                user: one.user,
-                variable: one.variable.clone(),
-                why: match &*one.reason {
-                    "differs" => "It differs. The next catch-up compares it again.".to_owned(),
-                    "not_filled" => "It was mapped since; a full sync fills it in.".to_owned(),
-                    reason => words::reason(reason).0.to_owned(),
-                },
-            })
-            .collect(),
-    }
+        differing,
+    })
+}
+
+/// What is said of a proof that found values to differ, unless a full sync that began
+/// later has read them again.
+pub(super) fn differing(proof: Option<&Proof>, full_sync: Option<Timestamp>) -> Option<String> {
+    let proof = proof.filter(|proof| full_sync.is_none_or(|at| at < proof.at))?;
+    let count = proof.compared - proof.equal;
+    (count > 0).then(|| {
+        format!(
+            "What changes in HubSpot reaches your users by itself. Of {} values that were \
+             compared last, {} {} not HubSpot’s.",
+            format::count(proof.compared),
+            format::count(count),
+            if count == 1 { "is" } else { "are" }
+        )
+    })
 }
 
 /// What is used of a request limit.

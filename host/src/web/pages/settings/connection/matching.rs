@@ -42,6 +42,7 @@ use crate::{
                 ThroughMatching, VARIABLE,
             },
             mappings, previews,
+            properties::Property,
         },
         session::Posted,
     },
@@ -59,12 +60,14 @@ pub(super) fn sentence(
     described: &ObjectTypeDescription,
     object: Option<&ObjectDocument>,
     known: Option<&Known>,
+    source: &str,
 ) -> String {
     match rule(described, object) {
         MatchingDocument::Own(own) => {
             let property = known.and_then(|known| known.property(&own.property));
-            let label = property.map_or_else(|| own.property.to_string(), |one| one.label.clone());
-            format!("{label} in HubSpot is {} in Jimo", identifier(&own.user))
+            let label =
+                property.map_or_else(|| shown::in_words(&own.property), |one| one.label.clone());
+            format!("{label} in {source} is {} in Jimo", identifier(&own.user))
         }
         MatchingDocument::Through(through) => format!("They follow their {}", through.through),
     }
@@ -147,7 +150,8 @@ struct Checked {
     is_same: bool,
     /// Whether another rule is in force, whose links it drops.
     changes: bool,
-    told: Result<PreviewView, Vec<String>>,
+    /// How many users it matches; none where nothing can be read that would tell.
+    told: Result<Option<PreviewView>, Vec<String>>,
 }
 
 #[derive(Template)]
@@ -182,9 +186,9 @@ struct Standing {
 }
 
 async fn standing(visit: &Visit, id: ConnectionId) -> Result<Standing, Error> {
-    let (project, hash) = (visit.session.project.id, visit.session.hash);
+    let (project, author) = (visit.session.project.id, visit.session.author());
     let standing = visit.host.store.read(move |tx| {
-        let working = Working::load(tx, project, id, &hash)?;
+        let working = Working::load(tx, project, id, author)?;
         let mut fed = Vec::new();
         for mapping in tx.mappings(id)? {
             fed.push((mapping.object_type, tx.fed_count(mapping.id)?));
@@ -261,11 +265,11 @@ async fn show(
                         matching: Some(wanted.clone()),
                         ..ObjectDocument::default()
                     };
-                    sentence(described, Some(&object), known.as_ref())
+                    sentence(described, Some(&object), known.as_ref(), &shell.label)
                 },
                 is_same: object.is_some() && wanted == in_force,
                 changes: object.is_some() && wanted != in_force,
-                told: look(&visit, id, &document, described, wanted).await?,
+                told: look((&visit, id, shell.is_read), &document, described, wanted).await?,
             }),
         };
         let through = described.through.first();
@@ -277,7 +281,7 @@ async fn show(
             object_type: object_type.clone(),
             label: described.label.clone(),
             singular: described.singular_label.to_lowercase(),
-            sentence: sentence(described, object, known.as_ref()),
+            sentence: sentence(described, object, known.as_ref(), &shell.label),
             is_mapped: object.is_some(),
             fed: count(
                 fed.iter()
@@ -289,7 +293,10 @@ async fn show(
             property_label: property.map(|one| one.label.clone()),
             property: own.property,
             users: users(&variables, &own.user),
-            properties: known.as_ref().map(fitting).unwrap_or_default(),
+            properties: known
+                .as_ref()
+                .map(|known| fitting(known, shell.is_read))
+                .unwrap_or_default(),
             is_open: is_asked || described.through.is_empty(),
             checked,
         });
@@ -343,12 +350,11 @@ fn property_meant(typed: Option<&PropertyName>, known: Option<&Known>) -> Proper
 
 /// How many users a rule would match, as far as can be looked at in a moment.
 async fn look(
-    visit: &Visit,
-    id: ConnectionId,
+    (visit, id, is_read): (&Visit, ConnectionId, bool),
     document: &Document,
     described: &ObjectTypeDescription,
     wanted: MatchingDocument,
-) -> Result<Result<PreviewView, Vec<String>>, Error> {
+) -> Result<Result<Option<PreviewView>, Vec<String>>, Error> {
     let project = visit.session.project.id;
     let mut asked = Document::new();
     if let MatchingDocument::Through(through) = &wanted {
@@ -368,6 +374,10 @@ async fn look(
             ..ObjectDocument::default()
         },
     );
+    if !is_read {
+        let checked = previews::check(&visit.host, project, id, asked).await;
+        return Ok(checked.map(|()| None).map_err(|error| error.sentences()));
+    }
     let found = previews::of(&visit.host, project, id, asked.clone(), USERS_MAX).await;
     Ok(match found {
         Err(error) => Err(error.sentences()),
@@ -375,7 +385,9 @@ async fn look(
             preview
                 .types
                 .retain(|one| one.object_type == described.name);
-            Ok(PreviewView::load(visit, id, &asked, preview, None).await?)
+            Ok(Some(
+                PreviewView::load(visit, id, &asked, preview, None).await?,
+            ))
         }
     })
 }
@@ -407,11 +419,19 @@ fn users(variables: &[Variable], chosen: &str) -> Vec<(String, String, bool)> {
 }
 
 /// The properties that can hold an identifier, by label.
-fn fitting(known: &Known) -> Vec<(PropertyName, String)> {
+fn fitting(known: &Known, is_read: bool) -> Vec<(PropertyName, String)> {
+    let holds = |one: &&Property| match is_read {
+        true => matches!(&*one.property_type, "string" | "number" | "enumeration"),
+        // Other sources have their own words for types.
+        false => matches!(
+            one.suggested_variable_type,
+            Some(VariableType::Text | VariableType::Number)
+        ),
+    };
     let mut fitting: Vec<_> = known
         .properties
         .iter()
-        .filter(|one| matches!(&*one.property_type, "string" | "number" | "enumeration"))
+        .filter(holds)
         .filter(|one| one.suggested_variable_type.is_some() && !one.calculated && !one.hidden)
         .map(|one| (one.name.clone(), one.label.clone()))
         .collect();
@@ -419,11 +439,20 @@ fn fitting(known: &Known) -> Vec<(PropertyName, String)> {
     fitting
 }
 
-/// `GET …/matching/check`: the default rule, looked at before anything is saved.
-pub async fn check(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<String>, Error> {
+/// `GET …/matching/check`: the default rule of an object type, else of the first that
+/// has one, looked at before anything is saved.
+pub async fn check(
+    visit: Visit,
+    Path(id): Path<ConnectionId>,
+    Query(query): Query<MatchingQuery>,
+) -> Result<Html<String>, Error> {
     let plugin = connections::plugin(&visit.host, visit.session.project.id, id).await?;
     let mut types = plugin.description().object_types.iter();
-    let first = types.find(|one| one.through.is_empty());
+    let asked = query.object_type;
+    let first = types.find(|one| match &asked {
+        Some(asked) => one.name == *asked,
+        None => one.through.is_empty(),
+    });
     let query = first.map(|described| match rule(described, None) {
         MatchingDocument::Own(own) => MatchingQuery {
             object_type: Some(described.name.clone()),
@@ -458,7 +487,7 @@ pub async fn save(
     visit: Visit,
     posted: Posted<MatchingForm>,
 ) -> Result<Response, Error> {
-    let (project, hash) = (posted.session.project.id, posted.session.hash);
+    let (project, author) = (posted.session.project.id, posted.session.author());
     let form = posted.form;
     let query = MatchingQuery {
         object_type: Some(form.object_type.clone()),
@@ -499,12 +528,12 @@ pub async fn save(
     let described = plugin.clone();
     host.store
         .transact(move |tx| {
-            let mut working = Working::load(tx, project, id, &hash)?;
+            let mut working = Working::load(tx, project, id, author)?;
             // Nobody else saved before or since: what is new is this alone.
             if working.version == version && working.newest == version + 1 {
                 working.version = working.newest;
             }
-            working.keep(tx, id, &hash, described.description(), now)
+            working.keep(tx, id, author, described.description(), now)
         })
         .await?;
     Ok(see_other(&match is_first {

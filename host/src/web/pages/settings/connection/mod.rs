@@ -6,6 +6,7 @@ mod chart;
 mod ending;
 mod explanation;
 mod fields;
+mod headed;
 mod health;
 mod health_facts;
 mod matching;
@@ -22,12 +23,14 @@ use axum::{
 };
 
 use super::{
-    super::{Error, Frame, Section, Visit},
+    super::{Error, Frame, Section, Visit, base},
     integrations::{Connectors, reconnect},
+    path,
 };
 use crate::{
     host::Host,
-    model::{ConnectionId, Status},
+    model::{AccountKey, ConnectionId, Status},
+    sources::Source,
     web::api::connection_state::{self, Connection},
 };
 
@@ -36,6 +39,7 @@ pub(super) fn router() -> Router<Arc<Host>> {
     Router::new()
         .route("/", get(overview::page))
         .route("/live", get(overview::live))
+        .route("/head/live", get(headed::live))
         .route("/pause", post(ending::pause))
         .route("/resume", post(ending::resume))
         .route("/reconnect", post(reconnect))
@@ -117,7 +121,9 @@ pub(super) struct Shell {
     pub account: Option<Account>,
     pub standing: Standing,
     pub tab: Tab,
-    pub tabs: [Tab; Tab::ALL.len()],
+    pub tabs: Vec<Tab>,
+    /// Whether its records can be read: else they are known by what is pushed alone.
+    pub is_read: bool,
 }
 
 impl Shell {
@@ -140,9 +146,13 @@ impl Shell {
             .read(move |tx| connection_state::load(tx, tx.connection(project, id)?, now))
             .await?
             .shown(&visit.host);
+        let is_read = Source::of(&state.connector).is_read();
         let label = Connectors::of(&visit.host).label(&state.connector);
         let title = format!("{} · {label}", tab.label());
-        let frame = visit.settings_frame(title, Section::Integrations).await?;
+        let frame = Frame {
+            live: Some(live_at(&visit.host, id, "/head/live")),
+            ..visit.settings_frame(title, Section::Integrations).await?
+        };
         let shell = Self {
             id,
             connector: state.connector.clone(),
@@ -150,10 +160,19 @@ impl Shell {
             account: state.account.as_ref().map(Account::from),
             standing: Standing::of(&state),
             tab,
-            tabs: Tab::ALL,
+            tabs: Tab::ALL
+                .into_iter()
+                .filter(|tab| is_read || *tab != Tab::Syncs)
+                .collect(),
+            is_read,
         };
         Ok((frame, shell, state))
     }
+}
+
+/// The address of a stream below a connection's.
+fn live_at(host: &Host, id: ConnectionId, page: &str) -> String {
+    format!("{}{}", base(host), path(id, page))
 }
 
 /// An account, for people.
@@ -168,10 +187,16 @@ pub(super) struct Account {
 
 impl From<&connection_state::Account> for Account {
     fn from(account: &connection_state::Account) -> Self {
-        let id = account.id.to_string();
+        Self::of(&account.id, account.domain.clone())
+    }
+}
+
+impl Account {
+    fn of(key: &AccountKey, domain: Option<String>) -> Self {
+        let id = key.to_string();
         Self {
-            name: account.domain.clone().unwrap_or_else(|| id.clone()),
-            has_domain: account.domain.is_some(),
+            has_domain: domain.is_some(),
+            name: domain.unwrap_or_else(|| id.clone()),
             id,
         }
     }
@@ -187,11 +212,16 @@ pub(super) struct Standing {
 
 impl Standing {
     pub fn of(state: &Connection) -> Self {
-        let (word, tone) = match state.status {
+        Self::new(state.status, state.problem.is_some())
+    }
+
+    /// `asks`: whether it asks something, or has a problem.
+    fn new(status: Status, asks: bool) -> Self {
+        let (word, tone) = match status {
             Status::Pending => ("Not finished", ""),
             Status::Paused => ("Paused", "warn"),
             Status::NeedsAttention => ("Needs attention", "bad"),
-            Status::Active if state.problem.is_some() => ("Asks you", "warn"),
+            Status::Active if asks => ("Asks you", "warn"),
             Status::Active => ("Connected", "good"),
         };
         Self { word, tone }

@@ -6,18 +6,24 @@ use askama::Template;
 use axum::response::{Html, Response};
 
 use super::{
-    super::super::{
-        Error, Frame, Visit,
-        extract::Path,
-        format::{self, Calendar, Moment},
-        html,
-        live::{self, Part},
+    super::{
+        super::{
+            Error, Frame, Visit, base,
+            extract::Path,
+            format::{self, Calendar, Moment},
+            html,
+            live::Part,
+        },
+        path,
     },
     Shell, Tab,
+    fields::shown::in_words,
+    headed, live_at,
 };
 use crate::{
     host::Host,
     model::{ConnectionId, ObjectMapping, Status, Timestamp, UserIdentifier},
+    sources::Source,
     store::{self, Tx},
     web::{
         api::connection_state::{self, Connection},
@@ -31,25 +37,37 @@ struct Setup {
     matching: Option<String>,
     fields: usize,
     full_sync: Option<Moment>,
+    /// Whether a full sync can be made.
+    is_read: bool,
     /// Whether a segment names a variable that it feeds.
     has_segment: bool,
 }
 
 impl Setup {
-    /// How many of five steps are done, connecting the first.
+    /// How many steps there are, connecting the first.
+    fn steps(&self) -> usize {
+        4 + usize::from(self.is_read)
+    }
+
+    /// How many of them are done.
     fn done(&self) -> usize {
         let steps = [
             true,
             self.matching.is_some(),
             self.fields > 0,
-            self.full_sync.is_some(),
+            self.is_read && self.full_sync.is_some(),
             self.has_segment,
         ];
         steps.into_iter().filter(|is_done| *is_done).count()
     }
 
     fn is_done(&self) -> bool {
-        self.done() == 5
+        self.done() == self.steps()
+    }
+
+    /// Whether all but a segment is done.
+    fn is_filled(&self) -> bool {
+        self.fields > 0 && (self.full_sync.is_some() || !self.is_read)
     }
 }
 
@@ -57,6 +75,8 @@ impl Setup {
 #[derive(Template)]
 #[template(path = "integrations/overview_facts.html")]
 struct Facts {
+    /// Whether its records can be read.
+    is_read: bool,
     p50: Option<String>,
     p95: Option<String>,
     last_delivery: Option<Moment>,
@@ -70,6 +90,7 @@ impl Facts {
         let moment = |at: Option<Timestamp>| at.map(|at| calendar.moment(at));
         let updated = state.counts.done.get("updated").copied();
         Self {
+            is_read: Source::of(&state.connector).is_read(),
             p50: state.freshness.p50_seconds.map(format::seconds),
             p95: state.freshness.p95_seconds.map(format::seconds),
             last_delivery: moment(state.last_delivery_at),
@@ -80,6 +101,41 @@ impl Facts {
     }
 }
 
+/// How it is stopped, and goes on.
+#[derive(Template)]
+#[template(path = "integrations/stop.html")]
+struct Stop {
+    base: String,
+    /// The connection's path.
+    path: String,
+    /// What its forms carry; none for who may not change anything.
+    csrf: Option<String>,
+    status: Status,
+    /// Whether its records can be read: then a consent can be renewed.
+    is_read: bool,
+}
+
+impl Stop {
+    fn of(host: &Host, session: &Session, state: &connection_state::Connection) -> Self {
+        let csrf = session.may_change().then(|| session.csrf(host));
+        Self {
+            base: base(host),
+            path: path(state.id, ""),
+            csrf: csrf.map(|csrf| csrf.expose().to_owned()),
+            status: state.status,
+            is_read: Source::of(&state.connector).is_read(),
+        }
+    }
+}
+
+/// What of the page is brought up to date.
+#[derive(Template)]
+#[template(path = "integrations/overview_live.html")]
+struct Live {
+    facts: Facts,
+    stop: Stop,
+}
+
 #[derive(Template)]
 #[template(path = "integrations/overview.html")]
 struct OverviewPage {
@@ -88,11 +144,13 @@ struct OverviewPage {
     status: Status,
     setup: Setup,
     facts: Facts,
+    stop: Stop,
 }
 
 /// `GET /settings/integrations/{connection}`.
 pub async fn page(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<String>, Error> {
-    let (frame, shell, state) = Shell::load(&visit, id, Tab::Overview).await?;
+    let (mut frame, shell, state) = Shell::load(&visit, id, Tab::Overview).await?;
+    frame.live = Some(live_at(&visit.host, id, "/live"));
     let calendar = visit.calendar();
     let project = visit.session.project.id;
     let (mappings, names, has_segment) = visit
@@ -115,7 +173,8 @@ pub async fn page(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<Str
                 variable.map_or_else(String::new, |variable| variable.name.clone())
             }
         };
-        format!("{} in HubSpot is {user} in Jimo", rule.property.name)
+        let (property, label) = (in_words(&rule.property.name), &shell.label);
+        format!("{property} in {label} is {user} in Jimo")
     });
     let mapped = |mapping: &ObjectMapping| {
         let fields = mapping.fields.iter();
@@ -127,32 +186,38 @@ pub async fn page(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<Str
             matching,
             fields: mappings.iter().map(mapped).sum(),
             full_sync: state.last_full_sync_at.map(|at| calendar.moment(at)),
+            is_read: shell.is_read,
             has_segment,
         },
         facts: Facts::of(&state, &calendar),
+        stop: Stop::of(&visit.host, &visit.session, &state),
         frame,
         shell,
     })
 }
 
 #[derive(Clone)]
-struct FactsPart {
+struct LivePart {
     host: Arc<Host>,
     id: ConnectionId,
 }
 
-impl Part for FactsPart {
-    type Shown = Facts;
+impl Part for LivePart {
+    type Shown = Live;
 
     fn load(
         &self,
         tx: &Tx<'_>,
         session: &Session,
         calendar: &Calendar,
-    ) -> Result<Facts, store::Error> {
+    ) -> Result<Live, store::Error> {
         let connection = tx.connection(session.project.id, self.id)?;
         let state = connection_state::load(tx, connection, self.host.clock.now())?;
-        Ok(Facts::of(&state.shown(&self.host), calendar))
+        let state = state.shown(&self.host);
+        Ok(Live {
+            facts: Facts::of(&state, calendar),
+            stop: Stop::of(&self.host, session, &state),
+        })
     }
 
     fn looks_every(&self) -> Duration {
@@ -163,5 +228,5 @@ impl Part for FactsPart {
 /// `GET …/live`.
 pub async fn live(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Response, Error> {
     let host = visit.host.clone();
-    live::stream(visit, FactsPart { host, id }).await
+    headed::stream(visit, id, false, LivePart { host, id }).await
 }

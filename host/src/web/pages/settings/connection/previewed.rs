@@ -15,7 +15,10 @@ use super::{
 use crate::{
     model::{ConnectionId, ObjectType, RecordId, UserId},
     sync::previews::{self, Previewed},
-    web::api::{connections, mapping_document::Document},
+    web::api::{
+        connections,
+        mapping_document::{Document, FieldDocument},
+    },
 };
 
 /// What a preview found.
@@ -39,11 +42,14 @@ pub struct TypeView {
     /// `contact`.
     pub singular: String,
     pub matched: String,
+    /// Whether more may match: HubSpot has more records than were looked at.
+    pub at_least: bool,
     /// How many of a hundred.
     pub percent: u64,
     /// How many users have nothing to be matched by, where any.
     pub unidentified: Option<String>,
-    /// The names of the variables, and whether their fields are not saved yet.
+    /// The names of the variables, and whether their fields are not saved yet; those
+    /// that are not come first.
     pub variables: Vec<(String, bool)>,
     pub samples: Vec<SampleView>,
     /// Some that would not be fed.
@@ -152,21 +158,30 @@ impl PreviewView {
                 RecordView { name, link }
             };
             let person = |user: &UserId| people.get(user).cloned();
-            let fields = document.get(&one.object_type).map(|object| &object.fields);
+            let fields = document
+                .get(&one.object_type)
+                .map(|object| &object.fields[..]);
+            let fields = fields.unwrap_or_default();
+            let is_added = |field: &FieldDocument| {
+                let held = saved.and_then(|saved| saved.get(&one.object_type));
+                held.is_none_or(|held| draft::find(held, field).is_none())
+            };
+            // What is asked about comes first.
+            let mut places: Vec<usize> = (0..fields.len()).collect();
+            places.sort_by_key(|place| !is_added(&fields[*place]));
             TypeView {
                 label: described.map_or_else(String::new, |said| said.label.clone()),
                 singular: described
                     .map_or_else(String::new, |said| said.singular_label.to_lowercase()),
                 matched: count(one.matched),
+                at_least: one.at_least,
                 percent: (one.matched * 100).checked_div(looked_at).unwrap_or(0) as u64,
                 unidentified: some(looked_at.saturating_sub(one.identified)),
-                variables: fields
-                    .into_iter()
-                    .flatten()
-                    .map(|field| {
-                        let held = saved.and_then(|saved| saved.get(&one.object_type));
-                        let held = held.and_then(|held| draft::find(held, field));
-                        (field.variable.clone(), held.is_none())
+                variables: places
+                    .iter()
+                    .map(|place| {
+                        let field = &fields[*place];
+                        (field.variable.clone(), is_added(field))
                     })
                     .collect(),
                 samples: one
@@ -176,10 +191,12 @@ impl PreviewView {
                         Some(SampleView {
                             person: person(&sample.user)?,
                             record: record(&sample.record),
-                            values: sample
-                                .values
+                            values: places
                                 .iter()
-                                .map(|one| value(one, &calendar))
+                                .filter_map(|place| {
+                                    let property = fields[*place].property.as_str();
+                                    Some(value(property, sample.values.get(*place)?, &calendar))
+                                })
                                 .collect(),
                         })
                     })
@@ -208,11 +225,14 @@ impl PreviewView {
 }
 
 fn value(
+    property: &str,
     previewed: &Previewed,
     calendar: &format::Calendar,
 ) -> Result<Option<Shown>, &'static str> {
     match previewed {
-        Ok(value) => Ok(value.as_ref().map(|value| calendar.value(value))),
+        Ok(value) => Ok(value
+            .as_ref()
+            .map(|value| calendar.value_of(property, value))),
         Err(word) => Err(reason(word)),
     }
 }

@@ -15,7 +15,7 @@ use super::{
             extract::{Path, Query},
             format::{self, Calendar, Moment},
             html,
-            live::{self, Part},
+            live::Part,
             profile::RecordLinks,
             see_other,
             users::Person,
@@ -24,11 +24,12 @@ use super::{
         integrations::Nothing,
         path,
     },
-    Shell, Tab,
+    Shell, Tab, headed, live_at,
 };
 use crate::{
     host::Host,
     model::{ConnectionId, Problem, ProjectId, RunId, RunKind, RunStatus, UserId},
+    secrets::random_token,
     store::{self, Tx, runs::Example},
     sync::runs,
     web::{
@@ -94,6 +95,8 @@ struct RunShown {
     again: String,
     /// What its forms carry; none for who may not change anything.
     csrf: Option<String>,
+    /// Marks the forms that begin another one, so that they begin one.
+    once: String,
     title: &'static str,
     words: RunWords,
     kind: RunKind,
@@ -155,7 +158,7 @@ impl RunShown {
             })
             .collect();
         if counts.failed > 0 {
-            let (label, hint) = words::reason("failed");
+            let (label, hint) = not_read(sync.problem.as_ref());
             skipped.push(Counted {
                 label,
                 hint,
@@ -179,6 +182,7 @@ impl RunShown {
             path: path(part.connection, &format!("/syncs/{}", part.run)),
             again: path(part.connection, "/syncs"),
             csrf,
+            once: part.once.clone(),
             kind: sync.kind,
             is_dry: sync.dry_run,
             status: sync.status,
@@ -221,6 +225,8 @@ struct RunPart {
     base: String,
     connection: ConnectionId,
     run: RunId,
+    /// The same as long as the page is shown, or its stream goes on.
+    once: String,
 }
 
 impl Part for RunPart {
@@ -233,8 +239,12 @@ impl Part for RunPart {
         calendar: &Calendar,
     ) -> Result<RunShown, store::Error> {
         let run = syncs::of(tx, session.project.id, self.connection, self.run)?;
-        let mut sync = syncs::show(tx, run, self.host.clock.now())?;
-        let held = people(tx, session.project.id, std::mem::take(&mut sync.held_users))?;
+        let held = match run.status {
+            RunStatus::Braked => tx.held_users(run.id)?,
+            _ => Vec::new(),
+        };
+        let held = people(tx, session.project.id, held)?;
+        let sync = syncs::show(tx, run, self.host.clock.now())?;
         let csrf = session.csrf(&self.host).expose().to_owned();
         let csrf = session.may_change().then_some(csrf);
         Ok(RunShown::of(sync, held, self, csrf, calendar))
@@ -242,6 +252,17 @@ impl Part for RunPart {
 
     fn looks_every(&self) -> Duration {
         LOOK_EVERY
+    }
+}
+
+/// What is said of records that could not be read, in a run with this problem.
+fn not_read(problem: Option<&Problem>) -> (&'static str, &'static str) {
+    match problem {
+        Some(problem) if problem.code == "missing_scopes" => (
+            "Could not be read",
+            "Our access lacks a permission in HubSpot for these, or HubSpot did not answer well enough. Once it is granted, a full sync reads them.",
+        ),
+        _ => words::reason("failed"),
     }
 }
 
@@ -268,6 +289,7 @@ fn part(visit: &Visit, connection: ConnectionId, run: RunId) -> RunPart {
         base: super::super::super::base(&visit.host),
         connection,
         run,
+        once: random_token().expose().to_owned(),
     }
 }
 
@@ -276,7 +298,6 @@ fn part(visit: &Visit, connection: ConnectionId, run: RunId) -> RunPart {
 struct RunPage {
     frame: Frame,
     shell: Shell,
-    id: RunId,
     run: RunShown,
 }
 
@@ -285,7 +306,9 @@ pub async fn page(
     visit: Visit,
     Path((connection, id)): Path<(ConnectionId, RunId)>,
 ) -> Result<Html<String>, Error> {
-    let (frame, shell, _) = Shell::load(&visit, connection, Tab::Syncs).await?;
+    let (mut frame, shell, _) = Shell::load(&visit, connection, Tab::Syncs).await?;
+    let stream = format!("/syncs/{id}/live");
+    frame.live = Some(live_at(&visit.host, connection, &stream));
     let part = part(&visit, connection, id);
     let (session, calendar) = (visit.session.clone(), visit.calendar());
     let run = visit
@@ -293,12 +316,7 @@ pub async fn page(
         .store
         .read(move |tx| part.load(tx, &session, &calendar))
         .await?;
-    html(&RunPage {
-        frame,
-        shell,
-        id,
-        run,
-    })
+    html(&RunPage { frame, shell, run })
 }
 
 /// `GET …/syncs/{run}/live`.
@@ -307,7 +325,7 @@ pub async fn live(
     Path((connection, id)): Path<(ConnectionId, RunId)>,
 ) -> Result<Response, Error> {
     let part = part(&visit, connection, id);
-    live::stream(visit, part).await
+    headed::stream(visit, connection, false, part).await
 }
 
 /// `POST …/syncs/{run}/cancel`.
@@ -375,7 +393,7 @@ pub async fn records(
     let (frame, shell, _) = Shell::load(&visit, connection, Tab::Syncs).await?;
     let project = visit.session.project.id;
     let reason = query.of.strip_prefix("skipped.").unwrap_or(&query.of);
-    let (label, hint) = words::reason(reason);
+    let words = words::reason(reason);
     // What could not be read is counted at once, or record by record.
     let names = match &*query.of {
         "failed" => vec!["failed".to_owned(), "read_put_off".to_owned()],
@@ -383,11 +401,11 @@ pub async fn records(
     };
     let links = RecordLinks::new(&visit.host, &visit.surroundings);
     let is_elsewhere = links.are_elsewhere();
-    let (listed, counted) = visit
+    let (listed, counted, problem) = visit
         .host
         .store
         .read(move |tx| {
-            syncs::of(tx, project, connection, id)?;
+            let problem = syncs::of(tx, project, connection, id)?.problem;
             let counts = tx.run_counts(id)?;
             let counted: i64 = names.iter().filter_map(|name| counts.get(name)).sum();
             let mut listed = Vec::new();
@@ -413,9 +431,13 @@ pub async fn records(
                     });
                 }
             }
-            Ok((listed, counted))
+            Ok((listed, counted, problem))
         })
         .await?;
+    let (label, hint) = match &*query.of {
+        "failed" => not_read(problem.as_ref()),
+        _ => words,
+    };
     html(&RecordsPage {
         frame,
         shell,

@@ -14,7 +14,9 @@ use super::{
             Error, Frame, Visit,
             extract::{Path, Query},
             format::{self, Moment},
-            html, see_other,
+            html,
+            paging::Pages,
+            see_other,
         },
         path,
     },
@@ -52,16 +54,23 @@ struct SyncsPage {
     /// Whether one can begin now; why not, else.
     ready: Result<(), &'static str>,
     under_way: Option<RunId>,
-    is_catching_up: bool,
-    is_first: bool,
+    catching_up: Option<RunId>,
+    /// Whether looks for changes are listed, in place of everything else.
+    brief: bool,
+    /// Whether there are looks for changes.
+    has_brief: bool,
     runs: Vec<Line>,
-    next: Option<RunId>,
+    pages: Pages,
 }
 
 /// Which runs.
 #[derive(serde::Deserialize)]
 pub struct RunsQuery {
     before: Option<RunId>,
+    #[serde(default)]
+    back: String,
+    #[serde(default)]
+    brief: bool,
 }
 
 /// `GET …/syncs`.
@@ -73,20 +82,23 @@ pub async fn page(
     let (frame, shell, state) = Shell::load(&visit, id, Tab::Syncs).await?;
     let calendar = visit.calendar();
     let now = visit.host.clock.now();
-    let before = query.before.unwrap_or(RunId(i64::MAX));
-    let (mut runs, open, is_mapped) = visit
+    let (newest, brief) = (RunId(i64::MAX), query.brief);
+    let before = query.before.unwrap_or(newest);
+    let (mut runs, has_brief, open, is_mapped) = visit
         .host
         .store
         .read(move |tx| {
-            let runs = tx.runs(id, before, PAGE_RUNS + 1)?.into_iter();
+            let runs = tx.runs_apart(id, brief, before, PAGE_RUNS + 1)?.into_iter();
+            let has_brief = !tx.runs_apart(id, true, newest, 1)?.is_empty();
             let shown: Result<Vec<_>, _> = runs.map(|run| syncs::show(tx, run, now)).collect();
             let open = tx.open_runs()?;
-            Ok((shown?, open, !tx.mappings(id)?.is_empty()))
+            Ok((shown?, has_brief, open, !tx.mappings(id)?.is_empty()))
         })
         .await?;
     let more = runs.len() > PAGE_RUNS;
     runs.truncate(PAGE_RUNS);
-    let next = runs.last().filter(|_| more).map(|run| run.id);
+    let at = query.before.map(|before| before.to_string());
+    let next = runs.last().filter(|_| more).map(|run| run.id.to_string());
     let ready = match state.status {
         Status::Pending => Err("Finish connecting first."),
         Status::Paused => Err("Resume the integration first."),
@@ -101,10 +113,7 @@ pub async fn page(
         let mut of_kind = own.filter(|run| run.kind == kind);
         of_kind.next_back().map(|run| run.id)
     };
-    let (under_way, is_catching_up) = (
-        under_way(RunKind::Full),
-        under_way(RunKind::CatchUp).is_some(),
-    );
+    let (under_way, catching_up) = (under_way(RunKind::Full), under_way(RunKind::CatchUp));
     let line = |sync: Sync| Line {
         id: sync.id,
         kind: kind_label(&sync),
@@ -117,15 +126,17 @@ pub async fn page(
         read: format::count(sync.counts.read),
         updated: format::count(sync.counts.updated),
     };
+    let list = if brief { "brief=true" } else { "" };
     html(&SyncsPage {
         frame,
         shell,
         ready,
         under_way,
-        is_catching_up,
-        is_first: query.before.is_none(),
+        catching_up,
+        brief,
+        has_brief,
         runs: runs.into_iter().map(line).collect(),
-        next,
+        pages: Pages::new(list, "before", (at, &query.back), next),
     })
 }
 

@@ -1,5 +1,5 @@
 //! What somebody changes in a connection's fields, kept until it is saved: a
-//! document of the whole, by browser session.
+//! document of the whole, of whoever changes it ([`Author`]).
 
 use std::sync::Arc;
 
@@ -8,7 +8,10 @@ use crate::{
     host::Host,
     model::{ConnectionId, ObjectType, ProjectId},
     plugin::Description,
-    store::{self, Tx, drafts::Draft},
+    store::{
+        self, Tx,
+        drafts::{Author, Draft},
+    },
     web::{
         api::{
             connections,
@@ -18,7 +21,7 @@ use crate::{
     },
 };
 
-/// A connection's mappings as they are saved, and as this session has them.
+/// A connection's mappings as they are saved, and as their author has them.
 pub struct Working {
     /// As this session has them.
     pub document: Document,
@@ -51,7 +54,7 @@ impl Changes {
 }
 
 impl Working {
-    /// What a session has.
+    /// What somebody has.
     ///
     /// # Errors
     ///
@@ -60,12 +63,12 @@ impl Working {
         tx: &Tx<'_>,
         project: ProjectId,
         id: ConnectionId,
-        session: &[u8; 32],
+        author: Author,
     ) -> Result<Self, store::Error> {
         tx.connection(project, id)?;
         let saved = mapping_document::of(tx, project, id)?;
         let newest = tx.mappings_version(id)?;
-        let draft = tx.draft(id, session)?.and_then(|draft| {
+        let draft = tx.draft(id, author)?.and_then(|draft| {
             let document = serde_json::from_str(&draft.document);
             // One that another release wrote, in other words.
             let document = document.inspect_err(|error| {
@@ -126,7 +129,7 @@ impl Working {
         changes
     }
 
-    /// Keeps what this session has, where it differs from what is saved.
+    /// Keeps what its author has, where it differs from what is saved.
     ///
     /// # Errors
     ///
@@ -135,20 +138,20 @@ impl Working {
         &mut self,
         tx: &Tx<'_>,
         id: ConnectionId,
-        session: &[u8; 32],
+        author: Author,
         described: &Description,
         now: crate::model::Timestamp,
     ) -> Result<(), store::Error> {
         tidy(&mut self.document, &self.saved, described);
         if !self.is_changed() {
-            return tx.drop_draft(id, session);
+            return tx.drop_draft(id, author);
         }
         let document = serde_json::to_string(&self.document);
         let draft = Draft {
             version: self.version,
             document: document.map_err(|_| store::Error::Undecodable("draft of mappings"))?,
         };
-        tx.save_draft(id, session, &draft, now)
+        tx.save_draft(id, author, &draft, now)
     }
 }
 
@@ -172,7 +175,7 @@ pub fn find<'a>(object: &'a ObjectDocument, field: &FieldDocument) -> Option<&'a
     fields.find(|one| one.property == field.property && one.variable == field.variable)
 }
 
-/// Changes what a session has.
+/// Changes what a session's author has.
 ///
 /// # Errors
 ///
@@ -183,12 +186,12 @@ pub async fn edit(
     id: ConnectionId,
     change: impl FnOnce(&mut Document, &Description) + Send + 'static,
 ) -> Result<(), Error> {
-    let (project, hash, now) = (session.project.id, session.hash, host.clock.now());
+    let (project, author, now) = (session.project.id, session.author(), host.clock.now());
     let plugin = connections::plugin(host, project, id).await?;
     let edited = host.store.transact(move |tx| {
-        let mut working = Working::load(tx, project, id, &hash)?;
+        let mut working = Working::load(tx, project, id, author)?;
         change(&mut working.document, plugin.description());
-        working.keep(tx, id, &hash, plugin.description(), now)
+        working.keep(tx, id, author, plugin.description(), now)
     });
     Ok(edited.await?)
 }

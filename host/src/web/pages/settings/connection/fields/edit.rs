@@ -72,11 +72,11 @@ pub async fn restore(
     posted: Posted<FieldForm>,
 ) -> Result<Response, Error> {
     let (form, session) = (posted.form, posted.session);
-    let (project, hash, now) = (session.project.id, session.hash, host.clock.now());
+    let (project, author, now) = (session.project.id, session.author(), host.clock.now());
     let plugin = connections::plugin(&host, project, id).await?;
     host.store
         .transact(move |tx| {
-            let mut working = Working::load(tx, project, id, &hash)?;
+            let mut working = Working::load(tx, project, id, author)?;
             let Some(saved) = working.saved.get(&form.object_type) else {
                 return Ok(());
             };
@@ -100,7 +100,7 @@ pub async fn restore(
                 left.selection = held.selection;
             }
             working.document.insert(form.object_type.clone(), left);
-            working.keep(tx, id, &hash, plugin.description(), now)
+            working.keep(tx, id, author, plugin.description(), now)
         })
         .await?;
     Ok(back(id))
@@ -128,11 +128,11 @@ pub async fn discard(
     Path(id): Path<ConnectionId>,
     posted: Posted<Nothing>,
 ) -> Result<Response, Error> {
-    let (project, hash) = (posted.session.project.id, posted.session.hash);
+    let (project, author) = (posted.session.project.id, posted.session.author());
     host.store
         .transact(move |tx| {
             tx.connection(project, id)?;
-            tx.drop_draft(id, &hash)
+            tx.drop_draft(id, author)
         })
         .await?;
     Ok(back(id))
@@ -145,14 +145,14 @@ pub async fn rebase(
     Path(id): Path<ConnectionId>,
     posted: Posted<Nothing>,
 ) -> Result<Response, Error> {
-    let (project, hash) = (posted.session.project.id, posted.session.hash);
+    let (project, author) = (posted.session.project.id, posted.session.author());
     let plugin = connections::plugin(&host, project, id).await?;
     let now = host.clock.now();
     host.store
         .transact(move |tx| {
-            let mut working = Working::load(tx, project, id, &hash)?;
+            let mut working = Working::load(tx, project, id, author)?;
             working.version = working.newest;
-            working.keep(tx, id, &hash, plugin.description(), now)
+            working.keep(tx, id, author, plugin.description(), now)
         })
         .await?;
     Ok(see_other(&path(id, "/fields/review")))

@@ -1,6 +1,7 @@
 //! Synced fields: which properties feed which variables, and which record does
 //! where a user has several. What is changed is a draft until it is reviewed.
 
+mod adding;
 pub(super) mod draft;
 mod edit;
 mod picker;
@@ -56,7 +57,7 @@ fn many(document: &Document) -> Option<usize> {
 pub(super) fn router() -> Router<Arc<Host>> {
     Router::new()
         .route("/fields", get(page))
-        .route("/fields/add", get(picker::page).post(picker::add))
+        .route("/fields/add", get(picker::page).post(adding::add))
         .route("/fields/remove", post(edit::remove))
         .route("/fields/restore", post(edit::restore))
         .route("/fields/show", post(edit::show))
@@ -122,11 +123,11 @@ pub async fn page(
     Query(query): Query<FieldsQuery>,
 ) -> Result<Html<String>, Error> {
     let (frame, shell, state) = Shell::load(&visit, id, Tab::Fields).await?;
-    let (project, hash) = (visit.session.project.id, visit.session.hash);
+    let (project, author) = (visit.session.project.id, visit.session.author());
     let working = visit
         .host
         .store
-        .read(move |tx| Working::load(tx, project, id, &hash))
+        .read(move |tx| Working::load(tx, project, id, author))
         .await?;
     let variables = variables(&visit.host, project).await?;
     let plugin = visit.host.plugins.active(&state.connector)?;
@@ -169,7 +170,12 @@ pub async fn page(
             object_type: object_type.clone(),
             label: described.label.clone(),
             singular: described.singular_label.to_lowercase(),
-            matching: matching::sentence(described, working.document.get(object_type), known),
+            matching: matching::sentence(
+                described,
+                working.document.get(object_type),
+                known,
+                &shell.label,
+            ),
             selection: SelectionView::new(described, object, known, can_be_open),
             rows: rows.collect(),
             removed: gone.map(|field| row(field, Some(field))).collect(),

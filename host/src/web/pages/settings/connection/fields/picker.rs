@@ -6,21 +6,15 @@ use std::{
 };
 
 use askama::Template;
-use axum::{
-    extract::State,
-    response::{Html, IntoResponse, Response},
-};
+use axum::response::Html;
 
 use super::{
     super::{
-        super::{
-            super::{
-                Error, Frame, Visit,
-                extract::{Path, Query},
-                format::{self, Shown, type_name},
-                html, see_other,
-            },
-            path,
+        super::super::{
+            Error, Frame, Visit,
+            extract::{Path, Query},
+            format::{self, Shown, type_name},
+            html,
         },
         Shell, Tab,
     },
@@ -37,15 +31,9 @@ use crate::{
     web::{
         self,
         api::{
-            connections,
-            mapping_document::{Document, FieldDocument},
-            mapping_variables::is_taken_over,
-            previews,
             properties::{self, Property},
             variables::check_name,
         },
-        problem::step,
-        session::Posted,
     },
 };
 
@@ -55,20 +43,21 @@ const SHOWN: usize = 40;
 /// What is looked for.
 #[derive(Clone, serde::Deserialize)]
 pub struct Search {
-    object_type: ObjectType,
+    pub(super) object_type: ObjectType,
     #[serde(default)]
-    q: String,
+    pub(super) q: String,
     /// The name of the one group that is looked in; empty for all.
     #[serde(default)]
-    group: String,
+    pub(super) group: String,
     /// How many are shown.
-    shown: Option<usize>,
+    pub(super) shown: Option<usize>,
     /// The property that was added last.
-    added: Option<String>,
+    pub(super) added: Option<String>,
 }
 
 impl Search {
-    fn query(&self, shown: usize, added: Option<&str>) -> String {
+    /// Its address, with how many are shown and what was added last.
+    pub(super) fn query(&self, shown: usize, added: Option<&str>) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.append_pair("object_type", self.object_type.as_str());
         for (name, value) in [("q", &self.q), ("group", &self.group)] {
@@ -85,7 +74,8 @@ impl Search {
         query.finish()
     }
 
-    fn shown(&self) -> usize {
+    /// How many are shown.
+    pub(super) fn shown(&self) -> usize {
         self.shown.unwrap_or(SHOWN).max(1)
     }
 }
@@ -165,12 +155,17 @@ impl ItemForm {
 }
 
 /// What was filled in, and could not be added.
-struct Attempt {
-    property: PropertyName,
-    variable: String,
-    variable_type: Option<VariableType>,
-    error: Option<String>,
-    asks: bool,
+pub(super) struct Attempt {
+    /// The property.
+    pub property: PropertyName,
+    /// The variable's name.
+    pub variable: String,
+    /// The type of a new variable.
+    pub variable_type: Option<VariableType>,
+    /// Why; none where it asks.
+    pub error: Option<String>,
+    /// Whether it asks for a confirmation.
+    pub asks: bool,
 }
 
 /// `GET …/fields/add`.
@@ -182,14 +177,15 @@ pub async fn page(
     show(visit, id, search, None).await
 }
 
-async fn show(
+/// The page, with what could not be added.
+pub(super) async fn show(
     visit: Visit,
     id: ConnectionId,
     search: Search,
     attempt: Option<Attempt>,
 ) -> Result<Html<String>, Error> {
     let (frame, shell, state) = Shell::load(&visit, id, Tab::Fields).await?;
-    let (project, hash) = (visit.session.project.id, visit.session.hash);
+    let (project, author) = (visit.session.project.id, visit.session.author());
     let plugin = visit.host.plugins.active(&state.connector)?;
     let described = plugin.description().object_type(&search.object_type);
     let described = described.ok_or(Error::NotFound("object type"))?;
@@ -198,7 +194,7 @@ async fn show(
         .store
         .read(move |tx| {
             Ok((
-                Working::load(tx, project, id, &hash)?,
+                Working::load(tx, project, id, author)?,
                 tx.variables(project)?,
             ))
         })
@@ -457,132 +453,10 @@ fn list_of(types: &[VariableType]) -> String {
 
 /// What a new field shows of a property's choices: what people read, where it can
 /// be had.
-fn default_show(property: &Property) -> Show {
+pub(super) fn default_show(property: &Property) -> Show {
     let labels = property.labels.as_ref();
     match shown::has_choices(property) && labels.is_some_and(|labels| labels.available) {
         true => Show::Label,
         false => Show::InternalValue,
-    }
-}
-
-/// A property to be added.
-#[derive(serde::Deserialize)]
-pub struct AddForm {
-    object_type: ObjectType,
-    property: PropertyName,
-    /// Empty for the one that was suggested.
-    #[serde(default)]
-    variable: String,
-    #[serde(default)]
-    suggested: String,
-    #[serde(rename = "type")]
-    variable_type: Option<VariableType>,
-    #[serde(default)]
-    take_over: bool,
-    #[serde(default)]
-    q: String,
-    #[serde(default)]
-    group: String,
-    shown: Option<usize>,
-}
-
-/// `POST …/fields/add`.
-pub async fn add(
-    State(host): State<Arc<Host>>,
-    Path(id): Path<ConnectionId>,
-    visit: Visit,
-    posted: Posted<AddForm>,
-) -> Result<Response, Error> {
-    let form = posted.form;
-    let (project, hash) = (posted.session.project.id, posted.session.hash);
-    let search = Search {
-        object_type: form.object_type.clone(),
-        q: form.q,
-        group: form.group,
-        shown: form.shown,
-        added: None,
-    };
-    let name = match form.variable.trim() {
-        "" => form.suggested,
-        filled_in => filled_in.to_owned(),
-    };
-    let attempt = |error: Option<String>| Attempt {
-        property: form.property.clone(),
-        variable: name.clone(),
-        variable_type: form.variable_type,
-        asks: error.is_none(),
-        error,
-    };
-    let properties = properties::of(&host, project, id, &form.object_type).await?;
-    let property = properties.into_iter().find(|one| one.name == form.property);
-    let wanted = name.clone();
-    let (mut document, exists, asks) = host
-        .store
-        .read(move |tx| {
-            let document = Working::load(tx, project, id, &hash)?.document;
-            let variable = tx.variable(project, &wanted)?;
-            let asks = match &variable {
-                Some(variable) => is_taken_over(tx, project, variable)?,
-                None => false,
-            };
-            Ok((document, variable.is_some(), asks))
-        })
-        .await?;
-    if asks && !form.take_over {
-        return Ok(show(visit, id, search, Some(attempt(None)))
-            .await?
-            .into_response());
-    }
-    let field = FieldDocument {
-        property: form.property.clone(),
-        variable: name.clone(),
-        // One that exists keeps its type.
-        variable_type: form.variable_type.filter(|_| !exists),
-        show: property.as_ref().map_or(Show::default(), default_show),
-        take_over: asks,
-    };
-    let plugin = connections::plugin(&host, project, id).await?;
-    draft::add(
-        &mut document,
-        plugin.description(),
-        &form.object_type,
-        field.clone(),
-    );
-    if let Some(error) = refusal(&host, project, id, document, &form.object_type).await? {
-        let shown = show(visit, id, search, Some(attempt(Some(error)))).await?;
-        return Ok(shown.into_response());
-    }
-    let object_type = form.object_type.clone();
-    draft::edit(&host, &posted.session, id, move |document, described| {
-        draft::add(document, described, &object_type, field);
-    })
-    .await?;
-    let query = search.query(search.shown(), Some(form.property.as_str()));
-    Ok(see_other(&path(id, &format!("/fields/add?{query}"))))
-}
-
-/// What saving would say of the last field of an object type. What is wrong
-/// elsewhere is told before it is saved.
-async fn refusal(
-    host: &Arc<Host>,
-    project: crate::model::ProjectId,
-    id: ConnectionId,
-    document: Document,
-    object_type: &ObjectType,
-) -> Result<Option<String>, Error> {
-    let fields = document.get(object_type).map_or(0, |one| one.fields.len());
-    let last = fields.saturating_sub(1);
-    let at = format!("/{}/fields/{last}", step(object_type.as_str()));
-    match previews::check(host, project, id, document).await {
-        Err(web::error::Error::Invalid(errors)) => {
-            let mut errors = errors.into_iter();
-            let of_it = errors.find(|error| {
-                let rest = error.pointer.strip_prefix(&at);
-                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            });
-            Ok(of_it.map(|error| error.detail))
-        }
-        Err(error) => Err(error.into()),
-        Ok(()) => Ok(None),
     }
 }

@@ -1,6 +1,9 @@
 //! What a draft changes, what it would write on some real users, and its saving.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use askama::Template;
 use axum::{
@@ -24,6 +27,7 @@ use super::{
     },
     draft::{Changes, Working},
     many,
+    shown::{self, Known},
 };
 use crate::{
     host::Host,
@@ -45,6 +49,7 @@ use crate::{
 struct Line {
     /// `Contact`.
     object: String,
+    /// What people call the property; its name, where that is not known now.
     property: String,
     variable: String,
     /// Of a field that is added, the type of a variable that is made.
@@ -82,12 +87,12 @@ pub async fn page(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Response
 
 async fn show(visit: Visit, id: ConnectionId, errors: Vec<String>) -> Result<Response, Error> {
     let (frame, shell, _) = Shell::load(&visit, id, Tab::Fields).await?;
-    let (project, hash) = (visit.session.project.id, visit.session.hash);
+    let (project, author) = (visit.session.project.id, visit.session.author());
     let (working, variables, segments) = visit
         .host
         .store
         .read(move |tx| {
-            let working = Working::load(tx, project, id, &hash)?;
+            let working = Working::load(tx, project, id, author)?;
             Ok((working, tx.variables(project)?, tx.segments_fed_by(id)?))
         })
         .await?;
@@ -100,18 +105,28 @@ async fn show(visit: Visit, id: ConnectionId, errors: Vec<String>) -> Result<Res
         .into_iter()
         .map(|variable| (variable.name.clone(), variable))
         .collect();
-    let lines = |fields: Vec<(ObjectType, FieldDocument)>| -> Vec<Line> {
-        let lines = fields.into_iter();
-        lines
-            .map(|(object_type, field)| line(described, &variables, &object_type, field))
-            .collect()
-    };
     let Changes {
         added,
         removed,
         changed,
         selections,
     } = working.changes();
+    let fields = added.iter().chain(&removed).chain(&changed);
+    let types: HashSet<ObjectType> = fields.map(|(object_type, _)| object_type.clone()).collect();
+    let mut known = HashMap::new();
+    for object_type in types {
+        let of_type = shown::known(&visit.host, (project, id), &object_type, false).await;
+        known.extend(of_type.ok().map(|of_type| (object_type, of_type)));
+    }
+    let lines = |fields: Vec<(ObjectType, FieldDocument)>| -> Vec<Line> {
+        let lines = fields.into_iter();
+        lines
+            .map(|(object_type, field)| {
+                let known = known.get(&object_type);
+                line(described, &variables, known, &object_type, field)
+            })
+            .collect()
+    };
     let mut segments: Vec<Named> = segments
         .into_iter()
         .filter(|(variable, _)| removed.iter().any(|(_, field)| field.variable == *variable))
@@ -140,6 +155,7 @@ async fn show(visit: Visit, id: ConnectionId, errors: Vec<String>) -> Result<Res
 fn line(
     described: &Description,
     variables: &HashMap<String, Variable>,
+    known: Option<&Known>,
     object_type: &ObjectType,
     field: FieldDocument,
 ) -> Line {
@@ -150,7 +166,9 @@ fn line(
             || object_type.to_string(),
             |said| said.singular_label.clone(),
         ),
-        property: field.property.to_string(),
+        property: known
+            .and_then(|known| known.property(&field.property))
+            .map_or_else(|| field.property.to_string(), |one| one.label.clone()),
         makes: (!exists).then(|| field.variable_type.map_or("", type_name)),
         takes_over: field.take_over,
         shows_labels: field.show == Show::Label,
@@ -170,11 +188,11 @@ struct PreviewPage {
 /// moment.
 pub async fn preview(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<String>, Error> {
     let (frame, shell, _) = Shell::load(&visit, id, Tab::Fields).await?;
-    let (project, hash) = (visit.session.project.id, visit.session.hash);
+    let (project, author) = (visit.session.project.id, visit.session.author());
     let working = visit
         .host
         .store
-        .read(move |tx| Working::load(tx, project, id, &hash))
+        .read(move |tx| Working::load(tx, project, id, author))
         .await?;
     let (document, saved) = (working.document, working.saved);
     let told = if visit.session.may_change() {
@@ -207,12 +225,12 @@ pub async fn save(
     visit: Visit,
     posted: Posted<SaveForm>,
 ) -> Result<Response, Error> {
-    let (project, hash) = (posted.session.project.id, posted.session.hash);
+    let (project, author) = (posted.session.project.id, posted.session.author());
     let (working, draft) = host
         .store
         .read(move |tx| {
-            let working = Working::load(tx, project, id, &hash)?;
-            Ok((working, tx.draft(id, &hash)?))
+            let working = Working::load(tx, project, id, author)?;
+            Ok((working, tx.draft(id, author)?))
         })
         .await?;
     if !working.is_changed() {
@@ -226,9 +244,9 @@ pub async fn save(
     let saved = mappings::save(&host, project, id, document, keep, Some(expected), &by);
     match saved.await {
         Ok(()) => {
-            // What another page of the session changed meanwhile is kept.
+            // What another page changed meanwhile is kept.
             host.store
-                .transact(move |tx| tx.drop_this_draft(id, &hash, draft.as_ref()))
+                .transact(move |tx| tx.drop_this_draft(id, author, draft.as_ref()))
                 .await?;
             Ok(see_other(&path(id, &format!("/fields?saved={added}"))))
         }

@@ -75,6 +75,14 @@ impl Known {
     }
 }
 
+/// A property's name as words, where its label is not known: `Customer number`.
+pub fn in_words(name: &PropertyName) -> String {
+    let words = name.as_str().replace('_', " ");
+    let mut letters = words.chars();
+    let first = letters.next().map(char::to_uppercase);
+    first.into_iter().flatten().chain(letters).collect()
+}
+
 /// What people call the type of a property.
 pub fn kind(property: &Property) -> &str {
     match (&*property.property_type, &*property.field_type) {
@@ -142,7 +150,7 @@ pub fn sample(
         (Value::List(items), Show::Label) => Value::List(items.iter().map(label).collect()),
         (value, _) => value.clone(),
     };
-    Some(calendar.value(&value))
+    Some(calendar.value_of(property.name.as_str(), &value))
 }
 
 /// A field that is mapped, as its row shows it.

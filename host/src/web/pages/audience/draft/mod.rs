@@ -4,23 +4,19 @@
 //! A form says a tree by the order of its fields: `g` opens a group, `e` closes
 //! it, and in it `a` begins a rule, which `o` and any `v` are of.
 
+mod rule;
+mod saved;
+
 use serde_json::{Value as Json, json};
 use url::form_urlencoded;
 
+pub use rule::{Rule, SEGMENT, Takes, attribute};
+
 use super::super::Error;
 use crate::{
-    model::{
-        VariableType,
-        condition::{DEPTH_MAX, RULES_MAX},
-    },
+    model::condition::{DEPTH_MAX, RULES_MAX},
     web::api::condition_document::ConditionDocument,
 };
-
-/// What the attribute of a rule is that asks for another segment.
-pub const SEGMENT: &str = "segment";
-
-/// What the attributes of other rules begin with.
-const ATTRIBUTE: &str = "attribute.";
 
 /// The most rules that a form is read with: some more than may be saved, so that
 /// a page can say so.
@@ -76,17 +72,6 @@ pub struct Group {
     pub mode: Mode,
     /// Its parts.
     pub parts: Vec<Part>,
-}
-
-/// A rule, as far as it is filled in.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Rule {
-    /// What was chosen; empty before.
-    pub attribute: String,
-    /// What was chosen.
-    pub operator: String,
-    /// What was filled in.
-    pub values: Vec<String>,
 }
 
 /// Where a part is: its place in its group, that one's in its own, ….
@@ -196,7 +181,7 @@ impl Group {
 
     /// Begins with a condition as it is saved.
     pub fn of(document: &ConditionDocument) -> Self {
-        match part_of(document) {
+        match saved::part_of(document) {
             Part::Group(group) => group,
             rule @ Part::Rule(_) => Self {
                 mode: Mode::All,
@@ -336,194 +321,10 @@ impl Group {
     }
 }
 
-fn part_of(document: &ConditionDocument) -> Part {
-    let group = |mode, parts: &[ConditionDocument]| {
-        let parts = parts.iter().map(part_of).collect();
-        Part::Group(Group { mode, parts })
-    };
-    match document {
-        ConditionDocument::All { all } => group(Mode::All, all),
-        ConditionDocument::Any { any } => group(Mode::Any, any),
-        ConditionDocument::Not { not } => match not.as_ref() {
-            ConditionDocument::Any { any } => group(Mode::None, any),
-            part => match negated(part) {
-                Some(rule) => Part::Rule(rule),
-                None => group(Mode::None, std::slice::from_ref(part)),
-            },
-        },
-        ConditionDocument::Segment { segment } => Part::Rule(Rule {
-            attribute: SEGMENT.to_owned(),
-            operator: "in".to_owned(),
-            values: vec![segment.to_string()],
-        }),
-        ConditionDocument::Rule {
-            variable,
-            operator,
-            value,
-        } => Part::Rule(Rule {
-            attribute: attribute(variable),
-            operator: (*operator).to_owned(),
-            values: value_texts(value.as_ref(), operator),
-        }),
-    }
-}
-
-/// A rule that says what is not, where pages have an operator for that.
-fn negated(document: &ConditionDocument) -> Option<Rule> {
-    let Part::Rule(rule) = part_of(document) else {
-        return None;
-    };
-    let negated = NEGATED.iter().find(|(_, of)| *of == rule.operator)?;
-    let operator = negated.0.to_owned();
-    Some(Rule { operator, ..rule })
-}
-
-/// The operators that pages have beside those of the API, and what they negate.
-const NEGATED: [(&str, &str); 6] = [
-    ("not_in", "in"),
-    ("not_empty", "is_empty"),
-    ("not_contains", "contains"),
-    ("not_starts_with", "starts_with"),
-    ("not_ends_with", "ends_with"),
-    ("not_one_of", "is_one_of"),
-];
-
-/// The choice of an attribute by its name.
-pub fn attribute(name: &str) -> String {
-    format!("{ATTRIBUTE}{name}")
-}
-
-fn value_texts(value: Option<&Json>, operator: &str) -> Vec<String> {
-    let text = |value: &Json| match value {
-        Json::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    match value {
-        None => Vec::new(),
-        Some(Json::Array(items)) if operator == "between" => items.iter().map(text).collect(),
-        Some(Json::Array(items)) => items.iter().map(text).collect(),
-        Some(value) => vec![text(value)],
-    }
-}
-
-/// How a rule's operator takes its values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Takes {
-    /// None.
-    Nothing,
-    /// One.
-    One,
-    /// Two, as numbers or days between.
-    Two,
-    /// Any number of texts.
-    Many,
-    /// A number of days.
-    Days,
-}
-
-impl Rule {
-    /// The name of the attribute; none where none is chosen, or a segment is.
-    pub fn attribute_name(&self) -> Option<&str> {
-        self.attribute.strip_prefix(ATTRIBUTE)
-    }
-
-    /// The values of which each is a text of its own: a line, or a field.
-    pub fn texts(&self) -> Vec<String> {
-        let mut texts: Vec<String> = Vec::new();
-        for text in self.values.iter().flat_map(|value| value.split('\n')) {
-            let text = text.strip_suffix('\r').unwrap_or(text);
-            if !text.trim().is_empty() && !texts.iter().any(|known| known == text) {
-                texts.push(text.to_owned());
-            }
-        }
-        texts
-    }
-
-    /// How its operator takes values.
-    pub fn takes(&self) -> Takes {
-        match self.operator.as_str() {
-            "is_empty" | "not_empty" | "is_true" | "is_false" => Takes::Nothing,
-            "between" => Takes::Two,
-            "is_one_of" | "not_one_of" | "contains_any" | "contains_all" | "contains_none" => {
-                Takes::Many
-            }
-            "in_last_days" | "in_next_days" => Takes::Days,
-            _ => Takes::One,
-        }
-    }
-
-    /// The value in a place, as it was filled in.
-    pub fn value(&self, place: usize) -> &str {
-        self.values.get(place).map_or("", String::as_str)
-    }
-
-    /// Whether everything is filled in; else what is not.
-    pub fn missing(&self) -> Option<&'static str> {
-        if self.attribute.is_empty() {
-            return Some("Choose an attribute.");
-        }
-        // Blanks are a text, too.
-        let is_there = |place: usize| !self.value(place).is_empty();
-        match self.takes() {
-            Takes::Nothing => None,
-            Takes::One if self.attribute == SEGMENT => {
-                (!is_there(0)).then_some("Choose a segment.")
-            }
-            Takes::One | Takes::Days => (!is_there(0)).then_some("Fill in a value."),
-            Takes::Two => (!is_there(0) || !is_there(1)).then_some("Fill in both values."),
-            Takes::Many => self
-                .texts()
-                .is_empty()
-                .then_some("Fill in at least one value."),
-        }
-    }
-
-    /// Its document; values of `of` are written as their type is.
-    pub fn document(&self, of: Option<VariableType>) -> Json {
-        let negated = NEGATED.iter().find(|(word, _)| *word == self.operator);
-        let operator = negated.map_or(self.operator.as_str(), |(_, of)| of);
-        let document = match self.attribute_name() {
-            None => json!({"segment": self.value(0)}),
-            Some(name) => {
-                let one = |place: usize| typed(self.value(place), of);
-                let value = match self.takes() {
-                    Takes::Nothing => Json::Null,
-                    Takes::One => one(0),
-                    Takes::Two => json!([one(0), one(1)]),
-                    Takes::Many => self.texts().into(),
-                    Takes::Days => typed(self.value(0), Some(VariableType::Number)),
-                };
-                json!({"variable": name, "operator": operator, "value": value})
-            }
-        };
-        match negated {
-            Some(_) => json!({ "not": document }),
-            None => document,
-        }
-    }
-}
-
-fn typed(text: &str, of: Option<VariableType>) -> Json {
-    let text = match of {
-        // Of a text, blanks are a part.
-        None | Some(VariableType::Text) => text,
-        Some(_) => text.trim(),
-    };
-    if of == Some(VariableType::Number) {
-        if let Ok(whole) = text.parse::<i64>() {
-            return whole.into();
-        }
-        // What is no finite number is said to be none by whoever reads it.
-        if let Some(number) = text.parse().ok().and_then(serde_json::Number::from_f64) {
-            return number.into();
-        }
-    }
-    text.into()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{rule::typed, *};
+    use crate::model::VariableType;
 
     fn pairs(query: &str) -> Vec<(String, String)> {
         let pairs = form_urlencoded::parse(query.as_bytes());
@@ -574,6 +375,28 @@ mod tests {
             read("g=none&a=&e=").document(&filled_in, "", &mut places),
             None
         );
+    }
+
+    #[test]
+    fn numbers_are_read_as_pages_write_them() {
+        let number = |text| typed(text, Some(VariableType::Number));
+        for (text, meant) in [
+            ("1,000", json!(1_000)),
+            ("12,500.5", json!(12_500.5)),
+            ("\u{2212}1,234,567", json!(-1_234_567)),
+            ("1000", json!(1_000)),
+            ("1e3", json!(1_000.0)),
+            ("1.5", json!(1.5)),
+            // What may be meant otherwise is refused.
+            ("1,5", json!("1,5")),
+            ("1,0000", json!("1,0000")),
+            ("1.000,5", json!("1.000,5")),
+            (",000", json!(",000")),
+            ("seven", json!("seven")),
+        ] {
+            assert_eq!(number(text), meant, "{text}");
+        }
+        assert_eq!(typed("1,000", Some(VariableType::Text)), json!("1,000"));
     }
 
     #[test]

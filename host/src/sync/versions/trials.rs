@@ -1,0 +1,238 @@
+//! Versions that serve one connection before they serve all.
+//!
+//! They are asked for as switches are, compared as for a switch, compiled before they
+//! serve, and taken back by the host where they fail too often. What they read of a
+//! connection is told and applied as theirs; everything else stays with the active
+//! version.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use super::{
+    Error, library,
+    switch::{HOST, Left},
+    watch::{Verdict, Watch},
+};
+use crate::{
+    host::Host,
+    model::{ConnectionId, Timestamp},
+    plugin::{Engine, Plugins, Tally, Version},
+    store::{
+        self, Store, Tx,
+        plugins::{PluginVersion, Switch, Why},
+        trials::Trial,
+    },
+    telemetry::SwitchLabels,
+};
+
+/// The versions that serve single connections, watched, by digest.
+pub(super) type Watched = BTreeMap<String, Watch>;
+
+/// Compiles the versions that serve single connections; of one that cannot be run says
+/// so, and the active version stands in for it.
+pub(super) async fn open(
+    engine: &Engine,
+    store: &Store,
+    directory: &Path,
+    plugins: &Plugins,
+) -> Result<(), store::Error> {
+    let mut digests: Vec<String> = of_all(store.read(|tx| tx.trials()).await?);
+    digests.dedup();
+    for digest in digests {
+        let named = digest.clone();
+        let version = store.read(move |tx| tx.plugin_version(&named)).await;
+        let opened = version
+            .map_err(Error::from)
+            .and_then(|version| open_one(engine, directory, plugins, &version));
+        if let Err(error) = &opened {
+            tracing::error!(
+                digest, %error,
+                "a plugin version that serves single connections cannot be run: the active \
+                 version stands in for it"
+            );
+        }
+        let problem = opened.err().map(|error| error.to_string());
+        store
+            .transact(move |tx| tx.set_trial_problem(&digest, problem.as_deref()))
+            .await?;
+    }
+    Ok(())
+}
+
+fn open_one(
+    engine: &Engine,
+    directory: &Path,
+    plugins: &Plugins,
+    version: &PluginVersion,
+) -> Result<(), Error> {
+    let versions = plugins.of(&version.connector)?;
+    if versions.compiled(&version.digest).is_none() {
+        versions.try_out(library::load(engine, directory, version)?.into());
+    }
+    Ok(())
+}
+
+/// Has a version that is compiled serve a connection, as was asked for.
+pub(super) async fn begin(
+    host: &Host,
+    request: i64,
+    version: Arc<Version>,
+    switch: Switch,
+    connection: ConnectionId,
+    watched: &mut Watched,
+) -> Result<(), Error> {
+    let now = host.clock.now();
+    let versions = host.plugins.of(&switch.connector)?;
+    // Before anything is prepared by it, which the commit is for.
+    versions.try_out(version.clone());
+    let serves = versions.active().digest().to_owned();
+    let begun = host.store.transact(move |tx| {
+        // Either may be gone meanwhile.
+        tx.any_connection(connection)?;
+        tx.plugin_version(&switch.digest)?;
+        let before = tx.trial(connection)?.map_or(serves, |trial| trial.digest);
+        tx.begin_trial(connection, &switch.digest, &switch.by, now)?;
+        tx.add_activation(&switch, Some(&before), now)?;
+        tx.end_switch(request, None)?;
+        Ok(switch)
+    });
+    let switch = begun.await?;
+    let labels = SwitchLabels {
+        why: switch.why.as_str(),
+    };
+    host.metrics.plugin_switches.get_or_create(&labels).inc();
+    tracing::info!(
+        digest = version.digest(),
+        version = version.description().version,
+        %connection,
+        by = switch.by,
+        "a plugin version serves one connection"
+    );
+    let watch = || Watch::new(version.digest(), now, now, version.tally());
+    watched
+        .entry(version.digest().to_owned())
+        .or_insert_with(watch);
+    settle(host).await
+}
+
+/// Has the active version serve a connection again, as was asked for.
+pub(super) async fn give_back(
+    host: &Host,
+    request: i64,
+    switch: Switch,
+    connection: ConnectionId,
+) -> Result<(), Error> {
+    let now = host.clock.now();
+    let switch = Switch {
+        digest: active_digest(host, &switch.connector)?,
+        ..switch
+    };
+    let ended = host.store.transact(move |tx| {
+        if let Some(trial) = tx.trial(connection)? {
+            end(tx, &trial, &switch, now)?;
+        }
+        tx.end_switch(request, None)
+    });
+    ended.await?;
+    settle(host).await
+}
+
+/// Watches a connector's versions that serve single connections. Returns what one set
+/// aside that was taken back, where one was.
+pub(super) async fn look_after(
+    host: &Host,
+    connector: &str,
+    watched: &mut Watched,
+) -> Result<Option<Left>, Error> {
+    let versions = host.plugins.of(connector)?;
+    let now = host.clock.now();
+    let mut failing = None;
+    watched.retain(|digest, watch| {
+        // What serves all is watched as such, and what serves nobody not at all.
+        let tried = versions.compiled(digest);
+        let tried = tried.filter(|version| version.digest() != versions.active().digest());
+        match tried.map(|version| watch.look(now, version.tally())) {
+            Some(Verdict::Well) => true,
+            Some(Verdict::Fails(within)) => {
+                failing = Some((watch.digest.clone(), watch.since, within));
+                false
+            }
+            Some(Verdict::Trusted) | None => false,
+        }
+    });
+    let Some((digest, since, within)) = failing else {
+        return Ok(None);
+    };
+    take_back(host, connector, &digest, within).await?;
+    Ok(Some(Left::new(&digest, since, now)))
+}
+
+/// Ends what a version that fails too often serves.
+async fn take_back(host: &Host, connector: &str, digest: &str, within: Tally) -> Result<(), Error> {
+    let Tally { passes, failed } = within;
+    tracing::error!(
+        digest,
+        passes,
+        failed,
+        "a plugin version that serves single connections fails too often: they go back to the \
+         active one"
+    );
+    let now = host.clock.now();
+    let switch = Switch {
+        connector: connector.to_owned(),
+        connection: None,
+        digest: active_digest(host, connector)?,
+        by: HOST.to_owned(),
+        why: Why::Automatic,
+        reason: Some(format!("{failed} of {passes} passes failed")),
+    };
+    let digest = digest.to_owned();
+    let ended = host.store.transact(move |tx| {
+        let trials = tx.trials()?.into_iter();
+        for trial in trials.filter(|trial| trial.digest == digest) {
+            end(tx, &trial, &switch, now)?;
+        }
+        Ok(())
+    });
+    ended.await?;
+    settle(host).await
+}
+
+/// Ends those of a version that serves all from now on.
+pub(super) fn end_all(tx: &Tx<'_>, digest: &str) -> Result<(), store::Error> {
+    let trials = tx.trials()?.into_iter();
+    for trial in trials.filter(|trial| trial.digest == digest) {
+        tx.end_trial(trial.connection)?;
+    }
+    Ok(())
+}
+
+/// Ends one, and keeps that, as `switch` says it.
+fn end(tx: &Tx<'_>, trial: &Trial, switch: &Switch, now: Timestamp) -> Result<(), store::Error> {
+    tx.end_trial(trial.connection)?;
+    let switch = Switch {
+        connection: Some(trial.connection),
+        ..switch.clone()
+    };
+    tx.add_activation(&switch, Some(&trial.digest), now)?;
+    Ok(())
+}
+
+/// Lets go of versions that serve nobody any more, and has everybody look anew.
+pub(super) async fn settle(host: &Host) -> Result<(), Error> {
+    let digests = of_all(host.store.read(|tx| tx.trials()).await?);
+    for versions in host.plugins.all() {
+        versions.keep_tried(&digests);
+    }
+    host.pipeline.notify_changed();
+    Ok(())
+}
+
+fn of_all(trials: Vec<Trial>) -> Vec<String> {
+    let mut digests: Vec<String> = trials.into_iter().map(|trial| trial.digest).collect();
+    digests.sort();
+    digests
+}
+
+fn active_digest(host: &Host, connector: &str) -> Result<String, Error> {
+    Ok(host.plugins.active(connector)?.digest().to_owned())
+}

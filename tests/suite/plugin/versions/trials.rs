@@ -1,0 +1,249 @@
+//! A version that serves one connection before it serves all: what that connection is
+//! told is read by it, and nothing else is.
+
+use harness::{
+    bare::BareHost,
+    components::{misbehaving_as, rebuilt},
+    world::World,
+};
+use jimo_connect::{
+    plugin::{EMBEDDED, digest},
+    store::projects::Role,
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{Api, created, trapping, until};
+
+const PORTAL: u64 = 1_001;
+
+/// One HubSpot account, connected to two projects that map the same.
+struct Two {
+    world: World,
+    projects: [Side; 2],
+}
+
+/// One of the projects.
+struct Side {
+    project: String,
+    token: String,
+    connection: String,
+    ana: String,
+}
+
+impl Two {
+    async fn start() -> Self {
+        let mut world = World::start().await;
+        let first = side(&world).await;
+        world.project = world.make_project("Southwind").await;
+        world.token = world.make_token(Some(&world.project), Role::Admin).await;
+        let second = side(&world).await;
+        Self {
+            world,
+            projects: [first, second],
+        }
+    }
+
+    /// As an operator: a request about plugins.
+    async fn operate(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+        let path = format!("/api/v1/plugins{path}");
+        let answer = self
+            .world
+            .send(method, &path, &self.world.operator, Some(body))
+            .await;
+        (answer.status, answer.json)
+    }
+
+    async fn install(&self, component: Vec<u8>) -> String {
+        let url = self.world.host().url("/api/v1/plugins");
+        let request = harness::bare::client()
+            .post(url)
+            .bearer_auth(&self.world.operator)
+            .body(component);
+        let installed = self.world.answer(request).await.good();
+        installed["digest"].as_str().unwrap().to_owned()
+    }
+
+    /// The versions that serve a connection alone, as operators are told.
+    async fn alone(&self, digest: &str) -> Value {
+        let (_, told) = self
+            .operate(Method::GET, &format!("/{digest}"), Value::Null)
+            .await;
+        told["serves_alone"].clone()
+    }
+
+    async fn of(&self, side: usize, path: &str) -> Value {
+        let side = &self.projects[side];
+        let path = format!("/api/v1/projects/{}{path}", side.project);
+        let answer = self.world.send(Method::GET, &path, &side.token, None).await;
+        answer.good()
+    }
+
+    /// The city that a project's Ana has.
+    async fn city(&self, side: usize) -> Value {
+        let ana = &self.projects[side].ana;
+        let user = self.of(side, &format!("/users/{ana}")).await;
+        user["variables"]["city"]["value"].clone()
+    }
+
+    /// The version that read what a project's connection was told last.
+    async fn reader(&self, side: usize) -> Value {
+        let connection = &self.projects[side].connection;
+        let path = format!("/connections/{connection}/activity?outcome=updated");
+        self.of(side, &path).await[0]["plugin"].clone()
+    }
+}
+
+async fn side(world: &World) -> Side {
+    let connection = world.connect(PORTAL).await;
+    let fields = json!([{"property": "city", "variable": "city"}]);
+    world
+        .map(&connection, json!({"contacts": {"fields": fields}}))
+        .await;
+    let users = json!([{"email": "ana@example.com"}]);
+    Side {
+        project: world.project.clone(),
+        token: world.token.clone(),
+        connection,
+        ana: world.put_users(users).await.remove(0),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_serves_one_connection_before_it_serves_all() {
+    let mut two = Two::start().await;
+    let (active, other) = (digest(EMBEDDED), rebuilt(EMBEDDED, "another"));
+    let other = two.install(other).await;
+    let tried = two.projects[1].connection.clone();
+    let path = format!("/{other}/activate");
+    let (status, told) = two
+        .operate(Method::POST, &path, json!({"connection": tried}))
+        .await;
+    assert_eq!(status, 409, "it was not compared: {told}");
+    let asked = json!({"connection": tried, "force": true});
+    let (status, told) = two.operate(Method::POST, &path, asked.clone()).await;
+    assert_eq!((status, &told["active"]), (200, &json!(true)), "{told}");
+    assert_eq!(two.alone(&other).await, json!([tried]));
+    let (status, _) = two.operate(Method::POST, &path, asked.clone()).await;
+    assert_eq!(status, 409, "it does already");
+    let (status, _) = two
+        .operate(Method::DELETE, &format!("/{other}"), Value::Null)
+        .await;
+    assert_eq!(status, 409, "it is in use");
+
+    // A record that is read, and an event that is not.
+    let account = two.world.account(PORTAL);
+    let values = [("email", "ana@example.com"), ("city", "Lyon")];
+    let id = account.create("contacts", &values).unwrap();
+    two.world.settle().await;
+    for (city, restarts) in [("Lyon", false), ("Oslo", false), ("Riga", true)] {
+        if restarts {
+            two.world.restart().await;
+        }
+        account.patch("contacts", id, &[("city", city)]).unwrap();
+        two.world.settle().await;
+        for (side, reader) in [(0, &active), (1, &other)] {
+            assert_eq!(two.city(side).await, city);
+            assert_eq!(&two.reader(side).await, reader, "{city}");
+        }
+    }
+
+    // Back to the active one.
+    let back = json!({"connection": tried});
+    let (status, told) = two.operate(Method::POST, "/rollback", back.clone()).await;
+    assert_eq!(status, 200, "{told}");
+    let (status, _) = two.operate(Method::POST, "/rollback", back).await;
+    assert_eq!(status, 409, "it has");
+    account.patch("contacts", id, &[("city", "Bonn")]).unwrap();
+    two.world.settle().await;
+    assert_eq!(two.reader(1).await, active);
+
+    // For all: nothing is one's own any more.
+    two.operate(Method::POST, &path, asked).await;
+    let for_all = json!({"force": true});
+    let (status, told) = two.operate(Method::POST, &path, for_all).await;
+    assert_eq!(status, 200, "{told}");
+    assert_eq!(two.alone(&other).await, json!([]));
+    account.patch("contacts", id, &[("city", "Graz")]).unwrap();
+    two.world.settle().await;
+    for side in [0, 1] {
+        assert_eq!(two.city(side).await, "Graz");
+        assert_eq!(two.reader(side).await, other);
+    }
+    let (_, listed) = two.operate(Method::GET, "", Value::Null).await;
+    let connections: Vec<&Value> = listed["activations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|activation| &activation["connection"])
+        .collect();
+    let tried = json!(tried);
+    assert_eq!(connections, [&Value::Null, &tried, &tried, &tried]);
+    let (_, rolled) = two.operate(Method::POST, "/rollback", json!({})).await;
+    assert_eq!(
+        rolled["digest"], active,
+        "trials are no steps of the way back"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_is_read_for_each_connection_by_the_version_that_serves_it() {
+    let two = Two::start().await;
+    let otherwise = misbehaving_as("hubspot", "read otherwise");
+    let otherwise = two.install(otherwise).await;
+    let tried = two.projects[1].connection.clone();
+    let path = format!("/{otherwise}/activate");
+    let asked = json!({"connection": tried, "force": true});
+    let (status, told) = two.operate(Method::POST, &path, asked).await;
+    assert_eq!(status, 200, "{told}");
+    let account = two.world.account(PORTAL);
+    let values = [("email", "ana@example.com"), ("city", "Lyon")];
+    account.create("contacts", &values).unwrap();
+    two.world.settle().await;
+    assert_eq!(
+        (two.city(0).await, two.city(1).await),
+        (json!("Lyon"), json!("LYON"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_that_fails_too_often_is_taken_from_its_connection() {
+    let host = BareHost::start(EMBEDDED).await;
+    let account = host.connect("1", "city").await;
+    let api = Api::of(&host).await;
+    let (_, installed) = api.install(misbehaving_as("hubspot", "nothing")).await;
+    let bad = installed["digest"].as_str().unwrap().to_owned();
+    let connections = host
+        .host
+        .store
+        .read(move |tx| tx.account_connections(account));
+    let connection = connections.await.unwrap().remove(0).id;
+    let asked = json!({"connection": connection, "force": true});
+    let (status, told) = api.post(&format!("/plugins/{bad}/activate"), asked).await;
+    assert_eq!(status, 200, "{told}");
+    let serves = async || api.get(&format!("/plugins/{bad}")).await.1["serves_alone"].clone();
+    assert_eq!(serves().await, json!([connection]));
+    let mut sent = 0;
+    while serves().await != json!([]) {
+        sent += 1;
+        assert!(sent < 500, "it is never taken back");
+        assert_eq!(host.deliver(format!("[{}]", trapping(sent))).await, 204);
+        host.applied().await;
+    }
+    // The active one reads what it set aside.
+    until(async || host.set_aside().await.is_empty()).await;
+    assert_eq!(host.deliver(format!("[{}]", created(sent + 1))).await, 204);
+    host.applied().await;
+    assert_eq!(
+        host.waiting_reads(account).await,
+        i64::try_from(sent + 1).unwrap()
+    );
+    let (_, listed) = api.get("/plugins").await;
+    let last = &listed["activations"][0];
+    assert_eq!(
+        (&last["why"], &last["connection"], &last["before"]),
+        (&json!("automatic"), &json!(connection), &json!(bad)),
+        "{last}"
+    );
+    host.stop().await;
+}

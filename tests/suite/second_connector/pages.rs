@@ -1,0 +1,146 @@
+//! Its pages, as an admin goes through them.
+
+use harness::{components, webhook};
+use jimo_connect::{
+    model::Value,
+    secrets::{hash_token, random_token},
+    store::projects::{Purpose, Role},
+};
+use reqwest::{Method, StatusCode, header};
+use serde_json::json;
+
+use super::person;
+use crate::pages::world::{Browser, World};
+
+const LIST: &str = "/settings/integrations";
+const CONNECT: &str = "/settings/integrations/connect/webhook";
+
+/// Has the host run the connector, as an operator does over the API.
+async fn run_connector(world: &World) {
+    let token = random_token();
+    let (hash, now) = (hash_token(&token), world.host.clock.now());
+    let made = world
+        .host
+        .store
+        .transact(move |tx| tx.create_token(hash, None, Role::Operator, Purpose::Api, now, None));
+    made.await.unwrap();
+    let operator = Browser::new(world);
+    let request = |path: &str| {
+        let request = operator.request(Method::POST, path);
+        request.bearer_auth(token.expose())
+    };
+    let installed = request("/api/v1/plugins?file=it.wasm").body(components::webhook());
+    let installed = installed.send().await.unwrap().text().await.unwrap();
+    let installed: serde_json::Value = serde_json::from_str(&installed).unwrap();
+    let digest = installed["digest"].as_str().unwrap();
+    let activated = request(&format!("/api/v1/plugins/{digest}/activate")).json(&json!({}));
+    assert_eq!(activated.send().await.unwrap().status(), StatusCode::OK);
+}
+
+/// The version of the mappings that a page was shown with.
+fn version_of(page: &str) -> String {
+    let (_, rest) = page.split_once("name=\"version\" value=\"").unwrap();
+    rest.split('"').next().unwrap().to_owned()
+}
+
+async fn post(browser: &Browser<'_>, path: &str, form: &[(&str, &str)]) -> reqwest::Response {
+    let csrf = browser.csrf().await;
+    let form: Vec<_> = std::iter::once(("csrf", csrf.as_str()))
+        .chain(form.iter().copied())
+        .collect();
+    browser.post(path, &form).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_connects_it_by_its_key_maps_it_and_sees_where_values_come_from() {
+    let world = World::new().await;
+    let admin = world.sign_in(Role::Admin).await;
+    assert!(!admin.page(LIST).await.contains("JSON webhook"));
+    assert_eq!(admin.get(CONNECT).await.status(), StatusCode::NOT_FOUND);
+    run_connector(&world).await;
+    let list = admin.page(LIST).await;
+    assert!(list.contains("JSON webhook"), "{list}");
+    assert!(list.contains(&format!("href=\"{CONNECT}\"")), "{list}");
+
+    let page = admin.page(CONNECT).await;
+    assert!(page.contains("Connection key"), "{page}");
+    let wrong = [("account", "acme"), ("key", "0000")];
+    let refused = post(&admin, CONNECT, &wrong).await;
+    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let refused = refused.text().await.unwrap();
+    assert!(refused.contains("not the key of that account"), "{refused}");
+    assert!(refused.contains("value=\"acme\""), "{refused}");
+    let key = webhook::connection_key("acme");
+    let right = [("account", "acme"), ("key", key.as_str())];
+    let viewer = world.sign_in(Role::Viewer).await;
+    let not_theirs = post(&viewer, CONNECT, &right).await;
+    assert_eq!(not_theirs.status(), StatusCode::FORBIDDEN);
+    let connected = post(&admin, CONNECT, &right).await;
+    assert_eq!(connected.status(), StatusCode::SEE_OTHER);
+    let home = connected.headers()[header::LOCATION].to_str().unwrap();
+    assert_eq!(home, "/settings/integrations/con_2");
+
+    for (rest, said) in [
+        ("", "JSON webhook integration"),
+        ("/matching", "Property in JSON webhook"),
+        ("/fields", "Synced fields"),
+        ("/health", "How long a change in JSON webhook takes"),
+        ("/activity", "Activity"),
+        ("/alerts", "Alerts"),
+        ("/delete", "JSON webhook"),
+    ] {
+        let page = admin.page(&format!("{home}{rest}")).await;
+        assert!(page.contains(said), "{rest}: {page}");
+        let main = page.split_once("<main").map_or("", |(_, main)| main);
+        assert!(!main.contains("HubSpot"), "{rest}: {page}");
+        assert!(!main.contains(&format!("href=\"{home}/syncs\"")), "{rest}");
+        assert!(!main.contains("Reconnect"), "{rest}: {page}");
+    }
+
+    // How many users it would match nobody can count; it can be used all the same.
+    let check = format!("{home}/matching/check?object_type=people");
+    let checked = admin.page(&check).await;
+    for said in ["E-mail in JSON webhook is Email in Jimo", "Use this"] {
+        assert!(checked.contains(said), "{said}: {checked}");
+    }
+    let version = version_of(&checked);
+    let matching = [
+        ("object_type", "people"),
+        ("way", "own"),
+        ("property", "email"),
+        ("user", "email"),
+        ("version", &version),
+    ];
+    let saved = post(&admin, &format!("{home}/matching"), &matching).await;
+    assert_eq!(saved.status(), StatusCode::SEE_OTHER);
+    let form = [
+        ("object_type", "people"),
+        ("property", "seats"),
+        ("variable", "seats"),
+    ];
+    let added = post(&admin, &format!("{home}/fields/add"), &form).await;
+    assert_eq!(added.status(), StatusCode::SEE_OTHER);
+    let review = admin.page(&format!("{home}/fields/review")).await;
+    let version = version_of(&review);
+    let form = [("version", version.as_str()), ("values", "keep")];
+    let saved = post(&admin, &format!("{home}/fields/review"), &form).await;
+    assert_eq!(saved.status(), StatusCode::SEE_OTHER);
+
+    let said = json!({"email": "ana@northwind.example", "seats": 12});
+    let url = world.url("/webhooks/webhook");
+    let pushed = webhook::push(url.as_str(), &json!([person("p-1", 1, said)])).await;
+    assert_eq!(pushed, 204);
+    world.wait_for("seats").await;
+    let ana = world.ana;
+    let values = world.host.store.read(move |tx| tx.profile(ana));
+    let values = values.await.unwrap();
+    let seats = values
+        .iter()
+        .find(|value| value.variable == "seats")
+        .unwrap();
+    assert_eq!(seats.value, Value::Number(12.0));
+    let profile = admin.page(&format!("/users/{ana}")).await;
+    assert!(profile.contains("JSON webhook · Person p-1"), "{profile}");
+    let activity = admin.page(&format!("{home}/activity")).await;
+    assert!(activity.contains("p-1"), "{activity}");
+}
