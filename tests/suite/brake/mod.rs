@@ -85,7 +85,7 @@ impl Staff {
 
     /// How many users show that.
     fn shown(&self, value: &str) -> i64 {
-        let sql = format!("SELECT count(*) FROM user_values WHERE value = '{value}'");
+        let sql = format!("SELECT count(*) FROM shown_values WHERE value = '{value}'");
         self.world.count(&sql)
     }
 

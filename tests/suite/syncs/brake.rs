@@ -35,7 +35,7 @@ async fn bereft() -> (World, String) {
 
 /// How many users have a job title.
 fn cooks(world: &World) -> i64 {
-    world.count("SELECT count(*) FROM user_values")
+    world.count("SELECT count(*) FROM shown_values")
 }
 
 /// A catch-up that its brake holds; the run.

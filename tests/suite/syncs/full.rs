@@ -212,7 +212,7 @@ async fn a_dry_run_counts_what_it_would_do_and_writes_nothing() {
         let run = rehearse(&world, &connection).await;
         assert_eq!(run["status"], "completed", "{run}");
         assert_eq!(run["counts"]["values"], json!({"set": 5}), "{run}");
-        assert_eq!(world.count("SELECT count(*) FROM user_values"), 0);
+        assert_eq!(world.count("SELECT count(*) FROM shown_values"), 0);
         assert_eq!(world.count("SELECT count(*) FROM records"), 0);
 
         // What is there already is compared with.
