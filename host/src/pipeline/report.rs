@@ -511,7 +511,6 @@ impl Report {
                 // What caused it is told of another record.
                 let cause = self.lines.last();
                 let alone = self.cause.unwrap_or(MAPPING);
-                self.reached.insert((self.lines.len(), user));
                 self.lines.push(Activity {
                     at: now,
                     origin: cause.map_or(alone, |line| &line.origin).to_owned(),
@@ -528,7 +527,8 @@ impl Report {
             return;
         };
         let line = &mut self.lines[index];
-        if self.reached.insert((index, user)) {
+        // A line may name whom it reached from its beginning.
+        if !line.users.contains(&user) && self.reached.insert((index, user)) {
             line.reached(user);
         }
         if line.outcome != UPDATED {
