@@ -455,6 +455,12 @@ impl Report {
             return;
         }
         let reasons: Vec<_> = told.reasons.into_iter().collect();
+        // Those whom the line will not name are known to be counted by this.
+        if told.users.len() > NAMED_USERS_MAX {
+            let index = self.lines.len();
+            self.reached
+                .extend(told.users.iter().map(|user| (index, *user)));
+        }
         self.lines.push(Activity {
             users_count: u64::try_from(told.users.len()).unwrap_or(u64::MAX),
             users: told.users.into_iter().take(NAMED_USERS_MAX).collect(),
