@@ -301,11 +301,11 @@ async fn begin(host: &Host, watched: &mut Watched) -> Result<(), Error> {
 
 async fn begin_one(host: &Host, versions: &Versions, connector: String) -> Result<Watching, Error> {
     let active = versions.active();
-    let (before, mut activations) = host
+    let (before, activations, trials) = host
         .store
         .read(move |tx| {
             let before = history::before(tx, &connector)?;
-            Ok((before, tx.activations(&connector)?))
+            Ok((before, tx.activations(&connector)?, tx.trials()?))
         })
         .await?;
     if let Some(before) = before {
@@ -317,18 +317,28 @@ async fn begin_one(host: &Host, versions: &Versions, connector: String) -> Resul
         }
     }
     let now = host.clock.now();
-    let mut watching = Watching::default();
-    match activations.pop() {
-        Some(last) if last.switch.why == Why::Operator && last.switch.digest == active.digest() => {
-            let watch = Watch::new(active.digest(), last.at, now, active.tally());
-            watching.activated = Some(watch);
-        }
-        // It may have ended before all of what was left was asked for.
-        Some(last) if last.switch.why == Why::Automatic => {
-            let since = activations.pop().map_or(last.at, |activated| activated.at);
-            watching.left = last.before.map(|before| Left::new(&before, since, now));
-        }
-        _ => {}
+    let mut watching = Watching {
+        tried: trials::watch(versions, &trials, now),
+        ..Watching::default()
+    };
+    let mut for_all = activations.iter().rev();
+    let for_all = for_all.find(|one| one.switch.connection.is_none());
+    if let Some(last) = for_all
+        && last.switch.why == Why::Operator
+        && last.switch.digest == active.digest()
+    {
+        let watch = Watch::new(active.digest(), last.at, now, active.tally());
+        watching.activated = Some(watch);
+    }
+    // It may have ended before all of what was left was asked for.
+    if let Some(last) = activations.last()
+        && last.switch.why == Why::Automatic
+        && let Some(failed) = &last.before
+    {
+        let mut begun = activations.iter().rev();
+        let begun = begun.find(|one| one.switch.digest == *failed);
+        let since = begun.map_or(last.at, |begun| begun.at);
+        watching.left = Some(Left::new(failed, since, now));
     }
     Ok(watching)
 }
@@ -401,49 +411,55 @@ async fn make(
     switch: Switch,
     watching: &mut Watching,
 ) -> Result<(), Error> {
-    if let (Some(connection), Why::Rollback) = (switch.connection, switch.why) {
-        return trials::give_back(host, request, switch, connection).await;
-    }
-    let (digest, connector) = (switch.digest.clone(), switch.connector.clone());
-    let known = host.store.read(move |tx| {
-        let with = tx.compared_with(request)?;
-        Ok((tx.plugin_version(&digest)?, tx.running(&connector)?, with))
-    });
-    let (made, running) = match known.await {
-        // Another version may have become active since it was asked for.
-        Ok((_, running, Some(with))) if active(running.as_ref()) != with => {
-            let why = "it was not compared with the version that became active meanwhile";
-            (Err(Error::NotCompared(why.into())), running)
+    let made = match (switch.connection, switch.why) {
+        // Whether or not its version can be run.
+        (Some(connection), Why::Rollback) => {
+            trials::give_back(host, request, switch.clone(), connection).await
         }
-        Ok((version, running, _)) => (load(host, &version).await, running),
-        Err(error) => (Err(error.into()), None),
-    };
-    let is_chosen = |version: &Version| {
-        let running = running.as_ref();
-        running.is_some_and(|running| running.is_chosen(version.digest()))
+        _ => switch_over(host, request, switch.clone(), watching).await,
     };
     let refused = match made {
-        Ok(version) if is_chosen(&version) => Err(Error::Active),
-        Ok(version) => match switch.connection {
-            Some(connection) => {
-                let (tried, switch) = (&mut watching.tried, switch.clone());
-                trials::begin(host, request, version, switch, connection, tried).await
-            }
-            None => for_all(host, request, version, switch.clone(), watching).await,
-        },
-        Err(error) => Err(error),
-    };
-    let refused = match refused {
         Ok(()) => return Ok(()),
         Err(Error::Store(error)) if error.is_retryable() => return Err(error.into()),
         Err(error) => error,
     };
-    tracing::warn!(digest = switch.digest, error = %refused, "a plugin version could not be activated");
+    tracing::warn!(digest = switch.digest, error = %refused, "a switch of plugin versions could not be made");
     let reason = refused.to_string();
     host.store
         .transact(move |tx| tx.end_switch(request, Some(&reason)))
         .await?;
     Ok(())
+}
+
+/// Has another version serve all, or one connection, as was asked for.
+async fn switch_over(
+    host: &Host,
+    request: i64,
+    switch: Switch,
+    watching: &mut Watching,
+) -> Result<(), Error> {
+    let (digest, connector) = (switch.digest.clone(), switch.connector.clone());
+    let known = host.store.read(move |tx| {
+        let with = tx.compared_with(request)?;
+        Ok((tx.plugin_version(&digest)?, tx.running(&connector)?, with))
+    });
+    let (version, running, with) = known.await?;
+    // Another version may have become active since it was asked for.
+    if with.is_some_and(|with| active(running.as_ref()) != with) {
+        let why = "it was not compared with the version that became active meanwhile";
+        return Err(Error::NotCompared(why.into()));
+    }
+    let version = load(host, &version).await?;
+    if running.is_some_and(|running| running.is_chosen(version.digest())) {
+        return Err(Error::Active);
+    }
+    match switch.connection {
+        Some(connection) => {
+            let tried = &mut watching.tried;
+            trials::begin(host, request, version, switch, connection, tried).await
+        }
+        None => for_all(host, request, version, switch, watching).await,
+    }
 }
 
 /// Makes a version that is compiled the active one, as was asked for.

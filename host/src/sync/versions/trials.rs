@@ -15,7 +15,7 @@ use super::{
 use crate::{
     host::Host,
     model::{ConnectionId, Timestamp},
-    plugin::{Engine, Plugins, Tally, Version},
+    plugin::{Engine, Plugins, Tally, Version, Versions},
     store::{
         self, Store, Tx,
         plugins::{PluginVersion, Switch, Why},
@@ -65,10 +65,23 @@ fn open_one(
     version: &PluginVersion,
 ) -> Result<(), Error> {
     let versions = plugins.of(&version.connector)?;
-    if versions.compiled(&version.digest).is_none() {
-        versions.try_out(library::load(engine, directory, version)?.into());
-    }
+    versions.try_out(match versions.compiled(&version.digest) {
+        Some(compiled) => compiled,
+        None => library::load(engine, directory, version)?.into(),
+    });
     Ok(())
+}
+
+/// Watches those that serve single connections, from a start on.
+pub(super) fn watch(versions: &Versions, trials: &[Trial], now: Timestamp) -> Watched {
+    let mut watched = Watched::new();
+    for trial in trials.iter().filter(|trial| trial.problem.is_none()) {
+        if let Some(version) = versions.compiled(&trial.digest) {
+            let watch = || Watch::new(&trial.digest, trial.at, now, version.tally());
+            watched.entry(trial.digest.clone()).or_insert_with(watch);
+        }
+    }
+    watched
 }
 
 /// Has a version that is compiled serve a connection, as was asked for.
@@ -95,7 +108,9 @@ pub(super) async fn begin(
         tx.end_switch(request, None)?;
         Ok(switch)
     });
-    let switch = begun.await?;
+    let begun = begun.await;
+    settle(host).await?;
+    let switch = begun?;
     let labels = SwitchLabels {
         why: switch.why.as_str(),
     };
@@ -111,7 +126,7 @@ pub(super) async fn begin(
     watched
         .entry(version.digest().to_owned())
         .or_insert_with(watch);
-    settle(host).await
+    Ok(())
 }
 
 /// Has the active version serve a connection again, as was asked for.
@@ -152,9 +167,10 @@ pub(super) async fn look_after(
         let tried = tried.filter(|version| version.digest() != versions.active().digest());
         match tried.map(|version| watch.look(now, version.tally())) {
             Some(Verdict::Well) => true,
+            // It is watched until it was taken back.
             Some(Verdict::Fails(within)) => {
                 failing = Some((watch.digest.clone(), watch.since, within));
-                false
+                true
             }
             Some(Verdict::Trusted) | None => false,
         }
@@ -163,6 +179,7 @@ pub(super) async fn look_after(
         return Ok(None);
     };
     take_back(host, connector, &digest, within).await?;
+    watched.remove(&digest);
     Ok(Some(Left::new(&digest, since, now)))
 }
 

@@ -206,6 +206,41 @@ async fn a_page_is_read_for_each_connection_by_the_version_that_serves_it() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_built_in_version_may_be_the_one_that_serves_one_connection() {
+    let mut two = Two::start().await;
+    let otherwise = misbehaving_as("hubspot", "read otherwise");
+    let otherwise = two.install(otherwise).await;
+    let force = json!({"force": true});
+    let path = format!("/{otherwise}/activate");
+    let (status, told) = two.operate(Method::POST, &path, force).await;
+    assert_eq!(status, 200, "{told}");
+    let tried = two.projects[1].connection.clone();
+    let path = format!("/{}/activate", digest(EMBEDDED));
+    let asked = json!({"connection": tried, "force": true});
+    let (status, told) = two.operate(Method::POST, &path, asked).await;
+    assert_eq!(status, 200, "{told}");
+    two.world.restart().await;
+    let account = two.world.account(PORTAL);
+    let values = [("email", "ana@example.com"), ("city", "Lyon")];
+    account.create("contacts", &values).unwrap();
+    for side in [0, 1] {
+        let Side {
+            project,
+            token,
+            connection,
+            ..
+        } = &two.projects[side];
+        let path = format!("/api/v1/projects/{project}/connections/{connection}/syncs");
+        let full = Some(json!({"kind": "full"}));
+        let begun = two.world.send(Method::POST, &path, token, full).await;
+        assert_eq!(begun.status, 202, "{}", begun.json);
+    }
+    let cities = async || (two.city(0).await, two.city(1).await);
+    let expected = (json!("LYON"), json!("Lyon"));
+    two.world.until(async || cities().await == expected).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_that_fails_too_often_is_taken_from_its_connection() {
     let host = BareHost::start(EMBEDDED).await;
@@ -221,6 +256,9 @@ async fn a_version_that_fails_too_often_is_taken_from_its_connection() {
     let asked = json!({"connection": connection, "force": true});
     let (status, told) = api.post(&format!("/plugins/{bad}/activate"), asked).await;
     assert_eq!(status, 200, "{told}");
+    // It is watched by the next host as well.
+    let host = BareHost::start_in(host.stop().await, EMBEDDED).await;
+    let api = Api::of(&host).await;
     let serves = async || api.get(&format!("/plugins/{bad}")).await.1["serves_alone"].clone();
     assert_eq!(serves().await, json!([connection]));
     let mut sent = 0;
