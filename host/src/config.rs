@@ -7,7 +7,6 @@ use url::Url;
 use crate::{
     hubspot::{ApiUrl, budget, oauth},
     secrets::Secret,
-    sources::push,
     telemetry::LogFormat,
 };
 
@@ -142,7 +141,7 @@ pub struct ConnectorsConfig {
         env = "JIMO_CONNECTOR_SECRETS",
         hide_env_values = true
     )]
-    pub secrets: Option<push::Secrets>,
+    pub secrets: Option<Secret>,
 }
 
 /// How syncs go about it.

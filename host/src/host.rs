@@ -17,7 +17,7 @@ use crate::{
     pipeline::Pipeline,
     plugin::{self, EMBEDDED, Engine, Limits, Plugins},
     secrets::{self, Keys, Secret},
-    sources::Senders,
+    sources::{Senders, push},
     store::{self, Store},
     sync::{self, definitions::Definitions, grants::Grants, journal::Journal, versions::library},
     telemetry::Metrics,
@@ -52,6 +52,9 @@ pub enum Error {
     /// The HTTP client.
     #[error(transparent)]
     Client(#[from] hubspot::SetupError),
+    /// The secrets of sources that only push; nothing of them is told.
+    #[error("JIMO_CONNECTOR_SECRETS, or --connector-secrets, cannot be read: {0}")]
+    ConnectorSecrets(&'static str),
     /// The listening address.
     #[error("cannot listen on {address}: {source}; --listen or JIMO_LISTEN names another address")]
     Listen {
@@ -157,7 +160,10 @@ impl Host {
         )?;
         know_time_zones(&store, &hubspot).await?;
         let app = config.hubspot.app();
-        let secrets = config.connectors.secrets.clone().unwrap_or_default();
+        let secrets = match &config.connectors.secrets {
+            None => push::Secrets::default(),
+            Some(secrets) => secrets.expose().parse().map_err(Error::ConnectorSecrets)?,
+        };
         let senders = Senders::new(app.clone(), secrets);
         let grants = Arc::new(Grants::new(
             store.clone(),
