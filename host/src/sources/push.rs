@@ -82,6 +82,11 @@ impl<'h> Stamped<'h> {
         if signed_at < now.minus(TOLERANCE) || signed_at > now.plus(TOLERANCE) {
             return Err(SignatureError::Untimely);
         }
+        // What begins as a connection key does is no message: by a signature of one
+        // nobody shall pass for the other.
+        if id.as_bytes().starts_with(KEY_CONTEXT) {
+            return Err(SignatureError::Malformed);
+        }
         let known = signatures.split(' ').filter_map(|one| {
             let decoded = STANDARD.decode(one.strip_prefix(VERSION)?).ok()?;
             decoded.try_into().ok()
@@ -361,6 +366,17 @@ mod tests {
                 "{timestamp}"
             );
         }
+    }
+
+    #[test]
+    fn a_connection_key_is_no_signature_of_a_delivery() {
+        let secret: SharedSecret = SECRET.parse().expect("a secret");
+        let mut mac = secret.mac();
+        mac.update(b"jimo-connect:x.1614265330.[]");
+        let signature = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+        let now = Timestamp(SIGNED_AT * 1_000);
+        let read = Stamped::read("jimo-connect:x", "1614265330", &signature, now);
+        assert!(matches!(read, Err(SignatureError::Malformed)), "{read:?}");
     }
 
     #[test]
