@@ -17,7 +17,7 @@ use crate::{
         CONNECTOR, Caller, Priority, Region,
         oauth::{self, Grant, GrantError, SCOPES},
     },
-    model::{AccountKey, ConnectionId, Problem, ProjectId, Status, Timestamp},
+    model::{AccountKey, Connection, ConnectionId, Problem, ProjectId, Status, Timestamp},
     store::{self, Tx},
 };
 
@@ -77,7 +77,7 @@ pub(super) async fn sides(
     let (own, others, name) = host
         .store
         .read(move |tx| {
-            let connections = tx.connections(project)?.into_iter();
+            let connections = of_hubspot(tx, project)?.into_iter();
             let (own, others): (Vec<_>, Vec<_>) =
                 connections.partition(|other| Some(other.id) == id);
             Ok((own, others, tx.project(project)?.name))
@@ -136,14 +136,14 @@ pub(super) async fn connection_for(
         if !choices.iter().any(|choice| choice.id == project) {
             return Ok(Err(Error::NoAdmin));
         }
-        let connections = tx.connections(project)?;
+        let connections = of_hubspot(tx, project)?;
         let of_account = connections.iter().find(|connection| {
             let key = connection.account.as_ref().map(|(_, key)| key);
             key == Some(&account)
         });
         let begun = || {
-            let mut own = connections.iter().filter(|one| one.connector == CONNECTOR);
-            own.find(|one| one.status == Status::Pending)
+            let mut all = connections.iter();
+            all.find(|one| one.status == Status::Pending)
         };
         Ok(Ok(match of_account.or_else(begun) {
             Some(connection) => connection.id,
@@ -216,6 +216,13 @@ pub(super) async fn connect(
     Ok(())
 }
 
+/// A project's connections to HubSpot: another source's account may have the same key.
+fn of_hubspot(tx: &Tx<'_>, project: ProjectId) -> Result<Vec<Connection>, store::Error> {
+    let mut connections = tx.connections(project)?;
+    connections.retain(|connection| connection.connector == CONNECTOR);
+    Ok(connections)
+}
+
 /// The connection of the same project that is of an account.
 fn connected_by(
     tx: &Tx<'_>,
@@ -223,7 +230,7 @@ fn connected_by(
     account: &AccountKey,
 ) -> Result<Option<ConnectionId>, store::Error> {
     let project = tx.any_connection(id)?.project;
-    let mut connections = tx.connections(project)?.into_iter();
+    let mut connections = of_hubspot(tx, project)?.into_iter();
     let found = connections.find(|one| one.account.as_ref().is_some_and(|(_, key)| key == account));
     Ok(found.map(|one| one.id))
 }
