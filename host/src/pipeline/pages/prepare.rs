@@ -18,7 +18,9 @@ use crate::{
     },
 };
 
-/// Reads a page of records, for each connection by the version that serves it.
+/// Reads a page of records, for each connection by the version that serves it; its
+/// elements stand where the active one says. What one of them does not understand is
+/// answered for nobody, so that it is asked for again.
 pub fn prepare_records(
     account: &AccountRoute,
     serving: &Serving,
@@ -26,6 +28,8 @@ pub fn prepare_records(
     body: &[u8],
     received_at: Timestamp,
 ) -> Result<RecordsPage, Error> {
+    let active = serving.active();
+    let elements = active.split_answer(body, active.description().records_page.as_ref())?;
     let mut page = RecordsPage {
         object_type: object_type.clone(),
         connections: Vec::new(),
@@ -33,11 +37,28 @@ pub fn prepare_records(
         not_understood: HashSet::new(),
     };
     for (trial, route) in account.served() {
-        let part = prepare_part(route, serving.of(trial), object_type, body, received_at)?;
-        page.connections.extend(part.connections);
-        page.answered.extend(part.answered);
-        page.not_understood.extend(part.not_understood);
+        let version = serving.of(trial);
+        match prepare_part(route, version, object_type, &elements, received_at) {
+            Ok(part) => {
+                page.connections.extend(part.connections);
+                page.answered.extend(part.answered);
+                page.not_understood.extend(part.not_understood);
+            }
+            // One that serves single connections keeps nothing from the others.
+            Err(fault) if trial.is_some() && !fault.is_retryable() => {
+                tracing::warn!(%fault, digest = version.digest(), "a page of records was not understood");
+                page.not_understood
+                    .extend(not_understood(&elements, std::iter::empty()));
+            }
+            Err(fault) => return Err(fault.into()),
+        }
     }
+    let RecordsPage {
+        answered,
+        not_understood,
+        ..
+    } = &mut page;
+    answered.retain(|record, _| !not_understood.contains(record));
     Ok(page)
 }
 
@@ -45,10 +66,9 @@ fn prepare_part(
     account: &AccountRoute,
     plugin: &Version,
     object_type: &ObjectType,
-    body: &[u8],
+    elements: &[Element<'_>],
     received_at: Timestamp,
-) -> Result<RecordsPage, Error> {
-    let elements = plugin.split_answer(body, plugin.description().records_page.as_ref())?;
+) -> Result<RecordsPage, Fault> {
     let handed: Vec<&Element<'_>> = elements.iter().collect();
     let bytes = join(elements.iter().map(|element| element.bytes));
     let told = tell_records(
@@ -58,7 +78,7 @@ fn prepare_part(
         received_at,
         &|pass| plugin.run(pass),
     )?;
-    let not_understood = not_understood(&elements, told.records.iter().map(|said| said.element));
+    let not_understood = not_understood(elements, told.records.iter().map(|said| said.element));
     let mut answered = HashMap::new();
     for said in &told.records {
         if let Some(id) = elements.get(said.element).and_then(|e| e.records.first()) {
