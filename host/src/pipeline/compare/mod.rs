@@ -4,6 +4,7 @@
 
 mod asides;
 mod descriptions;
+mod pushed;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -115,6 +116,7 @@ pub fn compare(routing: &Routing, active: Side<'_>, candidate: Side<'_>) -> Comp
             of.alone(told, Kind::ChangeAdded, &mut compared);
         }
     }
+    pushed::pushed(active.prepared, candidate.prepared, &mut compared);
     let of = (routing, connector);
     erasures(of, active.prepared, candidate.prepared, &mut compared);
     asides(of, active, candidate, &mut compared);

@@ -240,13 +240,11 @@ fn try_run(
         .max()
         .unwrap_or_default();
     let bytes = join(elements.iter().map(|(_, element)| element.bytes));
-    // Whole records are told by passes of their own, with all that they say; what a
-    // delivery's own pass would say of them is for comparing alone.
+    // Whole records are told by passes of their own, with all that they say.
     let is_pushed = !route.is_read();
-    let tells_all = !is_pushed || prepared.purpose == Purpose::Shadow;
-    let interests = match tells_all {
-        true => interests(route, plugin.description()),
-        false => Cow::Owned(happenings(plugin.description())),
+    let interests = match is_pushed {
+        false => interests(route, plugin.description()),
+        true => Cow::Owned(happenings(plugin.description())),
     };
     let output = pass(&Pass {
         body: match kind {
@@ -257,7 +255,7 @@ fn try_run(
         element_count: elements.len(),
         received_at,
         interests: &interests,
-        conversions: if tells_all { &route.conversions } else { &[] },
+        conversions: if is_pushed { &[] } else { &route.conversions },
         rules: &[],
     })?;
     let mut pushed = ToldPushed::default();
@@ -298,7 +296,7 @@ fn try_run(
         converted,
         ..
     } = output;
-    if !tells_all {
+    if is_pushed {
         prepared.pushed.extend(pushed.pushed);
         // What a record says of itself says all that happened to it.
         changes.retain(|change| !pushed.is_told[change.element]);

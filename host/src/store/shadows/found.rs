@@ -60,6 +60,8 @@ pub enum Kind {
     Reason,
     /// They take different texts for the property's.
     Text,
+    /// They match a record by different keys.
+    MatchKeys,
     /// They tell of one change at different moments.
     Moment,
     /// Only the active one tells of a change.
@@ -92,6 +94,7 @@ impl Kind {
             Self::ValueGained => "value_gained",
             Self::Reason => "reason",
             Self::Text => "text",
+            Self::MatchKeys => "match_keys",
             Self::Moment => "moment",
             Self::ChangeMissing => "change_missing",
             Self::ChangeAdded => "change_added",

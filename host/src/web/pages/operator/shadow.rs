@@ -219,6 +219,7 @@ fn kind(kind: Kind) -> &'static str {
         Kind::ValueGained => "Value gained",
         Kind::Reason => "Another reason why not",
         Kind::Text => "Another text",
+        Kind::MatchKeys => "Matched by other keys",
         Kind::Moment => "Another moment",
         Kind::ChangeMissing => "A change less",
         Kind::ChangeAdded => "A change more",
