@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::{
-    feeding::Feeder,
+    feeding::{Feeder, Fills},
     merge::Said,
     plan::{Skip, Step, plan},
     prepare::{Purpose, Told, ToldConnection},
@@ -208,7 +208,7 @@ fn write(
         .iter()
         .map(|(place, outcome)| (*place, said(&text.text, version, outcome)))
         .collect();
-    let conflict = feeder.say(state, &texts, true, report)?;
+    let conflict = feeder.say(state, &texts, Fills::All, report)?;
     if conflict {
         report.read();
         feeder.read_record(&change.object_type, &change.record, change.occurred_at)?;

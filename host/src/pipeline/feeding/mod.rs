@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-pub use showing::Shown;
+pub use showing::{Fills, Shown};
 
 /// Why a user's record may be selected anew.
 #[derive(Clone, Copy, Debug)]

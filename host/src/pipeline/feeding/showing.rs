@@ -28,9 +28,20 @@ pub enum Shown {
     Held,
 }
 
+/// Which registers that do not exist yet are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fills {
+    /// None.
+    None,
+    /// Those of fields that were mapped already at the moment of what is said.
+    Mapped,
+    /// All.
+    All,
+}
+
 impl Feeder<'_, '_> {
     /// Says texts of a record's properties to its registers, and shows what
-    /// changed to the users that the record feeds. `fills`: registers that do
+    /// changed to the users that the record feeds. `fills`: which registers that do
     /// not exist yet are made.
     ///
     /// Returns whether two events disagree, which only a read can settle.
@@ -38,7 +49,7 @@ impl Feeder<'_, '_> {
         &mut self,
         state: &RecordState,
         texts: &[(FieldPlace, Said)],
-        fills: bool,
+        fills: Fills,
         told: &mut RecordReport,
     ) -> Result<bool, store::Error> {
         let mut conflict = false;
@@ -46,12 +57,13 @@ impl Feeder<'_, '_> {
             let field = self.route.field(*place);
             let version = said.version;
             let held = self.tx.register(state.key, field.id, field.target)?;
-            if held.is_none() && !fills {
+            if held.is_none() && fills == Fills::None {
                 continue;
             }
             // An event from before its mapping never makes a register; a read
             // is of now.
-            if held.is_none() && version.sequence == 0 && version.stamp < field.saved_at {
+            let is_of_then = version.sequence == 0 || fills == Fills::Mapped;
+            if held.is_none() && is_of_then && version.stamp < field.saved_at {
                 told.reason(Skip::BeforeMapping.as_str());
                 continue;
             }

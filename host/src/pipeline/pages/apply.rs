@@ -10,7 +10,7 @@ use crate::{
     },
     pipeline::{
         apply::{find_again, mark, said},
-        feeding::Feeder,
+        feeding::{Feeder, Fills},
         plan::Skip,
         report::{Origin, RecordReport},
     },
@@ -65,6 +65,9 @@ pub fn apply_record(
         sequence: moment.sequence,
     };
     let newest = version >= state.read;
+    // What was pushed later said all that this says, while nobody kept it, or by a
+    // mapping that was another: it is as of then, and no read can tell what is so now.
+    let is_late = !route.is_read && !newest;
     let has_changed = modified_at > state.read.stamp;
     let was_merged = matches!(state.existence, Existence::Merged(_));
     let was_gone = was_merged || state.existence == Existence::Deleted;
@@ -107,10 +110,18 @@ pub fn apply_record(
             .iter()
             .map(|(place, text, outcome)| (*place, said(text, version, outcome)))
             .collect();
-        let fills = !asked.refresh || has_changed || !state.filled;
-        feeder.say(&state, &texts, fills, &mut told)?;
-        state.filled = true;
-        feeder.was_read(state.key);
+        let fills = match !asked.refresh || has_changed || !state.filled {
+            true if is_late => Fills::Mapped,
+            true => Fills::All,
+            false => Fills::None,
+        };
+        if is_late && !state.filled {
+            told.reason(Skip::Older.as_str());
+        } else {
+            feeder.say(&state, &texts, fills, &mut told)?;
+            state.filled = true;
+            feeder.was_read(state.key);
+        }
     } else {
         let skip = match mapped.through {
             Some(_) => Skip::NotReached,
