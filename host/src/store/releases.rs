@@ -40,14 +40,18 @@ impl Tx<'_> {
             Some((connection, of)) => (Some(connection.0), Some(self.object_type_id(of)?)),
             None => (None, None),
         };
+        // Fields that only a selection depends on show nowhere.
+        let shows = fields.iter().any(|field| field.variable.is_some());
+        let users_up_to = shows.then_some(0);
         let release: i64 = self
             .statement(
-                "INSERT INTO releases (project, keep, connection, object_type)
-                 VALUES (?1, ?2, ?3, ?4) RETURNING id",
+                "INSERT INTO releases (project, keep, connection, object_type, users_up_to)
+                 VALUES (?1, ?2, ?3, ?4, ?5) RETURNING id",
             )?
-            .query_one(params![project.0, keep, connection, object_type], |row| {
-                row.get(0)
-            })?;
+            .query_one(
+                params![project.0, keep, connection, object_type, users_up_to],
+                |row| row.get(0),
+            )?;
         for field in fields {
             self.statement(
                 "INSERT INTO released_fields (field, release, variable, keep)
@@ -156,22 +160,19 @@ impl Tx<'_> {
         let records = match pending.registers {
             Some((connection, object_type)) => self
                 .statement(
-                    // No record comes before the least number.
-                    "SELECT r.id, r.record FROM releases d CROSS JOIN records r
-                     WHERE d.id = ?1 AND r.connection = ?2 AND r.object_type = ?3
-                       AND r.record > coalesce(d.records_up_to, -9e999)
-                     ORDER BY r.record LIMIT ?4",
+                    // Only records that reach a user have registers.
+                    "SELECT r.id FROM releases d CROSS JOIN records r
+                     WHERE d.id = ?1 AND r.connection = ?2 AND r.object_type = ?3 AND r.reached
+                       AND r.id > coalesce(d.records_up_to, 0)
+                     ORDER BY r.id LIMIT ?4",
                 )?
                 .query_map(params![pending.id, connection, object_type, limit], |row| {
-                    Ok((
-                        row.get::<_, i64>(0)?,
-                        row.get::<_, rusqlite::types::Value>(1)?,
-                    ))
+                    row.get::<_, i64>(0)
                 })?
                 .collect::<Result<Vec<_>, _>>()?,
             None => Vec::new(),
         };
-        for (record, _) in &records {
+        for record in &records {
             self.statement(
                 "DELETE FROM registers WHERE record = ?1
                     AND field IN (SELECT field FROM released_fields WHERE release = ?2)",
@@ -179,7 +180,7 @@ impl Tx<'_> {
             .execute([*record, pending.id])?;
         }
         match records.last() {
-            Some((_, last)) => {
+            Some(last) => {
                 self.statement("UPDATE releases SET records_up_to = ?2 WHERE id = ?1")?
                     .execute(params![pending.id, last])?;
             }
