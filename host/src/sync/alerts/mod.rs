@@ -61,13 +61,21 @@ async fn look(host: &Host) -> Result<(), Error> {
     let now = host.clock.now();
     for id in connections {
         let seen = backlog.clone();
-        let (news, connector) = host
+        let connector = host
             .store
-            .read(move |tx| Ok((news(tx, id, &seen, now)?, tx.any_connection(id)?.connector)))
+            .read(move |tx| {
+                let news = news(tx, id, &seen, now)?;
+                // One of which nothing is news may be gone.
+                let connector = match news.is_empty() {
+                    true => None,
+                    false => Some(tx.any_connection(id)?.connector),
+                };
+                Ok(connector)
+            })
             .await?;
-        if news.is_empty() {
+        let Some(connector) = connector else {
             continue;
-        }
+        };
         let (seen, label) = (backlog.clone(), host.plugins.label(&connector));
         // Found again where it is written: somebody may have been quicker.
         let told = host.store.transact(move |tx| {
