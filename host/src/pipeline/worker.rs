@@ -388,6 +388,9 @@ fn by_connector(entries: Vec<Logged>) -> Vec<(String, Vec<Logged>)> {
 /// Entries of a connector of which no plugin runs: they are set aside, for one may
 /// again.
 fn nobodys(routing: &Routing, entries: Vec<Logged>) -> Part {
+    let is_erased = |entry: &&Logged| routing.erased.of(&entry.connector).is_some();
+    let late = entries.iter().filter(is_erased);
+    let late = late.map(|entry| entry.position).collect();
     let set_aside = entries.into_iter().map(|entry| SetAside {
         position: entry.position,
         kind: entry.kind,
@@ -400,6 +403,8 @@ fn nobodys(routing: &Routing, entries: Vec<Logged>) -> Part {
     Part {
         prepared: Prepared {
             newest_erasure: routing.erased.newest,
+            // Any may name one, in whatever form.
+            late,
             set_aside: set_aside.collect(),
             ..Prepared::default()
         },
