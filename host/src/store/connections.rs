@@ -232,6 +232,16 @@ impl Tx<'_> {
             )?)
     }
 
+    /// The accounts of a connector that something is connected to.
+    pub fn accounts_of(&self, connector: &str) -> Result<Vec<AccountId>, Error> {
+        let mut statement = self.statement(
+            "SELECT DISTINCT account FROM connections
+             WHERE connector = ?1 AND account IS NOT NULL ORDER BY account",
+        )?;
+        let rows = statement.query_map([connector], |row| row.get(0).map(AccountId))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// An account.
     pub fn account(&self, id: AccountId) -> Result<Account, Error> {
         self.statement(

@@ -156,7 +156,15 @@ pub async fn open(
             problem,
         };
         store
-            .transact(move |tx| tx.set_running(&connector, &running))
+            .transact(move |tx| {
+                // What serves all serves nobody alone.
+                if let Some(digest) = running.digest.as_deref()
+                    && running.is_chosen(digest)
+                {
+                    trials::end_all(tx, digest)?;
+                }
+                tx.set_running(&connector, &running)
+            })
             .await?;
     }
     trials::open(engine, store, directory, &plugins).await?;

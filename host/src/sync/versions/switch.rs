@@ -14,6 +14,7 @@ use crate::{
     hubspot::CONNECTOR,
     model::{ConnectionId, Timestamp},
     plugin::{Tally, Version, Versions, files},
+    sources::Source,
     store::{
         self, Store, Tx,
         plugins::{Outcome, PluginVersion, Running, Switch, Why},
@@ -33,6 +34,10 @@ const OUTCOME_EVERY: Duration = Duration::from_millis(50);
 /// How long after the host went back from a version what that sets aside still is
 /// worked on again: longer than passes under way take.
 const STRAGGLING: Duration = Duration::from_secs(60);
+
+/// Of how many switches back the host looks, when it starts, whether all that was set
+/// aside before was worked on again.
+const TAKEN_BACK_LOOKED_AFTER: usize = 8;
 
 /// Who switches where the host does by itself.
 pub(super) const HOST: &str = "the host";
@@ -122,7 +127,8 @@ pub async fn request(
             Ok(Ok((version, running, report)))
         })
         .await??;
-    if let Some(running) = &running {
+    let ends_trial = connection.is_some() && why == Why::Rollback;
+    if let Some(running) = running.as_ref().filter(|_| !ends_trial) {
         if running.is_chosen(&version.digest) {
             return Err(Error::Active);
         }
@@ -250,8 +256,8 @@ struct Watching {
     activated: Option<Watch>,
     /// Those that serve single connections.
     tried: trials::Watched,
-    /// What a version set aside that the host went back from.
-    left: Option<Left>,
+    /// What versions set aside that the host went back from.
+    left: Vec<Left>,
 }
 
 /// What a version set aside, to be worked on again. It is looked for some times:
@@ -331,14 +337,15 @@ async fn begin_one(host: &Host, versions: &Versions, connector: String) -> Resul
         watching.activated = Some(watch);
     }
     // It may have ended before all of what was left was asked for.
-    if let Some(last) = activations.last()
-        && last.switch.why == Why::Automatic
-        && let Some(failed) = &last.before
-    {
-        let mut begun = activations.iter().rev();
-        let begun = begun.find(|one| one.switch.digest == *failed);
-        let since = begun.map_or(last.at, |begun| begun.at);
-        watching.left = Some(Left::new(failed, since, now));
+    let taken_back = activations.iter().rev();
+    let taken_back = taken_back.filter(|one| one.switch.why == Why::Automatic);
+    for one in taken_back.take(TAKEN_BACK_LOOKED_AFTER) {
+        if let Some(failed) = &one.before {
+            let mut begun = activations.iter();
+            let begun = begun.find(|begun| begun.switch.digest == *failed);
+            let since = begun.map_or(one.at, |begun| begun.at);
+            watching.left.push(Left::new(failed, since, now));
+        }
     }
     Ok(watching)
 }
@@ -361,14 +368,17 @@ async fn step(host: &Host, watched: &mut Watched) -> Result<bool, Error> {
 /// Looks after one connector's versions. Returns whether another became active.
 async fn look_after(host: &Host, connector: &str, watching: &mut Watching) -> Result<bool, Error> {
     let now = host.clock.now();
-    if let Some(watched) = &mut watching.activated {
-        match watched.look(now, host.plugins.active(connector)?.tally()) {
+    if let Some(watched) = &mut watching.activated
+        && let Ok(active) = host.plugins.active(connector)
+    {
+        match watched.look(now, active.tally()) {
             Verdict::Well => {}
             Verdict::Trusted => watching.activated = None,
             Verdict::Fails(within) => {
                 let went_back = take_back(host, connector, watched, within).await?;
                 if went_back {
-                    watching.left = Some(Left::new(&watched.digest, watched.since, now));
+                    let left = Left::new(&watched.digest, watched.since, now);
+                    watching.left.push(left);
                 }
                 watching.activated = None;
                 return Ok(went_back);
@@ -376,19 +386,15 @@ async fn look_after(host: &Host, connector: &str, watching: &mut Watching) -> Re
         }
     }
     if let Some(left) = trials::look_after(host, connector, &mut watching.tried).await? {
-        watching.left = Some(left);
+        watching.left.push(left);
         return Ok(true);
     }
-    if let Some(left) = &mut watching.left
-        && now >= left.look_at
-    {
+    for left in watching.left.iter_mut().filter(|left| now >= left.look_at) {
         work_again(host, left.filter.clone(), now).await?;
         // It reads all that is set aside: not at each change.
         left.look_at = now.plus(LOOK_EVERY);
-        if now > left.until {
-            watching.left = None;
-        }
     }
+    watching.left.retain(|left| now <= left.until);
     Ok(false)
 }
 
@@ -563,6 +569,12 @@ async fn switch_to(
             tx.add_activation(&switch, before.as_deref(), now)?;
             tx.set_running(&switch.connector, &running)?;
             trials::end_all(tx, &switch.digest)?;
+            // A source that is not asked has its choices from the component.
+            if !Source::of(&switch.connector).is_read() {
+                for account in tx.accounts_of(&switch.connector)? {
+                    tx.request_labels(account)?;
+                }
+            }
             // It shadows no more, and what compares with the one before begins anew.
             let shadow = tx.shadow(&switch.connector)?;
             if shadow.is_some_and(|shadow| shadow.digest == switch.digest) {
@@ -584,7 +596,7 @@ async fn switch_to(
         why = why.as_str(),
         "another plugin version is active"
     );
-    trials::settle(host).await?;
+    trials::settle(host).await;
     Ok(now)
 }
 

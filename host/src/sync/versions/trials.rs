@@ -75,13 +75,22 @@ fn open_one(
 /// Watches those that serve single connections, from a start on.
 pub(super) fn watch(versions: &Versions, trials: &[Trial], now: Timestamp) -> Watched {
     let mut watched = Watched::new();
-    for trial in trials.iter().filter(|trial| trial.problem.is_none()) {
+    let mut trials: Vec<&Trial> = trials.iter().collect();
+    trials.sort_by_key(|trial| trial.at);
+    for trial in trials.into_iter().filter(|trial| trial.problem.is_none()) {
         if let Some(version) = versions.compiled(&trial.digest) {
-            let watch = || Watch::new(&trial.digest, trial.at, now, version.tally());
-            watched.entry(trial.digest.clone()).or_insert_with(watch);
+            extend(&mut watched, &version, trial.at, now);
         }
     }
     watched
+}
+
+/// Watches a version that serves one connection more since a moment.
+fn extend(watched: &mut Watched, version: &Version, at: Timestamp, now: Timestamp) {
+    let digest = version.digest();
+    let watch = || Watch::new(digest, at, now, version.tally());
+    let watch = watched.entry(digest.to_owned()).or_insert_with(watch);
+    watch.extend(at);
 }
 
 /// Has a version that is compiled serve a connection, as was asked for.
@@ -109,7 +118,10 @@ pub(super) async fn begin(
         Ok(switch)
     });
     let begun = begun.await;
-    settle(host).await?;
+    if begun.is_ok() {
+        extend(watched, &version, now, now);
+    }
+    settle(host).await;
     let switch = begun?;
     let labels = SwitchLabels {
         why: switch.why.as_str(),
@@ -122,10 +134,6 @@ pub(super) async fn begin(
         by = switch.by,
         "a plugin version serves one connection"
     );
-    let watch = || Watch::new(version.digest(), now, now, version.tally());
-    watched
-        .entry(version.digest().to_owned())
-        .or_insert_with(watch);
     Ok(())
 }
 
@@ -148,7 +156,8 @@ pub(super) async fn give_back(
         tx.end_switch(request, None)
     });
     ended.await?;
-    settle(host).await
+    settle(host).await;
+    Ok(())
 }
 
 /// Watches a connector's versions that serve single connections. Returns what one set
@@ -158,7 +167,10 @@ pub(super) async fn look_after(
     connector: &str,
     watched: &mut Watched,
 ) -> Result<Option<Left>, Error> {
-    let versions = host.plugins.of(connector)?;
+    // Where nothing runs, nothing can fail.
+    let Ok(versions) = host.plugins.of(connector) else {
+        return Ok(None);
+    };
     let now = host.clock.now();
     let mut failing = None;
     watched.retain(|digest, watch| {
@@ -211,7 +223,8 @@ async fn take_back(host: &Host, connector: &str, digest: &str, within: Tally) ->
         Ok(())
     });
     ended.await?;
-    settle(host).await
+    settle(host).await;
+    Ok(())
 }
 
 /// Ends those of a version that serves all from now on.
@@ -235,13 +248,18 @@ fn end(tx: &Tx<'_>, trial: &Trial, switch: &Switch, now: Timestamp) -> Result<()
 }
 
 /// Lets go of versions that serve nobody any more, and has everybody look anew.
-pub(super) async fn settle(host: &Host) -> Result<(), Error> {
-    let digests = of_all(host.store.read(|tx| tx.trials()).await?);
-    for versions in host.plugins.all() {
-        versions.keep_tried(&digests);
+pub(super) async fn settle(host: &Host) {
+    match host.store.read(|tx| tx.trials()).await {
+        Ok(trials) => {
+            let digests = of_all(trials);
+            for versions in host.plugins.all() {
+                versions.keep_tried(&digests);
+            }
+        }
+        // They take some memory, and are let go of the next time.
+        Err(error) => tracing::warn!(%error, "plugin versions that serve nobody are kept"),
     }
     host.pipeline.notify_changed();
-    Ok(())
 }
 
 fn of_all(trials: Vec<Trial>) -> Vec<String> {

@@ -30,6 +30,8 @@ pub(super) struct Watch {
     pub digest: String,
     /// When it was activated.
     pub since: Timestamp,
+    /// When it was last given more to serve.
+    extended: Timestamp,
     samples: VecDeque<(Timestamp, Tally)>,
 }
 
@@ -51,8 +53,14 @@ impl Watch {
         Self {
             digest: digest.to_owned(),
             since,
+            extended: since,
             samples: VecDeque::from([(now, tally)]),
         }
+    }
+
+    /// It serves more from a moment on, and is watched as long as if that were all.
+    pub fn extend(&mut self, at: Timestamp) {
+        self.extended = self.extended.max(at);
     }
 
     /// Looks at what was counted up to now.
@@ -78,7 +86,7 @@ impl Watch {
             && within.failed as f64 > within.passes as f64 * FAILED_SHARE_MAX
         {
             Verdict::Fails(within)
-        } else if now.since(self.since) >= WATCHED_FOR {
+        } else if now.since(self.extended) >= WATCHED_FOR {
             Verdict::Trusted
         } else {
             Verdict::Well
