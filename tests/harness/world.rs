@@ -448,7 +448,7 @@ impl World {
         let connections = callable.iter().flat_map(|route| &route.connections);
         let connections: Vec<_> = connections.map(|route| route.id).collect();
         let accounts: Vec<_> = callable.iter().map(|route| route.id).collect();
-        let now = self.clock.now();
+        let (now, running) = (self.clock.now(), host.plugins.running());
         host.store
             .read(move |tx| {
                 let mut done = tx.log_position()? >= tail && !tx.has_conversions()?;
@@ -461,7 +461,7 @@ impl World {
                     labels.filter(|(at, due)| *at <= now && accounts.contains(&due.account));
                 done &= due.next().is_none();
                 done &= tx.next_released(1)?.is_none();
-                done &= tx.next_search()?.is_none() && !tx.has_searched()?;
+                done &= tx.next_search(&running)?.is_none() && !tx.has_searched(&running)?;
                 done &= tx.next_late_entries(1)?.is_empty();
                 for account in accounts {
                     // What a brake holds waits for somebody.

@@ -29,10 +29,9 @@ pub fn tells_of(element: &Element<'_>, erased: &ErasedByAccount) -> bool {
 }
 
 /// Leaves out of a body what it tells of erased records. `at`: where its elements
-/// stand; none where no plugin runs that would say so.
-pub fn redact(body: &[u8], at: Option<&BodyDescription>, erased: &ErasedByAccount) -> Redacted {
-    let split = at.and_then(|at| Some((at, split(body, at).ok()?)));
-    let Some((at, elements)) = split else {
+/// stand.
+pub fn redact(body: &[u8], at: &BodyDescription, erased: &ErasedByAccount) -> Redacted {
+    let Ok(elements) = split(body, at) else {
         return if names_any(body, erased) {
             Redacted::Nothing
         } else {
@@ -79,7 +78,7 @@ mod tests {
     fn redacted(body: &str, elements: &[&str]) -> Redacted {
         let erased =
             ErasedByAccount::from_iter([("1".into(), "7".into()), ("1".into(), "8".into())]);
-        redact(body.as_bytes(), Some(&at(elements)), &erased)
+        redact(body.as_bytes(), &at(elements), &erased)
     }
 
     fn rewritten(body: &str) -> Redacted {

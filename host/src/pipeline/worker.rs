@@ -68,6 +68,7 @@ struct Batch {
 
 /// What comes of a connector's entries.
 struct Part {
+    connector: String,
     prepared: Prepared,
     /// The plugin version that prepared them, by digest.
     plugin: String,
@@ -321,9 +322,10 @@ impl Pipeline {
                         prepared: self
                             .prepare(routing.clone(), serving, entries, Purpose::Live)
                             .await?,
+                        connector,
                     }
                 }
-                Err(_) => nobodys(&routing, entries),
+                Err(_) => nobodys(connector, entries),
             });
         }
         Ok(Some(Batch {
@@ -387,10 +389,7 @@ fn by_connector(entries: Vec<Logged>) -> Vec<(String, Vec<Logged>)> {
 
 /// Entries of a connector of which no plugin runs: they are set aside, for one may
 /// again.
-fn nobodys(routing: &Routing, entries: Vec<Logged>) -> Part {
-    let is_erased = |entry: &&Logged| routing.erased.of(&entry.connector).is_some();
-    let late = entries.iter().filter(is_erased);
-    let late = late.map(|entry| entry.position).collect();
+fn nobodys(connector: String, entries: Vec<Logged>) -> Part {
     let set_aside = entries.into_iter().map(|entry| SetAside {
         position: entry.position,
         kind: entry.kind,
@@ -401,10 +400,9 @@ fn nobodys(routing: &Routing, entries: Vec<Logged>) -> Part {
         body: entry.body,
     });
     Part {
+        connector,
+        // It knew of no erasure: they are searched for when a plugin runs.
         prepared: Prepared {
-            newest_erasure: routing.erased.newest,
-            // Any may name one, in whatever form.
-            late,
             set_aside: set_aside.collect(),
             ..Prepared::default()
         },
@@ -415,15 +413,20 @@ fn nobodys(routing: &Routing, entries: Vec<Logged>) -> Part {
 fn apply(
     tx: &store::Tx<'_>,
     keys: &Keys,
-    Part { prepared, plugin }: &Part,
+    part: &Part,
     step: &Step,
     now: Timestamp,
 ) -> Result<(), store::Error> {
+    let Part {
+        connector,
+        prepared,
+        plugin,
+    } = part;
     let reached = step.lanes.iter().map(|(_, position)| *position).max();
     let reached = reached.unwrap_or_default().max(step.up_to);
     apply_told(tx, keys, prepared, plugin, reached, now)?;
     if tx.newest_erasure()? != prepared.newest_erasure {
-        tx.extend_erasures(prepared.newest_erasure, reached)?;
+        tx.extend_erasures(connector, prepared.newest_erasure, reached)?;
     }
     for position in &prepared.late {
         tx.add_late_entry(*position)?;

@@ -52,6 +52,12 @@ impl Plugins {
         all.values().cloned().collect()
     }
 
+    /// The connectors whose plugins run, by name.
+    pub fn running(&self) -> Vec<String> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        all.keys().cloned().collect()
+    }
+
     /// What people call a connector: its name, where none of its plugin runs.
     pub fn label(&self, connector: &str) -> String {
         match self.active(connector) {

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use rusqlite::params;
+use serde_json::json;
 
 use super::{Error, Tx, encode};
 use crate::{
@@ -121,11 +122,19 @@ impl Tx<'_> {
         Ok(erased)
     }
 
-    /// Has the log searched up to `last` for what was erased after `known`: who
-    /// applied it did not know of these.
-    pub fn extend_erasures(&self, known: i64, last: Position) -> Result<(), Error> {
-        self.statement("UPDATE erasures SET last = ?2, done = 0 WHERE id > ?1 AND last < ?2")?
-            .execute(params![known, last.0])?;
+    /// Has the log searched up to `last` for what was erased in a connector's accounts
+    /// after `known`: who applied it did not know of these.
+    pub fn extend_erasures(
+        &self,
+        connector: &str,
+        known: i64,
+        last: Position,
+    ) -> Result<(), Error> {
+        self.statement(
+            "UPDATE erasures SET last = ?3, done = 0
+             WHERE connector = ?1 AND id > ?2 AND last < ?3",
+        )?
+        .execute(params![connector, known, last.0])?;
         Ok(())
     }
 
@@ -138,15 +147,19 @@ impl Tx<'_> {
 
     /// The part of the log that is to be searched next, as far as it is applied;
     /// none where none is. The search that is furthest is ended first: all that is
-    /// erased meanwhile shares the next one.
-    pub fn next_search(&self) -> Result<Option<Search>, Error> {
+    /// erased meanwhile shares the next one. Here and below: `running` are the
+    /// connectors whose plugins run; nobody else can say of whom a body tells.
+    pub fn next_search(&self, running: &[String]) -> Result<Option<Search>, Error> {
         let applied = self.log_position()?;
         let (after, last): (Option<i64>, Option<i64>) = self
             .statement(
                 "SELECT max(searched), max(last) FROM erasures
-                 WHERE NOT done AND searched < min(last, ?1)",
+                 WHERE NOT done AND searched < min(last, ?1)
+                   AND connector IN (SELECT value FROM json_each(?2))",
             )?
-            .query_one([applied.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            .query_one(params![applied.0, json!(running).to_string()], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
         Ok(after.zip(last).map(|(after, last)| Search {
             after: Position(after),
             last: Position(last).min(applied),
@@ -155,12 +168,18 @@ impl Tx<'_> {
 
     /// The log was searched from there to there, for all that was erased up to
     /// `known`.
-    pub fn searched(&self, known: i64, after: Position, up_to: Position) -> Result<(), Error> {
+    pub fn searched(
+        &self,
+        running: &[String],
+        known: i64,
+        (after, up_to): (Position, Position),
+    ) -> Result<(), Error> {
         self.statement(
             "UPDATE erasures SET searched = ?3
-             WHERE id <= ?1 AND NOT done AND searched >= ?2 AND searched < ?3",
+             WHERE id <= ?1 AND NOT done AND searched >= ?2 AND searched < ?3
+               AND connector IN (SELECT value FROM json_each(?4))",
         )?
-        .execute(params![known, after.0, up_to.0])?;
+        .execute(params![known, after.0, up_to.0, json!(running).to_string()])?;
         Ok(())
     }
 
@@ -190,25 +209,29 @@ impl Tx<'_> {
 
     /// Whether the log is rewritten for some erasures, and only the end of them
     /// is left to be made.
-    pub fn has_searched(&self) -> Result<bool, Error> {
+    pub fn has_searched(&self, running: &[String]) -> Result<bool, Error> {
         Ok(self
             .statement(
-                "SELECT EXISTS (SELECT 1 FROM erasures WHERE NOT done AND searched >= last)
+                "SELECT EXISTS (SELECT 1 FROM erasures
+                                WHERE NOT done AND searched >= last
+                                  AND connector IN (SELECT value FROM json_each(?1)))
                      OR EXISTS (SELECT 1 FROM late_entries WHERE rewritten)",
             )?
-            .query_one([], |row| row.get(0))?)
+            .query_one([json!(running).to_string()], |row| row.get(0))?)
     }
 
     /// Ends what is rewritten, of all that was erased up to `known`. Returns how
     /// many erasures ended.
-    pub fn finish_erasures(&self, known: i64) -> Result<usize, Error> {
+    pub fn finish_erasures(&self, running: &[String], known: i64) -> Result<usize, Error> {
         self.statement("DELETE FROM late_entries WHERE rewritten")?
             .execute([])?;
         Ok(self
             .statement(
-                "UPDATE erasures SET done = 1 WHERE id <= ?1 AND NOT done AND searched >= last",
+                "UPDATE erasures SET done = 1
+                 WHERE id <= ?1 AND NOT done AND searched >= last
+                   AND connector IN (SELECT value FROM json_each(?2))",
             )?
-            .execute([known])?)
+            .execute(params![known, json!(running).to_string()])?)
     }
 
     /// Lets go of erasures from before a moment that are done.

@@ -4,7 +4,8 @@
 //!
 //! The log is searched up to where it was applied by those who did not know; what
 //! comes later and names an erased record is told of as it is applied. Nothing is
-//! rewritten before it is applied. In the end the write-ahead logs are emptied,
+//! rewritten before it is applied. What came while no plugin of its connector ran is
+//! searched when one does: nobody else can say of whom it tells. In the end the write-ahead logs are emptied,
 //! for they still have what was. Each step can be killed, and is then made again.
 
 use std::{sync::Arc, time::Duration};
@@ -107,31 +108,37 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
 
 /// Makes the next step.
 pub async fn step(host: &Host) -> Result<Step, Error> {
+    let running = host.plugins.running();
+    let ran = running.clone();
     let (search, late, has_searched) = host
         .store
-        .read(|tx| {
+        .read(move |tx| {
             Ok((
-                tx.next_search()?,
+                tx.next_search(&ran)?,
                 tx.next_late_entries(SEARCH_ENTRIES)?,
-                tx.has_searched()?,
+                tx.has_searched(&ran)?,
             ))
         })
         .await?;
     if let Some(part) = search {
-        search_part(host, part).await?;
+        search_part(host, running, part).await?;
         Ok(Step::Searched)
     } else if !late.is_empty() {
         rewrite_late(host, late).await?;
         Ok(Step::RewroteLate)
     } else if has_searched {
-        finish(host).await
+        finish(host, running).await
     } else {
         Ok(Step::Nothing)
     }
 }
 
 /// Rewrites a part of the log without what was erased.
-async fn search_part(host: &Host, Search { after, last }: Search) -> Result<(), Error> {
+async fn search_part(
+    host: &Host,
+    running: Vec<String>,
+    Search { after, last }: Search,
+) -> Result<(), Error> {
     let erased = host.store.read(|tx| tx.erased_records()).await?;
     let known = erased.newest;
     let mut entries = host.log.read(after, SEARCH_ENTRIES, SEARCH_BYTES).await?;
@@ -140,7 +147,7 @@ async fn search_part(host: &Host, Search { after, last }: Search) -> Result<(), 
     let up_to = entries.last().map_or(last, |entry| entry.position);
     rewrite(host, entries, erased).await?;
     host.store
-        .transact(move |tx| tx.searched(known, after, up_to))
+        .transact(move |tx| tx.searched(&running, known, (after, up_to)))
         .await?;
     Ok(())
 }
@@ -188,12 +195,11 @@ fn rewritten(
         ..
     } in entries
     {
-        let Some(erased) = erased.of(&connector) else {
+        let Some((erased, plugin)) = erased.of(&connector).zip(plugins.active(&connector).ok())
+        else {
             continue;
         };
-        let plugin = plugins.active(&connector).ok();
-        let at = plugin.as_ref().map(|plugin| within(plugin, kind));
-        match redact(&body, at, erased) {
+        match redact(&body, within(&plugin, kind), erased) {
             Redacted::Same => {}
             Redacted::Rewritten(body) => bodies.push((position, body)),
             Redacted::Nothing => bodies.push((position, b"[]".to_vec())),
@@ -204,7 +210,7 @@ fn rewritten(
 
 /// Rewrites what was set aside, empties the write-ahead logs, and ends the
 /// erasures that were searched for everywhere.
-async fn finish(host: &Host) -> Result<Step, Error> {
+async fn finish(host: &Host, running: Vec<String>) -> Result<Step, Error> {
     let erased = host.store.read(|tx| tx.erased_records()).await?;
     let known = erased.newest;
     rewrite_aside(host, erased).await?;
@@ -213,7 +219,7 @@ async fn finish(host: &Host) -> Result<Step, Error> {
     }
     let ended = host
         .store
-        .transact(move |tx| tx.finish_erasures(known))
+        .transact(move |tx| tx.finish_erasures(&running, known))
         .await?;
     Ok(Step::Ended(ended))
 }
@@ -260,16 +266,16 @@ fn rewritten_aside(
 ) -> Vec<(BodyAside, Option<Vec<u8>>)> {
     let mut changed = Vec::new();
     for was in bodies {
-        let Some(erased) = erased.of(&was.connector) else {
+        let plugin = plugins.active(&was.connector).ok();
+        let Some((erased, plugin)) = erased.of(&was.connector).zip(plugin) else {
             continue;
         };
-        let plugin = plugins.active(&was.connector).ok();
         // Elements that were set aside are an array, whatever they stood in.
-        let at = plugin.map(|plugin| BodyDescription {
+        let at = BodyDescription {
             elements: Vec::new(),
             ..within(&plugin, was.kind).clone()
-        });
-        match redact(&was.body, at.as_ref(), erased) {
+        };
+        match redact(&was.body, &at, erased) {
             Redacted::Same => {}
             Redacted::Rewritten(body) => changed.push((was, Some(body))),
             Redacted::Nothing => changed.push((was, None)),

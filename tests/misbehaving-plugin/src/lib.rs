@@ -45,7 +45,7 @@ static CONNECTOR: &str = "connector=misbehaving";
 /// What it does whatever it is told: `accept anything`, `trap on null`,
 /// `spin on nothing`, `refuse selections`, `look elsewhere` than where elements of a
 /// delivery stand, `define nonsense`, `trap defining`, `read otherwise` what a text
-/// says; and `trap` or `spin` on elements that say `as always`, or `spin on several` of
+/// says, `refuse cities` in records; and `trap` or `spin` on elements that say `as always`, or `spin on several` of
 /// them at once.
 static ALWAYS: &str = "always=nothing at all    ";
 
@@ -94,14 +94,17 @@ impl d::Guest for Component {
             through: through.iter().map(ToString::to_string).collect(),
             selections: vec![d::SelectionRule::LatestModified],
         };
+        // One that says it connects to a source that only pushes is read nowhere.
+        let is_read = written(CONNECTOR) != "webhook";
+        let through: &[&str] = if is_read { &["contacts"] } else { &[] };
         d::Description {
             connector: written(CONNECTOR).into(),
             label: "Misbehaving".into(),
             version: "0.1.0".into(),
             object_types: vec![
                 object_type("contacts", &[]),
-                object_type("companies", &["contacts"]),
-                object_type("deals", &["contacts"]),
+                object_type("companies", through),
+                object_type("deals", through),
             ],
             delivery: body(
                 if always("look elsewhere") {
@@ -112,9 +115,10 @@ impl d::Guest for Component {
                 Some("portalId"),
                 &["objectId", "into"],
             ),
-            journal_file: Some(body(&["events"], Some("portalId"), &["objectId", "into"])),
-            records_page: Some(body(&["results"], None, &["id"])),
-            associations_page: Some(body(&["results"], None, &["from"])),
+            journal_file: is_read
+                .then(|| body(&["events"], Some("portalId"), &["objectId", "into"])),
+            records_page: is_read.then(|| body(&["results"], None, &["id"])),
+            associations_page: is_read.then(|| body(&["results"], None, &["from"])),
         }
     }
 }

@@ -108,7 +108,7 @@ fn files_with(directory: &Path, text: &str) -> Vec<String> {
 
 /// Fails where any of these stand in any file.
 #[track_caller]
-fn nowhere(directory: &Path, texts: &[&str]) {
+pub(crate) fn nowhere(directory: &Path, texts: &[&str]) {
     for text in texts {
         assert_eq!(files_with(directory, text), Vec::<String>::new(), "{text}");
     }
@@ -116,7 +116,7 @@ fn nowhere(directory: &Path, texts: &[&str]) {
 
 /// Fails where any of these stand in no file.
 #[track_caller]
-fn somewhere(directory: &Path, texts: &[&str]) {
+pub(crate) fn somewhere(directory: &Path, texts: &[&str]) {
     for text in texts {
         assert_ne!(files_with(directory, text), Vec::<String>::new(), "{text}");
     }

@@ -4,6 +4,7 @@ use harness::components::{self, rebuilt};
 use serde_json::json;
 
 use super::{Pushed, activate, install, person};
+use crate::privacy::{nowhere, somewhere};
 
 #[tokio::test]
 async fn another_version_takes_over_and_hubspots_stays_as_it_was() {
@@ -70,4 +71,38 @@ async fn what_comes_while_no_version_runs_is_set_aside_until_one_does() {
         .until(async || pushed.set_aside().await.is_empty())
         .await;
     assert_eq!(pushed.values("ana@example.com").await["seats"], 3.0);
+}
+
+#[tokio::test]
+async fn what_comes_of_an_erased_record_while_no_version_runs_is_erased_when_one_does() {
+    let world = harness::world::World::start().await;
+    let component = components::misbehaving_as("webhook", "nothing");
+    let digest = install(&world, component.clone()).await;
+    activate(&world, &digest).await.good();
+    let mut pushed = Pushed { world, digest };
+    pushed.connect("7").await;
+    let erased =
+        json!({"changes": [{"element": 0, "type": "contacts", "kind": "erased", "at": 1}]});
+    let of = |record: &str, text: &str| json!({"portalId": "7", "objectId": record, "text": text});
+    let mut told = of("9", "nobody");
+    told["say"] = erased;
+    pushed.push(json!([told])).await;
+    assert_eq!(pushed.world.count("SELECT count(*) FROM erasures"), 1);
+
+    pushed.world.stop().await;
+    let directory = pushed.world.directory.path().to_path_buf();
+    let file = directory.join(format!("plugins/{}.wasm", pushed.digest));
+    std::fs::write(&file, "damaged").unwrap();
+    pushed.world.go_on().await;
+    let both = json!([of("9", "Hildegard"), of("10", "Bertram")]);
+    pushed.push(both).await;
+    somewhere(&directory, &["Hildegard", "Bertram"]);
+
+    pushed.world.stop().await;
+    std::fs::write(&file, component).unwrap();
+    pushed.world.go_on().await;
+    pushed.world.settle().await;
+    nowhere(&directory, &["Hildegard"]);
+    somewhere(&directory, &["Bertram"]);
+    assert_eq!(pushed.set_aside().await.len(), 1);
 }
