@@ -68,6 +68,22 @@ fn settings_that_cannot_be_meant_stop_the_start_and_say_what_to_do() {
 }
 
 #[test]
+fn secrets_that_cannot_be_read_are_not_told() {
+    let directory = TempDir::new().unwrap();
+    for secrets in ["webhook=whsec_c2hvcnQtc2VjcmV0", "whsec_c2hvcnQtc2VjcmV0"] {
+        let settings = [
+            ("JIMO_LISTEN", "127.0.0.1:0"),
+            ("JIMO_CONNECTOR_SECRETS", secrets),
+        ];
+        let output = run(directory.path(), &["serve"], &settings);
+        assert!(!output.status.success());
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(errors.contains("JIMO_CONNECTOR_SECRETS"), "{errors}");
+        assert!(!errors.contains("c2hvcnQ"), "{errors}");
+    }
+}
+
+#[test]
 fn a_project_has_a_name_and_a_time_zone_that_the_pages_would_take() {
     let directory = TempDir::new().unwrap();
     let create = |name: &str, zone: &str| {

@@ -29,6 +29,12 @@ impl p::Guest for Component {
         if elements.contains(&Json::Null) && always("trap on null") {
             panic!("told to");
         }
+        let has_cities = elements
+            .iter()
+            .any(|one| one.pointer("/properties/city").is_some());
+        if has_cities && always("refuse cities") {
+            return Err(p::ParseError::NotAnArray("told to".into()));
+        }
         let says = |element: &Json, word: &str| {
             element.get("misbehave").and_then(Json::as_str) == Some(word)
         };

@@ -65,6 +65,26 @@ async fn what_the_marketplace_begins_is_signed_in_to_shown_and_confirmed() {
     assert_eq!(connections().await.as_array().unwrap().len(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_of_another_source_is_not_what_the_marketplace_means() {
+    let world = World::start().await;
+    let project: ProjectId = world.project.parse().unwrap();
+    let now = world.host().clock.now();
+    let other = world.host().store.transact(move |tx| {
+        let other = tx.create_connection(project, "webhook", now)?;
+        let key = PORTAL.to_string().as_str().into();
+        let account = tx.save_account("webhook", &key, None, None, None)?;
+        tx.set_connection_account(other, account)?;
+        Ok(other)
+    });
+    other.await.unwrap();
+    let admin = cookie(&world, Role::Admin).await;
+    let page = shown(&world, &admin).await;
+    let answer = confirm(&world, &admin, &page, project).await;
+    assert!(answer.status().is_redirection(), "{answer:?}");
+    assert_eq!(connections(&world, project).await, 2);
+}
+
 /// A member with these roles, and the cookie of their browser, which looks at the
 /// first of the projects.
 async fn member(world: &World, roles: &[(ProjectId, Role)]) -> (PersonId, String) {

@@ -89,3 +89,15 @@ async fn accounts_of_two_connectors_with_one_key_never_mix() {
     assert_eq!(ended.status, 204);
     assert_eq!(pushed.set_aside().await.len(), 0);
 }
+
+#[tokio::test]
+async fn an_account_with_the_same_key_elsewhere_keeps_nobody_from_hubspot() {
+    let pushed = Pushed::start().await;
+    let world = &pushed.world;
+    pushed.connect(&PORTAL.to_string()).await;
+    let of_hubspot = world.connect(PORTAL).await;
+    let path = format!("/connections/{of_hubspot}/reconnect");
+    let begun = world.post(&path, json!({})).await.good();
+    let page = world.consent(&begun, PORTAL).await;
+    assert_eq!(world.confirm(&page).await.0, 200);
+}

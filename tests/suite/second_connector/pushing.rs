@@ -68,6 +68,43 @@ async fn an_older_push_never_overwrites_a_newer_value_and_of_equal_ones_the_late
 }
 
 #[tokio::test]
+async fn an_older_push_fills_neither_who_came_since_nor_what_was_mapped_since() {
+    let (pushed, connection) = Pushed::mapped().await;
+    let world = &pushed.world;
+    let said = |minute, plan, seats| {
+        let properties = json!({"email": "ana@example.com", "plan": plan, "seats": seats});
+        person("p-1", minute, properties)
+    };
+    // What came later was kept by nobody.
+    pushed.push(json!([said(5, "team", 5)])).await;
+    world.put_users(json!([{"email": "ana@example.com"}])).await;
+    pushed.push(json!([said(4, "team", 4)])).await;
+    assert_eq!(pushed.values("ana@example.com").await["seats"], Value::Null);
+    pushed.push(json!([said(6, "team", 6)])).await;
+    assert_eq!(pushed.values("ana@example.com").await["seats"], 6.0);
+
+    let field = json!([
+        {"property": "plan", "variable": "plan_name"},
+        {"property": "seats", "variable": "seats"},
+    ]);
+    let path = format!("/connections/{connection}/mappings");
+    let mappings = json!({"people": {"fields": field}});
+    world.put(&path, mappings).await.good();
+    pushed.push(json!([said(5, "free", 5)])).await;
+    let values = pushed.values("ana@example.com").await;
+    assert_eq!(
+        (&values["plan_name"], &values["seats"]),
+        (&Value::Null, &json!(6))
+    );
+    pushed.push(json!([said(7, "team", 7)])).await;
+    let values = pushed.values("ana@example.com").await;
+    assert_eq!(
+        (&values["plan_name"], &values["seats"]),
+        (&json!("team"), &json!(7))
+    );
+}
+
+#[tokio::test]
 async fn what_a_push_does_not_have_stays_as_it_was_and_what_it_empties_is_empty() {
     let (pushed, _) = Pushed::mapped().await;
     pushed

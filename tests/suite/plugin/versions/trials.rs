@@ -1,6 +1,8 @@
 //! A version that serves one connection before it serves all: what that connection is
 //! told is read by it, and nothing else is.
 
+use std::time::Duration;
+
 use harness::{
     bare::BareHost,
     components::{misbehaving_as, rebuilt},
@@ -204,6 +206,32 @@ async fn a_page_is_read_for_each_connection_by_the_version_that_serves_it() {
         (two.city(0).await, two.city(1).await),
         (json!("Lyon"), json!("LYON"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_version_does_not_understand_is_kept_from_its_own_connection_alone() {
+    let two = Two::start().await;
+    let refuses = misbehaving_as("hubspot", "refuse cities");
+    let refuses = two.install(refuses).await;
+    let tried = two.projects[1].connection.clone();
+    let path = format!("/{refuses}/activate");
+    let asked = json!({"connection": tried, "force": true});
+    let (status, told) = two.operate(Method::POST, &path, asked).await;
+    assert_eq!(status, 200, "{told}");
+    let account = two.world.account(PORTAL);
+    let values = [("email", "ana@example.com"), ("city", "Lyon")];
+    account.create("contacts", &values).unwrap();
+    two.world
+        .until(async || two.city(0).await == json!("Lyon"))
+        .await;
+    assert_eq!(two.city(1).await, Value::Null);
+    // It is asked for again, and read by whoever serves the connection then.
+    let back = json!({"connection": tried});
+    let (status, told) = two.operate(Method::POST, "/rollback", back).await;
+    assert_eq!(status, 200, "{told}");
+    two.world.clock.turn(Duration::from_secs(3_601));
+    two.world.settle().await;
+    assert_eq!(two.city(1).await, json!("Lyon"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
