@@ -1,6 +1,7 @@
 //! What is held under a conversion that changed, until it is converted again.
 
 use rusqlite::{OptionalExtension, params};
+use serde_json::json;
 
 use super::{Error, Tx, encode, records::RecordKey, registers::read_register};
 use crate::model::{
@@ -78,17 +79,19 @@ impl Tx<'_> {
         self.configuration_changed()
     }
 
-    /// A field of which something is to be converted again, if there is any.
-    pub fn next_conversion(&self) -> Result<Option<Pending>, Error> {
+    /// A field of which something is to be converted again, if there is any, of a
+    /// connector whose plugin runs.
+    pub fn next_conversion(&self, running: &[String]) -> Result<Option<Pending>, Error> {
         let mut statement = self.statement(
             "SELECT n.field, m.id, c.id, c.project, c.account, n.after
              FROM conversions n
              JOIN fields f ON f.id = n.field
              JOIN object_mappings m ON m.id = f.mapping
              JOIN connections c ON c.id = m.connection
+             WHERE c.connector IN (SELECT value FROM json_each(?1))
              ORDER BY n.field LIMIT 1",
         )?;
-        let mut rows = statement.query([])?;
+        let mut rows = statement.query([json!(running).to_string()])?;
         let Some(row) = rows.next()? else {
             return Ok(None);
         };

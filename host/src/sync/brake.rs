@@ -2,10 +2,11 @@
 //! are selected anew, a page at a time. It goes on after a crash, and holds up
 //! nobody.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::steps;
 use crate::{
     host::Host,
     model::{Cause, Timestamp},
@@ -20,25 +21,10 @@ use crate::{
 /// Users for whom a transaction selects anew.
 const PAGE: usize = 500;
 
-/// How often it looks when nothing in this process says that something moved,
-/// and how long it waits after a failure.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-
 /// Selects anew until it is told to stop.
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
-    let mut changed = host.pipeline.changed();
-    while !stop.is_cancelled() {
-        match step(&host).await {
-            Ok(true) => continue,
-            Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "what was held could not be shown yet"),
-        }
-        tokio::select! {
-            _ = changed.changed() => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = stop.cancelled() => {}
-        }
-    }
+    let failed = "what was held could not be shown yet";
+    steps::take(&host, &stop, failed, || step(&host)).await;
 }
 
 /// Ends holds of which nothing is left, and selects a page anew. Returns whether

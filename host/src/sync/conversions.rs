@@ -6,11 +6,12 @@
 //! place on; so it goes on after a crash, and holds up nobody. Until it is done
 //! users show what the former conversion made.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::steps;
 use crate::{
     host::Host,
     model::Cause,
@@ -35,10 +36,6 @@ const PAGE: usize = 500;
 /// more. The others come with the next page.
 const USERS_MAX: usize = 1_000;
 
-/// How often it looks when nothing in this process says that mappings were
-/// saved, and how long it waits after a failure.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error(transparent)]
@@ -51,29 +48,24 @@ enum Error {
 
 /// Converts until it is told to stop.
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
-    let mut changed = host.pipeline.changed();
-    while !stop.is_cancelled() {
-        match step(&host).await {
-            Ok(true) | Err(Error::Store(store::Error::ConfigurationChanged)) => continue,
-            Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "what is held could not be converted again yet"),
-        }
-        tokio::select! {
-            _ = changed.changed() => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = stop.cancelled() => {}
-        }
-    }
+    let failed = "what is held could not be converted again yet";
+    steps::take(&host, &stop, failed, || step(&host)).await;
 }
 
 /// Converts a page. Returns whether there was any.
 async fn step(host: &Arc<Host>) -> Result<bool, Error> {
-    let Some(page) = host.store.read(Page::load).await? else {
+    let running = host.plugins.running();
+    let page = host.store.read(move |tx| Page::load(tx, &running));
+    let Some(page) = page.await? else {
         return Ok(false);
     };
     let connection = page.pending.connection;
     let span = tracing::error_span!("conversion", %connection, account = %page.account.key);
-    convert(host, page).instrument(span).await?;
+    match convert(host, page).instrument(span).await {
+        // It is loaded anew.
+        Err(Error::Store(store::Error::ConfigurationChanged)) => return Ok(true),
+        converted => converted?,
+    }
     host.pipeline.notify_changed();
     Ok(true)
 }
@@ -110,8 +102,8 @@ struct Page {
 }
 
 impl Page {
-    fn load(tx: &Tx<'_>) -> Result<Option<Self>, store::Error> {
-        let Some(pending) = tx.next_conversion()? else {
+    fn load(tx: &Tx<'_>, running: &[String]) -> Result<Option<Self>, store::Error> {
+        let Some(pending) = tx.next_conversion(running)? else {
             return Ok(None);
         };
         let route =

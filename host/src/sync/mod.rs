@@ -39,6 +39,7 @@ mod room;
 pub mod runs;
 pub mod samples;
 pub mod settling;
+mod steps;
 pub mod versions;
 mod work;
 

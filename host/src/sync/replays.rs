@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
+use super::steps;
 use crate::{
     host::Host,
     model::Timestamp,
@@ -13,10 +14,6 @@ use crate::{
         set_aside::{Filter, ReplayState},
     },
 };
-
-/// How often it looks when nothing in this process says that something is asked
-/// for, and how long it waits after a failure.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// How often one who waits for a replay looks how far it is.
 const STATE_EVERY: Duration = Duration::from_millis(50);
@@ -53,22 +50,8 @@ pub async fn request(
 
 /// Works on what is asked for until it is told to stop.
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
-    let mut changed = host.pipeline.changed();
-    while !stop.is_cancelled() {
-        let failed = match step(&host).await {
-            Ok(true) | Err(Error::Store(store::Error::ConfigurationChanged)) => continue,
-            Ok(false) => false,
-            Err(error) => {
-                tracing::warn!(%error, "what was set aside could not be worked on again yet");
-                true
-            }
-        };
-        tokio::select! {
-            _ = changed.changed(), if !failed => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = stop.cancelled() => {}
-        }
-    }
+    let failed = "what was set aside could not be worked on again yet";
+    steps::take(&host, &stop, failed, || step(&host)).await;
 }
 
 /// Works on the next one. Returns whether there was any.
@@ -77,7 +60,11 @@ async fn step(host: &Host) -> Result<bool, Error> {
         return Ok(false);
     };
     let id = replay.id;
-    let replayed = host.pipeline.replay(replay).await?;
+    let replayed = match host.pipeline.replay(replay).await {
+        // It is read again.
+        Err(Error::Store(store::Error::ConfigurationChanged)) => return Ok(true),
+        replayed => replayed?,
+    };
     tracing::info!(
         id,
         ?replayed,

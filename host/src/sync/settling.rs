@@ -5,10 +5,11 @@
 //! `store::sought`). Some rows are written in a transaction that moves the place on,
 //! so it goes on after a crash, and nobody else's writing waits for long.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::steps;
 use crate::{host::Host, store};
 
 /// Users or records whose rows of fields that are gone are written at once; each may
@@ -18,25 +19,10 @@ const RELEASED_AT_ONCE: usize = 250;
 /// Users whose keys are made at once, of one variable.
 const SOUGHT_AT_ONCE: usize = 1_000;
 
-/// How often it looks when nothing in this process says that something changed, and
-/// how long it waits after a failure.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-
 /// Settles until it is told to stop.
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
-    let mut changed = host.pipeline.changed();
-    while !stop.is_cancelled() {
-        match step(&host).await {
-            Ok(true) => continue,
-            Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "values could not be settled yet"),
-        }
-        tokio::select! {
-            _ = changed.changed() => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = stop.cancelled() => {}
-        }
-    }
+    let failed = "values could not be settled yet";
+    steps::take(&host, &stop, failed, || step(&host)).await;
 }
 
 /// Writes some rows. Returns whether there were any to be written.
