@@ -1,5 +1,8 @@
 //! What a transaction did, for counts, activity and freshness.
 
+mod record;
+mod run;
+
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -17,9 +20,12 @@ use crate::{
         self, Tx,
         activity::{Activity, NAMED_USERS_MAX},
         hours::{Tally, freshness_bucket},
-        runs::{Counted, Counts, EXAMPLES_MAX, Example, Examples},
+        runs::{Counted, EXAMPLES_MAX, Example},
     },
 };
+
+pub use record::RecordReport;
+pub use run::RunReport;
 
 /// Lines of activity that are written for a connection, of one origin, within
 /// [`ACTIVITY_WINDOW`], and the most of one transaction. A flood is counted in full,
@@ -79,171 +85,6 @@ pub struct Report {
     pub(super) missed: Option<Missed>,
     /// Where lines come from that no record caused; a mapping, where none is said.
     cause: Option<&'static str>,
-}
-
-/// What was counted for a run.
-#[derive(Debug, Default)]
-pub struct RunReport {
-    counts: Counts,
-    examples: Examples,
-    /// What was counted of each record.
-    records: HashMap<(ObjectType, RecordId), Counted>,
-}
-
-impl RunReport {
-    /// Adds it to the run, with each record of some object types counted once,
-    /// however many steps of the run meet it: what it would change counts most, and
-    /// then what was found first.
-    ///
-    /// # Errors
-    ///
-    /// The store's own.
-    pub fn save_once(
-        mut self,
-        tx: &Tx<'_>,
-        run: RunId,
-        is_met_again: impl Fn(&ObjectType) -> bool,
-    ) -> Result<(), store::Error> {
-        for ((object_type, record), now) in std::mem::take(&mut self.records) {
-            if !is_met_again(&object_type) {
-                continue;
-            }
-            let Some(before) = tx.counted(run, &object_type, &record)? else {
-                tx.keep_counted(run, &object_type, &record, &now)?;
-                continue;
-            };
-            let outcome = match weight(&now) > weight(&before) {
-                true => &now.outcome,
-                false => &before.outcome,
-            };
-            let both = Counted {
-                outcome: outcome.clone(),
-                was_read: before.was_read || now.was_read,
-                matched: before.matched || now.matched,
-            };
-            self.add(&both, 1);
-            self.add(&before, -1);
-            self.add(&now, -1);
-            let that = Example::Record(object_type.clone(), record.clone());
-            for name in [&before.outcome, &now.outcome] {
-                if *name != both.outcome {
-                    tx.remove_run_example(run, name, &object_type, &record)?;
-                    if let Some(some) = self.examples.get_mut(name) {
-                        some.retain(|example| *example != that);
-                    }
-                }
-            }
-            tx.keep_counted(run, &object_type, &record, &both)?;
-        }
-        self.save(tx, run)
-    }
-
-    /// Adds what is counted of a record, so many times.
-    fn add(&mut self, counted: &Counted, times: i64) {
-        let names = [
-            (READ, counted.was_read),
-            (MATCHED, counted.matched),
-            (&counted.outcome, true),
-        ];
-        for (name, is_counted) in names {
-            if is_counted {
-                *self.counts.entry(name.to_owned()).or_default() += times;
-            }
-        }
-    }
-
-    /// Adds it to the run.
-    ///
-    /// # Errors
-    ///
-    /// The store's own.
-    pub fn save(&self, tx: &Tx<'_>, run: RunId) -> Result<(), store::Error> {
-        tx.add_run_counts(run, &self.counts)?;
-        tx.add_run_examples(run, &self.examples)
-    }
-}
-
-/// How much what was counted of a record says.
-fn weight(counted: &Counted) -> u8 {
-    match (counted.outcome.as_str(), counted.matched) {
-        (UPDATED, _) => 2,
-        (_, true) => 1,
-        (_, false) => 0,
-    }
-}
-
-/// What happened to one record.
-#[derive(Debug, Default)]
-pub struct RecordReport {
-    users: BTreeSet<UserId>,
-    variables: BTreeSet<String>,
-    reasons: BTreeSet<String>,
-    unreadable: bool,
-    matched: bool,
-    read: bool,
-    put_off: bool,
-}
-
-impl RecordReport {
-    /// A user's variable shows something new.
-    pub fn shown(&mut self, user: UserId, variable: &str) {
-        self.users.insert(user);
-        if !self.variables.contains(variable) {
-            self.variables.insert(variable.to_owned());
-        }
-    }
-
-    /// Something did nothing, or could not be shown.
-    pub fn reason(&mut self, reason: &str) {
-        if !self.reasons.contains(reason) {
-            self.reasons.insert(reason.to_owned());
-        }
-    }
-
-    /// A value of it could not be read.
-    pub fn unreadable(&mut self, reason: &str) {
-        self.unreadable = true;
-        self.reason(reason);
-    }
-
-    /// The record reaches users.
-    pub fn matched(&mut self) {
-        self.matched = true;
-    }
-
-    /// The record will be read.
-    pub fn read(&mut self) {
-        self.read = true;
-    }
-
-    /// The record could not be read, and will be much later.
-    pub fn put_off(&mut self, reason: &str) {
-        self.put_off = true;
-        self.reason(reason);
-    }
-
-    /// Whether it is of no user, or changed nothing.
-    fn is_as_before(&self) -> bool {
-        match self.outcome() {
-            UNCHANGED => true,
-            SKIPPED => !self.matched,
-            _ => false,
-        }
-    }
-
-    fn outcome(&self) -> &'static str {
-        if !self.variables.is_empty() {
-            UPDATED
-        } else if self.put_off {
-            "read_put_off"
-        } else if self.read {
-            "read_requested"
-        } else if self.reasons.is_empty() {
-            UNCHANGED
-        } else {
-            SKIPPED
-        }
-    }
 }
 
 /// Where a report's lines come from.
