@@ -19,14 +19,16 @@ pub(crate) fn text(text: Cow<'_, str>) -> Result<Value, Unreadable> {
     Ok(Value::Text(text.into_owned()))
 }
 
-/// Several texts, as [`distinct`] gives them; nothing at all empties the variable.
+/// Several texts, as [`distinct`] gives them; nothing at all empties the variable. A choice whose label is empty shows
+/// nothing.
 pub(crate) fn list(items: &[&str]) -> Result<Value, Unreadable> {
-    if items.is_empty() {
+    check(items)?;
+    let shown = items.iter().filter(|item| !item.is_empty());
+    let shown: Vec<String> = shown.map(|item| (*item).to_owned()).collect();
+    if shown.is_empty() {
         return Ok(Value::Empty);
     }
-    check(items)?;
-    let owned = items.iter().map(|item| (*item).to_owned());
-    Ok(Value::List(owned.collect()))
+    Ok(Value::List(shown))
 }
 
 /// The items of a value that holds several. HubSpot writes a leading separator where something was appended.

@@ -43,6 +43,11 @@ pub struct AccountErasures {
     pub connector: String,
     /// The source's id of it.
     pub key: AccountKey,
+    /// The plugin version that tells of them, by digest.
+    pub plugin: String,
+    /// Whether it serves single connections, beside the active one. Then its word
+    /// counts for these: what is erased cannot be had back.
+    pub is_tried: bool,
     /// What they came in.
     pub kind: EntryKind,
     /// The erasures.
@@ -62,6 +67,9 @@ pub fn apply_erasures(
     // Paused ones, too.
     for connection in tx.account_connections(told.account)? {
         let id = connection.id;
+        if told.is_tried && connection.trial.as_deref() != Some(&told.plugin) {
+            continue;
+        }
         let mut waiting: Vec<&Erasure> = told.erasures.iter().collect();
         let mut due = take_due(tx, id, &mut waiting)?;
         if due.is_empty() {
@@ -80,6 +88,9 @@ pub fn apply_erasures(
             due = take_due(tx, id, &mut waiting)?;
         }
         feeder.finish()?.save(tx, id, now)?;
+    }
+    if told.is_tried {
+        return Ok(());
     }
     for record in &erased {
         tx.add_erasure((&told.connector, &told.key), record, last, now)?;

@@ -451,7 +451,7 @@ pub(super) fn apply_told(
         // What others applied out of turn did not know of them either.
         let last = tx.log_place()?.last().max(reached);
         for told in &prepared.erasures {
-            apply_erasures(tx, told, last, &origin(told.kind, plugin), now)?;
+            apply_erasures(tx, told, last, &origin(told.kind, &told.plugin), now)?;
         }
     }
     for told in &prepared.connections {

@@ -110,9 +110,7 @@ fn value(said: types::Value) -> Result<Option<Value>, Nonsense> {
     Ok(Some(match said {
         types::Value::Empty => return Ok(None),
         types::Value::Text(text) => {
-            if text.is_empty() {
-                return Err(Nonsense::Value("an empty text"));
-            }
+            check_text(&text)?;
             check_length(&[&text])?;
             Value::Text(text)
         }
@@ -129,6 +127,7 @@ fn value(said: types::Value) -> Result<Option<Value>, Nonsense> {
             if items.is_empty() {
                 return Err(Nonsense::Value("an empty list"));
             }
+            items.iter().try_for_each(|item| check_text(item))?;
             check_length(&items)?;
             Value::List(items)
         }
@@ -142,6 +141,14 @@ fn date(days: i32) -> Option<jiff::civil::Date> {
         .checked_add(jiff::Span::new().try_days(days).ok()?)
         .ok()?;
     (date.year() >= 1).then_some(date)
+}
+
+fn check_text(text: &str) -> Result<(), Nonsense> {
+    match text {
+        "" => Err(Nonsense::Value("an empty text")),
+        text if text.contains('\0') => Err(Nonsense::Value("a text with a NUL")),
+        _ => Ok(()),
+    }
 }
 
 fn check_length(texts: &[impl AsRef<str>]) -> Result<(), Nonsense> {

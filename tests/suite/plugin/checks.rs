@@ -101,6 +101,9 @@ fn a_value_is_of_its_variables_type_and_one_that_it_can_hold() {
     );
     for (misbehave, target) in [
         ("empty text", Text),
+        ("text with a NUL", Text),
+        ("list with an empty text", List),
+        ("list with a NUL", List),
         ("long text", Text),
         ("infinite", Number),
         ("no number", Number),

@@ -16,7 +16,7 @@ use jimo_connect::{
 use super::{RECEIVED_AT, delivery, engine, field, limits, misbehaving as version, page};
 
 /// What it is told to do, and what the reason says that its body is set aside for.
-const DELIVERIES: [(&str, &str); 27] = [
+const DELIVERIES: [(&str, &str); 28] = [
     ("trap", "the plugin trapped"),
     ("divide", "the plugin trapped"),
     ("exit", "it exited"),
@@ -43,6 +43,7 @@ const DELIVERIES: [(&str, &str); 27] = [
     ("outcome twice", "more or fewer outcomes"),
     ("other type", "another type than the variable's"),
     ("empty text", "no variable can hold"),
+    ("text with a NUL", "no variable can hold"),
     ("long text", "no variable can hold"),
 ];
 

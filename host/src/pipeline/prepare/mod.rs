@@ -161,10 +161,18 @@ pub fn prepare_by(
             };
             let _in_span = tracing::error_span!("passes", %account).entered();
             for parts in passes(parts, plugin.elements_bytes_max()) {
-                for (trial, route) in route.served() {
-                    let version = serving.of(trial);
-                    let pass = |one: &Pass<'_>| pass(version, one);
-                    run((route, version, kind), &parts, &pass, &mut prepared)?;
+                let served = route.served();
+                let active_hears = served.iter().any(|(trial, _)| trial.is_none());
+                for (trial, route) in served {
+                    let plugin = serving.of(trial);
+                    let of = Of {
+                        route,
+                        plugin,
+                        kind,
+                        is_tried: trial.is_some() && active_hears,
+                    };
+                    let pass = |one: &Pass<'_>| pass(plugin, one);
+                    run(of, &parts, &pass, &mut prepared)?;
                 }
             }
         }
@@ -173,7 +181,15 @@ pub fn prepare_by(
 }
 
 /// Whose entries are worked on, by which version, and what they are.
-type Of<'a> = (&'a AccountRoute, &'a Version, EntryKind);
+#[derive(Clone, Copy)]
+struct Of<'a> {
+    route: &'a AccountRoute,
+    plugin: &'a Version,
+    kind: EntryKind,
+    /// Whether the active version hears of the account as well, and this one speaks
+    /// for its own connections alone.
+    is_tried: bool,
+}
 
 fn run(
     of: Of<'_>,
@@ -181,7 +197,7 @@ fn run(
     pass: Run<'_>,
     prepared: &mut Prepared,
 ) -> Result<(), Fault> {
-    let (route, plugin, _) = of;
+    let Of { route, plugin, .. } = of;
     match try_run(of, parts, pass, prepared) {
         Ok(()) => {}
         Err(fault) if fault.is_retryable() => return Err(fault),
@@ -225,11 +241,17 @@ fn failed(
 }
 
 fn try_run(
-    (route, plugin, kind): Of<'_>,
+    of: Of<'_>,
     parts: &[Part<'_>],
     pass: Run<'_>,
     prepared: &mut Prepared,
 ) -> Result<(), Fault> {
+    let Of {
+        route,
+        plugin,
+        kind,
+        ..
+    } = of;
     let elements: Vec<(&Logged, &Element<'_>)> = parts
         .iter()
         .flat_map(|part| part.elements.iter().map(|element| (part.entry, element)))
@@ -262,7 +284,7 @@ fn try_run(
     if is_pushed && !route.connections.is_empty() {
         pushed = tell_pushed(route, &elements, &bytes, received_at, pass)?;
     }
-    erasures(route, kind, &elements, &output.changes, prepared);
+    erasures(of, &elements, &output.changes, prepared);
     if route.connections.is_empty() {
         // Paused, all of them: an admin wants nothing else of it now. What comes
         // then is caught up on; what was set aside before is nowhere else.
@@ -367,8 +389,7 @@ fn happenings(description: &Description) -> Vec<Interest> {
 
 /// Gathers what is told of records to be erased.
 fn erasures(
-    route: &AccountRoute,
-    kind: EntryKind,
+    of: Of<'_>,
     elements: &[(&Logged, &Element<'_>)],
     changes: &[Change],
     prepared: &mut Prepared,
@@ -394,16 +415,19 @@ fn erasures(
     if told.is_empty() {
         return;
     }
-    // All of an account's together, whatever they came in: one may erase what
-    // another says became part of it.
+    // All that a version tells of an account together, whatever it came in: one may
+    // erase what another says became part of it.
+    let (route, plugin) = (of.route, of.plugin.digest());
     let mut known = prepared.erasures.iter_mut();
-    match known.find(|known| known.account == route.id) {
+    match known.find(|known| known.account == route.id && known.plugin == plugin) {
         Some(known) => known.erasures.extend(told),
         None => prepared.erasures.push(AccountErasures {
             account: route.id,
             connector: route.connector.clone(),
             key: route.key.clone(),
-            kind,
+            plugin: plugin.to_owned(),
+            is_tried: of.is_tried,
+            kind: of.kind,
             erasures: told,
         }),
     }

@@ -4,11 +4,13 @@
 use std::time::Duration;
 
 use harness::{
-    bare::BareHost,
+    bare::{BareHost, deliver},
     components::{misbehaving_as, rebuilt},
     world::World,
 };
 use jimo_connect::{
+    clock::Clock,
+    intake,
     plugin::{EMBEDDED, digest},
     store::projects::Role,
 };
@@ -232,6 +234,40 @@ async fn what_a_version_does_not_understand_is_kept_from_its_own_connection_alon
     two.world.clock.turn(Duration::from_secs(3_601));
     two.world.settle().await;
     assert_eq!(two.city(1).await, json!("Lyon"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_version_says_is_deleted_for_privacy_is_so_for_its_own_connection_alone() {
+    let two = Two::start().await;
+    let account = two.world.account(PORTAL);
+    let values = [("email", "ana@example.com"), ("city", "Lyon")];
+    let id = account.create("contacts", &values).unwrap();
+    two.world.settle().await;
+    let trial = two.install(misbehaving_as("hubspot", "nothing")).await;
+    let tried = two.projects[1].connection.clone();
+    let path = format!("/{trial}/activate");
+    let asked = json!({"connection": tried, "force": true});
+    let (status, told) = two.operate(Method::POST, &path, asked).await;
+    assert_eq!(status, 200, "{told}");
+    // To the active version it is an event like any other.
+    let erased = json!([{"element": 0, "type": "contacts", "kind": "erased", "at": 1}]);
+    let event = json!([{
+        "portalId": PORTAL, "objectId": id, "subscriptionType": "contact.propertyChange",
+        "occurredAt": Clock::system().now().0, "propertyName": "city", "propertyValue": "Oslo",
+        "say": {"changes": erased},
+    }]);
+    let secret = two.world.sim.app().client_secret;
+    let url = two.world.host().url(intake::PATH);
+    let status = deliver(url.as_str(), &secret, event.to_string().into()).await;
+    assert_eq!(status.unwrap(), 204);
+    two.world.settle().await;
+    assert_eq!(two.city(1).await, Value::Null);
+    assert_eq!(two.city(0).await, json!("Oslo"));
+    let connection = &two.projects[1].connection;
+    let path = format!("/connections/{connection}/activity?outcome=erased");
+    assert_eq!(two.of(1, &path).await[0]["plugin"], json!(trial));
+    // The log has what the others are to be told again.
+    assert_eq!(two.world.count("SELECT count(*) FROM erasures"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
