@@ -7,8 +7,9 @@ import { describe } from 'node:test'
 import { comes, connectionPath, grant, said, statuses, toConsent, toIntegrations } from './pages.mjs'
 import { scene } from './scene.mjs'
 
-/** Has the page write down what its buttons say while they wait. */
-const WATCH = `new MutationObserver(() => {
+/** Has the page write down what its buttons say while they wait from now on. */
+const WATCH = `sessionStorage.removeItem('waited')
+new MutationObserver(() => {
   const said = document.querySelector('button[aria-disabled=true]')?.textContent.trim()
   if (said) sessionStorage.setItem('waited', said)
 }).observe(document, { subtree: true, attributes: true, childList: true })`

@@ -4,8 +4,10 @@
 //   JIMO_CONNECT_BIN, HUBSPOT_SIM_BIN   the programs
 //   TURNED_HOST_BIN                     the host with a clock that tests turn; beside the
 //                                       simulator where nothing is said
-//   WEBHOOK_CONNECTOR                   the component of a source that only pushes; where
-//                                       `tests/run browser` builds it, where nothing is said
+//   HUBSPOT_COMPONENT                   the component that is built into the host
+//   WEBHOOK_CONNECTOR                   the component of a source that only pushes
+//   MISBEHAVING_PLUGIN                  the one that does as it is told. Where nothing is said of
+//                                       a component, it is where `tests/run browser` builds it
 
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
@@ -21,7 +23,10 @@ import { promisify } from 'node:util'
 const run = promisify(execFile)
 
 const target = join(dirname(process.env.JIMO_CONNECT_BIN ?? ''), '..')
-process.env.WEBHOOK_CONNECTOR ??= join(target, 'components/wasm32-wasip2/plugin/webhook_connector.wasm')
+const built = (component) => join('components/wasm32-wasip2/plugin', `${component}.wasm`)
+process.env.HUBSPOT_COMPONENT ??= join(target, 'release', built('jimo_connect_hubspot'))
+process.env.WEBHOOK_CONNECTOR ??= join(target, built('webhook_connector'))
+process.env.MISBEHAVING_PLUGIN ??= join(target, built('misbehaving_plugin'))
 process.env.TURNED_HOST_BIN ??= join(dirname(process.env.HUBSPOT_SIM_BIN ?? ''), 'turned-host')
 
 /** A program that says where it listens. It is ended by the id of its process. */

@@ -1,6 +1,6 @@
 //! What the API answers, taken apart for tests.
 
-use reqwest::header;
+use reqwest::{RequestBuilder, header};
 use serde_json::Value;
 
 /// What a request was answered.
@@ -15,6 +15,23 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// What a request is answered.
+    pub async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let text = response.text().await.unwrap();
+        let json = match text.as_str() {
+            "" => Value::Null,
+            text => serde_json::from_str(text).unwrap_or_else(|_| panic!("{status} {text}")),
+        };
+        Self {
+            status,
+            headers,
+            json,
+        }
+    }
+
     /// The body of what went well.
     #[track_caller]
     pub fn good(self) -> Value {

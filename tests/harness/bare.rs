@@ -17,6 +17,7 @@ use jimo_connect::{
         PropertyDefinition, Shown, Status, UserIdentifier, VariableType,
     },
     pipeline::mapping::{self, NewMappings},
+    plugin::Version,
     secrets::Secret,
     store::set_aside::SetAside,
     telemetry::LogFormat,
@@ -104,6 +105,11 @@ impl BareHost {
         }
     }
 
+    /// The version of its plugin that is active.
+    pub fn active(&self) -> Arc<Version> {
+        self.host.plugins.active("hubspot").unwrap()
+    }
+
     /// The address that deliveries go to.
     pub fn webhooks(&self) -> String {
         self.host.url("/webhooks/hubspot").to_string()
@@ -172,7 +178,7 @@ impl BareHost {
     /// Makes a project with an active connection to an account, which matches
     /// contacts by e-mail and maps one text property. Returns the account.
     pub async fn connect(&self, account: &str, property: &str) -> AccountId {
-        let plugin = self.host.plugins.active("hubspot").expect("a version");
+        let plugin = self.active();
         let text = |name: &str| PropertyDefinition {
             name: name.into(),
             property_type: "string".into(),

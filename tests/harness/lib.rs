@@ -8,6 +8,7 @@
 
 pub mod answer;
 pub mod bare;
+pub mod caller;
 pub mod components;
 pub mod host;
 pub mod program;

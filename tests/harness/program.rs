@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -200,6 +200,29 @@ impl Simulated {
             ("HUBSPOT_API_URL", &self.api),
         ]
     }
+}
+
+/// What a command of the program printed that went well.
+pub fn printed(directory: &Path, arguments: &[&str]) -> String {
+    let output = run(directory, arguments);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// What a command of the program told that was refused.
+pub fn refused(directory: &Path, arguments: &[&str]) -> String {
+    let output = run(directory, arguments);
+    assert!(!output.status.success(), "{arguments:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn run(directory: &Path, arguments: &[&str]) -> Output {
+    Command::new(path())
+        .args(arguments)
+        .env("JIMO_DATA_DIR", directory)
+        .output()
+        .unwrap()
 }
 
 /// The program, as `cargo build` leaves it beside the tests.

@@ -27,6 +27,7 @@ use jimo_connect::{
     config::{AlertsConfig, JournalUse},
     host::Host,
     model::{ProjectId, Run, RunStatus},
+    plugin::Version,
     secrets::{hash_token, random_token},
     store::projects::{Purpose, Role},
 };
@@ -129,6 +130,11 @@ impl World {
         &self.running.as_ref().unwrap().host
     }
 
+    /// The version of a connector's plugin that is active.
+    pub fn active(&self, connector: &str) -> Arc<Version> {
+        self.host().plugins.active(connector).unwrap()
+    }
+
     /// Stops the host; another may run on its data directory.
     pub async fn stop(&mut self) {
         if let Some(running) = self.running.take() {
@@ -202,19 +208,7 @@ impl World {
 
     /// Sends a request that is built already.
     pub async fn answer(&self, request: reqwest::RequestBuilder) -> Answer {
-        let response = request.send().await.unwrap();
-        let status = response.status().as_u16();
-        let headers = response.headers().clone();
-        let text = response.text().await.unwrap();
-        let json = match text.as_str() {
-            "" => Value::Null,
-            text => serde_json::from_str(text).unwrap_or_else(|_| panic!("{status} {text}")),
-        };
-        Answer {
-            status,
-            headers,
-            json,
-        }
+        Answer::of(request).await
     }
 
     /// A request to a path of the project with its token, to be built further.

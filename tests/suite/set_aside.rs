@@ -253,12 +253,7 @@ async fn what_took_too_long_is_tried_once_more_and_what_trapped_alone_is_not() {
         assert_eq!(host.deliver(body).await, 204);
         host.applied().await;
         assert_eq!(host.set_aside().await.len(), 1, "{misbehave}");
-        let tally = host
-            .host
-            .plugins
-            .active("hubspot")
-            .expect("a version")
-            .tally();
+        let tally = host.active().tally();
         assert_eq!((tally.passes, tally.failed), (tries, tries), "{misbehave}");
         host.stop().await;
     }

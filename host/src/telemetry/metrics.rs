@@ -176,7 +176,7 @@ pub struct Metrics {
     replayed: Family<CallLabels, Counter>,
     /// Switches to another plugin version, by why.
     pub plugin_switches: Family<SwitchLabels, Counter>,
-    /// 1 while the version that was chosen cannot be run, and the built-in one is.
+    /// Connectors that do not run the version that was chosen.
     pub plugin_fallback: Gauge<i64, AtomicI64>,
     shadow_waiting: Gauge<u64, AtomicU64>,
     shadow_differences: Gauge<u64, AtomicU64>,
@@ -254,7 +254,7 @@ impl Default for Metrics {
         let plugin_fallback = Gauge::default();
         registry.register(
             "plugin_fallback",
-            "1 while the plugin version that was chosen cannot be run, and the built-in one is",
+            "Connectors that do not run the plugin version that was chosen: a built-in one does, or none",
             plugin_fallback.clone(),
         );
         let shadow_waiting = Gauge::default();

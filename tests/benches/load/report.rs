@@ -1,8 +1,8 @@
 //! Tables for people, as Markdown shows them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::senders::Answer;
+use crate::{probes::Seen, senders::Answer};
 
 /// The head of a table.
 pub fn head(columns: &[&str]) {
@@ -13,6 +13,28 @@ pub fn head(columns: &[&str]) {
 /// A row of a table.
 pub fn row(cells: &[String]) {
     println!("| {} |", cells.join(" | "));
+}
+
+/// A table of two phases, by whether a request was to be sent before the second began:
+/// what is told of, and the phases' names; what was answered, and what was seen.
+pub fn phases(
+    [what, first, second]: [&str; 3],
+    second_begins: Instant,
+    (answers, seen): (&[Answer], &[Seen]),
+) {
+    head(&[what, "204 p50 / p99 ms", "readable p50 / p99 ms"]);
+    for (name, is_second) in [(first, false), (second, true)] {
+        let is_in = |planned: Instant| (planned >= second_begins) == is_second;
+        let answered = answers.iter().filter(|answer| is_in(answer.planned));
+        let answered: Vec<Duration> = answered.map(|answer| answer.took).collect();
+        let readable = seen.iter().filter(|seen| is_in(seen.planned));
+        let readable: Vec<Duration> = readable.map(|seen| seen.took).collect();
+        row(&[
+            name.to_owned(),
+            percentiles(&answered),
+            percentiles(&readable),
+        ]);
+    }
 }
 
 /// How long answers took.

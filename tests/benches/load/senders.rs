@@ -95,6 +95,15 @@ impl Steady<'_> {
     }
 }
 
+/// Says that others are to stop, once what they go on beside is done or has failed.
+pub struct StopsWhenDone<'a>(pub &'a AtomicBool);
+
+impl Drop for StopsWhenDone<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Runs the same on so many threads, and returns what all of them answer.
 fn on_each(threads: usize, work: impl Fn() -> Vec<Answer> + Sync) -> Vec<Answer> {
     std::thread::scope(|scope| {

@@ -33,19 +33,22 @@ mod bindings {
 use bindings::exports::jimo::connect::{
     definitions as f, describe as d, matching as m, parse as p,
 };
+use bindings::jimo::connect::types::PropertyDefinition;
 use parse::Parsed;
 
 /// The component.
 #[derive(Debug)]
 pub struct Component;
 
-/// What it connects to.
+/// What it connects to. To `webhook`, its source only pushes: an element of a delivery is
+/// then one of a page of records, which has its `objectId` as well.
 static CONNECTOR: &str = "connector=misbehaving";
 
 /// What it does whatever it is told: `accept anything`, `trap on null`,
 /// `spin on nothing`, `refuse selections`, `look elsewhere` than where elements of a
 /// delivery stand, `define nonsense`, `trap defining`, `read otherwise` what a text
-/// says, `refuse cities` in records; and `trap` or `spin` on elements that say `as always`, or `spin on several` of
+/// says, `refuse cities` in records; and `trap` or `spin` on elements that say
+/// `as always`, or `spin on several` of
 /// them at once.
 static ALWAYS: &str = "always=nothing at all    ";
 
@@ -53,6 +56,10 @@ static ALWAYS: &str = "always=nothing at all    ";
 fn written(text: &'static str) -> &'static str {
     let written = std::hint::black_box(text).split_once('=');
     written.map_or("", |(_, written)| written.trim_end())
+}
+
+fn only_pushes() -> bool {
+    written(CONNECTOR) == "webhook"
 }
 
 fn always(how: &str) -> bool {
@@ -94,18 +101,18 @@ impl d::Guest for Component {
             through: through.iter().map(ToString::to_string).collect(),
             selections: vec![d::SelectionRule::LatestModified],
         };
-        // One that says it connects to a source that only pushes is read nowhere.
-        let is_read = written(CONNECTOR) != "webhook";
-        let through: &[&str] = if is_read { &["contacts"] } else { &[] };
+        let is_read = !only_pushes();
+        let mut object_types = vec![object_type("contacts", &[])];
+        // What is reached through others needs pages of associations.
+        if is_read {
+            object_types
+                .extend(["companies", "deals"].map(|name| object_type(name, &["contacts"])));
+        }
         d::Description {
             connector: written(CONNECTOR).into(),
             label: "Misbehaving".into(),
             version: "0.1.0".into(),
-            object_types: vec![
-                object_type("contacts", &[]),
-                object_type("companies", through),
-                object_type("deals", through),
-            ],
+            object_types,
             delivery: body(
                 if always("look elsewhere") {
                     &["events"]
@@ -128,11 +135,25 @@ impl f::Guest for Component {
         if always("trap defining") {
             panic!("told to");
         }
+        let text = |name: &str| f::Property {
+            definition: PropertyDefinition {
+                name: name.into(),
+                property_type: "text".into(),
+                field_type: String::new(),
+            },
+            label: name.into(),
+            group: String::new(),
+            choices: vec![],
+        };
+        let pushed = only_pushes().then(|| f::ObjectProperties {
+            object_type: "contacts".into(),
+            properties: vec![text("email"), text("city")],
+        });
         let nonsense = always("define nonsense").then(|| f::ObjectProperties {
             object_type: "tickets".into(),
             properties: vec![],
         });
-        nonsense.into_iter().collect()
+        pushed.into_iter().chain(nonsense).collect()
     }
 }
 

@@ -21,12 +21,17 @@ fn value(text: &str, target: types::VariableType) -> Result<types::Value, t::Unr
         return Ok(types::Value::Empty);
     }
     let characters = text.chars().count();
+    let is_text = matches!(
+        target,
+        types::VariableType::Text | types::VariableType::List
+    );
+    if is_text && text.contains('\0') {
+        return Err(t::Unreadable::Malformed);
+    }
     match target {
-        types::VariableType::Text | types::VariableType::List if characters > TEXT_LENGTH_MAX => {
-            Err(t::Unreadable::TooLong(
-                u32::try_from(characters).unwrap_or(u32::MAX),
-            ))
-        }
+        _ if is_text && characters > TEXT_LENGTH_MAX => Err(t::Unreadable::TooLong(
+            u32::try_from(characters).unwrap_or(u32::MAX),
+        )),
         types::VariableType::Text if always("read otherwise") => {
             Ok(types::Value::Text(text.to_uppercase()))
         }

@@ -52,7 +52,6 @@ fn forms(member: &str) -> Vec<Form> {
     ]
 }
 
-/// What the pages show of the project, which nothing here may change.
 /// A line without what tells one form from the next one of the same page.
 fn without_once(line: &str) -> String {
     let mut parts = line.split("?once=");
@@ -63,6 +62,7 @@ fn without_once(line: &str) -> String {
     })
 }
 
+/// What the pages show of the project, which nothing here may change.
 async fn shown(admin: &Browser<'_>) -> String {
     let mut shown = String::new();
     for page in ["general", "team", "tokens", "account"] {

@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 
 use super::{
     location,
-    world::{Browser, World},
+    world::{Browser, World, version_of},
 };
 
 const FIELDS: &str = "/settings/integrations/con_1/fields";
@@ -134,8 +134,7 @@ async fn another_rule_drops_the_links_and_keeps_or_clears_the_values() {
                 "{MATCHING}?object_type=contacts&way=own&property=customer_no&user=external_id"
             ))
             .await;
-        let (_, version) = shown.split_once("name=\"version\" value=\"").unwrap();
-        let version = version.split('"').next().unwrap();
+        let version = version_of(&shown);
         let form = [&form[..], &[("version", version)]].concat();
         let answer = save(&browser, &form).await;
         assert_eq!(location(&answer), format!("{MATCHING}?saved=true"));
@@ -202,13 +201,12 @@ async fn the_default_is_counted_by_itself_and_leads_on_to_the_fields() {
     let page = browser.page(&format!("{MATCHING}/check")).await;
     assert!(page.contains("<strong>1</strong> of 6 users"), "{page}");
     assert!(page.contains("Use this"), "{page}");
-    let (_, version) = page.split_once("name=\"version\" value=\"").unwrap();
     let form = [
         ("object_type", "contacts"),
         ("way", "own"),
         ("property", "email"),
         ("user", "email"),
-        ("version", version.split('"').next().unwrap()),
+        ("version", version_of(&page)),
     ];
     let answer = save(&browser, &form).await;
     assert_eq!(location(&answer), "/settings/integrations/con_1/fields");
@@ -235,13 +233,12 @@ async fn save_customer_number(browser: &Browser<'_>) {
             "{MATCHING}?object_type=contacts&way=own&property=customer_no&user=external_id"
         ))
         .await;
-    let (_, version) = page.split_once("name=\"version\" value=\"").unwrap();
     let form = [
         ("object_type", "contacts"),
         ("way", "own"),
         ("property", "customer_no"),
         ("user", "external_id"),
-        ("version", version.split('"').next().unwrap()),
+        ("version", version_of(&page)),
     ];
     save(browser, &form).await;
 }
@@ -249,12 +246,8 @@ async fn save_customer_number(browser: &Browser<'_>) {
 /// Saves what a browser's draft has.
 async fn save_draft(browser: &Browser<'_>) {
     let page = browser.page(&format!("{FIELDS}/review")).await;
-    let (_, version) = page.split_once("name=\"version\" value=\"").unwrap();
     let csrf = browser.csrf().await;
-    let form = [
-        ("csrf", csrf.as_str()),
-        ("version", version.split('"').next().unwrap()),
-    ];
+    let form = [("csrf", csrf.as_str()), ("version", version_of(&page))];
     let answer = browser.post(&format!("{FIELDS}/review"), &form).await;
     assert!(location(&answer).contains("?saved="), "{answer:?}");
 }

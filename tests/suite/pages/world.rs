@@ -388,6 +388,12 @@ impl Events {
     }
 }
 
+/// The version of the mappings that a page was shown with.
+pub fn version_of(page: &str) -> &str {
+    let (_, rest) = page.split_once("name=\"version\" value=\"").unwrap();
+    rest.split('"').next().unwrap()
+}
+
 /// A project with users, connected to the account.
 async fn set_up(host: &Arc<Host>, account: &Account) -> (ProjectId, UserId) {
     let now = host.clock.now();

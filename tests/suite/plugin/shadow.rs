@@ -8,7 +8,9 @@ use std::{
 };
 
 use harness::{
+    answer::Answer,
     bare::{BareHost, client, deliver},
+    caller::Caller,
     components::{misbehaving_as, rebuilt},
     program::{self, Program},
     world::World,
@@ -20,9 +22,7 @@ use jimo_connect::{
     model::Existence,
     pipeline::routing::Routing,
     plugin::{EMBEDDED, digest},
-    secrets::{hash_token, random_token},
     store::{
-        projects::{Purpose, Role},
         records::RecordState,
         shadows::{Difference, Found, Kind},
     },
@@ -36,52 +36,31 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 const PORTAL: u64 = 48_975_575;
 
-/// The operator's API of a host.
-struct Operator {
-    url: String,
-    token: String,
-}
+/// What an operator does with shadows.
+struct Operator(Caller);
 
 impl Operator {
     async fn of(host: &Host) -> Self {
-        let token = random_token();
-        let (hash, now) = (hash_token(&token), host.clock.now());
-        let make = host.store.transact(move |tx| {
-            tx.create_token(hash, None, Role::Operator, Purpose::Api, now, None)
-        });
-        make.await.unwrap();
-        Self {
-            url: host.url("/api/v1/plugins").to_string(),
-            token: token.expose().to_owned(),
-        }
+        Self(Caller::operator(host).await)
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
-        let url = format!("{}{path}", self.url);
-        let mut request = client().request(method, url).bearer_auth(&self.token);
+        let mut request = self.0.request(method, &format!("/plugins{path}"));
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let answer = request.send().await.unwrap();
-        let status = answer.status().as_u16();
-        let text = answer.text().await.unwrap();
-        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+        let answer = Answer::of(request).await;
+        (answer.status, answer.json)
     }
 
     /// Installs a component; returns its digest.
     async fn install(&self, component: Vec<u8>) -> String {
-        let request = client().post(&self.url).bearer_auth(&self.token);
-        let answer = request.body(component).send().await.unwrap();
-        assert_eq!(answer.status(), 201);
-        let text = answer.text().await.unwrap();
-        let installed: Value = serde_json::from_str(&text).unwrap();
-        installed["digest"].as_str().unwrap().to_owned()
+        self.0.install(component).await
     }
 
     async fn activate(&self, digest: &str, force: bool) -> (u16, Value) {
-        let path = format!("/{digest}/activate");
-        self.send(Method::POST, &path, Some(json!({ "force": force })))
-            .await
+        let answer = self.0.activate(digest, json!({ "force": force })).await;
+        (answer.status, answer.json)
     }
 
     async fn start(&self, digest: &str) -> Value {
@@ -195,12 +174,7 @@ async fn what_a_version_reads_otherwise_is_told_with_whose_it_is_and_both_values
     }
     world.settle().await;
     assert_eq!(world.values(&user).await, json!({"job_title": "Chef"}));
-    let tally = world
-        .host()
-        .plugins
-        .active("hubspot")
-        .expect("a version")
-        .tally();
+    let tally = world.active("hubspot").tally();
 
     let other = misbehaving_as("hubspot", "read otherwise");
     let other = operator.install(other).await;
@@ -231,15 +205,7 @@ async fn what_a_version_reads_otherwise_is_told_with_whose_it_is_and_both_values
     }
     // Nothing of it is applied, or counts for or against a version.
     assert_eq!(world.values(&user).await, json!({"job_title": "Chef"}));
-    assert_eq!(
-        world
-            .host()
-            .plugins
-            .active("hubspot")
-            .expect("a version")
-            .tally(),
-        tally
-    );
+    assert_eq!(world.active("hubspot").tally(), tally);
     world
         .until(async || {
             let metrics = client().get(world.host().url("/metrics")).send().await;

@@ -4,7 +4,7 @@ use harness::webhook;
 use jimo_connect::clock::Clock;
 use serde_json::{Value, json};
 
-use super::{ACCOUNT, Pushed, person};
+use super::{ACCOUNT, Pushed, person, seats};
 
 #[tokio::test]
 async fn an_account_is_connected_by_its_own_key_alone() {
@@ -159,20 +159,13 @@ async fn an_ended_connection_keeps_its_values_as_jimos_own_and_takes_nothing_mor
         .world
         .put_users(json!([{"email": "ana@example.com"}]))
         .await;
-    let ana = |minute, seats: u32| {
-        person(
-            "p-1",
-            minute,
-            json!({"email": "ana@example.com", "seats": seats}),
-        )
-    };
-    pushed.push(json!([ana(1, 3)])).await;
+    pushed.push(json!([seats(1, 3)])).await;
     let ended = pushed
         .world
         .delete(&format!("/connections/{connection}"))
         .await;
     assert_eq!(ended.status, 204);
-    pushed.push(json!([ana(2, 4)])).await;
+    pushed.push(json!([seats(2, 4)])).await;
     let user = pushed.world.user_by_email("ana@example.com").await;
     assert_eq!(user["variables"]["seats"]["value"], 3.0);
     assert_eq!(user["variables"]["seats"]["source"]["kind"], "jimo");

@@ -8,8 +8,7 @@ mod pages;
 mod pushing;
 mod versions;
 
-use harness::{answer::Answer, components, webhook, world::World};
-use reqwest::Method;
+use harness::{answer::Answer, caller::Caller, components, webhook, world::World};
 use serde_json::{Value, json};
 
 /// The account that is connected, as the source names it.
@@ -26,8 +25,10 @@ impl Pushed {
     /// A host that runs the connector, with a project in which nothing is connected.
     async fn start() -> Self {
         let world = World::start().await;
-        let digest = install(&world, components::webhook().to_vec()).await;
-        activate(&world, &digest).await.good();
+        let operator = operator(&world);
+        let digest = operator.install(components::webhook()).await;
+        // The first needs no force.
+        operator.activate(&digest, json!({})).await.good();
         Self { world, digest }
     }
 
@@ -80,6 +81,23 @@ impl Pushed {
         self.world.values(user["id"].as_str().unwrap()).await
     }
 
+    /// Has all that was set aside worked on again, and waits until nothing is left.
+    async fn work_again(&self) {
+        let world = &self.world;
+        let operator = operator(world);
+        let asked = operator.post("/set-aside/replay", json!({}));
+        asked.await.good();
+        let is_done = async || self.set_aside().await.is_empty();
+        world.until(is_done).await;
+    }
+
+    /// What Prometheus is told.
+    async fn metrics(&self) -> String {
+        let url = self.world.host().url("/metrics");
+        let answer = harness::bare::client().get(url).send().await.unwrap();
+        answer.text().await.unwrap()
+    }
+
     /// What it set aside, by reason.
     async fn set_aside(&self) -> Vec<String> {
         let aside = self.world.host().store.read(|tx| tx.all_set_aside());
@@ -99,20 +117,16 @@ fn person(id: &str, minute: u32, properties: Value) -> Value {
     })
 }
 
-/// Installs a component as an operator does; returns its digest.
-async fn install(world: &World, component: Vec<u8>) -> String {
-    let url = world.host().url("/api/v1/plugins");
-    let request = harness::bare::client().post(url).body(component);
-    let request = request.query(&[("file", "it.wasm")]);
-    let installed = world.answer(request.bearer_auth(&world.operator)).await;
-    assert_eq!(installed.status, 201, "{:#}", installed.json);
-    installed.json["digest"].as_str().unwrap().to_owned()
+/// Somebody of [`ACCOUNT`] with an address, and so many seats at a minute of an hour.
+fn seats(minute: u32, seats: u32) -> Value {
+    person(
+        "p-1",
+        minute,
+        json!({"email": "ana@example.com", "seats": seats}),
+    )
 }
 
-/// Activates a version as an operator does, without force.
-async fn activate(world: &World, digest: &str) -> Answer {
-    let path = format!("/api/v1/plugins/{digest}/activate");
-    world
-        .send(Method::POST, &path, &world.operator, Some(json!({})))
-        .await
+/// Who operates the host.
+fn operator(world: &World) -> Caller {
+    Caller::at(world.host().url("").as_str(), &world.operator)
 }

@@ -1,46 +1,21 @@
 //! Its pages, as an admin goes through them.
 
-use harness::{components, webhook};
-use jimo_connect::{
-    model::Value,
-    secrets::{hash_token, random_token},
-    store::projects::{Purpose, Role},
-};
-use reqwest::{Method, StatusCode, header};
+use harness::{caller::Caller, components, webhook};
+use jimo_connect::{model::Value, store::projects::Role};
+use reqwest::{StatusCode, header};
 use serde_json::json;
 
 use super::person;
-use crate::pages::world::{Browser, World};
+use crate::pages::world::{Browser, World, version_of};
 
 const LIST: &str = "/settings/integrations";
 const CONNECT: &str = "/settings/integrations/connect/webhook";
 
 /// Has the host run the connector, as an operator does over the API.
 async fn run_connector(world: &World) {
-    let token = random_token();
-    let (hash, now) = (hash_token(&token), world.host.clock.now());
-    let made = world
-        .host
-        .store
-        .transact(move |tx| tx.create_token(hash, None, Role::Operator, Purpose::Api, now, None));
-    made.await.unwrap();
-    let operator = Browser::new(world);
-    let request = |path: &str| {
-        let request = operator.request(Method::POST, path);
-        request.bearer_auth(token.expose())
-    };
-    let installed = request("/api/v1/plugins?file=it.wasm").body(components::webhook());
-    let installed = installed.send().await.unwrap().text().await.unwrap();
-    let installed: serde_json::Value = serde_json::from_str(&installed).unwrap();
-    let digest = installed["digest"].as_str().unwrap();
-    let activated = request(&format!("/api/v1/plugins/{digest}/activate")).json(&json!({}));
-    assert_eq!(activated.send().await.unwrap().status(), StatusCode::OK);
-}
-
-/// The version of the mappings that a page was shown with.
-fn version_of(page: &str) -> String {
-    let (_, rest) = page.split_once("name=\"version\" value=\"").unwrap();
-    rest.split('"').next().unwrap().to_owned()
+    let operator = Caller::operator(&world.host).await;
+    let digest = operator.install(components::webhook()).await;
+    operator.activate(&digest, json!({})).await.good();
 }
 
 async fn post(browser: &Browser<'_>, path: &str, form: &[(&str, &str)]) -> reqwest::Response {
@@ -109,7 +84,7 @@ async fn an_admin_connects_it_by_its_key_maps_it_and_sees_where_values_come_from
         ("way", "own"),
         ("property", "email"),
         ("user", "email"),
-        ("version", &version),
+        ("version", version),
     ];
     let saved = post(&admin, &format!("{home}/matching"), &matching).await;
     assert_eq!(saved.status(), StatusCode::SEE_OTHER);
@@ -122,7 +97,7 @@ async fn an_admin_connects_it_by_its_key_maps_it_and_sees_where_values_come_from
     assert_eq!(added.status(), StatusCode::SEE_OTHER);
     let review = admin.page(&format!("{home}/fields/review")).await;
     let version = version_of(&review);
-    let form = [("version", version.as_str()), ("values", "keep")];
+    let form = [("version", version), ("values", "keep")];
     let saved = post(&admin, &format!("{home}/fields/review"), &form).await;
     assert_eq!(saved.status(), StatusCode::SEE_OTHER);
 

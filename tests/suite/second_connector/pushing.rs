@@ -3,7 +3,7 @@
 use jimo_connect::{model::Timestamp, store::erasures::BodyAside};
 use serde_json::{Value, json};
 
-use super::{ACCOUNT, Pushed, person};
+use super::{ACCOUNT, Pushed, person, seats};
 
 #[tokio::test]
 async fn what_is_pushed_shows_on_the_user_with_where_it_comes_from() {
@@ -50,13 +50,6 @@ async fn an_older_push_never_overwrites_a_newer_value_and_of_equal_ones_the_late
         .world
         .put_users(json!([{"email": "ana@example.com"}]))
         .await;
-    let seats = |minute, seats| {
-        person(
-            "p-1",
-            minute,
-            json!({"email": "ana@example.com", "seats": seats}),
-        )
-    };
     pushed.push(json!([seats(5, 5)])).await;
     pushed.push(json!([seats(4, 4)])).await;
     assert_eq!(pushed.values("ana@example.com").await["seats"], 5.0);
@@ -139,13 +132,7 @@ async fn a_deleted_record_feeds_nobody_until_it_is_pushed_again_later() {
         .world
         .put_users(json!([{"email": "ana@example.com"}]))
         .await;
-    let ana = |minute| {
-        person(
-            "p-1",
-            minute,
-            json!({"email": "ana@example.com", "seats": 3}),
-        )
-    };
+    let ana = |minute| seats(minute, 3);
     pushed.push(json!([ana(1)])).await;
     let mut deleted = ana(3);
     deleted["deleted"] = json!(true);
@@ -255,19 +242,50 @@ async fn what_cannot_be_understood_is_set_aside_by_itself_and_worked_on_again_wh
 }
 
 #[tokio::test]
+async fn what_would_take_values_from_too_many_users_asks_first() {
+    let (pushed, connection) = Pushed::mapped().await;
+    let world = &pushed.world;
+    let people = 0..150;
+    let email = |number: u32| format!("user-{number}@example.com");
+    let users = people.clone().map(|number| json!({"email": email(number)}));
+    world.put_users(users.collect()).await;
+    let said = |minute, seats: Value| {
+        let said = people.clone().map(|number| {
+            let properties = json!({"email": email(number), "seats": seats});
+            person(&format!("p-{number}"), minute, properties)
+        });
+        Value::Array(said.collect())
+    };
+    let shown = |seats: &str| {
+        world.count(&format!(
+            "SELECT count(*) FROM shown_values WHERE value = {seats}"
+        ))
+    };
+    let path = format!("/connections/{connection}");
+    let problem = async || world.get(&path).await.good()["problem"].clone();
+    pushed.push(said(1, json!(3))).await;
+    assert_eq!(shown("3"), 150);
+    pushed.push(said(2, Value::Null)).await;
+    assert!(shown("3") >= 50, "{}", shown("3"));
+    assert_eq!(problem().await["code"], "braked");
+    // What takes nothing from anybody goes on.
+    let another = json!({"email": email(0), "plan": "team"});
+    pushed.push(json!([person("p-0", 3, another)])).await;
+    assert_eq!(pushed.values(&email(0)).await["plan"], "Team");
+
+    let go_on = world.post(&format!("{path}/continue"), json!({})).await;
+    assert_eq!(go_on.status, 202, "{:#}", go_on.json);
+    world.until(async || shown("3") == 0).await;
+    world.until(async || problem().await.is_null()).await;
+}
+
+#[tokio::test]
 async fn what_was_pushed_is_there_after_a_restart_and_more_can_be_pushed() {
     let (mut pushed, connection) = Pushed::mapped().await;
     pushed
         .world
         .put_users(json!([{"email": "ana@example.com"}]))
         .await;
-    let seats = |minute, seats| {
-        person(
-            "p-1",
-            minute,
-            json!({"email": "ana@example.com", "seats": seats}),
-        )
-    };
     pushed.push(json!([seats(1, 1)])).await;
     pushed.world.restart().await;
     assert_eq!(pushed.values("ana@example.com").await["seats"], 1.0);

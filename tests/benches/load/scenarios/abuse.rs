@@ -19,9 +19,9 @@ use crate::{
     deliveries::{Maker, Request, Shape},
     options::Options,
     probes, process,
-    report::{self, mebibytes, percentiles, rate},
+    report::{self, mebibytes, rate},
     seed,
-    senders::Steady,
+    senders::{Steady, StopsWhenDone},
 };
 
 /// Connections that say nothing, kept open as far as the host lets them.
@@ -75,35 +75,18 @@ pub fn run(options: &Options) {
                 send_bad(&maker.address, &bad, &stop, &refused);
             });
         }
+        // The others go on until then, also where this fails.
+        let stopping = StopsWhenDone(&stop);
         let answers = steady.send(&sent);
-        drop(sent);
-        stop.store(true, Ordering::Relaxed);
+        drop((sent, stopping));
         (answers, watching.join().unwrap(), idling.join().unwrap())
     });
 
-    report::head(&[
-        "good deliveries",
-        "204 p50 / p99 ms",
-        "readable p50 / p99 ms",
-    ]);
-    for (name, during) in [("alone", false), ("meanwhile", true)] {
-        let counts = |planned: Instant| (planned >= begin + half) == during;
-        let answered: Vec<Duration> = answers
-            .iter()
-            .filter(|answer| counts(answer.planned))
-            .map(|answer| answer.took)
-            .collect();
-        let readable: Vec<Duration> = seen
-            .iter()
-            .filter(|seen| counts(seen.planned))
-            .map(|seen| seen.took)
-            .collect();
-        report::row(&[
-            name.to_owned(),
-            percentiles(&answered),
-            percentiles(&readable),
-        ]);
-    }
+    report::phases(
+        ["good deliveries", "alone", "meanwhile"],
+        begin + half,
+        (&answers, &seen),
+    );
     println!(
         "\n{} good deliveries, all answered 204; {} idle connections opened; {} bad signatures a \
          second refused; {} MiB at the most",

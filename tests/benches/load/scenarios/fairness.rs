@@ -2,10 +2,7 @@
 //! is answered over as many connections as HubSpot has for an account.
 
 use std::{
-    sync::{
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
+    sync::{atomic::AtomicBool, mpsc},
     time::{Duration, Instant},
 };
 
@@ -15,9 +12,9 @@ use crate::{
     deliveries::{Maker, Shape},
     options::Options,
     probes, process,
-    report::{self, percentiles, rate},
+    report::{self, rate},
     seed,
-    senders::{self, Steady},
+    senders::{self, Steady, StopsWhenDone},
 };
 
 /// HubSpot's connections for one account (HubSpot: webhooks, concurrency).
@@ -67,12 +64,13 @@ pub fn run(options: &Options) {
         let watching = scope.spawn(|| probes::watch(path, waiting));
         let flooding = scope.spawn(|| {
             std::thread::sleep((begin + CALM).saturating_duration_since(Instant::now()));
+            let stopping = StopsWhenDone(&stop);
             let begun = Instant::now();
             senders::send(&maker.address, &flood, FLOOD_CONNECTIONS);
             let taken_in = begun.elapsed();
             process::drained(&program);
             let applied = begun.elapsed();
-            stop.store(true, Ordering::Relaxed);
+            drop(stopping);
             (begun, taken_in, applied)
         });
         let answers = steady.send(&sent);
@@ -87,29 +85,11 @@ pub fn run(options: &Options) {
         )
     });
 
-    report::head(&[
-        "the other account",
-        "204 p50 / p99 ms",
-        "readable p50 / p99 ms",
-    ]);
-    for (name, during) in [("before the flood", false), ("during the flood", true)] {
-        let counts = |planned: Instant| (planned >= flooded) == during;
-        let answers: Vec<Duration> = answers
-            .iter()
-            .filter(|answer| counts(answer.planned))
-            .map(|answer| answer.took)
-            .collect();
-        let readable: Vec<Duration> = seen
-            .iter()
-            .filter(|seen| counts(seen.planned))
-            .map(|seen| seen.took)
-            .collect();
-        report::row(&[
-            name.to_owned(),
-            percentiles(&answers),
-            percentiles(&readable),
-        ]);
-    }
+    report::phases(
+        ["the other account", "before the flood", "during the flood"],
+        flooded,
+        (&answers, &seen),
+    );
     let events = flood.len() as u64 * 100;
     println!(
         "\nthe flood: {events} changes, {} a second taken in, {} a second applied",

@@ -6,8 +6,6 @@ mod taking_back;
 mod trials;
 
 use std::{
-    path::Path,
-    process::{Command, Output},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,9 +14,11 @@ use std::{
 };
 
 use harness::{
+    answer::Answer,
     bare::{BareHost, client},
+    caller::Caller,
     components::{misbehaving, rebuilt},
-    program::{self, Program},
+    program::{self, Program, printed, refused},
 };
 use jimo_connect::{
     clock::Clock,
@@ -31,87 +31,59 @@ use jimo_connect::{
     },
     sync::versions::switch,
 };
+use reqwest::Method;
 use serde_json::{Value, json};
 
 /// How long anything may take that should take a moment.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// An operator's token.
-async fn operator(host: &BareHost, role: Role) -> String {
+/// A token of an admin's.
+async fn admin(host: &BareHost) -> String {
     let token = random_token();
     let hash = hash_token(&token);
     let now = host.host.clock.now();
-    let project = match role {
-        Role::Operator => None,
-        _ => {
-            let made = host
-                .host
-                .store
-                .transact(move |tx| tx.create_project("Acme", "UTC", now));
-            Some(made.await.unwrap().id)
-        }
-    };
-    host.host
-        .store
-        .transact(move |tx| tx.create_token(hash, project, role, Purpose::Api, now, None))
-        .await
-        .unwrap();
+    let made = host.host.store.transact(move |tx| {
+        let project = tx.create_project("Acme", "UTC", now)?.id;
+        tx.create_token(hash, Some(project), Role::Admin, Purpose::Api, now, None)
+    });
+    made.await.unwrap();
     token.expose().to_owned()
 }
 
 /// The API, with a token.
-struct Api<'a> {
-    host: &'a BareHost,
-    token: String,
-}
+struct Api(Caller);
 
-impl<'a> Api<'a> {
-    async fn of(host: &'a BareHost) -> Self {
-        let token = operator(host, Role::Operator).await;
-        Self { host, token }
-    }
-
-    fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        let url = self.host.host.url(&format!("/api/v1{path}"));
-        client().request(method, url).bearer_auth(&self.token)
-    }
-
-    async fn answer(&self, request: reqwest::RequestBuilder) -> (u16, Value) {
-        let answer = request.send().await.unwrap();
-        let status = answer.status().as_u16();
-        let text = answer.text().await.unwrap();
-        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+impl Api {
+    async fn of(host: &BareHost) -> Self {
+        Self(Caller::operator(&host.host).await)
     }
 
     async fn get(&self, path: &str) -> (u16, Value) {
-        self.answer(self.request(reqwest::Method::GET, path)).await
+        told(self.0.get(path).await)
     }
 
     async fn post(&self, path: &str, body: Value) -> (u16, Value) {
-        self.answer(self.request(reqwest::Method::POST, path).json(&body))
+        told(self.0.post(path, body).await)
+    }
+
+    async fn delete(&self, path: &str) -> u16 {
+        Answer::of(self.0.request(Method::DELETE, path))
             .await
+            .status
     }
 
     async fn install(&self, component: Vec<u8>) -> (u16, Value) {
-        let request = self.request(reqwest::Method::POST, "/plugins");
-        let request = request.query(&[("file", "it.wasm")]).body(component);
-        self.answer(request).await
+        told(self.0.try_install(component).await)
     }
 
     /// Installs and activates a component; returns its digest.
     async fn activate(&self, component: Vec<u8>) -> String {
-        let (status, installed) = self.install(component).await;
-        assert_eq!(status, 201, "{installed}");
-        let digest = installed["digest"].as_str().unwrap().to_owned();
-        let path = format!("/plugins/{digest}/activate");
-        let (status, switched) = self.post(&path, json!({"force": true})).await;
-        assert_eq!(
-            (status, &switched["active"]),
-            (200, &json!(true)),
-            "{switched}"
-        );
-        digest
+        self.0.run(component).await
     }
+}
+
+fn told(answer: Answer) -> (u16, Value) {
+    (answer.status, answer.json)
 }
 
 /// A creation of a record, as HubSpot tells of it.
@@ -124,6 +96,22 @@ fn created(record: u64) -> String {
 /// [`created`], on which the misbehaving plugin traps.
 fn trapping(record: u64) -> String {
     created(record).replace('}', r#","misbehave":"trap"}"#)
+}
+
+/// Sends events one after the other, until something is over; returns how many.
+async fn send_until(
+    host: &BareHost,
+    event: fn(u64) -> String,
+    is_over: impl AsyncFn() -> bool,
+) -> u64 {
+    let mut sent = 0;
+    while !is_over().await {
+        sent += 1;
+        assert!(sent < 500, "it is never over");
+        assert_eq!(host.deliver(format!("[{}]", event(sent))).await, 204);
+        host.applied().await;
+    }
+    sent
 }
 
 async fn until(is_true: impl AsyncFn() -> bool) {
@@ -219,14 +207,7 @@ async fn the_built_in_version_of_another_release_is_never_said_to_run() {
         told["detail"].as_str().unwrap().contains("another release"),
         "{told}"
     );
-    assert_eq!(
-        host.host
-            .plugins
-            .active("hubspot")
-            .expect("a version")
-            .digest(),
-        other
-    );
+    assert_eq!(host.active().digest(), other);
 
     let (status, told) = api.post("/plugins/rollback", json!({})).await;
     assert_eq!(
@@ -255,25 +236,17 @@ async fn the_file_of_the_built_in_version_is_removed_and_the_version_stays() {
     let path = format!("/plugins/{built_in}");
     assert_eq!(api.install(EMBEDDED.to_vec()).await.0, 201);
     assert_eq!(api.get(&path).await.1["file"], "it.wasm");
-    let remove = || api.answer(api.request(reqwest::Method::DELETE, &path));
-    assert_eq!(remove().await.0, 204);
+    assert_eq!(api.delete(&path).await, 204);
     let file = host
         .directory
         .path()
         .join(format!("plugins/{built_in}.wasm"));
     assert!(!file.exists());
     assert_eq!(api.get(&path).await.1["file"], Value::Null);
-    assert_eq!(remove().await.0, 409);
+    assert_eq!(api.delete(&path).await, 409);
     let (status, told) = api.post("/plugins/rollback", json!({})).await;
     assert_eq!((status, &told["digest"]), (200, &json!(built_in)), "{told}");
-    assert_ne!(
-        host.host
-            .plugins
-            .active("hubspot")
-            .expect("a version")
-            .digest(),
-        other
-    );
+    assert_ne!(host.active().digest(), other);
     host.stop().await;
 }
 
@@ -300,14 +273,7 @@ async fn a_switch_that_is_asked_for_while_no_host_runs_is_made_at_the_next_start
     let host = BareHost::start_in(directory, EMBEDDED).await;
     let outcome = switch::outcome(&host.host.store, requested.request, PATIENCE);
     assert_eq!(outcome.await.unwrap(), Outcome::Made);
-    assert_eq!(
-        host.host
-            .plugins
-            .active("hubspot")
-            .expect("a version")
-            .digest(),
-        other
-    );
+    assert_eq!(host.active().digest(), other);
     host.stop().await;
 }
 
@@ -342,14 +308,7 @@ async fn a_version_replaces_none_that_it_was_not_compared_with() {
             Outcome::Refused(why) => assert!(why.contains("became active meanwhile"), "{why}"),
             Outcome::Waits => panic!("it waits"),
         }
-        assert_eq!(
-            host.host
-                .plugins
-                .active("hubspot")
-                .expect("a version")
-                .digest(),
-            becomes
-        );
+        assert_eq!(host.active().digest(), becomes);
     }
     host.stop().await;
 }
@@ -357,10 +316,7 @@ async fn a_version_replaces_none_that_it_was_not_compared_with() {
 #[tokio::test]
 async fn operators_alone_may_install_and_switch_and_are_told_why_they_may_not() {
     let host = BareHost::start(EMBEDDED).await;
-    let admin = Api {
-        host: &host,
-        token: operator(&host, Role::Admin).await,
-    };
+    let admin = Api(Caller::at(host.host.url("").as_str(), &admin(&host).await));
     assert_eq!(admin.get("/plugins").await.0, 403);
     assert_eq!(admin.install(EMBEDDED.to_vec()).await.0, 403);
     assert_eq!(admin.get("/set-aside").await.0, 403);
@@ -395,42 +351,16 @@ async fn operators_alone_may_install_and_switch_and_are_told_why_they_may_not() 
         409
     );
 
-    let remove = |digest: &str| {
-        let path = format!("/plugins/{digest}");
-        api.answer(api.request(reqwest::Method::DELETE, &path))
-    };
+    let remove = async |digest: &str| api.delete(&format!("/plugins/{digest}")).await;
     assert_eq!(api.post(&activate, json!({"force": true})).await.0, 200);
     assert_eq!(api.post(&activate, json!({"force": true})).await.0, 409);
-    assert_eq!(remove(&installed).await.0, 409);
-    assert_eq!(remove(&digest(EMBEDDED)).await.0, 409);
+    assert_eq!(remove(&installed).await, 409);
+    assert_eq!(remove(&digest(EMBEDDED)).await, 409);
     assert_eq!(api.post("/plugins/rollback", json!({})).await.0, 200);
-    assert_eq!(remove(&installed).await.0, 204);
+    assert_eq!(remove(&installed).await, 204);
     assert_eq!(api.get(&format!("/plugins/{installed}")).await.0, 404);
     assert_eq!(api.post(&activate, json!({"force": true})).await.0, 404);
     host.stop().await;
-}
-
-fn run(directory: &Path, arguments: &[&str]) -> Output {
-    Command::new(program::path())
-        .args(arguments)
-        .env("JIMO_DATA_DIR", directory)
-        .output()
-        .unwrap()
-}
-
-/// What a command printed that went well.
-fn printed(directory: &Path, arguments: &[&str]) -> String {
-    let output = run(directory, arguments);
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {errors}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-/// What a command told that was refused.
-fn refused(directory: &Path, arguments: &[&str]) -> String {
-    let output = run(directory, arguments);
-    assert!(!output.status.success(), "{arguments:?}");
-    String::from_utf8(output.stderr).unwrap()
 }
 
 #[tokio::test]

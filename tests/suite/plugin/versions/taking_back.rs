@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::{
     super::{RECEIVED_AT, engine},
-    Api, created, trapping, until,
+    Api, created, send_until, trapping, until,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -25,29 +25,10 @@ async fn a_version_that_fails_too_often_is_taken_back_and_what_it_set_aside_is_d
     let account = host.connect("1", "city").await;
     let api = Api::of(&host).await;
     let bad = api.activate(misbehaving_as("hubspot", "nothing")).await;
-    let mut sent = 0;
-    while host
-        .host
-        .plugins
-        .active("hubspot")
-        .expect("a version")
-        .digest()
-        == bad
-    {
-        sent += 1;
-        assert!(sent < 500, "it is never taken back");
-        assert_eq!(host.deliver(format!("[{}]", trapping(sent))).await, 204);
-        host.applied().await;
-    }
+    let is_taken_back = async || host.active().digest() != bad;
+    let sent = send_until(&host, trapping, is_taken_back).await;
     assert!(sent >= 20, "after {sent} deliveries alone");
-    assert_eq!(
-        host.host
-            .plugins
-            .active("hubspot")
-            .expect("a version")
-            .digest(),
-        digest(EMBEDDED)
-    );
+    assert_eq!(host.active().digest(), digest(EMBEDDED));
     until(async || host.set_aside().await.is_empty()).await;
     assert_eq!(
         host.waiting_reads(account).await,
@@ -88,36 +69,10 @@ async fn a_version_that_looks_for_events_where_none_stand_is_taken_back() {
         assert_eq!(host.deliver(r#"[{"portalId":1},]"#).await, 204);
         host.applied().await;
     }
-    assert_eq!(
-        host.host
-            .plugins
-            .active("hubspot")
-            .expect("a version")
-            .tally(),
-        Tally::default()
-    );
-    let mut sent = 0;
-    while host
-        .host
-        .plugins
-        .active("hubspot")
-        .expect("a version")
-        .digest()
-        == bad
-    {
-        sent += 1;
-        assert!(sent < 500, "it is never taken back");
-        assert_eq!(host.deliver(format!("[{}]", created(sent))).await, 204);
-        host.applied().await;
-    }
-    assert_eq!(
-        host.host
-            .plugins
-            .active("hubspot")
-            .expect("a version")
-            .digest(),
-        digest(EMBEDDED)
-    );
+    assert_eq!(host.active().tally(), Tally::default());
+    let is_taken_back = async || host.active().digest() != bad;
+    let sent = send_until(&host, created, is_taken_back).await;
+    assert_eq!(host.active().digest(), digest(EMBEDDED));
     until(async || host.set_aside().await.len() == 25).await;
     assert_eq!(
         host.waiting_reads(account).await,
@@ -171,34 +126,13 @@ async fn what_is_worked_on_again_in_vain_does_not_count_against_a_version() {
         passes: 2,
         failed: 2,
     };
-    assert_eq!(
-        host.host
-            .plugins
-            .active("hubspot")
-            .expect("a version")
-            .tally(),
-        once
-    );
+    assert_eq!(host.active().tally(), once);
     for _ in 0..3 {
         let (status, told) = api.post("/set-aside/replay", json!({})).await;
         assert_eq!((status, &told["stayed"]), (200, &json!(2)), "{told}");
     }
-    assert_eq!(
-        host.host
-            .plugins
-            .active("hubspot")
-            .expect("a version")
-            .digest(),
-        other
-    );
-    assert_eq!(
-        host.host
-            .plugins
-            .active("hubspot")
-            .expect("a version")
-            .tally(),
-        once
-    );
+    assert_eq!(host.active().digest(), other);
+    assert_eq!(host.active().tally(), once);
     host.stop().await;
 }
 
@@ -211,36 +145,10 @@ async fn a_version_is_watched_on_after_a_restart() {
         .activate(misbehaving_as("hubspot", "nothing"))
         .await;
     let host = BareHost::start_in(host.stop().await, EMBEDDED).await;
-    assert_eq!(
-        host.host
-            .plugins
-            .active("hubspot")
-            .expect("a version")
-            .digest(),
-        bad
-    );
-    let mut sent = 0;
-    while host
-        .host
-        .plugins
-        .active("hubspot")
-        .expect("a version")
-        .digest()
-        == bad
-    {
-        sent += 1;
-        assert!(sent < 500, "it is never taken back");
-        assert_eq!(host.deliver(format!("[{}]", trapping(sent))).await, 204);
-        host.applied().await;
-    }
-    assert_eq!(
-        host.host
-            .plugins
-            .active("hubspot")
-            .expect("a version")
-            .digest(),
-        digest(EMBEDDED)
-    );
+    assert_eq!(host.active().digest(), bad);
+    let is_taken_back = async || host.active().digest() != bad;
+    send_until(&host, trapping, is_taken_back).await;
+    assert_eq!(host.active().digest(), digest(EMBEDDED));
     until(async || host.set_aside().await.is_empty()).await;
     host.stop().await;
 }
@@ -267,14 +175,7 @@ async fn what_a_version_set_aside_is_done_where_the_host_ended_right_after_it_we
     assert_eq!(store.execute(back, [&bad]).unwrap(), 1);
     drop(store);
     let host = BareHost::start_in(directory, EMBEDDED).await;
-    assert_eq!(
-        host.host
-            .plugins
-            .active("hubspot")
-            .expect("a version")
-            .digest(),
-        digest(EMBEDDED)
-    );
+    assert_eq!(host.active().digest(), digest(EMBEDDED));
     until(async || host.set_aside().await.is_empty()).await;
     assert_eq!(host.waiting_reads(account).await, 3);
     host.stop().await;

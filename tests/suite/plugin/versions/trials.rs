@@ -4,8 +4,11 @@
 use std::time::Duration;
 
 use harness::{
+    answer::Answer,
     bare::{BareHost, deliver},
+    caller::Caller,
     components::{misbehaving_as, rebuilt},
+    program::{printed, refused},
     world::World,
 };
 use jimo_connect::{
@@ -17,7 +20,7 @@ use jimo_connect::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Api, created, trapping, until};
+use super::{Api, created, send_until, trapping, until};
 
 const PORTAL: u64 = 1_001;
 
@@ -50,22 +53,17 @@ impl Two {
 
     /// As an operator: a request about plugins.
     async fn operate(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
-        let path = format!("/api/v1/plugins{path}");
-        let answer = self
-            .world
-            .send(method, &path, &self.world.operator, Some(body))
-            .await;
+        let request = self.operator().request(method, &format!("/plugins{path}"));
+        let answer = Answer::of(request.json(&body)).await;
         (answer.status, answer.json)
     }
 
+    fn operator(&self) -> Caller {
+        Caller::at(self.world.host().url("").as_str(), &self.world.operator)
+    }
+
     async fn install(&self, component: Vec<u8>) -> String {
-        let url = self.world.host().url("/api/v1/plugins");
-        let request = harness::bare::client()
-            .post(url)
-            .bearer_auth(&self.world.operator)
-            .body(component);
-        let installed = self.world.answer(request).await.good();
-        installed["digest"].as_str().unwrap().to_owned()
+        self.operator().install(component).await
     }
 
     /// The versions that serve a connection alone, as operators are told.
@@ -325,13 +323,8 @@ async fn a_version_that_fails_too_often_is_taken_from_its_connection() {
     let api = Api::of(&host).await;
     let serves = async || api.get(&format!("/plugins/{bad}")).await.1["serves_alone"].clone();
     assert_eq!(serves().await, json!([connection]));
-    let mut sent = 0;
-    while serves().await != json!([]) {
-        sent += 1;
-        assert!(sent < 500, "it is never taken back");
-        assert_eq!(host.deliver(format!("[{}]", trapping(sent))).await, 204);
-        host.applied().await;
-    }
+    let is_taken_back = async || serves().await == json!([]);
+    let sent = send_until(&host, trapping, is_taken_back).await;
     // The active one reads what it set aside.
     until(async || host.set_aside().await.is_empty()).await;
     assert_eq!(host.deliver(format!("[{}]", created(sent + 1))).await, 204);
@@ -345,6 +338,120 @@ async fn a_version_that_fails_too_often_is_taken_from_its_connection() {
     assert_eq!(
         (&last["why"], &last["connection"], &last["before"]),
         (&json!("automatic"), &json!(connection), &json!(bad)),
+        "{last}"
+    );
+    host.stop().await;
+}
+
+/// A host with a version installed that is not active, the connection that it may serve,
+/// and the version.
+async fn with_another() -> (BareHost, String, String) {
+    let host = BareHost::start(EMBEDDED).await;
+    let account = host.connect("1", "city").await;
+    let other = Api::of(&host)
+        .await
+        .0
+        .install(rebuilt(EMBEDDED, "another"))
+        .await;
+    let connections = host
+        .host
+        .store
+        .read(move |tx| tx.account_connections(account));
+    let connection = connections.await.unwrap().remove(0).id;
+    (host, connection.to_string(), other)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_has_a_version_serve_a_connection_by_the_command_line() {
+    let (host, connection, other) = with_another().await;
+    let directory = host.directory.path();
+    let alone = async || {
+        let api = Api::of(&host).await;
+        api.get(&format!("/plugins/{other}")).await.1["serves_alone"].clone()
+    };
+    let short = &other[..8];
+    let activate = ["plugin", "activate", short, "--connection", &connection];
+    let told = refused(directory, &activate);
+    assert!(told.contains("--force"), "{told}");
+    let unknown = [
+        "plugin",
+        "activate",
+        short,
+        "--force",
+        "--connection",
+        "con_99",
+    ];
+    refused(directory, &unknown);
+    assert_eq!(alone().await, json!([]));
+
+    let force = [&activate[..], &["--force"]].concat();
+    assert!(printed(directory, &force).contains(&other));
+    assert_eq!(alone().await, json!([connection]));
+    assert_eq!(host.active().digest(), digest(EMBEDDED));
+    let listed = printed(directory, &["plugin", "list"]);
+    let serves = format!("{} serves {connection} alone", &other[..12]);
+    assert!(listed.contains(&serves), "{listed}");
+    assert!(refused(directory, &force).contains("active already"));
+
+    let rollback = ["plugin", "rollback", "--connection", &connection];
+    printed(directory, &rollback);
+    assert_eq!(alone().await, json!([]));
+    assert!(!printed(directory, &["plugin", "list"]).contains("alone"));
+    let told = refused(directory, &rollback);
+    assert!(
+        told.contains("no version serves this connection alone"),
+        "{told}"
+    );
+    let inspected = printed(directory, &["plugin", "inspect", short]);
+    let begun = format!("became active for {connection} alone");
+    let ended = format!("was replaced for {connection} alone");
+    assert!(
+        inspected.contains(&begun) && inspected.contains(&ended),
+        "{inspected}"
+    );
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_active_version_stands_in_for_one_that_serves_a_connection_and_cannot_be_run() {
+    let (host, connection, other) = with_another().await;
+    let asked = json!({"connection": connection, "force": true});
+    let path = format!("/plugins/{other}/activate");
+    let (status, told) = Api::of(&host).await.post(&path, asked).await;
+    assert_eq!(status, 200, "{told}");
+    let directory = host.stop().await;
+    let kept = directory.path().join(format!("plugins/{other}.wasm"));
+    let mut damaged = rebuilt(EMBEDDED, "another");
+    *damaged.last_mut().unwrap() ^= 1;
+    std::fs::write(&kept, damaged).unwrap();
+    let host = BareHost::start_in(directory, EMBEDDED).await;
+    let api = Api::of(&host).await;
+    let (_, told) = api.get(&format!("/plugins/{other}")).await;
+    assert_eq!(told["serves_alone"], json!([]), "{told}");
+    let directory = host.directory.path();
+    let listed = printed(directory, &["plugin", "list"]);
+    let was_to = format!("{} was to serve {connection} alone", &other[..12]);
+    assert!(listed.contains(&was_to), "{listed}");
+    assert!(listed.contains("damaged"), "{listed}");
+
+    assert_eq!(host.deliver(format!("[{}]", created(1))).await, 204);
+    host.applied().await;
+    let store = rusqlite::Connection::open(directory.join("store.sqlite")).unwrap();
+    let sql = "SELECT plugin FROM activity WHERE record IS NOT NULL";
+    let reader: String = store.query_one(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(reader, digest(EMBEDDED));
+    assert_eq!(host.set_aside().await, []);
+
+    let back = json!({"connection": connection});
+    let (status, told) = api.post("/plugins/rollback", back).await;
+    assert_eq!(status, 200, "{told}");
+    let listed = printed(directory, &["plugin", "list"]);
+    assert!(!listed.contains("alone"), "{listed}");
+    let (_, listed) = api.get("/plugins").await;
+    let last = &listed["activations"][0];
+    assert_eq!(
+        (&last["why"], &last["connection"], &last["before"]),
+        (&json!("rollback"), &json!(connection), &json!(other)),
         "{last}"
     );
     host.stop().await;
