@@ -1,7 +1,10 @@
 //! Operator → Plugins → one version: it serves a connection alone, and gives it back.
 
-use harness::components::rebuilt;
-use jimo_connect::plugin::{EMBEDDED, digest};
+use harness::components::{rebuilt, reworded};
+use jimo_connect::{
+    plugin::{EMBEDDED, digest},
+    store::projects::Role,
+};
 
 use super::{PLUGINS, install, marked, operator};
 use crate::{
@@ -9,14 +12,22 @@ use crate::{
     pages::world::World,
 };
 
+const CONNECTION: &str = "/settings/integrations/con_1";
+
 /// What the page of a version says where it serves connections alone.
 const TRIALS: &str = "Connections that it serves alone";
+
+/// A version that calls companies something else.
+fn other_words() -> Vec<u8> {
+    let several = reworded(EMBEDDED, "Companies", "Customers");
+    reworded(&several, "Company", "Venture")
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_serves_a_connection_alone_is_listed_so_and_gives_it_back() {
     let world = World::new().await;
     let olga = operator(&world).await;
-    let other = rebuilt(EMBEDDED, "other");
+    let other = other_words();
     let path = install(&olga, &other).await;
     let activate = format!("{path}/activate");
     let form = |connection| [("force", "true"), ("connection", connection)];
@@ -75,4 +86,42 @@ async fn a_version_serves_a_connection_alone_is_listed_so_and_gives_it_back() {
     assert!(page.contains("nothing was changed"), "{page}");
     let page = olga.page(&of_third).await;
     assert!(page.contains(TRIALS), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connections_pages_speak_as_the_version_that_serves_it() {
+    let world = World::new().await;
+    let olga = operator(&world).await;
+    let admin = world.sign_in(Role::Admin).await;
+    let path = install(&olga, &other_words()).await;
+    let pages = [
+        (format!("{CONNECTION}/fields"), "Customers", "Companies"),
+        (
+            format!("{CONNECTION}/fields/add?object_type=companies"),
+            "venture",
+            "company property",
+        ),
+        (format!("{CONNECTION}/matching"), "Customers", "Companies"),
+        (format!("{CONNECTION}/activity"), "Customers", "Companies"),
+        (
+            format!("{CONNECTION}/syncs/estimate"),
+            "Customers",
+            "Companies",
+        ),
+        (format!("/users/{}", world.ana), ">Venture ", ">Company "),
+    ];
+    for (page, other, _) in &pages {
+        let shown = admin.page(page).await;
+        assert!(!shown.contains(other), "{page}: {shown}");
+    }
+    let form = [("force", "true"), ("connection", "con_1")];
+    let serves = format!("{path}?done=serves-one");
+    done(&olga, &format!("{path}/activate"), &form, &serves).await;
+    for (page, other, own) in &pages {
+        let shown = admin.page(page).await;
+        assert!(
+            shown.contains(other) && !shown.contains(own),
+            "{page}: {shown}"
+        );
+    }
 }
