@@ -70,9 +70,13 @@ async fn a_draft_goes_on_in_all_of_ones_browsers_after_other_projects_and_passwo
     let again = sign_in(&world, MEI, new).await;
     let review = format!("{FIELDS}/review");
     let page = other.page(&review).await;
-    let (_, version) = page.split_once("name=\"version\" value=\"").unwrap();
-    let version = version.split('"').next().unwrap();
-    let saved = send(&other, &review, &[("version", version)]).await;
+    let hidden = |name| {
+        let from = format!("name=\"{name}\" value=\"");
+        let (_, rest) = page.split_once(&from).unwrap();
+        rest.split('"').next().unwrap()
+    };
+    let form = [("version", hidden("version")), ("draft", hidden("draft"))];
+    let saved = send(&other, &review, &form).await;
     assert_eq!(location(&saved), format!("{FIELDS}?saved=1"));
     let page = again.page(FIELDS).await;
     assert!(page.contains("drafted_name") && !page.contains("not saved yet"));

@@ -246,14 +246,21 @@ async fn save_customer_number(browser: &Browser<'_>) {
     save(browser, &form).await;
 }
 
+/// The value of a hidden field.
+fn hidden<'p>(page: &'p str, name: &str) -> &'p str {
+    let from = format!("name=\"{name}\" value=\"");
+    let (_, rest) = page.split_once(&from).expect(page);
+    rest.split('"').next().unwrap()
+}
+
 /// Saves what a browser's draft has.
 async fn save_draft(browser: &Browser<'_>) {
     let page = browser.page(&format!("{FIELDS}/review")).await;
-    let (_, version) = page.split_once("name=\"version\" value=\"").unwrap();
     let csrf = browser.csrf().await;
     let form = [
         ("csrf", csrf.as_str()),
-        ("version", version.split('"').next().unwrap()),
+        ("version", hidden(&page, "version")),
+        ("draft", hidden(&page, "draft")),
     ];
     let answer = browser.post(&format!("{FIELDS}/review"), &form).await;
     assert!(location(&answer).contains("?saved="), "{answer:?}");

@@ -37,9 +37,10 @@ async fn run_connector(world: &World) {
     assert_eq!(activated.send().await.unwrap().status(), StatusCode::OK);
 }
 
-/// The version of the mappings that a page was shown with.
-fn version_of(page: &str) -> String {
-    let (_, rest) = page.split_once("name=\"version\" value=\"").unwrap();
+/// The value of a hidden field.
+fn hidden(page: &str, name: &str) -> String {
+    let from = format!("name=\"{name}\" value=\"");
+    let (_, rest) = page.split_once(&from).unwrap();
     rest.split('"').next().unwrap().to_owned()
 }
 
@@ -103,7 +104,7 @@ async fn an_admin_connects_it_by_its_key_maps_it_and_sees_where_values_come_from
     for said in ["E-mail in JSON webhook is Email in Jimo", "Use this"] {
         assert!(checked.contains(said), "{said}: {checked}");
     }
-    let version = version_of(&checked);
+    let version = hidden(&checked, "version");
     let matching = [
         ("object_type", "people"),
         ("way", "own"),
@@ -121,8 +122,12 @@ async fn an_admin_connects_it_by_its_key_maps_it_and_sees_where_values_come_from
     let added = post(&admin, &format!("{home}/fields/add"), &form).await;
     assert_eq!(added.status(), StatusCode::SEE_OTHER);
     let review = admin.page(&format!("{home}/fields/review")).await;
-    let version = version_of(&review);
-    let form = [("version", version.as_str()), ("values", "keep")];
+    let (version, draft) = (hidden(&review, "version"), hidden(&review, "draft"));
+    let form = [
+        ("version", version.as_str()),
+        ("draft", draft.as_str()),
+        ("values", "keep"),
+    ];
     let saved = post(&admin, &format!("{home}/fields/review"), &form).await;
     assert_eq!(saved.status(), StatusCode::SEE_OTHER);
 
