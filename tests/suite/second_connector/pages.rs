@@ -149,3 +149,25 @@ async fn an_admin_connects_it_by_its_key_maps_it_and_sees_where_values_come_from
     let activity = admin.page(&format!("{home}/activity")).await;
     assert!(activity.contains("p-1"), "{activity}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_connected_once_however_often_it_is_pressed() {
+    let world = World::new().await;
+    let admin = world.sign_in(Role::Admin).await;
+    run_connector(&world).await;
+    let page = admin.page(CONNECT).await;
+    let (_, action) = page.split_once(&format!("action=\"{CONNECT}?")).unwrap();
+    let marked = format!("{CONNECT}?{}", action.split('"').next().unwrap());
+    let key = webhook::connection_key("acme");
+    let csrf = admin.csrf().await;
+    let form = [("csrf", csrf.as_str()), ("account", "acme"), ("key", &key)];
+    let press = async || {
+        let answer = admin.post(&marked, &form).await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        assert_eq!(
+            answer.headers()[header::LOCATION],
+            "/settings/integrations/con_2"
+        );
+    };
+    tokio::join!(press(), press());
+}
