@@ -47,7 +47,8 @@ pub struct AsideQuery {
     pub reason: String,
     /// Those that this version failed on, by digest.
     pub plugin: String,
-    cursor: Option<i64>,
+    /// The number of the last one before this page.
+    pub cursor: Option<i64>,
 }
 
 impl AsideQuery {
