@@ -188,3 +188,19 @@ async fn all_of_one_reason_is_worked_on_again_and_nothing_of_another() {
     let page = worked_on(&olga, &all, &[("exact_reason", "")]).await;
     assert!(page.contains("Nothing was like that"), "{page}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_is_shown_with_the_connector_that_it_is_of() {
+    let world = World::new().await;
+    let olga = operator(&world).await;
+    aside(&world, "hubspot", Some("acme"), "it failed").await;
+    aside(&world, "webhook", Some("acme"), "it failed").await;
+    let page = olga.page(SET_ASIDE).await;
+    for (number, connector) in [(1, "HubSpot"), (2, "webhook")] {
+        let row = format!("acme<span class=\"hint block\">{connector}</span>");
+        assert!(page.contains(&row), "{row}: {page}");
+        let one = olga.page(&format!("{SET_ASIDE}/{number}")).await;
+        let fact = format!("acme<small>{connector}</small>");
+        assert!(one.contains(&fact), "{fact}: {one}");
+    }
+}
