@@ -37,6 +37,15 @@ pub fn misbehaving_as(connector: &str, always: &str) -> Vec<u8> {
     component
 }
 
+/// The same component with another text, as long, in place of one that stands in it
+/// once: a version whose words differ.
+pub fn reworded(component: &[u8], text: &str, other: &str) -> Vec<u8> {
+    assert_eq!(text.len(), other.len(), "{other:?} has another length");
+    let mut component = component.to_vec();
+    write_over(&mut component, text, other);
+    component
+}
+
 /// Writes another text over one that stands once in a component.
 fn write_over(component: &mut [u8], text: &str, other: &str) {
     assert!(other.len() <= text.len(), "{other:?} is too long");

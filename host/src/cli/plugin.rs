@@ -160,8 +160,14 @@ impl PluginCommand {
                 data,
             } => {
                 let asked = match connection {
-                    Some(connection) => Ask::EndTrial { connection },
-                    None => Ask::Rollback { connector },
+                    Some(connection) => Ask::EndTrial {
+                        connection,
+                        from: None,
+                    },
+                    None => Ask::Rollback {
+                        connector,
+                        to: None,
+                    },
                 };
                 ask(asked, reason, data).await
             }

@@ -90,6 +90,8 @@ pub struct Filter {
     pub id: Option<i64>,
     /// Those whose reason has this in it.
     pub reason: Option<String>,
+    /// Those whose reason is this, to the letter.
+    pub exact_reason: Option<String>,
     /// Those that this version failed on, by digest.
     pub plugin: Option<String>,
     /// Those that were set aside at this moment or later.
@@ -132,8 +134,8 @@ const LISTED: &str = "SELECT id, at, kind, account, reason, plugin, length(body)
     FROM set_aside ";
 
 const MATCHES: &str = "(?1 IS NULL OR id = ?1) AND (?2 IS NULL OR instr(reason, ?2) > 0)
-        AND (?3 IS NULL OR plugin = ?3) AND at >= ?4
-        AND (NOT ?5 OR (replayed_at IS NULL AND id NOT IN (SELECT aside FROM waiting_replays))) ";
+        AND (?3 IS NULL OR reason = ?3) AND (?4 IS NULL OR plugin = ?4) AND at >= ?5
+        AND (NOT ?6 OR (replayed_at IS NULL AND id NOT IN (SELECT aside FROM waiting_replays))) ";
 
 /// The newest of an account.
 const SIZES: &str = "SELECT id, length(body) FROM set_aside
@@ -237,13 +239,14 @@ impl Tx<'_> {
         after: i64,
         limit: usize,
     ) -> Result<Vec<Listed>, Error> {
-        let sql = format!("{LISTED} WHERE {MATCHES} AND id > ?6 ORDER BY id LIMIT ?7");
+        let sql = format!("{LISTED} WHERE {MATCHES} AND id > ?7 ORDER BY id LIMIT ?8");
         let mut statement = self.connection.prepare_cached(&sql)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = statement.query_map(
             params![
                 filter.id,
                 filter.reason,
+                filter.exact_reason,
                 filter.plugin,
                 filter.since.0,
                 filter.untried,
@@ -276,6 +279,7 @@ impl Tx<'_> {
             params![
                 filter.id,
                 filter.reason,
+                filter.exact_reason,
                 filter.plugin,
                 filter.since.0,
                 filter.untried
@@ -341,15 +345,16 @@ impl Tx<'_> {
         limit: usize,
     ) -> Result<Vec<i64>, Error> {
         let sql = format!(
-            "SELECT id FROM set_aside WHERE {MATCHES} AND id > ?6 AND id <= ?7
+            "SELECT id FROM set_aside WHERE {MATCHES} AND id > ?7 AND id <= ?8
                  AND id NOT IN (SELECT aside FROM waiting_replays)
-             ORDER BY id LIMIT ?8"
+             ORDER BY id LIMIT ?9"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map(
             params![
                 filter.id,
                 filter.reason,
+                filter.exact_reason,
                 filter.plugin,
                 filter.since.0,
                 filter.untried,

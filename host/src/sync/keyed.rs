@@ -5,6 +5,7 @@
 use crate::{
     host::Host,
     model::{AccountKey, ConnectionId, ProjectId, Status},
+    secrets::Secret,
     sources::push,
     store,
 };
@@ -38,7 +39,7 @@ pub struct Account {
     /// The source's id of it.
     pub id: String,
     /// The key that the source shows its customer.
-    pub key: String,
+    pub key: Secret,
 }
 
 /// Connects an account to a project: from the commit on, what is pushed of it is the
@@ -59,7 +60,7 @@ pub async fn connect(
         return Err(Error::NoAccount);
     }
     let id = AccountKey::from(id);
-    if !push::is_key_of(secret, &id, &account.key) {
+    if !push::is_key_of(secret, &id, account.key.expose()) {
         return Err(Error::WrongKey);
     }
     let (connector, now) = (connector.to_owned(), host.clock.now());
@@ -77,5 +78,23 @@ pub async fn connect(
         }
         Err(store::Error::Conflict(_)) => Err(Error::AlreadyConnected),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_never_printed() {
+        let account = Account {
+            id: "acme".to_owned(),
+            key: Secret::from("0123abcd"),
+        };
+        let printed = format!("{account:?}");
+        assert!(
+            printed.contains("acme") && !printed.contains("0123abcd"),
+            "{printed}"
+        );
     }
 }

@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use super::people::{
     PASSWORD, cookie, done, invite, invited, join, location, person, project_of, send, sign_in,
 };
-use crate::pages::world::{Browser, World, version_of};
+use crate::pages::world::{Browser, World, hidden};
 
 const FIELDS: &str = "/settings/integrations/con_1/fields";
 const MEI: &str = "mei@example.com";
@@ -70,8 +70,8 @@ async fn a_draft_goes_on_in_all_of_ones_browsers_after_other_projects_and_passwo
     let again = sign_in(&world, MEI, new).await;
     let review = format!("{FIELDS}/review");
     let page = other.page(&review).await;
-    let version = version_of(&page);
-    let saved = send(&other, &review, &[("version", version)]).await;
+    let form = ["version", "draft"].map(|name| (name, hidden(&page, name)));
+    let saved = send(&other, &review, &form).await;
     assert_eq!(location(&saved), format!("{FIELDS}?saved=1"));
     let page = again.page(FIELDS).await;
     assert!(page.contains("drafted_name") && !page.contains("not saved yet"));

@@ -84,12 +84,19 @@ async fn whoever_lost_the_session_that_began_it_can_sign_in_or_begin_again() {
     assert_eq!(status, 403, "{page}");
     check(&page, "HubSpot is not connected", "/settings/integrations");
     assert!(page.contains("Sign in to Jimo"), "{page}");
+    // It goes on nowhere: to whom it came back wrongly, it came back once.
+    let again = "begin again, here or in the browser where you began.";
+    assert!(
+        page.contains("this consent is over") && page.contains(again),
+        "{page}"
+    );
     // Signed in anew, it is another session.
     let (cookie, _) = signed_in(&world).await;
     let back_then = back(&world, id, session, PORTAL).await;
     let (status, page, _) = as_browser(back_then, Some(&cookie), None).await;
     assert_eq!(status, 403, "{page}");
     assert!(page.contains("before you signed in anew"), "{page}");
+    assert!(page.contains("Begin again, here or there."), "{page}");
     check(&page, "HubSpot is not connected", "/settings/integrations");
     // Nor is one stuck whose consent is over.
     let mut over = world.host().url(consents::CALLBACK);

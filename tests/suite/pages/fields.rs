@@ -49,13 +49,18 @@ async fn refused(browser: &Browser<'_>, form: &[(&str, &str)]) -> String {
 /// Saves the draft, as the page of its review shows it.
 async fn save(browser: &Browser<'_>, values: &str) -> Response {
     let page = browser.page(&path("/review")).await;
-    let version = value_of(&page, "version");
-    post(
-        browser,
-        "/review",
-        &[("version", &version), ("values", values)],
-    )
-    .await
+    save_reviewed(browser, &page, values).await
+}
+
+/// Saves what a page of a review shows.
+async fn save_reviewed(browser: &Browser<'_>, page: &str, values: &str) -> Response {
+    let (version, draft) = (value_of(page, "version"), value_of(page, "draft"));
+    let form = [
+        ("version", version.as_str()),
+        ("draft", &draft),
+        ("values", values),
+    ];
+    post(browser, "/review", &form).await
 }
 
 /// The value of a hidden field.
@@ -317,6 +322,30 @@ async fn a_removal_can_be_undone_and_asks_to_keep_or_clear() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_reviewed_alone_is_saved() {
+    let world = World::new().await;
+    let browser = world.sign_in(Role::Admin).await;
+    let before = saved(&world).await;
+    add(&browser, "firstname", "first_name").await;
+    let reviewed = browser.page(&path("/review")).await;
+    // On another page of the same person's.
+    add(&browser, "lastname", "last_name").await;
+    let answer = save_reviewed(&browser, &reviewed, "keep").await;
+    assert_eq!(answer.status(), StatusCode::CONFLICT);
+    let page = answer.text().await.unwrap();
+    for said in [
+        "Your changes became others meanwhile",
+        "<code>last_name</code>",
+    ] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    assert_eq!(saved(&world).await, before);
+    let answer = save_reviewed(&browser, &page, "keep").await;
+    assert_eq!(location(&answer), path("?saved=2"));
+    assert_eq!(saved(&world).await.len(), before.len() + 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_somebody_else_saved_is_not_overwritten_unasked() {
     let world = World::new().await;
     let (ana, bob) = (
@@ -327,8 +356,7 @@ async fn what_somebody_else_saved_is_not_overwritten_unasked() {
     let shown = ana.page(&path("/review")).await;
     add(&bob, "lastname", "last_name").await;
     save(&bob, "keep").await;
-    let version = value_of(&shown, "version");
-    let answer = post(&ana, "/review", &[("version", &version)]).await;
+    let answer = save_reviewed(&ana, &shown, "keep").await;
     assert_eq!(location(&answer), path("/review"));
     let page = ana.page(&path("/review")).await;
     assert!(

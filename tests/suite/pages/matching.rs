@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 
 use super::{
     location,
-    world::{Browser, World, version_of},
+    world::{Browser, World, hidden},
 };
 
 const FIELDS: &str = "/settings/integrations/con_1/fields";
@@ -134,7 +134,7 @@ async fn another_rule_drops_the_links_and_keeps_or_clears_the_values() {
                 "{MATCHING}?object_type=contacts&way=own&property=customer_no&user=external_id"
             ))
             .await;
-        let version = version_of(&shown);
+        let version = hidden(&shown, "version");
         let form = [&form[..], &[("version", version)]].concat();
         let answer = save(&browser, &form).await;
         assert_eq!(location(&answer), format!("{MATCHING}?saved=true"));
@@ -206,7 +206,7 @@ async fn the_default_is_counted_by_itself_and_leads_on_to_the_fields() {
         ("way", "own"),
         ("property", "email"),
         ("user", "email"),
-        ("version", version_of(&page)),
+        ("version", hidden(&page, "version")),
     ];
     let answer = save(&browser, &form).await;
     assert_eq!(location(&answer), "/settings/integrations/con_1/fields");
@@ -238,7 +238,7 @@ async fn save_customer_number(browser: &Browser<'_>) {
         ("way", "own"),
         ("property", "customer_no"),
         ("user", "external_id"),
-        ("version", version_of(&page)),
+        ("version", hidden(&page, "version")),
     ];
     save(browser, &form).await;
 }
@@ -247,7 +247,11 @@ async fn save_customer_number(browser: &Browser<'_>) {
 async fn save_draft(browser: &Browser<'_>) {
     let page = browser.page(&format!("{FIELDS}/review")).await;
     let csrf = browser.csrf().await;
-    let form = [("csrf", csrf.as_str()), ("version", version_of(&page))];
+    let form = [
+        ("csrf", csrf.as_str()),
+        ("version", hidden(&page, "version")),
+        ("draft", hidden(&page, "draft")),
+    ];
     let answer = browser.post(&format!("{FIELDS}/review"), &form).await;
     assert!(location(&answer).contains("?saved="), "{answer:?}");
 }

@@ -388,9 +388,10 @@ impl Events {
     }
 }
 
-/// The version of the mappings that a page was shown with.
-pub fn version_of(page: &str) -> &str {
-    let (_, rest) = page.split_once("name=\"version\" value=\"").unwrap();
+/// The value of a page's first hidden field of a name.
+pub fn hidden<'p>(page: &'p str, name: &str) -> &'p str {
+    let from = format!("name=\"{name}\" value=\"");
+    let (_, rest) = page.split_once(&from).expect(page);
     rest.split('"').next().unwrap()
 }
 

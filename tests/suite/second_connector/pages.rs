@@ -6,7 +6,7 @@ use reqwest::{StatusCode, header};
 use serde_json::json;
 
 use super::person;
-use crate::pages::world::{Browser, World, version_of};
+use crate::pages::world::{Browser, World, hidden};
 
 const LIST: &str = "/settings/integrations";
 const CONNECT: &str = "/settings/integrations/connect/webhook";
@@ -78,7 +78,7 @@ async fn an_admin_connects_it_by_its_key_maps_it_and_sees_where_values_come_from
     for said in ["E-mail in JSON webhook is Email in Jimo", "Use this"] {
         assert!(checked.contains(said), "{said}: {checked}");
     }
-    let version = version_of(&checked);
+    let version = hidden(&checked, "version");
     let matching = [
         ("object_type", "people"),
         ("way", "own"),
@@ -96,8 +96,11 @@ async fn an_admin_connects_it_by_its_key_maps_it_and_sees_where_values_come_from
     let added = post(&admin, &format!("{home}/fields/add"), &form).await;
     assert_eq!(added.status(), StatusCode::SEE_OTHER);
     let review = admin.page(&format!("{home}/fields/review")).await;
-    let version = version_of(&review);
-    let form = [("version", version), ("values", "keep")];
+    let form = [
+        ("version", hidden(&review, "version")),
+        ("draft", hidden(&review, "draft")),
+        ("values", "keep"),
+    ];
     let saved = post(&admin, &format!("{home}/fields/review"), &form).await;
     assert_eq!(saved.status(), StatusCode::SEE_OTHER);
 
@@ -118,4 +121,26 @@ async fn an_admin_connects_it_by_its_key_maps_it_and_sees_where_values_come_from
     assert!(profile.contains("JSON webhook · Person p-1"), "{profile}");
     let activity = admin.page(&format!("{home}/activity")).await;
     assert!(activity.contains("p-1"), "{activity}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_connected_once_however_often_it_is_pressed() {
+    let world = World::new().await;
+    let admin = world.sign_in(Role::Admin).await;
+    run_connector(&world).await;
+    let page = admin.page(CONNECT).await;
+    let (_, action) = page.split_once(&format!("action=\"{CONNECT}?")).unwrap();
+    let marked = format!("{CONNECT}?{}", action.split('"').next().unwrap());
+    let key = webhook::connection_key("acme");
+    let csrf = admin.csrf().await;
+    let form = [("csrf", csrf.as_str()), ("account", "acme"), ("key", &key)];
+    let press = async || {
+        let answer = admin.post(&marked, &form).await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        assert_eq!(
+            answer.headers()[header::LOCATION],
+            "/settings/integrations/con_2"
+        );
+    };
+    tokio::join!(press(), press());
 }

@@ -44,6 +44,49 @@ async fn what_is_pushed_shows_on_the_user_with_where_it_comes_from() {
 }
 
 #[tokio::test]
+async fn what_is_told_of_a_record_names_its_source_and_leaves_peoples_names_as_they_are() {
+    let (pushed, connection) = Pushed::mapped().await;
+    let world = &pushed.world;
+    let ana = json!([{"email": "ana@example.com", "name": "Ana of HubSpot"}]);
+    world.put_users(ana).await;
+    let explain = async |question: &str| {
+        let path = format!("/connections/{connection}/explain?q={question}");
+        world.get(&path).await.good()
+    };
+    let told = explain("ana@example.com").await;
+    let step = &told["stories"][0]["steps"][0];
+    assert_eq!(
+        step["detail"],
+        "JSON webhook has told us of no person that matches this user: email in JSON webhook is \
+         the email in Jimo.",
+        "{told:#}"
+    );
+    let remedy = "The next push of the record brings it; nothing can be read before.";
+    assert_eq!(step["remedy"], remedy, "{told:#}");
+    let said = json!({"email": "ana@example.com", "seats": 3});
+    pushed.push(json!([person("p-1", 1, said)])).await;
+    let told = explain("ana@example.com").await;
+    let fields = told["stories"][0]["fields"].as_array().unwrap();
+    let of = |name| {
+        fields
+            .iter()
+            .find(|field| field["property"] == name)
+            .unwrap()
+    };
+    assert_eq!(
+        of("seats")["detail"],
+        "The user shows what JSON webhook says."
+    );
+    let unsaid = format!("JSON webhook has said nothing of it since it was mapped. {remedy}");
+    assert_eq!(of("plan")["detail"], unsaid);
+    let all = json!({"email": "ana@example.com", "plan": "free", "signed_up_at": null});
+    pushed.push(json!([person("p-1", 2, all)])).await;
+    let told = explain("ana@example.com").await;
+    let answer = "It reached Ana of HubSpot: what JSON webhook says shows on the profile.";
+    assert_eq!(told["answer"], answer, "{told:#}");
+}
+
+#[tokio::test]
 async fn an_older_push_never_overwrites_a_newer_value_and_of_equal_ones_the_later_counts() {
     let (pushed, _) = Pushed::mapped().await;
     pushed

@@ -2,14 +2,14 @@
 
 use harness::{
     caller::Caller,
-    components::{self, misbehaving_as, rebuilt},
+    components::{self, misbehaving_as, rebuilt, reworded},
     program::{self, Program, printed, refused},
     webhook,
     world::World,
 };
 use serde_json::{Value, json};
 
-use super::{ACCOUNT, Pushed, operator, seats};
+use super::{ACCOUNT, Pushed, operator, person, seats};
 use crate::privacy::{nowhere, somewhere};
 
 /// How long a delivery may take to be applied by a program.
@@ -37,6 +37,21 @@ async fn another_version_takes_over_and_hubspots_stays_as_it_was() {
     let path = format!("/connections/{connection}/activity");
     let activity = world.get(&path).await.good();
     assert_eq!(activity[0]["plugin"], json!(other), "{activity:#}");
+}
+
+#[tokio::test]
+async fn what_another_version_calls_choices_shows_without_another_push() {
+    let (pushed, _) = Pushed::mapped().await;
+    let world = &pushed.world;
+    world.put_users(json!([{"email": "ana@example.com"}])).await;
+    let said = json!({"email": "ana@example.com", "plan": "enterprise"});
+    pushed.push(json!([person("p-1", 1, said)])).await;
+    assert_eq!(pushed.values("ana@example.com").await["plan"], "Enterprise");
+    let component = reworded(components::webhook(), "Enterprise", "Corporates");
+    operator(world).run(component).await;
+    world
+        .until(async || pushed.values("ana@example.com").await["plan"] == "Corporates")
+        .await;
 }
 
 #[tokio::test]

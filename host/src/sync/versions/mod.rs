@@ -63,7 +63,7 @@ pub enum Error {
         /// The version's.
         connector: String,
     },
-    /// The active version serves the connection.
+    /// The active version serves the connection, or another than the one that is meant.
     #[error("no version serves this connection alone")]
     NoTrial,
     /// There are several connectors, and none was named.
@@ -84,6 +84,9 @@ pub enum Error {
     /// No version was active before.
     #[error("there is no version to go back to")]
     NoneBefore,
+    /// Another version would be gone back to than the one that is meant.
+    #[error("another version was active before by now: look at it first")]
+    OtherBefore,
     /// The work itself ended; a defect.
     #[error("the work ended abruptly")]
     Ended,

@@ -58,11 +58,17 @@ pub enum Ask {
     Rollback {
         /// The connector; need not be said where there is one alone.
         connector: Option<String>,
+        /// The version that is meant, by digest; none where it is whichever was active
+        /// before.
+        to: Option<String>,
     },
     /// Have the active version serve a connection again.
     EndTrial {
         /// The connection.
         connection: ConnectionId,
+        /// The version that is meant to serve it no more, by digest; none where it is
+        /// whichever does.
+        from: Option<String>,
     },
 }
 
@@ -92,21 +98,34 @@ pub async fn request(
     };
     let connection = match ask {
         Ask::Activate { connection, .. } => connection,
-        Ask::EndTrial { connection } => Some(connection),
+        Ask::EndTrial { connection, .. } => Some(connection),
         Ask::Rollback { .. } => None,
     };
     let (version, running, report) = store
         .read(move |tx| {
             let version = match ask {
                 Ask::Activate { begins, .. } => Some(tx.plugin_version(&begins)?),
-                Ask::Rollback { connector } => match connector_of(tx, connector)? {
-                    Ok(connector) => history::before(tx, &connector)?,
-                    Err(error) => return Ok(Err(error)),
-                },
-                Ask::EndTrial { connection } => match tx.trial(connection)? {
-                    Some(trial) => Some(tx.plugin_version(&trial.digest)?),
-                    None => return Ok(Err(Error::NoTrial)),
-                },
+                Ask::Rollback { connector, to } => {
+                    let before = match connector_of(tx, connector)? {
+                        Ok(connector) => history::before(tx, &connector)?,
+                        Err(error) => return Ok(Err(error)),
+                    };
+                    if let (Some(to), Some(before)) = (to, &before)
+                        && to != before.digest
+                    {
+                        return Ok(Err(Error::OtherBefore));
+                    }
+                    before
+                }
+                Ask::EndTrial { connection, from } => {
+                    let is_meant =
+                        |digest: &String| from.as_ref().is_none_or(|from| from == digest);
+                    let tried = tx.trial(connection)?.map(|trial| trial.digest);
+                    match tried.filter(is_meant) {
+                        Some(digest) => Some(tx.plugin_version(&digest)?),
+                        None => return Ok(Err(Error::NoTrial)),
+                    }
+                }
             };
             let Some(version) = version else {
                 return Ok(Err(Error::NoneBefore));

@@ -204,14 +204,7 @@ pub fn load(
 }
 
 /// What a connection asks, where its brake holds something, or that of a run does.
-///
-/// # Errors
-///
-/// The store's.
-pub fn question(
-    tx: &Tx<'_>,
-    connection: &model::Connection,
-) -> Result<Option<Problem>, store::Error> {
+fn question(tx: &Tx<'_>, connection: &model::Connection) -> Result<Option<Problem>, store::Error> {
     if let Some(question) = brake::question(tx, connection.id)? {
         return Ok(Some(question));
     }

@@ -17,6 +17,7 @@ use crate::{
     model::{self, Actor, ConnectionId, ProjectId, Status},
     pipeline,
     plugin::Version,
+    secrets::Secret,
     sources::Source,
     store,
     sync::{
@@ -38,7 +39,8 @@ pub struct NewConnection {
     account: Option<String>,
     /// Of a source that only pushes: the connection key of the account, as the source
     /// shows it to its customer.
-    key: Option<String>,
+    #[schema(value_type = Option<String>)]
+    key: Option<Secret>,
 }
 
 /// A connection that was begun.

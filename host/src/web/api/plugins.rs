@@ -326,8 +326,14 @@ pub async fn rollback(
         reason,
     }) = body.unwrap_or(Json(RollbackPlugin::default()));
     let ask = match connection {
-        Some(connection) => Ask::EndTrial { connection },
-        None => Ask::Rollback { connector },
+        Some(connection) => Ask::EndTrial {
+            connection,
+            from: None,
+        },
+        None => Ask::Rollback {
+            connector,
+            to: None,
+        },
     };
     switched(&host, ask, operator.name(), reason).await
 }

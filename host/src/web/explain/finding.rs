@@ -1,12 +1,6 @@
 //! Which ways there are: of a record to its users, and of a user's records.
 
-use super::{
-    Stage, Standing, Story,
-    aside::Misunderstood,
-    steps::{FULL_SYNC, Steps},
-    story::Teller,
-    words,
-};
+use super::{Stage, Standing, Story, aside::Misunderstood, steps::Steps, story::Teller, words};
 use crate::{
     model::{ObjectMapping, ObjectType, RecordId, UserId},
     store::{
@@ -76,9 +70,11 @@ impl Teller<'_, '_> {
         steps: &mut Steps,
     ) -> Result<(), store::Error> {
         if let Some(Misunderstood { at, reason, .. }) = self.aside.of(record) {
-            steps.done(Stage::Received, "HubSpot told of it.").at = Some(*at);
-            let detail = format!("What HubSpot told could not be understood: {reason}.");
-            steps.stop(Stage::Parsed, detail, FULL_SYNC).at = Some(*at);
+            let label = self.label;
+            let told = steps.done(Stage::Received, format!("{label} told of it."));
+            told.at = Some(*at);
+            let detail = format!("What {label} told could not be understood: {reason}.");
+            steps.stop(Stage::Parsed, detail, self.missing()).at = Some(*at);
             return Ok(());
         }
         let types = self.route.mappings.iter().map(|one| &one.object_type);
@@ -95,11 +91,17 @@ impl Teller<'_, '_> {
                 "Nothing was taken in of it: no {} that matches a user is known to have it.",
                 self.names.one(through)
             ),
-            None => "HubSpot has told us nothing of it: it has not changed since the fields were \
-                     mapped, and no full sync has read it; or there is no such record."
-                .to_owned(),
+            None => format!(
+                "{} has told us nothing of it: it has not changed since the fields were mapped{}; \
+                 or there is no such record.",
+                self.label,
+                match self.route.is_read {
+                    true => ", and no full sync has read it",
+                    false => "",
+                }
+            ),
         };
-        steps.stop(Stage::Received, detail, FULL_SYNC);
+        steps.stop(Stage::Received, detail, self.missing());
         Ok(())
     }
 
@@ -119,11 +121,12 @@ impl Teller<'_, '_> {
         let Some((at, attempts)) = waiting else {
             return Ok(false);
         };
+        let label = self.label;
         let detail = match attempts {
-            0 => "HubSpot told of it, and it is being read.".to_owned(),
-            1 => "It was read, and HubSpot’s answer was of no use; it is read again.".to_owned(),
+            0 => format!("{label} told of it, and it is being read."),
+            1 => format!("It was read, and {label}’s answer was of no use; it is read again."),
             _ => format!(
-                "It was read {attempts} times, and HubSpot’s answers were of no use; it is read \
+                "It was read {attempts} times, and {label}’s answers were of no use; it is read \
                  again."
             ),
         };
@@ -188,7 +191,7 @@ impl Teller<'_, '_> {
 
     /// A user whom no record of a type reaches.
     fn without_record(&self, mapping: &ObjectMapping, user: UserId) -> Result<Story, store::Error> {
-        let of = &mapping.object_type;
+        let (of, label) = (&mapping.object_type, self.label);
         let (one, many) = (self.names.one(of), self.names.several(of));
         let mut steps = Steps::default();
         match (&mapping.matching, &mapping.through) {
@@ -207,14 +210,18 @@ impl Teller<'_, '_> {
                     let step = steps.add(Stage::Received, Standing::Waiting, detail);
                     step.at = (at > self.now).then_some(at);
                 } else {
-                    let rule = words::rule(rule, name.as_deref());
-                    steps.stop(
-                        Stage::Received,
-                        format!("HubSpot has told us of no {one} that matches this user: {rule}."),
-                        &format!(
-                            "See in HubSpot whether there is a {one} whose field says the same. \
+                    let rule = words::rule(rule, name.as_deref(), label);
+                    let remedy = match self.route.is_read {
+                        true => format!(
+                            "See in {label} whether there is a {one} whose field says the same. \
                              One that was there before is found by a full sync."
                         ),
+                        false => self.missing().to_owned(),
+                    };
+                    steps.stop(
+                        Stage::Received,
+                        format!("{label} has told us of no {one} that matches this user: {rule}."),
+                        &remedy,
                     );
                 }
             }
@@ -231,10 +238,10 @@ impl Teller<'_, '_> {
                     ),
                     _ => (
                         format!(
-                            "This user’s {theirs} has no {one} in HubSpot, as far as is known."
+                            "This user’s {theirs} has no {one} in {label}, as far as is known."
                         ),
                         format!(
-                            "Associate a {one} with the {theirs} in HubSpot; it shows here within \
+                            "Associate a {one} with the {theirs} in {label}; it shows here within \
                              moments."
                         ),
                     ),

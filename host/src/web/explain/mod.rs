@@ -8,7 +8,6 @@ mod aside;
 mod asked;
 mod finding;
 mod names;
-mod pushed;
 mod steps;
 mod story;
 pub mod words;
@@ -193,13 +192,10 @@ pub async fn explain(
                 route: &route,
                 names: &names,
                 aside: &Asides::load(tx, (plugin.connector(), &key), plugin.description())?,
+                label: &plugin.description().label,
                 now,
             };
-            let answer = answer(&teller, &keys, &subject)?;
-            Ok(match route.is_read {
-                true => answer,
-                false => answer.pushed(&plugin.description().label),
-            })
+            answer(&teller, &keys, &subject)
         })
         .await?)
 }
@@ -322,10 +318,11 @@ fn of_email(
             }
         }
     }
-    let nobody = "No user in Jimo has that e-mail address, and HubSpot has told us of no record \
-                  with it. Users come to exist when they open your product; then their record is \
-                  looked for at once."
-        .to_owned();
+    let nobody = format!(
+        "No user in Jimo has that e-mail address, and {} has told us of no record with it. Users \
+         come to exist when they open your product; then their record is looked for at once.",
+        teller.label
+    );
     Ok((stories, nobody))
 }
 
@@ -340,8 +337,9 @@ fn sum_up(
         (_, []) => match stories {
             [one] => match one.user {
                 Some(user) => format!(
-                    "It reached {}: what HubSpot says shows on the profile.",
-                    teller.called(user)?
+                    "It reached {}: what {} says shows on the profile.",
+                    teller.called(user)?,
+                    teller.label
                 ),
                 None => "It came through.".to_owned(),
             },

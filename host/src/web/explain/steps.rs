@@ -5,6 +5,10 @@ use super::{Stage, Standing, Step};
 /// What is to be done where a record that was there before is missing.
 pub(super) const FULL_SYNC: &str = "Run a full sync: it reads all records that can reach a user.";
 
+/// The same of a source that only pushes: nothing but the source can tell it.
+pub(super) const NEXT_PUSH: &str =
+    "The next push of the record brings it; nothing can be read before.";
+
 /// The steps of a story, in their order.
 #[derive(Default)]
 pub(super) struct Steps(Vec<Step>);

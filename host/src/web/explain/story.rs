@@ -4,7 +4,7 @@ use super::{
     Field, Stage, Standing, Story,
     aside::{Asides, Misunderstood},
     names::Names,
-    steps::{FULL_SYNC, Steps},
+    steps::{FULL_SYNC, NEXT_PUSH, Steps},
     words,
 };
 use crate::{
@@ -31,11 +31,21 @@ pub(super) struct Teller<'t, 'c> {
     pub names: &'t Names,
     /// What could not be understood lately of the account.
     pub aside: &'t Asides,
+    /// What people call the source that tells of the records.
+    pub label: &'t str,
     /// Now.
     pub now: Timestamp,
 }
 
 impl Teller<'_, '_> {
+    /// What is to be done where a record that was there before is missing.
+    pub(super) fn missing(&self) -> &'static str {
+        match self.route.is_read {
+            true => FULL_SYNC,
+            false => NEXT_PUSH,
+        }
+    }
+
     /// The way of a record that was seen to one of its users, or to nobody.
     pub(super) fn story(
         &self,
@@ -66,7 +76,7 @@ impl Teller<'_, '_> {
             && self.mapped(mapping, &mut steps)
         {
             fields = self.fields(mapping, state.key, user)?;
-            written(&fields, &mut steps);
+            written(&fields, self.label, &mut steps);
         }
         Ok(Story {
             object_type: Some(mapping.object_type.clone()),
@@ -92,7 +102,10 @@ impl Teller<'_, '_> {
                 step.at = Some(line.at);
             }
             None if state.read != Version::default() => {
-                let detail = "It was read from HubSpot; nothing has come of it lately.";
+                let detail = format!(
+                    "It was read from {}; nothing has come of it lately.",
+                    self.label
+                );
                 steps.done(Stage::Received, detail);
             }
             None if self.is_waiting(&mapping.object_type, record, steps)? => {}
@@ -120,41 +133,43 @@ impl Teller<'_, '_> {
         });
         if let Some(Misunderstood { at, reason, .. }) = aside {
             let detail = format!(
-                "What HubSpot told last of a record with this id could not be understood: {reason}."
+                "What {} told last of a record with this id could not be understood: {reason}.",
+                self.label
             );
-            steps.stop(Stage::Parsed, detail, FULL_SYNC).at = Some(*at);
+            steps.stop(Stage::Parsed, detail, self.missing()).at = Some(*at);
             return false;
         }
-        steps.done(Stage::Parsed, "What HubSpot told could be understood.");
+        let detail = format!("What {} told could be understood.", self.label);
+        steps.done(Stage::Parsed, detail);
         true
     }
 
     /// Whether the record is there; what is gone is told.
     fn exists(&self, object_type: &ObjectType, state: &RecordState, steps: &mut Steps) -> bool {
-        let at = state.existence_at;
+        let (at, label) = (state.existence_at, self.label);
         let (detail, remedy) = match &state.existence {
             Existence::Unknown | Existence::Exists => return true,
             Existence::Deleted => (
-                "The record is deleted in HubSpot, so it feeds nobody.".to_owned(),
-                "Restore it in HubSpot; users show its values again within moments.",
+                format!("The record is deleted in {label}, so it feeds nobody."),
+                format!("Restore it in {label}; users show its values again within moments."),
             ),
             Existence::Merged(Some(survivor)) => (
                 format!(
-                    "It was merged into {} {survivor} in HubSpot.",
+                    "It was merged into {} {survivor} in {label}.",
                     self.names.one(object_type)
                 ),
-                "Ask for that record instead.",
+                "Ask for that record instead.".to_owned(),
             ),
             Existence::Merged(None) => (
-                "It was merged into another record in HubSpot.".to_owned(),
-                "",
+                format!("It was merged into another record in {label}."),
+                String::new(),
             ),
             Existence::Erased => (
                 "It was deleted for privacy: nothing of it is kept but its id.".to_owned(),
-                "",
+                String::new(),
             ),
         };
-        steps.stop(Stage::Matched, detail, remedy).at = Some(at);
+        steps.stop(Stage::Matched, detail, &remedy).at = Some(at);
         false
     }
 
@@ -165,11 +180,11 @@ impl Teller<'_, '_> {
         user: Option<UserId>,
         steps: &mut Steps,
     ) -> Result<bool, store::Error> {
-        let of = &mapping.object_type;
+        let (of, label) = (&mapping.object_type, self.label);
         match (&mapping.matching, &mapping.through, user) {
             (Some(rule), _, Some(user)) => {
                 let name = self.variable_name(rule.identifier)?;
-                let rule = words::rule(rule, name.as_deref());
+                let rule = words::rule(rule, name.as_deref(), label);
                 let links = self.tx.links_of_record(state.key)?;
                 let rank = links.iter().find(|(linked, _)| *linked == user);
                 let how = match rank {
@@ -191,25 +206,25 @@ impl Teller<'_, '_> {
                 let by = words::identifier(rule.identifier, name.as_deref());
                 let (detail, remedy) = if state.read == Version::default() {
                     let detail = "Whose it is is not known before it is read.".to_owned();
-                    (detail, FULL_SYNC)
+                    (detail, self.missing().to_owned())
                 } else if self.tx.match_key_count(state.key)? == 0 {
                     let property = &rule.property.name;
                     let detail = format!(
-                        "Known to HubSpot, matches no user: its {property} is empty in HubSpot."
+                        "Known to {label}, matches no user: its {property} is empty in {label}."
                     );
-                    (
-                        detail,
-                        "Fill it in there; the record is matched within moments.",
-                    )
+                    let remedy = "Fill it in there; the record is matched within moments.";
+                    (detail, remedy.to_owned())
                 } else {
                     let detail = format!(
-                        "Known to HubSpot, matches no user: nobody in Jimo has the same {by}."
+                        "Known to {label}, matches no user: nobody in Jimo has the same {by}."
                     );
-                    let remedy = "Jimo never creates users from HubSpot. As soon as the user comes \
-                                  with that, the record is theirs.";
+                    let remedy = format!(
+                        "Jimo never creates users from {label}. As soon as the user comes with \
+                         that, the record is theirs."
+                    );
                     (detail, remedy)
                 };
-                steps.stop(Stage::Matched, detail, remedy);
+                steps.stop(Stage::Matched, detail, &remedy);
                 Ok(false)
             }
             (None, Some(through), Some(_)) => {
@@ -235,7 +250,7 @@ impl Teller<'_, '_> {
                         several.len()
                     ),
                 };
-                let remedy = format!("Associate it in HubSpot with a {one} that matches a user.");
+                let remedy = format!("Associate it in {label} with a {one} that matches a user.");
                 steps.stop(Stage::Matched, detail, &remedy);
                 Ok(false)
             }
@@ -302,7 +317,7 @@ impl Teller<'_, '_> {
             steps.stop(
                 Stage::Selected,
                 format!("It feeds nobody yet. {rule}"),
-                FULL_SYNC,
+                self.missing(),
             );
         }
         Ok(false)
@@ -329,7 +344,11 @@ impl Teller<'_, '_> {
         record: RecordKey,
         user: UserId,
     ) -> Result<Vec<Field>, store::Error> {
-        let profile = self.tx.profile(user)?;
+        let (profile, label) = (self.tx.profile(user)?, self.label);
+        let fills = match self.route.is_read {
+            true => "Run a full sync to fill it in.",
+            false => NEXT_PUSH,
+        };
         let mut fields = Vec::new();
         for (field, variable) in mapped_fields(mapping) {
             let Some(name) = self.route.variable_names.get(&variable) else {
@@ -344,20 +363,21 @@ impl Teller<'_, '_> {
             let (standing, detail) = match &register {
                 None => (
                     Standing::Stopped,
-                    "HubSpot has said nothing of it since it was mapped. Run a full sync to \
-                     fill it in."
-                        .to_owned(),
+                    format!("{label} has said nothing of it since it was mapped. {fills}"),
                 ),
                 Some(register) => match (&register.unreadable, &register.readable) {
-                    (Some(reason), _) => (Standing::Stopped, words::reason(reason).1.to_owned()),
+                    (Some(reason), _) => (
+                        Standing::Stopped,
+                        // The words are ours: nothing of anybody's stands in them.
+                        words::reason(reason).1.replace("HubSpot", label),
+                    ),
                     (None, Some(readable)) if readable.value.is_none() => (
                         Standing::Done,
-                        "It is empty in HubSpot, so the attribute is empty.".to_owned(),
+                        format!("It is empty in {label}, so the attribute is empty."),
                     ),
-                    (None, _) if is_ours => (
-                        Standing::Done,
-                        "The user shows what HubSpot says.".to_owned(),
-                    ),
+                    (None, _) if is_ours => {
+                        (Standing::Done, format!("The user shows what {label} says."))
+                    }
                     (None, _) => (
                         Standing::Stopped,
                         "The user does not show it yet; the next daily catch-up compares it."
@@ -404,14 +424,14 @@ fn mapped_fields(mapping: &ObjectMapping) -> impl Iterator<Item = (&FieldMapping
     fields.filter_map(|field| Some((field, field.variable?)))
 }
 
-fn written(fields: &[Field], steps: &mut Steps) {
+fn written(fields: &[Field], label: &str, steps: &mut Steps) {
     let stopped: Vec<&Field> = fields
         .iter()
         .filter(|field| field.standing == Standing::Stopped)
         .collect();
     let last = fields.iter().filter_map(|field| field.written_at).max();
     let step = match stopped.as_slice() {
-        [] => steps.done(Stage::Written, "The user shows what HubSpot says."),
+        [] => steps.done(Stage::Written, format!("The user shows what {label} says.")),
         [one] => {
             let detail = format!("{} is not shown. {}", one.property, one.detail);
             steps.stop(Stage::Written, detail, "")

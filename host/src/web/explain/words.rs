@@ -87,10 +87,10 @@ pub(super) fn identifier(identifier: UserIdentifier, name: Option<&str>) -> Stri
     }
 }
 
-/// A matching rule.
-pub(super) fn rule(rule: &MatchingRule, name: Option<&str>) -> String {
+/// A matching rule; `label`: what people call the source.
+pub(super) fn rule(rule: &MatchingRule, name: Option<&str>, label: &str) -> String {
     let user = identifier(rule.identifier, name);
-    format!("{} in HubSpot is the {user} in Jimo", rule.property.name)
+    format!("{} in {label} is the {user} in Jimo", rule.property.name)
 }
 
 /// Which of several records feeds a user; `several`: what these are called.

@@ -179,14 +179,14 @@ fn refused(host: &Host, refusal: &Refusal, session: Option<&Session>) -> Result<
         ),
         E::OtherSession if session.is_none() => (
             StatusCode::FORBIDDEN,
-            "You are not signed in here any more, so this consent was not used. Sign in and \
-             begin again, or go on in the browser where you began."
+            "You are not signed in here any more, so this consent is over, and was not used. \
+             Sign in and begin again, here or in the browser where you began."
                 .to_owned(),
         ),
         E::OtherSession => (
             StatusCode::FORBIDDEN,
             "This consent was begun in another browser, or before you signed in anew or chose \
-             another project here, so it was not used. Begin again here, or go on in that browser."
+             another project here, so it is over, and was not used. Begin again, here or there."
                 .to_owned(),
         ),
         E::Denied | E::Grant(GrantError::AccessDenied) if connected.is_some() => (

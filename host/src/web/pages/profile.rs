@@ -159,7 +159,7 @@ impl RecordLinks {
         };
         Ok(Records {
             portal,
-            plugin: self.plugins.active(&connection.connector).ok(),
+            plugin: self.plugins.serving(&connection).ok(),
             source: Arc::new(SourceName {
                 label: self.plugins.label(&connection.connector),
                 connector: connection.connector,

@@ -3,6 +3,7 @@
 mod plugins;
 mod rights;
 mod set_aside;
+mod trials;
 
 use std::{
     process::{Command, Output},
@@ -85,6 +86,14 @@ async fn install(browser: &Browser<'_>, component: &[u8]) -> String {
     let (path, done) = people::location(&answer).split_once('?').unwrap();
     assert_eq!(done, "done=installed");
     path.to_owned()
+}
+
+/// Where a page says that a form is sent, with the mark of that page.
+fn marked<'p>(page: &'p str, path: &str) -> &'p str {
+    let from = format!("action=\"{path}?once=");
+    let at = page.find(&from).unwrap_or_else(|| panic!("{path}: {page}"));
+    let rest = &page[at + "action=\"".len()..];
+    rest.split('"').next().expect("an end")
 }
 
 /// What is set aside, once it is so many.

@@ -7,9 +7,9 @@ use jimo_connect::{
 };
 use reqwest::Method;
 
-use super::{PLUGINS, install, operator, upload};
+use super::{PLUGINS, install, marked, operator, upload};
 use crate::{
-    members::people::{becomes, cookie, done, person, send, told},
+    members::people::{becomes, cookie, done, location, person, send, told},
     pages::world::World,
 };
 
@@ -37,12 +37,9 @@ async fn a_version_is_installed_shadowed_activated_gone_back_from_and_removed() 
     ] {
         assert!(page.contains(said), "{said}: {page}");
     }
-    let (status, page) = told(
-        &olga,
-        &format!("{PLUGINS}/rollback"),
-        &[("connector", "hubspot")],
-    )
-    .await;
+    let rollback = format!("{PLUGINS}/rollback");
+    let to_built_in = [("connector", "hubspot"), ("to", built_in.as_str())];
+    let (status, page) = told(&olga, &rollback, &to_built_in).await;
     assert!(
         status == 409 && page.contains("There is no version to go back to"),
         "{page}"
@@ -114,14 +111,13 @@ async fn a_version_is_installed_shadowed_activated_gone_back_from_and_removed() 
         "{page}"
     );
 
-    let rollback = format!("{PLUGINS}/rollback");
     let form = olga.page(&format!("{rollback}?connector=hubspot")).await;
     assert!(
         form.contains("Go back to HubSpot") && form.contains(&built_in[..12]),
         "{form}"
     );
     let gone_back = format!("{PLUGINS}/{built_in}?done=gone-back");
-    done(&olga, &rollback, &[("connector", "hubspot")], &gone_back).await;
+    done(&olga, &rollback, &to_built_in, &gone_back).await;
     assert_eq!(active(&world), built_in);
     let page = olga.page(PLUGINS).await;
     for said in ["Gone back to", "after a look", "Olga Owner"] {
@@ -145,6 +141,50 @@ async fn a_version_is_installed_shadowed_activated_gone_back_from_and_removed() 
         status == 409 && page.contains("built into a release"),
         "{page}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn going_back_is_to_the_version_that_the_page_named_and_once() {
+    let world = World::new().await;
+    let olga = operator(&world).await;
+    let mut digests = vec![digest(EMBEDDED)];
+    for mark in ["one", "two", "three"] {
+        let component = rebuilt(EMBEDDED, mark);
+        let path = install(&olga, &component).await;
+        let activated = format!("{path}?done=activated");
+        let form = [("force", "true")];
+        done(&olga, &format!("{path}/activate"), &form, &activated).await;
+        digests.push(digest(&component));
+    }
+    let rollback = format!("{PLUGINS}/rollback");
+    let asks = format!("{rollback}?connector=hubspot");
+    let page = olga.page(&asks).await;
+    assert!(
+        page.contains(&format!("name=\"to\" value=\"{}\"", digests[2])),
+        "{page}"
+    );
+    let form = [("connector", "hubspot"), ("to", digests[2].as_str())];
+    let marked = marked(&page, &rollback);
+    let gone_back = format!("{PLUGINS}/{}?done=gone-back", digests[2]);
+    let csrf = olga.csrf().await;
+    let marked_form = [&form[..], &[("csrf", csrf.as_str())]].concat();
+    let press = async || {
+        let answer = olga.post(marked, &marked_form).await;
+        assert_eq!(location(&answer), gone_back);
+    };
+    tokio::join!(press(), press());
+    assert_eq!(active(&world), digests[2]);
+    // From a page of before: by now it would be another.
+    let (status, page) = told(&olga, &rollback, &form).await;
+    assert!(
+        status == 409 && page.contains("Another version was active before by now"),
+        "{page}"
+    );
+    assert!(
+        page.contains(&format!("name=\"to\" value=\"{}\"", digests[1])),
+        "{page}"
+    );
+    assert_eq!(active(&world), digests[2]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -31,6 +31,7 @@ fn paths() -> Vec<(Method, String)> {
         (&post, format!("{version}/shadow/end")),
         (&get, format!("{version}/activate")),
         (&post, format!("{version}/activate")),
+        (&post, format!("{version}/give-back")),
         (&get, format!("{version}/remove")),
         (&post, format!("{version}/remove")),
         (&get, SET_ASIDE.to_owned()),

@@ -3,7 +3,9 @@
 use harness::{bare::deliver, components::misbehaving_as};
 use jimo_connect::{
     intake,
+    log::{EntryKind, Position},
     plugin::{EMBEDDED, digest},
+    store::set_aside::SetAside,
 };
 use reqwest::header;
 
@@ -144,4 +146,61 @@ async fn the_page_follows_what_is_set_aside() {
     delivered(&world, "[1,]").await;
     let shown = events.until("No. 1").await;
     assert!(shown.contains("1 of 1 set aside"), "{shown}");
+}
+
+/// Has something set aside that no version can work on.
+async fn aside(world: &World, connector: &str, account: Option<&str>, reason: &str) {
+    let what = SetAside {
+        position: Position(1),
+        kind: EntryKind::Delivery,
+        connector: connector.to_owned(),
+        account: account.map(Into::into),
+        reason: reason.to_owned(),
+        plugin: None,
+        body: b"[1,]".to_vec(),
+    };
+    let now = world.host.clock.now();
+    let kept = world
+        .host
+        .store
+        .transact(move |tx| tx.set_aside(&what, now));
+    kept.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_of_one_reason_is_worked_on_again_and_nothing_of_another() {
+    let world = World::new().await;
+    let olga = operator(&world).await;
+    for reason in ["it failed", "it failed", "it failed again"] {
+        aside(&world, "hubspot", None, reason).await;
+    }
+    let page = olga.page(SET_ASIDE).await;
+    let (_, form) = page.split_once("name=\"exact_reason\" value=\"").unwrap();
+    assert_eq!(form.split('"').next(), Some("it failed"), "{page}");
+    assert!(page.contains("Work on all 2 again"), "{page}");
+    let all = format!("{SET_ASIDE}/replay");
+    for (reason, asked) in [("it failed", 2), ("it failed again", 1)] {
+        let page = worked_on(&olga, &all, &[("exact_reason", reason)]).await;
+        let asked = format!("Asked for</dt><dd class=\"large\">{asked}</dd>");
+        assert!(page.contains(&asked), "{reason}: {page}");
+    }
+    // A reason of no words is one as well.
+    let page = worked_on(&olga, &all, &[("exact_reason", "")]).await;
+    assert!(page.contains("Nothing was like that"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_is_shown_with_the_connector_that_it_is_of() {
+    let world = World::new().await;
+    let olga = operator(&world).await;
+    aside(&world, "hubspot", Some("acme"), "it failed").await;
+    aside(&world, "webhook", Some("acme"), "it failed").await;
+    let page = olga.page(SET_ASIDE).await;
+    for (number, connector) in [(1, "HubSpot"), (2, "webhook")] {
+        let row = format!("acme<span class=\"hint block\">{connector}</span>");
+        assert!(page.contains(&row), "{row}: {page}");
+        let one = olga.page(&format!("{SET_ASIDE}/{number}")).await;
+        let fact = format!("acme<small>{connector}</small>");
+        assert!(one.contains(&fact), "{fact}: {one}");
+    }
 }

@@ -43,9 +43,34 @@ pub async fn one(
     begin(&visit, &filter, &signed.session).await
 }
 
+/// What is to be worked on again: what a list shows, or all of one reason.
+#[derive(serde::Deserialize)]
+pub struct ReplayForm {
+    /// The reason, to the letter.
+    exact_reason: Option<String>,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    plugin: String,
+}
+
 /// `POST /operator/set-aside/replay`: all that a filter finds.
-pub async fn all(visit: Visit, signed: Signed<AsideQuery>) -> Result<Response, Error> {
-    begin(&visit, &signed.form.filter(), &signed.session).await
+pub async fn all(visit: Visit, signed: Signed<ReplayForm>) -> Result<Response, Error> {
+    let ReplayForm {
+        exact_reason,
+        reason,
+        plugin,
+    } = signed.form;
+    let listed = AsideQuery {
+        reason,
+        plugin,
+        cursor: None,
+    };
+    let filter = Filter {
+        exact_reason,
+        ..listed.filter()
+    };
+    begin(&visit, &filter, &signed.session).await
 }
 
 async fn begin(visit: &Visit, filter: &Filter, session: &Session) -> Result<Response, Error> {

@@ -47,7 +47,8 @@ pub struct AsideQuery {
     pub reason: String,
     /// Those that this version failed on, by digest.
     pub plugin: String,
-    cursor: Option<i64>,
+    /// The number of the last one before this page.
+    pub cursor: Option<i64>,
 }
 
 impl AsideQuery {
@@ -92,6 +93,8 @@ struct Row {
     id: i64,
     at: Moment,
     kind: &'static str,
+    /// What people call the connector that it came by.
+    connector: String,
     account: Option<String>,
     reason: String,
     plugin: Option<String>,
@@ -101,7 +104,7 @@ struct Row {
     replayed: Option<Moment>,
 }
 
-fn row(listed: Listed, calendar: &Calendar) -> Row {
+fn row(listed: Listed, host: &Host, calendar: &Calendar) -> Row {
     let (word, tone) = match (listed.waits, listed.replayed_at) {
         (true, _) => ("Waits for its turn", ""),
         (false, Some(_)) => ("Failed again", "bad"),
@@ -114,6 +117,7 @@ fn row(listed: Listed, calendar: &Calendar) -> Row {
             EntryKind::Delivery => "Delivery",
             EntryKind::JournalFile => "Journal file",
         },
+        connector: host.plugins.label(&listed.connector),
         account: listed.account.map(|account| account.to_string()),
         reason: listed.reason,
         plugin: listed.plugin.map(|digest| short(&digest).to_owned()),
@@ -179,7 +183,10 @@ impl Part for AsidePart {
             base: self.base.clone(),
             csrf: session.csrf(&self.host).expose().to_owned(),
             reasons: reasons.map(|one| reason(one, calendar)).collect(),
-            rows: listed.into_iter().map(|one| row(one, calendar)).collect(),
+            rows: listed
+                .into_iter()
+                .map(|one| row(one, &self.host, calendar))
+                .collect(),
             found,
             found_text: format::count(found),
             total_text: format::count(total),
@@ -287,7 +294,7 @@ pub async fn one(visit: Visit, Path(number): Path<i64>) -> Result<Html<String>, 
     let plugin = listed.plugin.clone();
     html(&OnePage {
         frame: visit.frame(format!("Set aside No. {number}"), Section::SetAside),
-        row: row(listed, &visit.calendar()),
+        row: row(listed, &visit.host, &visit.calendar()),
         plugin,
         text: text(beginning),
         cut: (beginning.len() < body.len()).then(|| format::bytes(SHOWN_BYTES_MAX as u64)),

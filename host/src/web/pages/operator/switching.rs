@@ -17,7 +17,7 @@ use super::{
     name,
     plugins::{self, Standing},
     short,
-    version::uncompared,
+    version::{VersionPage, uncompared},
 };
 use crate::{
     model::ConnectionId,
@@ -183,18 +183,35 @@ pub struct GiveBackForm {
 }
 
 /// `POST /operator/plugins/{digest}/give-back`: the active version serves a connection
-/// again. Where it does already, that is what was asked for.
+/// again that this one serves.
 pub async fn give_back(
     visit: Visit,
     Path(digest): Path<String>,
     signed: Signed<GiveBackForm>,
 ) -> Result<Response, Error> {
     let connection = signed.form.connection;
-    let ask = Ask::EndTrial { connection };
+    let ask = Ask::EndTrial {
+        connection,
+        from: Some(digest.clone()),
+    };
     let by = name(&signed.session);
-    match switch::ask(&visit.host, ask, by, None, PATIENCE).await {
-        Ok(_) | Err(versions::Error::NoTrial) => Ok(led_to(&digest, "given-back")),
-        Err(error) => Err(web::error::Error::from(error).into()),
+    let outcome = match switch::ask(&visit.host, ask, by, None, PATIENCE).await {
+        Ok((_, outcome)) => given_back(outcome),
+        Err(versions::Error::NoTrial) => Ok("served-no-more"),
+        Err(error) => refusal(error).map(Err)?,
+    };
+    match outcome {
+        Ok(done) => Ok(led_to(&digest, done)),
+        Err(why) => refused(&VersionPage::refused(&visit, digest, why).await?),
+    }
+}
+
+/// What the page says of a connection that was to be given back; or why it was not.
+fn given_back(outcome: Outcome) -> Result<&'static str, String> {
+    match outcome {
+        Outcome::Made => Ok("given-back"),
+        Outcome::Waits => Ok("gives-back"),
+        Outcome::Refused(why) => Err(web::error::Error::Conflict(why).detail()),
     }
 }
 
@@ -276,15 +293,22 @@ pub async fn rollback_page(
 #[derive(serde::Deserialize)]
 pub struct RollbackForm {
     connector: String,
+    /// The version that the page named, by digest.
+    to: String,
     #[serde(default)]
     reason: String,
 }
 
 /// `POST /operator/plugins/rollback`.
 pub async fn rollback(visit: Visit, signed: Signed<RollbackForm>) -> Result<Response, Error> {
-    let RollbackForm { connector, reason } = signed.form;
+    let RollbackForm {
+        connector,
+        to,
+        reason,
+    } = signed.form;
     let ask = Ask::Rollback {
         connector: Some(connector.clone()),
+        to: Some(to),
     };
     match switched(&visit, ask, name(&signed.session), &reason).await? {
         Ok((digest, true)) => Ok(led_to(&digest, "gone-back")),
@@ -345,5 +369,19 @@ pub async fn remove(
             page.refusal = Some(why);
             refused(&page)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_given_back_is_not_said_to_be() {
+        let refused = Outcome::Refused("no plugin of the connector runs here".into());
+        let why = "No plugin of the connector runs here.".to_owned();
+        assert_eq!(given_back(Outcome::Made), Ok("given-back"));
+        assert_eq!(given_back(Outcome::Waits), Ok("gives-back"));
+        assert_eq!(given_back(refused), Err(why));
     }
 }

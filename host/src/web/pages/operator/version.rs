@@ -71,6 +71,8 @@ struct VersionShown {
 /// A connection that a version alone serves, as its page shows it.
 struct TrialShown {
     connection: ConnectionId,
+    /// The mark of the form that ends it: it is ended once, and the next one anew.
+    once: i64,
     project: String,
     since: Moment,
     by: String,
@@ -82,6 +84,7 @@ impl TrialShown {
         let project = tx.any_connection(trial.connection)?.project;
         Ok(Self {
             connection: trial.connection,
+            once: trial.at.0,
             project: tx.project(project)?.name,
             since: calendar.moment(trial.at),
             by: trial.by,
@@ -204,6 +207,8 @@ enum Done {
     Activated,
     ServesOne,
     GivenBack,
+    GivesBack,
+    ServedNoMore,
     GoneBack,
     Asked,
     Ended,
@@ -218,10 +223,43 @@ pub struct PageQuery {
 
 #[derive(Template)]
 #[template(path = "operator/version.html")]
-struct VersionPage {
+pub(super) struct VersionPage {
     frame: Frame,
     done: Option<&'static str>,
+    /// Why what a form asked for was not done.
+    refusal: Option<String>,
     shown: VersionShown,
+}
+
+impl VersionPage {
+    async fn load(visit: &Visit, begins: String) -> Result<Self, Error> {
+        let part = VersionPart::new(visit, begins);
+        let (session, calendar) = (visit.session.clone(), visit.calendar());
+        let shown = visit
+            .host
+            .store
+            .read(move |tx| part.load(tx, &session, &calendar));
+        let shown = shown.await?;
+        let title = format!("{} {}", shown.label, shown.version);
+        Ok(Self {
+            frame: visit.frame(title, Section::Plugins),
+            done: None,
+            refusal: None,
+            shown,
+        })
+    }
+
+    /// The page, with why what a form on it asked for was not done.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] where there is no such version.
+    pub(super) async fn refused(visit: &Visit, begins: String, why: String) -> Result<Self, Error> {
+        Ok(Self {
+            refusal: Some(why),
+            ..Self::load(visit, begins).await?
+        })
+    }
 }
 
 /// `GET /operator/plugins/{digest}`.
@@ -230,13 +268,7 @@ pub async fn page(
     Path(begins): Path<String>,
     Query(query): Query<PageQuery>,
 ) -> Result<Html<String>, Error> {
-    let part = VersionPart::new(&visit, begins);
-    let (session, calendar) = (visit.session.clone(), visit.calendar());
-    let shown = visit
-        .host
-        .store
-        .read(move |tx| part.load(tx, &session, &calendar));
-    let shown = shown.await?;
+    let page = VersionPage::load(&visit, begins).await?;
     let done = query.done.map(|done| match done {
         Done::Installed => {
             "It is installed. It is not active by that: see first, by a shadow, what it would \
@@ -251,17 +283,14 @@ pub async fn page(
              connection back to the active version."
         }
         Done::GivenBack => "The active version serves that connection again.",
+        Done::GivesBack => "The host is about to give that connection back to the active version.",
+        Done::ServedNoMore => "It served that connection alone no more: nothing was changed.",
         Done::GoneBack => "It is active again.",
         Done::Asked => "The host compiles it, and then switches to it.",
         Done::Ended => "Its shadow is ended, and what it found is forgotten.",
         Done::Shadows => "It shadows the active version.",
     });
-    let title = format!("{} {}", shown.label, shown.version);
-    html(&VersionPage {
-        frame: visit.frame(title, Section::Plugins),
-        done,
-        shown,
-    })
+    html(&VersionPage { done, ..page })
 }
 
 /// `GET /operator/plugins/{digest}/live`.

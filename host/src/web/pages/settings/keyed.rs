@@ -12,6 +12,7 @@ use super::{
     path,
 };
 use crate::{
+    secrets::Secret,
     sources::Source,
     sync::keyed::{self, Account},
     web::session::Posted,
@@ -64,8 +65,12 @@ pub async fn page(visit: Visit, Path(connector): Path<String>) -> Result<Html<St
 pub struct ConnectForm {
     #[serde(default)]
     account: String,
-    #[serde(default)]
-    key: String,
+    #[serde(default = "nothing")]
+    key: Secret,
+}
+
+fn nothing() -> Secret {
+    Secret::from(String::new())
 }
 
 /// `POST /settings/integrations/connect/{connector}`.

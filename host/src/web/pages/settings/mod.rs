@@ -4,7 +4,7 @@ mod connection;
 mod integrations;
 mod keyed;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
     Router,
@@ -51,16 +51,20 @@ pub(super) async fn banners(visit: &Visit) -> Result<Vec<Banner>, Error> {
     let project = visit.session.project.id;
     let labels = Connectors::of(&visit.host);
     let found = visit.host.store.read(move |tx| found(tx, project, &labels));
-    Ok(found.await?)
+    Ok(found.await?.banners)
 }
 
-/// The banners of a project.
-fn found(
-    tx: &Tx<'_>,
-    project: ProjectId,
-    labels: &Connectors,
-) -> Result<Vec<Banner>, store::Error> {
+/// What was found of a project's connections.
+struct Found {
+    banners: Vec<Banner>,
+    /// The connections that ask something.
+    asking: BTreeSet<ConnectionId>,
+}
+
+/// What is found of a project's connections.
+fn found(tx: &Tx<'_>, project: ProjectId, labels: &Connectors) -> Result<Found, store::Error> {
     let mut banners = Vec::new();
+    let mut asking = BTreeSet::new();
     for connection in tx.connections(project)? {
         let id = connection.id;
         let of = match &connection.account {
@@ -101,6 +105,7 @@ fn found(
             });
         }
         if let Some(question) = brake::question(tx, id)? {
+            asking.insert(id);
             banners.push(Banner {
                 tone: "warn",
                 title: format!("{label} asks before it goes on: {of}"),
@@ -111,6 +116,7 @@ fn found(
         }
         for run in health::held_runs(tx, &connection)? {
             if let Some(question) = run.held {
+                asking.insert(id);
                 banners.push(Banner {
                     tone: "warn",
                     title: format!("{label} asks before it goes on: {of}"),
@@ -121,7 +127,7 @@ fn found(
             }
         }
     }
-    Ok(banners)
+    Ok(Found { banners, asking })
 }
 
 /// Banners without those of a connection, whose page says the same, and more.

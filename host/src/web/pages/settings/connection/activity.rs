@@ -26,7 +26,7 @@ use crate::{
         activity::{Activity, ActivityFilter, UNREADABLE},
     },
     web::{
-        api::activity,
+        api::{activity, connections},
         explain::{self, words},
     },
 };
@@ -228,9 +228,9 @@ pub async fn page(
     Path(id): Path<ConnectionId>,
     Query(query): Query<ActivityQuery>,
 ) -> Result<Html<String>, Error> {
-    let (frame, shell, state) = Shell::load(&visit, id, Tab::Activity).await?;
+    let (frame, shell, _) = Shell::load(&visit, id, Tab::Activity).await?;
     let project = visit.session.project.id;
-    let plugin = visit.host.plugins.active(&state.connector)?;
+    let plugin = connections::plugin(&visit.host, project, id).await?;
     let links = RecordLinks::new(&visit.host, &visit.surroundings);
     let is_elsewhere = links.are_elsewhere();
     let (mut refusal, mut told) = (None, None);

@@ -14,7 +14,7 @@ use super::{
             format::Calendar,
             live::{self, Part},
         },
-        found,
+        Found, found,
         integrations::Connectors,
         without,
     },
@@ -24,7 +24,7 @@ use crate::{
     host::Host,
     model::ConnectionId,
     store::{self, Tx},
-    web::{api::connection_state, session::Session},
+    web::session::Session,
 };
 
 /// A part of a connection's page, with the banners and the head above it.
@@ -63,9 +63,8 @@ impl<P: Part> Part for Headed<P> {
     ) -> Result<Self::Shown, store::Error> {
         let project = session.project.id;
         let connection = tx.connection(project, self.id)?;
-        let banners = found(tx, project, &Connectors::of(&self.host))?;
-        let asks =
-            connection.problem.is_some() || connection_state::question(tx, &connection)?.is_some();
+        let Found { banners, asking } = found(tx, project, &Connectors::of(&self.host))?;
+        let asks = connection.problem.is_some() || asking.contains(&self.id);
         let account = match &connection.account {
             Some((account, key)) => Some(Account::of(key, tx.account(*account)?.domain)),
             None => None,

@@ -217,7 +217,7 @@ async fn show(
         variables,
         fed,
     } = standing(&visit, id).await?;
-    let plugin = visit.host.plugins.active(&state.connector)?;
+    let plugin = connections::plugin(&visit.host, project, id).await?;
     let types = &plugin.description().object_types;
     let known = types.iter().map(async |described| match state.account {
         None => None,

@@ -27,7 +27,10 @@ use crate::{
     host::Host,
     model::{ConnectionId, RunId, RunKind, Status, Way},
     web::{
-        api::syncs::{self, Sync},
+        api::{
+            connections,
+            syncs::{self, Sync},
+        },
         session::Posted,
     },
 };
@@ -169,9 +172,9 @@ pub async fn estimate(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html
     if !visit.session.may_change() {
         return Err(Error::ViewerOnly);
     }
-    let (frame, shell, state) = Shell::load(&visit, id, Tab::Syncs).await?;
+    let (frame, shell, _) = Shell::load(&visit, id, Tab::Syncs).await?;
     let project = visit.session.project.id;
-    let version = visit.host.plugins.active(&state.connector)?;
+    let version = connections::plugin(&visit.host, project, id).await?;
     let estimate = syncs::estimated(&visit.host, project, id, RunKind::Full).await;
     let told = match estimate {
         Err(error) => Err(error.detail()),

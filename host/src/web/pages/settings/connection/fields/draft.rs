@@ -3,6 +3,9 @@
 
 use std::sync::Arc;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+
 use super::super::super::super::Error;
 use crate::{
     host::Host,
@@ -94,6 +97,17 @@ impl Working {
     /// Whether somebody else saved since this was begun.
     pub fn is_outdated(&self) -> bool {
         self.is_changed() && self.version != self.newest
+    }
+
+    /// What its author has, by a digest of it: two that differ in anything have two.
+    ///
+    /// # Errors
+    ///
+    /// [`store::Error::Undecodable`] where it cannot be written down.
+    pub fn digest(&self) -> Result<String, store::Error> {
+        let document = serde_json::to_vec(&self.document)
+            .map_err(|_| store::Error::Undecodable("draft of mappings"))?;
+        Ok(URL_SAFE_NO_PAD.encode(Sha256::digest(document)))
     }
 
     /// What is not saved yet.

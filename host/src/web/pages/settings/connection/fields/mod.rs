@@ -39,7 +39,10 @@ use crate::{
     telemetry::spawn_blocking,
     web::{
         self,
-        api::mapping_document::{Document, ObjectDocument},
+        api::{
+            connections,
+            mapping_document::{Document, ObjectDocument},
+        },
     },
 };
 
@@ -130,7 +133,7 @@ pub async fn page(
         .read(move |tx| Working::load(tx, project, id, author))
         .await?;
     let variables = variables(&visit.host, project).await?;
-    let plugin = visit.host.plugins.active(&state.connector)?;
+    let plugin = connections::plugin(&visit.host, project, id).await?;
     let described = &plugin.description().object_types;
     let known = match state.account {
         // Nobody has consented yet: there is nothing to ask for.

@@ -31,6 +31,7 @@ use crate::{
     web::{
         self,
         api::{
+            connections,
             properties::{self, Property},
             variables::check_name,
         },
@@ -184,9 +185,9 @@ pub(super) async fn show(
     search: Search,
     attempt: Option<Attempt>,
 ) -> Result<Html<String>, Error> {
-    let (frame, shell, state) = Shell::load(&visit, id, Tab::Fields).await?;
+    let (frame, shell, _) = Shell::load(&visit, id, Tab::Fields).await?;
     let (project, author) = (visit.session.project.id, visit.session.author());
-    let plugin = visit.host.plugins.active(&state.connector)?;
+    let plugin = connections::plugin(&visit.host, project, id).await?;
     let described = plugin.description().object_type(&search.object_type);
     let described = described.ok_or(Error::NotFound("object type"))?;
     let (working, variables) = visit

@@ -8,6 +8,7 @@ use std::{
 use askama::Template;
 use axum::{
     extract::State,
+    http::StatusCode,
     response::{Html, IntoResponse, Response},
 };
 
@@ -76,6 +77,8 @@ struct ReviewPage {
     /// How many fields there are, where these are more than is healthy.
     many: Option<usize>,
     version: i64,
+    /// What is reviewed, by its digest.
+    draft: String,
     /// Why it was not saved.
     errors: Vec<String>,
 }
@@ -147,6 +150,7 @@ async fn show(visit: Visit, id: ConnectionId, errors: Vec<String>) -> Result<Res
         is_outdated: working.is_outdated(),
         many: many(&working.document),
         version: working.version,
+        draft: working.digest()?,
         errors,
     };
     Ok(html(&page)?.into_response())
@@ -216,7 +220,13 @@ pub struct SaveForm {
     values: Values,
     /// The version that the page was shown with.
     version: i64,
+    /// The digest of what it showed.
+    draft: String,
 }
+
+/// What was reviewed is not what would be saved.
+const CHANGED: &str = "Your changes became others meanwhile, on another page of yours. They are \
+                       below as they are now: look at them, and save them then.";
 
 /// `POST …/fields/review`.
 pub async fn save(
@@ -235,6 +245,12 @@ pub async fn save(
         .await?;
     if !working.is_changed() {
         return Ok(see_other(&path(id, "/fields")));
+    }
+    // Of what somebody else saved meanwhile saving says so.
+    let is_newest = posted.form.version == working.newest;
+    if is_newest && posted.form.draft != working.digest()? {
+        let page = show(visit, id, vec![CHANGED.to_owned()]).await?;
+        return Ok((StatusCode::CONFLICT, page).into_response());
     }
     let added = working.changes().added.len();
     let keep = posted.form.values == Values::Keep;
