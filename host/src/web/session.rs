@@ -372,7 +372,7 @@ impl OptionalFromRequestParts<Arc<Host>> for Session {
 }
 
 /// The hash that names the session of a request's cookie, good or not.
-pub fn hash_of(host: &Host, headers: &HeaderMap) -> Option<[u8; 32]> {
+fn hash_of(host: &Host, headers: &HeaderMap) -> Option<[u8; 32]> {
     let token = cookies::get(host, headers, COOKIE_NAME)?;
     Some(hash_token(&Secret::from(token)))
 }

@@ -126,7 +126,7 @@ async fn another_rule_drops_the_links_and_keeps_or_clears_the_values() {
         // What was looked at is not what is saved now.
         let outdated = [&form[..], &[("version", "99")]].concat();
         let answer = save(&browser, &outdated).await;
-        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(answer.status(), StatusCode::PRECONDITION_FAILED);
         let text = answer.text().await.unwrap();
         assert!(text.contains("Somebody else saved meanwhile"), "{text}");
         let shown = browser

@@ -1,12 +1,20 @@
 //! Forms that are pressed twice, as on a slow line.
 
-use jimo_connect::store::projects::Role;
-use reqwest::StatusCode;
+use std::time::Duration;
+
+use hubspot_sim::{FaultRule, PropertySpec, Route, Trouble};
+use jimo_connect::{model::ConnectionId, store::projects::Role, web::session::Link};
+use reqwest::{Response, StatusCode};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use super::{
     location,
-    world::{Browser, World},
+    world::{Browser, PATIENCE, World},
 };
+use crate::members::people::{self, PASSWORD, becomes, cookie, invited, owner, person};
 
 const CONNECTION: &str = "/settings/integrations/con_1";
 
@@ -108,4 +116,252 @@ async fn what_is_saved_or_deleted_is_said_to_whoever_pressed_twice() {
     for answer in pressed_twice(&browser, action(&page, &path), &form).await {
         assert_eq!(answer, "/settings/integrations?deleted=keep");
     }
+}
+
+const TOKENS: &str = "/settings/tokens";
+
+/// A form that makes a token, of the page that a browser loads now.
+struct TokenForm {
+    path: String,
+    csrf: String,
+}
+
+impl TokenForm {
+    async fn load(browser: &Browser<'_>) -> Self {
+        let page = browser.page(TOKENS).await;
+        Self {
+            path: action(&page, TOKENS).to_owned(),
+            csrf: browser.csrf().await,
+        }
+    }
+
+    fn fields(&self) -> [(&str, &str); 3] {
+        let name = ("name", "Nightly import");
+        [("csrf", self.csrf.as_str()), name, ("role", "viewer")]
+    }
+
+    async fn send(&self, browser: &Browser<'_>) -> Response {
+        browser.post(&self.path, &self.fields()).await
+    }
+
+    /// Sends it; the token that the page which comes back shows.
+    async fn made(&self, browser: &Browser<'_>) -> String {
+        let page = self.send(browser).await.text().await.expect("text");
+        token(&page).to_owned()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_signs_a_browser_in_is_given_again() {
+    let world = World::new().await;
+    owner(&world).await;
+    let path = "/sign-in?once=mark";
+    let form = [("email", "olga@example.com"), ("password", PASSWORD)];
+    let first = Browser::new(&world).post(path, &form).await;
+    let second = Browser::new(&world).post(path, &form).await;
+    let (first, second) = (cookie(&first), cookie(&second));
+    assert!(first.is_some() && second.is_some());
+    assert_ne!(first, second);
+    let site = ("Sec-Fetch-Site", "cross-site");
+    let foreign = Browser::new(&world).post_with(path, site, &form).await;
+    assert_eq!(foreign.status(), StatusCode::FORBIDDEN);
+    assert_eq!(cookie(&foreign), None);
+
+    let link = world.link(world.project, Role::Admin, Link::Once).await;
+    let link = people::token(link.as_str());
+    let (path, form) = ("/sign-in/link?once=mark", [("token", link.as_str())]);
+    let first = Browser::new(&world).post(path, &form).await;
+    assert!(cookie(&first).is_some());
+    let second = Browser::new(&world).post(path, &form).await;
+    assert_eq!(second.status(), StatusCode::FORBIDDEN);
+    assert_eq!(cookie(&second), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_given_to_no_other_site_and_to_no_session_that_is_over() {
+    let world = World::new().await;
+    let browser = world.sign_in(Role::Admin).await;
+    let form = TokenForm::load(&browser).await;
+    let made = form.made(&browser).await;
+    for site in ["cross-site", "same-site"] {
+        let site = ("Sec-Fetch-Site", site);
+        let foreign = browser.post_with(&form.path, site, &form.fields()).await;
+        assert_eq!(foreign.status(), StatusCode::FORBIDDEN);
+        assert!(!foreign.text().await.unwrap().contains(&made));
+    }
+    assert_eq!(form.made(&browser).await, made);
+    let nobody = form.send(&Browser::new(&world)).await;
+    assert_eq!(location(&nobody), "/sign-in");
+    let signed_out = browser.post("/sign-out", &form.fields()[..1]).await;
+    assert_eq!(location(&signed_out), "/sign-in");
+    assert_eq!(location(&form.send(&browser).await), "/sign-in");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_not_given_to_whom_may_not_do_it_any_more() {
+    let world = World::new().await;
+    let olga = owner(&world).await;
+    let mei = invited(&world, &olga, "admin").await;
+    let form = TokenForm::load(&mei).await;
+    let made = form.made(&mei).await;
+    assert_eq!(form.made(&mei).await, made);
+    let id = person(&world, "mei@example.com").await;
+    let memberships = world.host.store.read(move |tx| tx.memberships(id)).await;
+    let project = memberships.unwrap()[0].project.id;
+    becomes(&world, project, id, Role::Viewer).await;
+    let refused = form.send(&mei).await;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    assert!(!refused.text().await.unwrap().contains(&made));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_not_kept_for_longer_than_a_minute() {
+    let world = World::new().await;
+    let browser = world.sign_in(Role::Admin).await;
+    let form = TokenForm::load(&browser).await;
+    let made = form.made(&browser).await;
+    assert_eq!(form.made(&browser).await, made);
+    world.host.clock.turn(Duration::from_secs(60));
+    assert_ne!(form.made(&browser).await, made);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_nobody_no_more_of_a_form_is_read_for_its_mark() {
+    let world = World::new().await;
+    let url = world.url("/sign-in?once=mark");
+    let address = (url.host_str().unwrap(), url.port().unwrap());
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // The rest of it never comes.
+    let form = "a".repeat(5 * 1024);
+    let request = format!(
+        "POST /sign-in?once=mark HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 200000\r\n\r\n{form}"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 413");
+}
+
+const MATCHING: &str = "/settings/integrations/con_1/matching";
+
+/// Has a property, of which the host knows nothing.
+fn define_customer_number(world: &World) {
+    let spec = PropertySpec::text("customer_no").label("Customer number");
+    world.account.define("contacts", spec).unwrap();
+}
+
+/// A form that has contacts matched by a property, of the page that shows it.
+struct RuleForm {
+    path: String,
+    csrf: String,
+    version: String,
+}
+
+impl RuleForm {
+    async fn load(browser: &Browser<'_>, property: &str) -> Self {
+        let query = format!("?object_type=contacts&way=own&property={property}&user=external_id");
+        let page = browser.page(&format!("{MATCHING}{query}")).await;
+        let (_, version) = page.split_once("name=\"version\" value=\"").expect(&page);
+        Self {
+            path: format!("{MATCHING}?once=mark"),
+            csrf: browser.csrf().await,
+            version: version.split('"').next().unwrap().to_owned(),
+        }
+    }
+
+    async fn send(&self, browser: &Browser<'_>, property: &str) -> Response {
+        let form = [
+            ("csrf", self.csrf.as_str()),
+            ("object_type", "contacts"),
+            ("way", "own"),
+            ("property", property),
+            ("user", "external_id"),
+            ("version", self.version.as_str()),
+        ];
+        browser.post(&self.path, &form).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_begun_is_done_though_nobody_waits_and_told_to_who_presses_again() {
+    let world = World::new().await;
+    let browser = world.sign_in(Role::Admin).await;
+    let form = RuleForm::load(&browser, "email").await;
+    define_customer_number(&world);
+    // HubSpot takes its time to say which properties there are.
+    world.sim.clear_calls();
+    let held = FaultRule::by_chance(Trouble::Held, 1.0).on(Route::Properties);
+    world.sim.inject(held);
+    let is_asked = async || {
+        let asks = |call: &hubspot_sim::Call| call.route == Route::Properties;
+        while !world.sim.calls().iter().any(asks) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        answer = form.send(&browser, "customer_no") => panic!("{answer:?}"),
+        asked = tokio::time::timeout(PATIENCE, is_asked()) => asked.expect("HubSpot is asked"),
+    }
+    // The host has seen that the browser went.
+    browser.page("/users").await;
+    world.sim.clear_faults();
+
+    let id: ConnectionId = "con_1".parse().unwrap();
+    let mut changed = world.host.pipeline.changed();
+    let before: i64 = form.version.parse().unwrap();
+    let mut is_saved = async || {
+        loop {
+            changed.mark_unchanged();
+            let version = world.host.store.read(move |tx| tx.mappings_version(id));
+            if version.await.unwrap() > before {
+                break;
+            }
+            changed.changed().await.unwrap();
+        }
+    };
+    let saved = tokio::time::timeout(PATIENCE, is_saved()).await;
+    saved.expect("it is saved");
+    let again = form.send(&browser, "customer_no").await;
+    assert_eq!(location(&again), format!("{MATCHING}?saved=true"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_is_looked_at_anew() {
+    let world = World::new().await;
+    let browser = world.sign_in(Role::Admin).await;
+    let form = RuleForm::load(&browser, "email").await;
+    let refused = form.send(&browser, "customer_no").await;
+    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    define_customer_number(&world);
+    let saved = form.send(&browser, "customer_no").await;
+    assert_eq!(location(&saved), format!("{MATCHING}?saved=true"));
+
+    let fields = format!("{CONNECTION}/fields");
+    let csrf = browser.csrf().await;
+    let add = [
+        ("csrf", csrf.as_str()),
+        ("object_type", "contacts"),
+        ("property", "firstname"),
+        ("variable", "first_name"),
+    ];
+    browser.post(&format!("{fields}/add"), &add).await;
+    let path = format!("{fields}/review");
+    let page = browser.page(&path).await;
+    let (_, version) = page.split_once("name=\"version\" value=\"").unwrap();
+    let version = version.split('"').next().unwrap();
+    let save = [("csrf", csrf.as_str()), ("version", version)];
+    let save = async || browser.post(action(&page, &path), &save).await;
+    world
+        .account
+        .archive_property("contacts", "customer_no")
+        .unwrap();
+    // Of what HubSpot defines, a minute is kept.
+    world.host.clock.turn(Duration::from_secs(120));
+    let refused = save().await;
+    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let told = refused.text().await.unwrap();
+    assert!(told.contains("It could not be saved"), "{told}");
+    define_customer_number(&world);
+    assert_eq!(location(&save().await), format!("{fields}?saved=1"));
 }

@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 pub const PORTAL: u64 = 48_975_575;
 
 /// How long anything may take that should happen within a moment.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct World {
     pub host: Arc<Host>,

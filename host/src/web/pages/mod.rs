@@ -4,7 +4,9 @@
 //! - A page works without scripts: `live.js` only keeps it fresh, and `parts.js`
 //!   loads a part of it where it would load the whole.
 //! - A form whose repetition would do something again has a mark of its own in
-//!   its address, `?once={{ … }}`: [`once`] answers who presses twice.
+//!   its address, `?once={{ … }}`: [`once`] answers who presses twice. Only forms
+//!   of a session do; those that begin one are never answered twice.
+//! - A form that another site sends is refused before anything is done for it.
 //! - Nothing is loaded from elsewhere and nothing is inline: the content
 //!   security policy allows this host's own style and script alone.
 
@@ -33,9 +35,9 @@ use std::{convert::Infallible, sync::Arc};
 use askama::Template;
 use axum::{
     Extension, Router,
-    extract::{DefaultBodyLimit, FromRequestParts, State},
+    extract::{DefaultBodyLimit, FromRequestParts, Request, State},
     http::{
-        HeaderName, HeaderValue,
+        HeaderName, HeaderValue, Method,
         header::{
             CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY, SET_COOKIE,
             X_CONTENT_TYPE_OPTIONS,
@@ -93,8 +95,7 @@ pub(super) fn router(
         .route("/sign-in", get(sign_in::page).post(sign_in::password))
         .route("/sign-in/link", post(sign_in::confirm))
         .merge(members::arriving())
-        .layer(DefaultBodyLimit::max(TOKEN_FORM_BYTES_MAX))
-        .layer(from_fn(sign_in::refuse_foreign));
+        .layer(DefaultBodyLimit::max(TOKEN_FORM_BYTES_MAX));
     Router::new()
         .route("/", get(start))
         .route(consents::CALLBACK, get(consent::callback))
@@ -118,6 +119,7 @@ pub(super) fn router(
         .fallback(async || Error::NotFound("page"))
         .method_not_allowed_fallback(async || Error::NoSuchMethod)
         .layer(from_fn_with_state(once::Once::new(host), once::layer))
+        .layer(from_fn(refuse_foreign))
         .layer(Extension(surroundings))
         .layer(from_fn(|request, next: Next| {
             in_time(REQUEST_MAX, next.run(request), Error::Late)
@@ -144,13 +146,25 @@ impl IntoResponse for ToPath {
     }
 }
 
+/// Refuses a form that a page of another site sends. A session's own forms have a
+/// code of its own besides; where there is none yet, it would sign the browser in as
+/// somebody that its person is not. Browsers say where forms come from (Fetch
+/// Metadata, `Sec-Fetch-Site`).
+async fn refuse_foreign(request: Request, next: Next) -> Result<Response, Error> {
+    let site = request.headers().get("sec-fetch-site");
+    match site.map(HeaderValue::as_bytes) {
+        Some(site)
+            if request.method() == Method::POST && !matches!(site, b"same-origin" | b"none") =>
+        {
+            Err(Error::ForeignForm)
+        }
+        _ => Ok(next.run(request).await),
+    }
+}
+
 /// What every page has in common is added here: addresses below the host's
 /// base path, pages for errors, headers.
-async fn finish(
-    State(host): State<Arc<Host>>,
-    request: axum::extract::Request,
-    next: Next,
-) -> Response {
+async fn finish(State(host): State<Arc<Host>>, request: Request, next: Next) -> Response {
     let request_id = requests::id(&request).map(str::to_owned);
     let (wanted, form) = (wanted::of(&request), wanted::form_of(&request));
     let mut response = next.run(request).await;

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::{
-    extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header::SET_COOKIE},
-    middleware::Next,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header::SET_COOKIE},
     response::{IntoResponse, Response},
 };
 
@@ -159,22 +158,6 @@ fn arrived(host: &Host, cookie: HeaderValue, headers: &HeaderMap, path: Option<&
         response.headers_mut().append(SET_COOKIE, forget);
     }
     response
-}
-
-/// Refuses a form that a page of another site sends: it would sign the browser
-/// in as somebody that its person is not. Where there is a session, its code
-/// does that; here there is none yet, but browsers say where forms come from
-/// (Fetch Metadata, `Sec-Fetch-Site`).
-pub(super) async fn refuse_foreign(request: Request, next: Next) -> Result<Response, Error> {
-    let site = request.headers().get("sec-fetch-site");
-    match site.map(HeaderValue::as_bytes) {
-        Some(site)
-            if request.method() == Method::POST && !matches!(site, b"same-origin" | b"none") =>
-        {
-            Err(Error::ForeignForm)
-        }
-        _ => Ok(next.run(request).await),
-    }
 }
 
 /// A form without fields of its own.

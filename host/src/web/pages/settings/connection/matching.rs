@@ -513,14 +513,14 @@ pub async fn save(
     match mappings::save(&host, project, id, document, keep, Some(expected), &by).await {
         Ok(()) => {}
         Err(web::error::Error::NotFound(what)) => return Err(Error::NotFound(what)),
-        Err(web::error::Error::Outdated) => {
-            let said = "Somebody else saved meanwhile. This is how it is now: look at it again.";
-            let errors = vec![said.to_owned()];
-            return Ok(show(visit, id, query, errors).await?.into_response());
-        }
         Err(error) => {
-            let errors = error.sentences();
-            return Ok(show(visit, id, query, errors).await?.into_response());
+            let said = "Somebody else saved meanwhile. This is how it is now: look at it again.";
+            let errors = match error {
+                web::error::Error::Outdated => vec![said.to_owned()],
+                _ => error.sentences(),
+            };
+            let page = show(visit, id, query, errors).await?;
+            return Ok((error.status(), page).into_response());
         }
     }
     // A draft of fields goes on from here.

@@ -269,6 +269,12 @@ pub async fn save(
         // The page says so, and what can be done.
         Err(web::error::Error::Outdated) => Ok(see_other(&path(id, "/fields/review"))),
         Err(web::error::Error::NotFound(what)) => Err(Error::NotFound(what)),
-        Err(error) => show(visit, id, error.sentences()).await,
+        Err(error) => {
+            let mut page = show(visit, id, error.sentences()).await?;
+            if !page.status().is_redirection() {
+                *page.status_mut() = error.status();
+            }
+            Ok(page)
+        }
     }
 }
