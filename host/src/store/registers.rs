@@ -27,6 +27,15 @@ pub struct FedValue {
     pub changed_at: Timestamp,
 }
 
+/// Where a user's value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueSource {
+    /// It was set in Jimo.
+    Own,
+    /// A record of a source.
+    Record(RecordKey),
+}
+
 impl Tx<'_> {
     /// The register of a record's field; none where nothing was said.
     pub fn register(
@@ -133,6 +142,23 @@ impl Tx<'_> {
         })
     }
 
+    /// Where a user's value comes from; none where they have none.
+    pub fn value_source(
+        &self,
+        user: UserId,
+        variable: VariableId,
+    ) -> Result<Option<ValueSource>, Error> {
+        Ok(self
+            .statement("SELECT record FROM shown_values WHERE user = ?1 AND variable = ?2")?
+            .query_row(params![user.0, variable.0], |row| {
+                let record: Option<i64> = row.get(0)?;
+                Ok(record.map_or(ValueSource::Own, |record| {
+                    ValueSource::Record(RecordKey(record))
+                }))
+            })
+            .optional()?)
+    }
+
     /// The record that a user's value comes from; none where it is Jimo's own,
     /// or there is none.
     pub fn value_record(
@@ -140,14 +166,10 @@ impl Tx<'_> {
         user: UserId,
         variable: VariableId,
     ) -> Result<Option<RecordKey>, Error> {
-        Ok(self
-            .statement("SELECT record FROM shown_values WHERE user = ?1 AND variable = ?2")?
-            .query_row(params![user.0, variable.0], |row| {
-                row.get::<_, Option<i64>>(0)
-            })
-            .optional()?
-            .flatten()
-            .map(RecordKey))
+        Ok(match self.value_source(user, variable)? {
+            Some(ValueSource::Record(record)) => Some(record),
+            Some(ValueSource::Own) | None => None,
+        })
     }
 
     /// Takes from a user what a field showed. Returns whether it showed

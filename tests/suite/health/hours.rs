@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use harness::world::World;
-use jimo_connect::clock::Clock;
+use harness::{bare::deliver, world::World};
+use jimo_connect::{clock::Clock, intake};
 use serde_json::json;
 
 use super::{Fed, PORTAL, mappings};
@@ -102,4 +102,29 @@ async fn a_full_sync_of_what_is_old_says_nothing_of_freshness() {
     assert_eq!(sync["counts"]["updated"], 1, "{sync:#}");
     assert_eq!(fed.world.values(&fed.user).await["city"], "Lyon");
     assert_eq!(fed.get("").await["freshness"], before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_known_already_is_nothing_new_and_nothing_that_was_skipped() {
+    let fed = Fed::start().await;
+    let world = &fed.world;
+    let sum = async |name: &str| -> i64 {
+        let hours = fed.get("/health?hours=3").await["hours"].clone();
+        let hours = hours.as_array().unwrap().iter();
+        hours.map(|hour| hour[name].as_i64().unwrap()).sum()
+    };
+    let before = (sum("unchanged").await, sum("skipped").await);
+    let event = json!([{
+        "portalId": PORTAL, "objectId": fed.contact, "subscriptionType": "contact.creation",
+        "occurredAt": 1,
+    }]);
+    let secret = world.sim.app().client_secret;
+    let url = world.host().url(intake::PATH);
+    let status = deliver(url.as_str(), &secret, event.to_string().into()).await;
+    assert_eq!(status.unwrap(), 204);
+    world.settle().await;
+    let told = fed.get("/activity?reason=older").await;
+    assert_eq!(told.as_array().unwrap().len(), 1, "{told:#}");
+    let after = (sum("unchanged").await, sum("skipped").await);
+    assert_eq!(after, (before.0 + 1, before.1));
 }

@@ -311,3 +311,54 @@ fn accounted(counts: &Value) -> i64 {
     let number = |name: &str| counts[name].as_i64().unwrap();
     number("updated") + number("unchanged") + skipped
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_it_does_to_a_variable_that_is_taken_over_is_counted_as_it_is_and_told_as_its_own() {
+    let (world, connection) = silent().await;
+    let title = json!({"name": "title", "type": "text"});
+    world.post("/variables", title).await.good();
+    world
+        .put_users(json!([
+            {"email": "ana@example.com", "variables": {"title": "Boss"}},
+            {"email": "ben@example.com", "variables": {"title": "Boss"}},
+            {"email": "eve@example.com"},
+        ]))
+        .await;
+    let account = world.account(PORTAL);
+    for (email, title) in [
+        ("ana@example.com", "Cook"),
+        ("ben@example.com", ""),
+        ("eve@example.com", "Baker"),
+    ] {
+        let values = [("email", email), ("jobtitle", title)];
+        account.create("contacts", &values).unwrap();
+    }
+    let field = json!({"property": "jobtitle", "variable": "title", "take_over": true});
+    world
+        .map(&connection, json!({"contacts": {"fields": [field]}}))
+        .await;
+    let run = sync(&world, &connection, "full").await;
+    let values = json!({"set": 1, "changed": 1, "cleared": 1});
+    assert_eq!(run["counts"]["values"], values, "{run}");
+
+    let path = format!("/connections/{connection}/activity?origin=full_sync");
+    let told = world.get(&path).await.good();
+    let updated = told.as_array().unwrap().iter();
+    let updated: Vec<_> = updated
+        .filter(|line| line["outcome"] == "updated")
+        .collect();
+    assert_eq!(updated.len(), 3, "{told:#}");
+    let version = world.active("hubspot").digest().to_owned();
+    assert!(
+        updated.iter().all(|line| line["plugin"] == version),
+        "{told:#}"
+    );
+    // Each record did one thing in its hour.
+    let path = format!("/connections/{connection}/health?hours=1");
+    let hour = world.get(&path).await.good()["hours"][0].clone();
+    assert_eq!(
+        (&hour["reads"], &hour["updated"], &hour["unchanged"]),
+        (&json!(3), &json!(3), &json!(0)),
+        "{hour:#}"
+    );
+}

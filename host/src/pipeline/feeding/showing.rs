@@ -13,7 +13,7 @@ use crate::{
     store::{
         self,
         records::{RecordKey, RecordState},
-        registers::FedValue,
+        registers::{FedValue, ValueSource},
     },
 };
 
@@ -179,9 +179,13 @@ impl Feeder<'_, '_> {
         // a value need not know.
         let had = match (self.cause.run, becomes) {
             (None, Some(_)) => None,
-            _ => self.tx.value_record(user, variable)?,
+            _ => self.tx.value_source(user, variable)?,
         };
-        let loses = had.is_some() && becomes != had;
+        // What was set in Jimo whoever took the variable over has given up.
+        let loses = match had {
+            Some(ValueSource::Record(had)) => becomes != Some(had),
+            Some(ValueSource::Own) | None => false,
+        };
         if loses && self.holds(mapping, user)? {
             self.hold(mapping, user)?;
             return Ok(Shown::Held);

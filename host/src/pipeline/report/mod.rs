@@ -63,7 +63,8 @@ const MAPPING: &str = "mapping";
 #[derive(Debug, Default)]
 pub struct Report {
     counts: BTreeMap<String, i64>,
-    freshness: BTreeMap<u32, i64>,
+    /// How late things show, by the run that shows them.
+    freshness: BTreeMap<Option<RunId>, BTreeMap<u32, i64>>,
     /// Whether how late something shows says nothing of how fast live is.
     no_news: bool,
     /// What came, and what of it could not be read; what it did the counts say.
@@ -76,8 +77,10 @@ pub struct Report {
     /// The users whose values were cleared or moved, by a run or by what comes
     /// live.
     losses: BTreeMap<Option<RunId>, BTreeSet<UserId>>,
-    /// What was counted of each record for a run.
+    /// What was counted of each record for a run, and of each that no line tells of.
     counted: HashMap<(ObjectType, RecordId), Counted>,
+    /// Where what was told first comes from.
+    origin: Option<Origin>,
     /// The run that what is told next is counted for.
     run: Option<RunId>,
     /// Why live should have done what is told next; none where it is no catch-up
@@ -163,26 +166,38 @@ impl Report {
     }
 
     /// A record turns out to change what users show, whatever was counted of it.
-    fn updated_in_run(&mut self, object_type: &ObjectType, record: &RecordId) {
-        if self.run.is_none() {
-            return;
-        }
+    /// Returns what that was.
+    fn updated(&mut self, object_type: &ObjectType, record: &RecordId) -> Option<String> {
         let key = (object_type.clone(), record.clone());
-        let counted = self.counted.entry(key).or_insert_with(|| Counted {
-            outcome: String::new(),
+        let updated = Counted {
+            outcome: UPDATED.to_owned(),
             was_read: false,
             matched: false,
-        });
-        let before = std::mem::replace(&mut counted.outcome, UPDATED.to_owned());
-        if before == UPDATED {
-            return;
+        };
+        let before = match self.counted.get_mut(&key) {
+            Some(counted) => Some(std::mem::replace(&mut counted.outcome, updated.outcome)),
+            None => {
+                self.counted.insert(key, updated);
+                None
+            }
+        };
+        if self.run.is_some() && before.as_deref() != Some(UPDATED) {
+            if let Some(before) = &before {
+                self.count_in_run(before, -1);
+                self.no_example(before, object_type, record);
+            }
+            self.count_in_run(UPDATED, 1);
+            self.count_missed();
         }
-        if !before.is_empty() {
-            self.count_in_run(&before, -1);
-            self.no_example(&before, object_type, record);
+        before
+    }
+
+    /// Takes an outcome back that was counted.
+    fn uncount(&mut self, outcome: &str) {
+        self.count(outcome, -1);
+        if outcome.starts_with(SKIPPED) && outcome != SKIPPED {
+            self.count(SKIPPED, -1);
         }
-        self.count_in_run(UPDATED, 1);
-        self.count_missed();
     }
 
     /// Something that did nothing, for the run that is counted for.
@@ -245,10 +260,8 @@ impl Report {
             return;
         }
         let milliseconds = u64::try_from(now.since(changed_at).as_millis()).unwrap_or(u64::MAX);
-        *self
-            .freshness
-            .entry(freshness_bucket(milliseconds))
-            .or_default() += 1;
+        let of_run = self.freshness.entry(self.run).or_default();
+        *of_run.entry(freshness_bucket(milliseconds)).or_default() += 1;
     }
 
     /// Ends what is told of a record.
@@ -261,12 +274,14 @@ impl Report {
         now: Timestamp,
     ) {
         let outcome = told.outcome();
+        self.origin.get_or_insert_with(|| origin.clone());
         self.count(outcome, 1);
         self.came.unreadable += i64::from(told.unreadable);
         for reason in &told.reasons {
             self.count(&format!("skipped.{reason}"), 1);
         }
-        if self.run.is_some() {
+        let has_room = self.lines.len() < ACTIVITY_LINES_MAX;
+        if self.run.is_some() || !has_room {
             // Each record once, whatever was wrong with it beside.
             let counted = match told.reasons.first() {
                 Some(reason) if outcome == SKIPPED => format!("{SKIPPED}.{reason}"),
@@ -287,12 +302,9 @@ impl Report {
                 matched: told.matched,
             };
             self.counted.insert(key, counted);
-            // What a run found to be as it was is counted, and no news.
-            if told.is_as_before() {
-                return;
-            }
         }
-        if self.lines.len() >= ACTIVITY_LINES_MAX {
+        // What a run found to be as it was is counted, and no news.
+        if !has_room || (self.run.is_some() && told.is_as_before()) {
             return;
         }
         let reasons: Vec<_> = told.reasons.into_iter().collect();
@@ -348,16 +360,31 @@ impl Report {
         variables: Vec<String>,
         now: Timestamp,
     ) {
-        self.updated_in_run(object_type, record);
         let told = self.lines.iter().position(|line| {
             line.object_type.as_ref() == Some(object_type) && line.record.as_ref() == Some(record)
         });
+        let before = match told {
+            Some(_) if self.run.is_none() => None,
+            _ => self.updated(object_type, record),
+        };
         let Some(index) = told else {
-            self.count(UPDATED, 1);
+            if before.as_deref() != Some(UPDATED) {
+                self.count(UPDATED, 1);
+                if let Some(before) = before {
+                    self.uncount(&before);
+                }
+            }
             if self.lines.len() < ACTIVITY_LINES_MAX {
-                // What caused it is told of another record.
+                // What caused it is told of another record, or of this one as being as
+                // it was.
                 let cause = self.lines.last();
-                let alone = self.cause.unwrap_or(MAPPING);
+                let first = self.origin.as_ref();
+                let alone = first.map(|origin| origin.word).or(self.cause);
+                let alone = alone.unwrap_or(MAPPING);
+                let plugin = match cause {
+                    Some(line) => line.plugin.clone(),
+                    None => first.and_then(|origin| origin.plugin.clone()),
+                };
                 self.lines.push(Activity {
                     at: now,
                     origin: cause.map_or(alone, |line| &line.origin).to_owned(),
@@ -367,7 +394,7 @@ impl Report {
                     users: vec![user],
                     users_count: 1,
                     variables,
-                    plugin: cause.and_then(|line| line.plugin.clone()),
+                    plugin,
                     ..Activity::default()
                 });
             }
@@ -396,12 +423,14 @@ impl Report {
         let because = |skip: Skip| count(&format!("{SKIPPED}.{}", skip.as_str()));
         let no_match = because(Skip::NoMatch).min(skipped);
         let waiting = because(Skip::NotReached).min(skipped - no_match);
+        // What was known already is nothing new, whichever way it came first.
+        let known = because(Skip::Older).min(skipped - no_match - waiting);
         Tally {
             updated: count(UPDATED),
-            unchanged: count(UNCHANGED),
+            unchanged: count(UNCHANGED) + known,
             no_match,
             waiting,
-            skipped: skipped - no_match - waiting,
+            skipped: skipped - no_match - waiting - known,
             values_written: count("values_written"),
             ..self.came
         }
@@ -421,7 +450,16 @@ impl Report {
         now: Timestamp,
     ) -> Result<(), store::Error> {
         tx.add_counts(connection, &self.counts)?;
-        tx.add_freshness(connection, now, &self.freshness)?;
+        for (run, freshness) in &self.freshness {
+            // How long it waited for a person says nothing of how fast it is.
+            let has_waited = match run {
+                Some(run) => tx.was_released(*run)?,
+                None => false,
+            };
+            if !has_waited {
+                tx.add_freshness(connection, now, freshness)?;
+            }
+        }
         let tally = self.tally();
         if tally != Tally::default() {
             tx.add_to_hour(connection, now, &tally)?;

@@ -73,6 +73,15 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Whether somebody let a run go on that its brake held.
+    pub fn was_released(&self, run: RunId) -> Result<bool, Error> {
+        Ok(self
+            .statement("SELECT losses_max IS NULL FROM runs WHERE id = ?1")?
+            .query_row([run.0], |row| row.get(0))
+            .optional()?
+            .unwrap_or(false))
+    }
+
     /// A run that is at work is held by its brake: nothing that it asked for is
     /// read. What has become urgent meanwhile is counted for it no more. `users`:
     /// some of those whose values it would take.
