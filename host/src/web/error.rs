@@ -305,6 +305,12 @@ impl Error {
                 "Busy",
                 "The host could not write just now. Try again.".into(),
             ),
+            Self::Plugin(plugin::Fault::NotRunning(_)) => told(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no-plugin",
+                "No plugin runs",
+                "No version of this integration’s plugin runs on this host: its operator installs and activates one. What comes meanwhile is kept.".into(),
+            ),
             Self::TooManyStreams => told(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "too-many-streams",

@@ -154,6 +154,66 @@ async fn where_its_version_is_damaged_none_runs_and_what_came_is_done_once_it_is
     assert_eq!(pushed.values("ana@example.com").await["seats"], 2.0);
 }
 
+#[tokio::test]
+async fn what_serves_one_connection_serves_it_again_once_any_version_runs() {
+    let (mut pushed, connection) = Pushed::mapped().await;
+    let other = rebuilt(components::webhook(), "another");
+    let other = operator(&pushed.world).install(other).await;
+    let path = format!("/plugins/{other}/activate");
+    let alone = json!({"connection": connection, "force": true});
+    let asked = operator(&pushed.world).post(&path, alone).await;
+    assert_eq!(asked.good()["active"], true);
+    pushed.world.stop().await;
+    let kept = format!("plugins/{}.wasm", pushed.digest);
+    std::fs::write(pushed.world.directory.path().join(kept), "damaged").unwrap();
+    pushed.world.go_on().await;
+
+    let serves = async |pushed: &Pushed| {
+        let (operator, path) = (operator(&pushed.world), format!("/plugins/{other}"));
+        operator.get(&path).await.good()["serves_alone"].clone()
+    };
+    assert_eq!(serves(&pushed).await, json!([]));
+    let types = format!("/connections/{connection}/object-types");
+    let told = pushed.world.get(&types).await.problem(503);
+    let detail = told["detail"].as_str().unwrap();
+    assert!(detail.contains("operator"), "{detail}");
+
+    let operator = operator(&pushed.world);
+    operator.run(components::webhook()).await;
+    let expected = json!([connection]);
+    let world = &pushed.world;
+    world
+        .until(async || serves(&pushed).await == expected)
+        .await;
+    let users = json!([{"email": "ana@example.com"}]);
+    pushed.world.put_users(users).await;
+    pushed.push(json!([seats(1, 1)])).await;
+    let path = format!("/connections/{connection}/activity?outcome=updated");
+    let told = pushed.world.get(&path).await.good();
+    assert_eq!(told[0]["plugin"], json!(other), "{told:#}");
+}
+
+#[tokio::test]
+async fn a_connection_can_be_given_back_though_no_version_runs() {
+    let (mut pushed, connection) = Pushed::mapped().await;
+    let other = rebuilt(components::webhook(), "another");
+    let other = operator(&pushed.world).install(other).await;
+    let path = format!("/plugins/{other}/activate");
+    let alone = json!({"connection": connection, "force": true});
+    operator(&pushed.world).post(&path, alone).await.good();
+    pushed.world.stop().await;
+    let kept = format!("plugins/{}.wasm", pushed.digest);
+    std::fs::write(pushed.world.directory.path().join(kept), "damaged").unwrap();
+    pushed.world.go_on().await;
+    let back = json!({"connection": connection});
+    let operator = operator(&pushed.world);
+    operator
+        .post("/plugins/rollback", back.clone())
+        .await
+        .good();
+    assert_eq!(operator.post("/plugins/rollback", back).await.status, 409);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn to_go_back_takes_the_connector_where_there_are_two() {
     let pushed = Pushed::start().await;

@@ -156,7 +156,7 @@ pub async fn request(
         }
     }
     let active = running.and_then(|running| running.digest);
-    if active.is_none() && connection.is_some() {
+    if active.is_none() && connection.is_some() && !ends_trial {
         return Err(Error::NothingToCompare(version.connector));
     }
     if !force {
@@ -495,11 +495,15 @@ async fn for_all(
     switch: Switch,
     watching: &mut Watching,
 ) -> Result<(), Error> {
-    let why = switch.why;
+    let (why, connector) = (switch.why, switch.connector.clone());
+    let none_ran = host.plugins.of(&connector).is_err();
     let at = switch_to(host, version.clone(), switch, move |tx| {
         tx.end_switch(request, None)
     });
     let at = at.await?;
+    if none_ran {
+        trials::reopen(host, &connector, &mut watching.tried).await?;
+    }
     watching.activated =
         (why == Why::Operator).then(|| Watch::new(version.digest(), at, at, version.tally()));
     Ok(())

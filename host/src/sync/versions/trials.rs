@@ -8,8 +8,8 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use super::{
-    Error, library,
-    switch::{HOST, Left},
+    Error, history, library,
+    switch::{HOST, Left, load},
     watch::{Verdict, Watch},
 };
 use crate::{
@@ -69,6 +69,43 @@ fn open_one(
         Some(compiled) => compiled,
         None => library::load(engine, directory, version)?.into(),
     });
+    Ok(())
+}
+
+/// Runs those of a connector that could not be run while none of its versions did.
+pub(super) async fn reopen(
+    host: &Host,
+    connector: &str,
+    watched: &mut Watched,
+) -> Result<(), Error> {
+    let of = connector.to_owned();
+    let kept = host.store.read(move |tx| {
+        let trials = tx.trials()?.into_iter();
+        let barred = trials.filter(|trial| trial.problem.is_some());
+        let versions = barred.map(|trial| tx.plugin_version(&trial.digest));
+        let mut versions = versions.collect::<Result<Vec<_>, _>>()?;
+        versions.retain(|version| version.connector == of);
+        versions.dedup_by(|one, other| one.digest == other.digest);
+        Ok(versions)
+    });
+    for kept in kept.await? {
+        let digest = kept.digest.clone();
+        match load(host, &kept).await {
+            Ok(version) => {
+                host.plugins.of(connector)?.try_out(version.clone());
+                let now = host.clock.now();
+                extend(watched, &version, now, now);
+                host.store
+                    .transact(move |tx| tx.set_trial_problem(&digest, None))
+                    .await?;
+            }
+            Err(error) => tracing::error!(
+                digest, %error,
+                "a plugin version that serves single connections cannot be run yet"
+            ),
+        }
+    }
+    settle(host).await;
     Ok(())
 }
 
@@ -145,11 +182,15 @@ pub(super) async fn give_back(
     connection: ConnectionId,
 ) -> Result<(), Error> {
     let now = host.clock.now();
-    let switch = Switch {
-        digest: active_digest(host, &switch.connector)?,
-        ..switch
-    };
+    let active = active_digest(host, &switch.connector).ok();
     let ended = host.store.transact(move |tx| {
+        // Where none runs, to the one that is to.
+        let chosen = match active {
+            Some(active) => Some(active),
+            None => history::chosen_version(tx, &switch.connector)?.map(|version| version.digest),
+        };
+        let digest = chosen.ok_or(store::Error::NotFound("plugin version"))?;
+        let switch = Switch { digest, ..switch };
         if let Some(trial) = tx.trial(connection)? {
             end(tx, &trial, &switch, now)?;
         }

@@ -20,7 +20,7 @@ use crate::{
     model::{
         ConnectionId, KeyKind, ObjectType, ProjectId, RecordId, UserId, UserIdentifier, normalise,
     },
-    plugin::Description,
+    plugin::{Description, Fault},
     store::{
         self, Tx,
         activity::{Activity, ActivityFilter, UNREADABLE},
@@ -230,7 +230,11 @@ pub async fn page(
 ) -> Result<Html<String>, Error> {
     let (frame, shell, _) = Shell::load(&visit, id, Tab::Activity).await?;
     let project = visit.session.project.id;
-    let plugin = connections::plugin(&visit.host, project, id).await?;
+    // What was done shows whether or not a plugin runs now.
+    let plugin = match connections::plugin(&visit.host, project, id).await {
+        Err(crate::web::error::Error::Plugin(Fault::NotRunning(_))) => None,
+        plugin => Some(plugin?),
+    };
     let links = RecordLinks::new(&visit.host, &visit.surroundings);
     let is_elsewhere = links.are_elsewhere();
     let (mut refusal, mut told) = (None, None);
@@ -260,7 +264,8 @@ pub async fn page(
             .collect::<Result<Vec<_>, _>>()
     });
     let kept = query.kept();
-    let choices = choices(plugin.description(), shell.is_read, &query);
+    let described = plugin.as_ref().map(|plugin| plugin.description());
+    let choices = choices(described, shell.is_read, &query);
     let at = query.cursor.map(|cursor| cursor.to_string());
     let next = next.map(|next| next.to_string());
     html(&ActivityPage {
@@ -280,13 +285,13 @@ pub async fn page(
     })
 }
 
-fn choices(described: &Description, is_read: bool, query: &ActivityQuery) -> Vec<Choice> {
+fn choices(described: Option<&Description>, is_read: bool, query: &ActivityQuery) -> Vec<Choice> {
     let words = |all: &[&str], label: fn(&str) -> String| {
         let met = all.iter().filter(|word| is_read || !READING.contains(word));
         let options = met.map(|word| ((*word).to_owned(), label(word)));
         options.collect::<Vec<_>>()
     };
-    let types = described.object_types.iter();
+    let types = described.iter().flat_map(|one| &one.object_types);
     vec![
         Choice {
             name: "origin",
