@@ -76,7 +76,7 @@ class LivePart {
     const badge = this.element.querySelector("[data-live-state]");
     if (!badge) return;
     badge.hidden = false;
-    badge.textContent = { live: "Live", broken: "Reconnecting…", ended: "Not live. Reload the page" }[name];
+    badge.textContent = { live: "This page updates by itself", broken: "Reconnecting…", ended: "Not updated any more. Reload the page" }[name];
     const before = badge.dataset.liveState;
     badge.dataset.liveState = name;
     // That a page begins to be live is no news.
@@ -124,9 +124,9 @@ class LivePart {
         before = old;
         continue;
       }
-      this.shown.set(part, source);
       if (old) this.replace(old, part);
-      else this.insert(part, before);
+      else if (!this.insert(part, before)) continue;
+      this.shown.set(part, source);
       before = part;
       if (old && this.facts(old) === this.facts(part)) continue;
       this.mark(part);
@@ -153,13 +153,24 @@ class LivePart {
 
   // A part that is new stands after the one before it, or first of its kind. So what
   // is the first below a page's head is there from the start, though it be hidden.
+  // Returns whether the page has a place for it: beside what has data-alone, such as
+  // how a connection stands within the page's title, there is none.
   insert(part, before) {
     const isRow = (one) => Boolean(one.parentElement?.hasAttribute("data-list"));
-    if (before && isRow(before) === isRow(part)) return before.after(part);
-    if (isRow(part)) return this.element.querySelector("[data-list]").prepend(part);
+    if (before && isRow(before) === isRow(part)) {
+      if (before.hasAttribute("data-alone")) return false;
+      before.after(part);
+      return true;
+    }
+    if (isRow(part)) {
+      const list = this.element.querySelector("[data-list]");
+      list?.prepend(part);
+      return Boolean(list);
+    }
     const first = [...this.parts(this.element)].find((one) => !isRow(one));
     if (first && !before) first.before(part);
     else this.element.append(part);
+    return true;
   }
 
   // Where the part stands in a pane that scrolls by itself, what changed comes

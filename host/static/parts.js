@@ -248,6 +248,20 @@ function selection(field) {
 const parts = new Part();
 load(document);
 
+// What has data-once tells of something that has just happened, which the address says
+// by that parameter: it is not told again when the page is loaded again.
+for (const told of document.querySelectorAll("[data-once]")) {
+  const address = new URL(location.href);
+  address.searchParams.delete(told.dataset.once);
+  history.replaceState(null, "", address);
+}
+
+// <select data-here> begins with the time zone of the browser, where it has that.
+for (const zones of document.querySelectorAll("select[data-here]")) {
+  const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if ([...zones.options].some((zone) => zone.value === here)) zones.value = here;
+}
+
 // Where a row of links is wider than the page, the one that is shown is in sight.
 function centre() {
   for (const link of document.querySelectorAll("nav [aria-current]")) {

@@ -31,6 +31,9 @@ describe('connecting', { concurrency: 2 }, () => {
     await tab(page, 'Full sync').click()
     await page.getByRole('heading', { name: 'Run a full sync' }).waitFor()
     await browser.see('connection/full-sync-nothing-mapped')
+    await tab(page, 'Health').click()
+    await page.getByRole('heading', { name: 'Nothing is mapped yet' }).waitFor()
+    await browser.see('health/nothing-mapped')
     await toIntegrations(page)
     await said(page, account.domain).waitFor()
     await browser.see('integrations/connected')
@@ -69,6 +72,25 @@ describe('connecting', { concurrency: 2 }, () => {
     await page.getByRole('link', { name: 'No account yet' }).click()
     await page.getByRole('heading', { name: 'Finish connecting' }).waitFor()
     await browser.see('connection/not-finished')
+    // Whatever is streamed to it, nothing comes that it has no place for.
+    const keys = () => page.locator('[data-key]').evaluateAll((parts) => parts.map((part) => part.dataset.key))
+    const shown = await keys()
+    const own = await page.locator('[data-live]').getAttribute('data-live')
+    for (const stream of [own, own.replace('/head/live', '/live')]) {
+      await page.evaluate((address) => new Promise((told) => {
+        const source = new EventSource(address)
+        source.addEventListener('part', ({ data }) => {
+          source.close()
+          new LivePart(document.querySelector('[data-live]')).update(JSON.parse(data))
+          told()
+        })
+      }), stream)
+      assert.deepEqual(await keys(), shown, stream)
+    }
+    await tab(page, 'Health').click()
+    await page.getByRole('heading', { name: 'Not connected yet' }).waitFor()
+    await browser.see('health/not-finished')
+    await tab(page, 'Overview').click()
     await toConsent(page, 'Connect with HubSpot')
     await grant(page, account)
     await page.getByRole('button', { name: 'Connect', exact: true }).click()

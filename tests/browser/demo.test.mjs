@@ -15,7 +15,7 @@ describe('the demo', () => {
     await browser.see('demo/records')
     await page.getByRole('table', { name: 'Records' }).getByRole('row').filter({ has: page.locator('.chips') }).first().getByRole('link').click()
     const jimo = page.getByRole('region', { name: 'The Jimo user' })
-    await jimo.getByText('Live', { exact: true }).waitFor()
+    await jimo.getByText('This page updates by itself', { exact: true }).waitFor()
     await browser.see('demo/record')
     await page.getByRole('textbox', { name: 'Job Title' }).fill('Chief Testing Officer')
     await page.getByRole('button', { name: 'Save in HubSpot' }).click()

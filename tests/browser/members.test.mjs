@@ -8,7 +8,9 @@ import { scene } from './scene.mjs'
 
 describe('members', { concurrency: 2 }, () => {
   scene('the first one names a project, invites others, and each signs in by a password', async (scene) => {
-    const { browser, page } = await owner(scene)
+    const { browser, page } = await owner(scene, { timezoneId: 'America/Bogota' })
+    const zone = page.getByRole('combobox', { name: 'Time zone' })
+    assert.equal(await zone.inputValue(), 'America/Bogota')
     await browser.see('members/welcome')
     await begins(page, 'short')
     await said(page, /12 characters/).first().waitFor()

@@ -113,9 +113,9 @@ export async function press(page, role, name) {
 export const PASSWORD = 'correct horse battery'
 
 /** The first person of a host of the scene's own, signed in. */
-export async function owner(scene) {
+export async function owner(scene, options) {
   const world = await scene.ownWorld()
-  const browser = await scene.browser()
+  const browser = await scene.browser(options)
   const { page } = browser
   await page.goto(world.ownerLink())
   await page.getByRole('heading', { level: 1 }).waitFor()

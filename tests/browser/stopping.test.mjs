@@ -75,6 +75,10 @@ describe('stopping', { concurrency: 2 }, () => {
       const banner = page.getByRole('region', { name: 'Deleted' })
       await banner.getByText(stays ? 'Its values stay on the users' : 'Its values are cleared').waitFor()
       await browser.see(`stopping/deleted-${stays ? 'values-kept' : 'values-cleared'}`)
+      // It is told once.
+      await page.reload()
+      await page.getByRole('button', { name: 'Enable' }).waitFor()
+      assert.equal(await banner.count(), 0)
       assert.deepEqual(await statuses(project), [])
       await page.goto(`/users/${user}`)
       assert.equal(await said(page, 'Engineer').count(), stays ? 1 : 0)

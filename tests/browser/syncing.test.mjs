@@ -108,6 +108,27 @@ describe('syncing', { concurrency: 2 }, () => {
     await page.getByRole('region', { name: 'What it did' }).getByText('300').first().waitFor()
   })
 
+  scene('a sync that HubSpot does not answer says so, and when it is asked again', async (scene) => {
+    const world = await scene.ownWorld({ HUBSPOT_JOURNAL: 'off' })
+    const [project, account] = await scene.sides()
+    await project.users({ external_id: '1', email: 'ana@northwind.example', name: 'Ana Silva' })
+    await account.create('contacts', { email: 'ana@northwind.example', jobtitle: 'Engineer' })
+    const id = await project.connect(account, MAPPINGS)
+    const browser = await scene.signedIn(project)
+    const { page } = browser
+    await account.fault(undefined, { status: 502 })
+    await page.goto(connectionPath(id, '/syncs'))
+    await begin(page, 'Run full sync')
+    await said(page, 'Waits for HubSpot', { exact: true }).waitFor()
+    await said(page, 'The next try:').waitFor()
+    await browser.see('syncing/not-answered')
+    await tab(page, 'Health').click()
+    await page.getByRole('heading', { name: 'HubSpot does not answer' }).waitFor()
+    await browser.see('health/not-answered')
+    await world.simulate('DELETE', '/faults')
+    await page.getByRole('heading', { name: 'All is well' }).waitFor()
+  })
+
   scene('a sync that lacks a permission says what it could not do, and the connection says so too', async (scene) => {
     const [project, account] = await scene.sides()
     await project.users({ external_id: '1', email: 'ana@northwind.example', name: 'Ana Silva' })

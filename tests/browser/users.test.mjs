@@ -54,7 +54,7 @@ describe('users', { concurrency: 2 }, () => {
     const browser = await scene.signedIn(project)
     const { page } = browser
     await page.goto(`/users/${user}`)
-    await said(page, 'Live', { exact: true }).waitFor()
+    await said(page, 'This page updates by itself', { exact: true }).waitFor()
     await browser.see('users/profile-nothing-synced')
     await account.change('contacts', contact, { jobtitle: 'Head of Product', lifecyclestage: 'customer' })
     const row = page.getByRole('row', { name: /job_title/ })

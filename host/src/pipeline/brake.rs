@@ -181,7 +181,7 @@ fn asked(held: &Held) -> Problem {
             "What changed in HubSpot or in the mappings would clear or move the values of \
              {of_whom}. These values are held as they are; all else goes on."
         ),
-        remedy: "Look at these users' records in HubSpot. If what it says there is right, let the \
+        remedy: "Look at these users’ records in HubSpot. If what it says there is right, let the \
                  connection go on; else restore the records there, or map as before, and it ends \
                  by itself."
             .into(),

@@ -14,6 +14,7 @@ use tracing::Instrument;
 use super::{
     joint::{Ended, Joint, Outcome},
     lock,
+    silences::Silences,
 };
 use crate::{
     hubspot::{
@@ -121,6 +122,27 @@ pub struct Grants {
     /// When to renew ahead of a token's end again, after a failure.
     ahead_again_at: Mutex<HashMap<AccountId, Timestamp>>,
     turns: Mutex<HashMap<AccountKey, Arc<tokio::sync::Mutex<()>>>>,
+    silences: Silences,
+}
+
+/// Why a call in an account's name came to nothing.
+enum Failed {
+    /// None could be made.
+    Grant(Error),
+    /// The call.
+    Call(hubspot::Error),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Grant(error)
+    }
+}
+
+impl From<hubspot::Error> for Failed {
+    fn from(error: hubspot::Error) -> Self {
+        Self::Call(error)
+    }
 }
 
 impl Grants {
@@ -134,7 +156,13 @@ impl Grants {
             renewals: Joint::default(),
             ahead_again_at: Mutex::default(),
             turns: Mutex::default(),
+            silences: Silences::default(),
         }
+    }
+
+    /// For whom HubSpot does not answer.
+    pub fn silences(&self) -> &Silences {
+        &self.silences
     }
 
     /// Who calls in an account's name, with a token that is good for a while.
@@ -168,6 +196,35 @@ impl Grants {
     where
         F: Future<Output = Result<T, hubspot::Error>>,
         E: From<Error> + From<hubspot::Error>,
+    {
+        let answer = self.called(account, priority, call).await;
+        let now = self.client.clock().now();
+        match answer {
+            Ok(answer) => {
+                self.silences.heard(account, None, now);
+                Ok(answer)
+            }
+            Err(Failed::Call(error)) => {
+                self.silences.heard(account, Some(&error), now);
+                Err(error.into())
+            }
+            Err(Failed::Grant(error)) => {
+                if let Error::Grant(GrantError::Unavailable(unanswered)) = &error {
+                    self.silences.heard(account, Some(unanswered), now);
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn called<T, F>(
+        self: &Arc<Self>,
+        account: AccountId,
+        priority: Priority,
+        call: impl Fn(Caller) -> F,
+    ) -> Result<T, Failed>
+    where
+        F: Future<Output = Result<T, hubspot::Error>>,
     {
         let caller = self.caller(account, priority).await?;
         let refused = caller.token.clone();

@@ -199,8 +199,7 @@ fn late(observed: &Observed, was_late: bool, now: Timestamp) -> Option<Problem> 
                  longer, and users do not show them yet."
             .into(),
         remedy: "It goes on by itself as soon as it can: nothing is lost. Where HubSpot’s request \
-                 limit is used up by other integrations of the account, it waits for these; the \
-                 health page says how much of the limit is used."
+                 limit is used up by other integrations of the account, it waits for these."
             .into(),
     })
 }

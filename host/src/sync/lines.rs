@@ -223,6 +223,8 @@ async fn drain<Q: Queue>(
         let until = retry_at.unwrap_or(host.clock.now().plus(pause));
         if next == Next::Wait {
             pause = (pause * 2).min(PAUSE_MAX);
+            let silences = host.grants.silences();
+            silences.again_at(account.id, until, host.clock.now());
         }
         tokio::select! {
             () = host.clock.sleep_until(until) => {}

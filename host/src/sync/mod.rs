@@ -39,6 +39,7 @@ mod room;
 pub mod runs;
 pub mod samples;
 pub mod settling;
+pub mod silences;
 mod steps;
 pub mod versions;
 mod work;

@@ -15,7 +15,7 @@ use crate::{
     store::{
         self, Tx,
         reads::DueRead,
-        runs::{Counts, Example, Examples},
+        runs::{Counts, Example, Examples, failed},
     },
 };
 
@@ -133,7 +133,7 @@ pub(super) fn put_off(
         // The run is not held up by it.
         tx.let_go_of_read(read)?;
         tx.advance_run(run, 1)?;
-        let failed = "failed".to_owned();
+        let failed = failed(&read.key.wanted);
         tx.add_run_counts(run, &Counts::from([(failed.clone(), 1)]))?;
         let (object_type, record) = (read.key.object_type.clone(), read.key.record.clone());
         let example = Example::Record(object_type, record);

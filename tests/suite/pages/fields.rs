@@ -255,6 +255,7 @@ async fn taking_over_a_variable_that_holds_values_asks_first() {
     let page = refused(&browser, &form).await;
     assert!(page.contains("plan holds values already"), "{page}");
     assert!(page.contains("Take it over"), "{page}");
+    assert!(page.contains("lose the value that they have"), "{page}");
     // What does not fit is refused, and not asked for first.
     let (project, now) = (world.project, world.host.clock.now());
     let keys = world.host.keys.clone();
@@ -424,6 +425,24 @@ async fn what_is_mapped_still_shows_while_hubspot_does_not_answer() {
     let page = browser.page(FIELDS).await;
     assert!(!page.contains("cannot be shown now"), "{page}");
     assert!(page.contains("Job Title"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn examples_that_cannot_be_read_are_not_said_to_be_none() {
+    let world = World::new().await;
+    let browser = world.sign_in(Role::Admin).await;
+    let fault = FaultRule::by_chance(Trouble::Status(502), 1.0).on(Route::BatchRead);
+    world.sim.inject(fault);
+    let picker = path("/add?object_type=contacts");
+    let unread = "Examples could not be read now";
+    let page = browser.page(&picker).await;
+    assert!(page.contains(unread), "{page}");
+    assert!(!page.contains("No example"), "{page}");
+    assert!(row(&browser.page(FIELDS).await, "jobtitle").contains(unread));
+    world.sim.clear_faults();
+    let page = browser.page(&picker).await;
+    assert!(!page.contains(unread), "{page}");
+    assert!(page.contains("No example"), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

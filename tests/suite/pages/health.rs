@@ -2,7 +2,11 @@
 //! scripts.
 
 use harness::receivers::HttpReceiver;
-use jimo_connect::store::projects::Role;
+use hubspot_sim::{FaultRule, Trouble};
+use jimo_connect::{
+    pipeline::mapping::{self, NewMappings},
+    store::projects::Role,
+};
 use reqwest::StatusCode;
 
 use super::{location, world::World};
@@ -33,6 +37,10 @@ async fn health_says_what_came_and_that_nothing_needs_anybody() {
     ] {
         assert!(page.contains(said), "{said}: {page}");
     }
+    // In the usual order.
+    let place = |of: &str| page.find(&format!("<th scope=\"row\">{of}</th>"));
+    let (contacts, companies) = (place("Contacts"), place("Companies"));
+    assert!(contacts.is_some() && contacts < companies, "{page}");
     // The hour with what was synced has a bar, and the table its numbers.
     assert!(page.contains("<rect class=\"updated\""), "{page}");
     assert!(
@@ -45,6 +53,85 @@ async fn health_says_what_came_and_that_nothing_needs_anybody() {
     let mut events = admin.follow(&path("/health/live")).await;
     let first = events.next().await.expect("the part as it is");
     assert!(first.contains("All is well"), "{first}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_connected_or_maps_nothing_is_not_said_to_be_well() {
+    let world = World::new().await;
+    let admin = world.sign_in(Role::Admin).await;
+    let csrf = admin.csrf().await;
+    let enable = "/settings/integrations/enable/hubspot";
+    admin.post(enable, &[("csrf", &csrf)]).await;
+    let pending = "/settings/integrations/con_2";
+    let page = admin.page(&format!("{pending}/health")).await;
+    assert!(page.contains("Not connected yet"), "{page}");
+    assert!(page.contains("it is not connected yet"), "{page}");
+    assert!(!page.contains("All is well"), "{page}");
+    // Below its head nothing is brought up to date.
+    let page = admin.page(pending).await;
+    assert!(page.contains("Finish connecting"), "{page}");
+    let stream = format!("data-live=\"{pending}/head/live\"");
+    assert!(page.contains(&stream), "{page}");
+
+    let (project, keys, now) = (
+        world.project,
+        world.host.keys.clone(),
+        world.host.clock.now(),
+    );
+    let unmapped = world.host.store.transact(move |tx| {
+        let connections = tx.connections(project)?;
+        let connection = connections.iter().find(|one| one.account.is_some());
+        let connection = connection.expect("the one that is connected");
+        let (account, _) = connection.account.clone().expect("an account");
+        let nothing = NewMappings {
+            mappings: Vec::new(),
+            options: Vec::new(),
+            options_read_at: now,
+        };
+        let of = (project, connection.id, account);
+        mapping::save(tx, &keys, of, &nothing, true, now)
+    });
+    unmapped.await.expect("saved");
+    let page = admin.page(&path("/health")).await;
+    assert!(page.contains("Nothing is mapped yet"), "{page}");
+    assert!(page.contains(">Map fields<"), "{page}");
+    assert!(!page.contains("All is well"), "{page}");
+    let viewer = world.sign_in(Role::Viewer).await;
+    let page = viewer.page(&path("/health")).await;
+    assert!(!page.contains(">Map fields<"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_hubspot_does_not_answer_is_told_with_the_next_try_until_it_does() {
+    let world = World::new().await;
+    let admin = world.sign_in(Role::Admin).await;
+    let csrf = admin.csrf().await;
+    let fault = FaultRule::by_chance(Trouble::Status(502), 1.0);
+    world.sim.inject(fault);
+    let begun = [("csrf", csrf.as_str()), ("kind", "full")];
+    let answer = admin.post(&path("/syncs"), &begun).await;
+    let run = location(&answer).to_owned();
+    let mut events = admin.follow(&format!("{run}/live")).await;
+    let html = events.until("Waits for HubSpot").await;
+    assert!(
+        html.contains("(status 502)") && html.contains("The next try:"),
+        "{html}"
+    );
+    for said in ["Asking HubSpot how much", "Waiting its turn", "a second"] {
+        assert!(!html.contains(said), "{said}: {html}");
+    }
+    // What happens again is no chance.
+    events.until("HubSpot has not answered since").await;
+    let mut health = admin.follow(&path("/health/live")).await;
+    let html = health.until("HubSpot does not answer").await;
+    assert!(html.contains("(status 502)"), "{html}");
+    assert!(!html.contains("All is well"), "{html}");
+
+    world.sim.clear_faults();
+    let html = events.until("Completed").await;
+    assert!(!html.contains("not answered"), "{html}");
+    let page = admin.page(&path("/health")).await;
+    assert!(page.contains("All is well"), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

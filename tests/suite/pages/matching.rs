@@ -1,7 +1,10 @@
 //! Matched fields: counted on real users before they are used.
 
 use hubspot_sim::PropertySpec;
-use jimo_connect::store::projects::Role;
+use jimo_connect::{
+    pipeline::arrivals::{Arrivals, UserItem},
+    store::projects::Role,
+};
 use reqwest::StatusCode;
 
 use super::{
@@ -61,6 +64,7 @@ async fn how_many_users_a_rule_matches_is_counted_before_it_is_used() {
     assert!(page.contains("Some values are not unique"), "{page}");
     assert!(page.contains("1 user matches several contacts"), "{page}");
     assert!(page.contains("Jonas Weber"), "an example of it: {page}");
+    assert!(!page.contains(" more</li>"), "there is no other: {page}");
     assert!(
         page.contains("Mei Tanaka"),
         "one that does not match: {page}"
@@ -82,6 +86,74 @@ async fn how_many_users_a_rule_matches_is_counted_before_it_is_used() {
         assert!(page.contains(said), "{property}: {page}");
         assert!(!page.contains("Change the matched field"), "{page}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_that_one_value_names_the_rest_is_counted() {
+    let world = World::new().await;
+    ids(&world);
+    for number in 0..6 {
+        let email = format!("twin-{number}@more.example");
+        let values = [("email", email.as_str()), ("customer_no", "u_20482")];
+        world.account.create("contacts", &values).unwrap();
+    }
+    // As many users as share one address, all of whom one contact matches.
+    let (project, keys, now) = (
+        world.project,
+        world.host.keys.clone(),
+        world.host.clock.now(),
+    );
+    let shared = world.host.store.transact(move |tx| {
+        let arrivals = Arrivals::new(tx, &keys, project, now)?;
+        for number in 0..15 {
+            let put = arrivals.put(&UserItem {
+                external_id: Some(format!("shared-{number}")),
+                email: Some("twin-1@e.example".into()),
+                name: None,
+                variables: Vec::new(),
+            })?;
+            put.expect("user");
+        }
+        Ok(())
+    });
+    shared.await.unwrap();
+    let browser = world.sign_in(Role::Admin).await;
+    let query = "?object_type=contacts&way=own&property=customer_no&user=external_id";
+    let page = browser.page(&format!("{MATCHING}{query}")).await;
+    assert!(page.contains("1 user matches several contacts"), "{page}");
+    assert!(
+        page.contains(" and 3 more</li>"),
+        "5 of 8 are named: {page}"
+    );
+    let query = "?object_type=contacts&way=own&property=email&user=email";
+    let page = browser.page(&format!("{MATCHING}{query}")).await;
+    assert!(
+        page.contains("1 of the contacts matches several users"),
+        "{page}"
+    );
+    assert!(
+        page.contains(" and 10 more ↔ "),
+        "5 of 15 are named: {page}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_and_records_that_are_not_named_are_counted_too() {
+    let world = World::new().await;
+    let spec = PropertySpec::text("customer_no").label("Customer number");
+    world.account.define("contacts", spec).unwrap();
+    for number in 20_481..20_487 {
+        for twin in 1..3 {
+            let (email, id) = (format!("{number}-{twin}@e.example"), format!("u_{number}"));
+            let values = [("email", email.as_str()), ("customer_no", id.as_str())];
+            world.account.create("contacts", &values).unwrap();
+        }
+    }
+    let browser = world.sign_in(Role::Admin).await;
+    let query = "?object_type=contacts&way=own&property=customer_no&user=external_id";
+    let page = browser.page(&format!("{MATCHING}{query}")).await;
+    assert!(page.contains("6 users match several contacts"), "{page}");
+    assert!(page.contains("<li>and 1 more user</li>"), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

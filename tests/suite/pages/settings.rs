@@ -229,7 +229,10 @@ async fn deleting_says_what_stops_and_does_what_was_chosen_with_the_values() {
         let profile = admin.page(&format!("/users/{}", world.ana)).await;
         assert_eq!(profile.contains("Head of Operations"), stay, "{profile}");
         assert!(!profile.contains("HubSpot ·"), "{profile}");
-        assert_eq!(admin.get(CONNECTION).await.status(), StatusCode::NOT_FOUND);
+        let gone = admin.get(CONNECTION).await;
+        assert_eq!(gone.status(), StatusCode::NOT_FOUND);
+        let gone = gone.text().await.expect("text");
+        assert!(gone.contains("Go to Integrations"), "{gone}");
     }
 }
 
@@ -301,6 +304,7 @@ async fn a_full_sync_is_estimated_rehearsed_run_and_summed_up() {
 
     let (_, dry) = ran(&admin, &csrf, &[("kind", "full"), ("dry_run", "true")]).await;
     assert!(dry.contains("What it would do"), "{dry}");
+    assert!(dry.contains("Records that would update users"), "{dry}");
     let (path, page) = ran(&admin, &csrf, &[("kind", "full")]).await;
     assert!(
         page.contains("What it did") && page.contains("No Jimo user matches"),
@@ -313,6 +317,10 @@ async fn a_full_sync_is_estimated_rehearsed_run_and_summed_up() {
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
     let seen = viewer.page(&format!("{CONNECTION}/syncs")).await;
     assert!(!seen.contains("data-load"), "{seen}");
+    // Nor is a viewer offered what only an admin can do.
+    assert!(page.contains("Build a segment"), "{page}");
+    let seen = viewer.page(&path).await;
+    assert!(!seen.contains("Build a segment"), "{seen}");
 
     // A reason leads to the records that it counts.
     let of = "skipped.no_match";
@@ -347,6 +355,40 @@ async fn a_full_sync_is_estimated_rehearsed_run_and_summed_up() {
         .post(&format!("{path}/cancel"), &[("csrf", &csrf)])
         .await;
     assert_eq!(late.status(), StatusCode::CONFLICT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_whose_associations_cannot_be_read_are_told_apart_from_those_that_cannot() {
+    let world = World::new().await;
+    let (admin, csrf) = admin(&world).await;
+    let estimate = format!("{CONNECTION}/syncs/estimate");
+    let companies = async || {
+        let page = admin.page(&estimate).await;
+        let row = page.split_once(">Companies</th>").expect("a row").1;
+        let numbers = row.split("class=\"number\">").nth(1).expect("a number");
+        numbers.split('<').next().expect("text").to_owned()
+    };
+    assert_eq!(companies().await, "1");
+    world.account.drop_scope("crm.objects.companies.read");
+    assert_eq!(companies().await, "0");
+
+    let begun = [("csrf", csrf.as_str()), ("kind", "full")];
+    let answer = admin.post(&format!("{CONNECTION}/syncs"), &begun).await;
+    let path = location(&answer).to_owned();
+    let mut events = admin.follow(&format!("{path}/live")).await;
+    let page = events.until("Not complete").await;
+    let label = "Companies of these contacts could not be looked up";
+    let link = format!("{path}/records?of=failed.companies\">{label}</a>");
+    assert!(page.contains(&link), "{page}");
+    let records = admin
+        .page(&format!("{path}/records?of=failed.companies"))
+        .await;
+    assert!(records.contains(label), "{records}");
+    let contact = format!("Contact {}", world.contact);
+    assert!(records.contains(&contact), "{records}");
+    // Of those that could not be read themselves it is none.
+    let records = admin.page(&format!("{path}/records?of=failed")).await;
+    assert!(!records.contains(&contact), "{records}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

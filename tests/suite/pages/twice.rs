@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{
     location,
-    world::{Browser, PATIENCE, World},
+    world::{Browser, PATIENCE, World, hidden},
 };
 use crate::members::people::{self, PASSWORD, becomes, cookie, invited, owner, person};
 
@@ -350,7 +350,12 @@ async fn what_was_refused_is_looked_at_anew() {
     let page = browser.page(&path).await;
     let (_, version) = page.split_once("name=\"version\" value=\"").unwrap();
     let version = version.split('"').next().unwrap();
-    let save = [("csrf", csrf.as_str()), ("version", version)];
+    let draft = hidden(&page, "draft");
+    let save = [
+        ("csrf", csrf.as_str()),
+        ("version", version),
+        ("draft", draft),
+    ];
     let save = async || browser.post(action(&page, &path), &save).await;
     world
         .account

@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::params;
 
-use super::{
-    super::{Error, Tx, encode},
-    FAILED,
-};
+use super::super::{Error, Tx, encode};
 use crate::model::{ConnectionId, ObjectType, RecordId, RunId, Timestamp, UserId};
 
 /// Examples kept of each name that a run counts under.
@@ -39,38 +36,6 @@ impl Tx<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Keeps some of what a run cannot read, for the account's grant does not allow it.
-    pub(super) fn add_barred_examples(&self, run: RunId, now: Timestamp) -> Result<(), Error> {
-        let limit = i64::try_from(EXAMPLES_MAX).unwrap_or(i64::MAX);
-        let mut barred = Vec::new();
-        let mut statement = self.statement(
-            "SELECT DISTINCT t.name, r.record FROM reads r JOIN barred_reads b
-                ON b.account = r.account AND b.object_type = r.object_type
-                AND b.to_type = r.to_type AND b.until > ?2
-             JOIN object_types t ON t.id = r.object_type
-             WHERE r.run = ?1 LIMIT ?3",
-        )?;
-        let mut rows = statement.query(params![run.0, now.0, limit])?;
-        while let Some(row) = rows.next()? {
-            let object_type = ObjectType::from(row.get::<_, String>(0)?);
-            barred.push(Example::Record(
-                object_type,
-                encode::read_record_id(row.get_ref(1)?)?,
-            ));
-        }
-        let mut statement = self.statement(
-            "SELECT DISTINCT l.user FROM lookups l JOIN connections c ON c.id = l.connection
-             JOIN barred_reads b ON b.account = c.account AND b.object_type = l.object_type
-                AND b.to_type = 0 AND b.until > ?2
-             WHERE l.run = ?1 LIMIT ?3",
-        )?;
-        let mut rows = statement.query(params![run.0, now.0, limit])?;
-        while let Some(row) = rows.next()? {
-            barred.push(Example::User(UserId(row.get(0)?)));
-        }
-        self.add_run_examples(run, &Examples::from([(FAILED.to_owned(), barred)]))
     }
 
     fn add_run_example(&self, run: RunId, name: &str, example: &Example) -> Result<(), Error> {

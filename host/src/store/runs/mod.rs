@@ -1,5 +1,6 @@
 //! Full syncs and catch-ups: asked for, under way, and over.
 
+mod barred;
 mod brake;
 mod counted;
 mod examples;
@@ -13,7 +14,11 @@ use std::collections::BTreeMap;
 
 use rusqlite::params;
 
-use super::{Error, Tx, encode, optional_timestamp, reads::DueRead, timestamp};
+use super::{
+    Error, Tx, encode, optional_timestamp,
+    reads::{DueRead, Wanted},
+    timestamp,
+};
 use crate::model::{
     ConnectionId, Missed, Planned, Problem, Run, RunId, RunKind, RunStatus, Stage, Timestamp,
 };
@@ -28,6 +33,15 @@ const BRAKED: &str = "WHERE connection = ?1 AND status = 'braked' ORDER BY id";
 
 /// What could not be read is counted under.
 const FAILED: &str = "failed";
+
+/// What a run counts a read under that could not be made: of a record by itself, or of
+/// its associations to a type.
+pub fn failed(wanted: &Wanted) -> String {
+    match wanted {
+        Wanted::Record => FAILED.to_owned(),
+        Wanted::Associations(to_type) => format!("{FAILED}.{to_type}"),
+    }
+}
 
 /// How much a run did, by name.
 pub type Counts = BTreeMap<String, i64>;
@@ -384,48 +398,6 @@ impl Tx<'_> {
             encode::record_id(&read.key.record)
         ])?;
         Ok(())
-    }
-
-    /// How many of the reads and look-ups that a run waits for cannot be made for
-    /// long, for the account's grant does not allow them.
-    pub fn barred_of_run(&self, run: RunId, now: Timestamp) -> Result<u64, Error> {
-        let mut barred = 0;
-        for sql in [
-            "SELECT count(*) FROM reads r JOIN barred_reads b
-                ON b.account = r.account AND b.object_type = r.object_type
-                AND b.to_type = r.to_type AND b.until > ?2
-             WHERE r.run = ?1",
-            "SELECT count(*) FROM lookups l JOIN connections c ON c.id = l.connection
-             JOIN barred_reads b ON b.account = c.account AND b.object_type = l.object_type
-                AND b.to_type = 0 AND b.until > ?2
-             WHERE l.run = ?1",
-        ] {
-            let mut statement = self.statement(sql)?;
-            let count: i64 = statement.query_one(params![run.0, now.0], |row| row.get(0))?;
-            barred += count.unsigned_abs();
-        }
-        Ok(barred)
-    }
-
-    /// What cannot be made for long does not hold up a run: it counts as failed.
-    pub fn let_go_of_barred(&self, run: RunId, now: Timestamp) -> Result<(), Error> {
-        self.add_barred_examples(run, now)?;
-        let mut count = 0;
-        for sql in [
-            "UPDATE reads SET run = NULL WHERE run = ?1 AND EXISTS (
-                SELECT 1 FROM barred_reads b WHERE b.account = reads.account
-                AND b.object_type = reads.object_type AND b.to_type = reads.to_type
-                AND b.until > ?2)",
-            "UPDATE lookups SET run = NULL WHERE run = ?1 AND EXISTS (
-                SELECT 1 FROM connections c JOIN barred_reads b ON b.account = c.account
-                WHERE c.id = lookups.connection AND b.object_type = lookups.object_type
-                AND b.to_type = 0 AND b.until > ?2)",
-        ] {
-            count += self.statement(sql)?.execute(params![run.0, now.0])?;
-        }
-        self.advance_run(run, count)?;
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        self.add_run_counts(run, &Counts::from([(FAILED.to_owned(), count)]))
     }
 
     /// Drops the reads and look-ups of a run that nothing else asked for.

@@ -170,7 +170,7 @@ pub fn title(code: &str) -> &'static str {
         "missing_scopes" => "permissions are missing",
         health::LATE => "changes arrive late",
         health::UNREADABLE => "many values cannot be read",
-        health::BRAKED => "a sync asks before it goes on",
+        health::BRAKED => "values are held until you say so",
         _ => "needs attention",
     }
 }

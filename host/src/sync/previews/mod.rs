@@ -113,6 +113,8 @@ pub struct Several {
     pub users: Vec<UserId>,
     /// The records.
     pub records: Vec<RecordId>,
+    /// How many more there are of whichever are several.
+    pub unnamed: usize,
 }
 
 /// Which users' records match, by user.

@@ -157,23 +157,25 @@ impl Previewer {
         };
         // Of several that are reached through others, the selection picks.
         let Some(own) = own else { return told };
-        for (user, records) in matches.iter().filter(|(_, records)| records.len() > 1) {
+        for (user, of_user) in matches.iter().filter(|(_, records)| records.len() > 1) {
             told.users_of_several += 1;
             if told.several.len() < EXAMPLES_MAX {
-                let records = records.iter().take(EXAMPLES_MAX).cloned();
+                let records = of_user.iter().take(EXAMPLES_MAX).cloned();
                 told.several.push(Several {
                     users: vec![*user],
                     records: records.collect(),
+                    unnamed: of_user.len().saturating_sub(EXAMPLES_MAX),
                 });
             }
         }
-        for (record, users) in own.users_of.iter().filter(|(_, users)| users.len() > 1) {
+        for (record, of_record) in own.users_of.iter().filter(|(_, users)| users.len() > 1) {
             told.records_of_several += 1;
             if told.several.len() < EXAMPLES_MAX {
-                let users = users.iter().take(EXAMPLES_MAX).copied();
+                let users = of_record.iter().take(EXAMPLES_MAX).copied();
                 told.several.push(Several {
                     users: users.collect(),
                     records: vec![record.clone()],
+                    unnamed: of_record.len().saturating_sub(EXAMPLES_MAX),
                 });
             }
         }

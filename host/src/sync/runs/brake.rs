@@ -44,7 +44,7 @@ fn problem(run: &Run, lost: u64, fed: u64) -> Problem {
             "A {what} is held: with what it does next it would have cleared or moved the values \
              of {lost} of {fed} users, and maybe of more after these."
         ),
-        remedy: "Look at these users' records in HubSpot. If what it says there is right, let the \
+        remedy: "Look at these users’ records in HubSpot. If what it says there is right, let the \
                  sync go on; else cancel it."
             .into(),
     }

@@ -145,6 +145,7 @@ async fn drive(host: &Arc<Host>, id: RunId, stop: &CancellationToken) {
         };
         let until = told.unwrap_or(host.clock.now().plus(pause));
         pause = (pause * 2).min(PAUSE_MAX);
+        let _paused = host.grants.silences().pause(id, &error, until);
         tokio::select! {
             () = host.clock.sleep_until(until) => {}
             () = stop.cancelled() => return,

@@ -134,12 +134,16 @@ async fn facts(
     let mut facts = Vec::new();
     for mapping in &connection.mappings {
         let object_type = mapping.object_type.clone();
+        let mut is_refused = false;
         let (records, is_read_by_key) = match kind {
             RunKind::Full => {
                 let counted = count(host, account, &object_type, priority).await;
                 let records = match counted {
                     // Its own stage says so, and the other types go on.
-                    Err(Error::HubSpot(hubspot::Error::MissingScopes { .. })) => 0,
+                    Err(Error::HubSpot(hubspot::Error::MissingScopes { .. })) => {
+                        is_refused = true;
+                        0
+                    }
                     counted => counted?,
                 };
                 let is_read_by_key = match &mapping.matching {
@@ -168,7 +172,8 @@ async fn facts(
             object_type,
             records,
             users,
-            reached,
+            // What reaches users already cannot be read again either.
+            reached: if is_refused { 0 } else { reached },
             is_read_by_key,
         });
     }

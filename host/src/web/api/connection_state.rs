@@ -324,7 +324,7 @@ fn ways(
         (service, Some(told)) => {
             let mut why =
                 "HubSpot’s journal tells all changes of these properties within seconds, also \
-                 those of the account's own properties."
+                 those of the account’s own properties."
                     .to_owned();
             if let Service::Failing(reason) = service {
                 why = format!(

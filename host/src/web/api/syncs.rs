@@ -119,6 +119,10 @@ pub struct SyncCounts {
     pub skipped: BTreeMap<String, i64>,
     /// Could not be read.
     pub failed: i64,
+    /// Of these: records whose associations could not be read, by the type that they
+    /// lead to. The records themselves may have been read.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub failed_associations: BTreeMap<String, i64>,
     /// Users' values that were set, changed and cleared.
     pub values: BTreeMap<String, i64>,
 }
@@ -433,7 +437,11 @@ fn counts(kind: RunKind, all: Counts) -> SyncCounts {
             "unchanged" => counts.unchanged = count,
             "failed" | "read_put_off" => counts.failed += count,
             _ => {
-                if let Some(reason) = name.strip_prefix("skipped.") {
+                if let Some(to_type) = name.strip_prefix("failed.") {
+                    counts.failed += count;
+                    let of = &mut counts.failed_associations;
+                    of.insert(to_type.to_owned(), count);
+                } else if let Some(reason) = name.strip_prefix("skipped.") {
                     counts.skipped.insert(reason.to_owned(), count);
                 } else if let Some(what) = name.strip_prefix("values.") {
                     counts.values.insert(what.to_owned(), count);

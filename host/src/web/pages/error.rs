@@ -137,6 +137,8 @@ pub(super) struct Problem {
     title: String,
     detail: String,
     is_of_form: bool,
+    /// Whether it is about an integration, or what belongs to one.
+    is_of_integration: bool,
 }
 
 /// Marks an answer that sends a browser to sign in first.
@@ -231,6 +233,7 @@ impl IntoResponse for Error {
                 self,
                 Self::Refused(_) | Self::BadForm | Self::LargeForm | Self::ForeignForm
             ),
+            is_of_integration: matches!(self, Self::NotFound("connection" | "sync")),
         };
         (status, Extension(problem)).into_response()
     }
@@ -245,6 +248,7 @@ struct ProblemPage {
     form: Option<String>,
     /// Whether the form can be filled in otherwise.
     is_of_form: bool,
+    is_of_integration: bool,
     /// What the host's log names the request by, where the log says more.
     request_id: Option<String>,
 }
@@ -265,6 +269,7 @@ impl Problem {
             // What is not there has no form any more.
             form: form.filter(|_| self.status != StatusCode::NOT_FOUND),
             is_of_form: self.is_of_form,
+            is_of_integration: self.is_of_integration,
             request_id: request_id.filter(|_| is_logged),
         };
         match html(&page) {

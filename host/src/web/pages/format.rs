@@ -192,12 +192,18 @@ pub fn bytes(bytes: u64) -> String {
     }
 }
 
-/// A time that passed or is left, as one would say it: `0.4 s`, `12 s`, `3 min`,
-/// `2 h 5 min`.
+/// A bound that a time was within, as one would say it: at least `0.1 s`.
+pub fn within(bound: f64) -> String {
+    seconds(bound.max(0.1))
+}
+
+/// A time that passed or is left, as one would say it: `under 0.1 s`, `0.4 s`, `12 s`,
+/// `3 min`, `2 h 5 min`.
 pub fn seconds(seconds: f64) -> String {
     // No time that is shown is longer than a float's whole numbers.
     let whole = seconds.round() as u64;
     match whole {
+        _ if seconds < 0.05 => "under 0.1 s".to_owned(),
         _ if seconds < 9.95 => {
             let tenths = (seconds * 10.0).round() / 10.0;
             format!("{tenths} s")
@@ -285,7 +291,8 @@ mod tests {
     #[test]
     fn times_are_said_as_one_would() {
         for (given, text) in [
-            (0.0, "0 s"),
+            (0.0, "under 0.1 s"),
+            (0.05, "0.1 s"),
             (0.43, "0.4 s"),
             (9.96, "10 s"),
             (99.0, "99 s"),
@@ -295,6 +302,8 @@ mod tests {
         ] {
             assert_eq!(seconds(given), text);
         }
+        assert_eq!(within(0.0), "0.1 s");
+        assert_eq!(within(12.0), "12 s");
     }
 
     #[test]

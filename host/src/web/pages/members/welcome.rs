@@ -38,6 +38,8 @@ struct WelcomePage {
     name: String,
     email: String,
     wrong: Wrong,
+    /// Whether nothing is filled in yet.
+    is_new: bool,
 }
 
 /// `GET /welcome`.
@@ -58,6 +60,7 @@ pub async fn page(
         name: String::new(),
         email: String::new(),
         wrong: Wrong::default(),
+        is_new: true,
     })
 }
 
@@ -112,6 +115,7 @@ pub async fn begin(
         name: form.name,
         email: form.email,
         wrong,
+        is_new: false,
     };
     Ok((StatusCode::UNPROCESSABLE_ENTITY, html(&page)?).into_response())
 }

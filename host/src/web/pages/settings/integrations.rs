@@ -132,7 +132,7 @@ pub async fn page(
         let card = Card {
             id: state.id,
             standing: Standing::of(&state),
-            freshness: state.freshness.p50_seconds.map(format::seconds),
+            freshness: state.freshness.p50_seconds.map(format::within),
             account: state.account.as_ref().map(Account::from),
         };
         let connector = connectors

@@ -184,7 +184,7 @@ fn title(hour: &Hour, calendar: &Calendar) -> String {
         format::count(tally.skipped)
     );
     if let Some(p95) = hour.p95_seconds {
-        title.push_str(&format!("; 95 of 100 within {}", format::seconds(p95)));
+        title.push_str(&format!("; 95 of 100 within {}", format::within(p95)));
     }
     title
 }
@@ -208,7 +208,7 @@ fn summary(hours: &[Hour], calendar: &Calendar) -> String {
 
 fn row(hour: &Hour, calendar: &Calendar) -> Row {
     let tally = hour.tally;
-    let took = |seconds: Option<f64>| seconds.map_or_else(|| "–".to_owned(), format::seconds);
+    let took = |seconds: Option<f64>| seconds.map_or_else(|| "–".to_owned(), format::within);
     Row {
         at: Moment {
             datetime: hour.at.to_string(),

@@ -31,9 +31,10 @@ use super::{
     Shell, Tab,
     chart::Chart,
     headed,
-    health_facts::{Proven, Totals, Used, Way, differing, proven, totals, used, way},
+    health_facts::{Proven, Totals, Used, Way, differing, proven, totals, used, ways},
     live_at,
     run::people,
+    silence,
 };
 use crate::{
     host::Host,
@@ -42,7 +43,7 @@ use crate::{
     pipeline::brake,
     sources::Source,
     store::{self, Tx},
-    sync::{alerts::message, health},
+    sync::{alerts::message, health, silences::Silence},
     web::{
         api::{connection_state, connections, syncs},
         session::{Posted, Session},
@@ -72,6 +73,16 @@ struct CatchUp {
     missed: Vec<(&'static str, String)>,
 }
 
+/// What is said where nothing needs anybody.
+struct Calm {
+    heading: &'static str,
+    /// `good`, `warn` or nothing.
+    tone: &'static str,
+    said: String,
+    /// Where it leads, and what that is called.
+    link: Option<(String, &'static str)>,
+}
+
 /// What is shown, and brought up to date.
 #[derive(Template)]
 #[template(path = "health/part.html")]
@@ -82,11 +93,12 @@ struct Shown {
     is_read: bool,
     base: String,
     csrf: Option<String>,
+    heading: String,
     problems: Vec<Wrong>,
-    /// What is said where nothing is wrong.
-    well: String,
-    /// What is said where some values were found not to be the source's.
-    differing: Option<String>,
+    /// What is said where there are none.
+    calm: Calm,
+    /// What is said beside them where the source does not answer.
+    silence: Option<String>,
     p50: Option<String>,
     p95: Option<String>,
     last_delivery: Option<Moment>,
@@ -101,7 +113,7 @@ struct Shown {
     proof: Option<Proven>,
     budget: Option<Used>,
     ways: Vec<Way>,
-    is_paused: bool,
+    status: Status,
 }
 
 #[derive(Template)]
@@ -159,6 +171,12 @@ impl Part for HealthPart {
         let problems = self.problems(tx, &connection, now)?;
         let catch_up = self.catch_up(tx, now, calendar)?;
         let hours = tx.hours(self.id, now, self.hours)?;
+        let version = self.host.plugins.serving(&connection).ok();
+        let silence = self.silence(&connection, now);
+        let is_mapped = tx.mappings(self.id)?.iter().any(|mapping| {
+            let mut fields = mapping.fields.iter();
+            fields.any(|field| field.variable.is_some())
+        });
         let state = connection_state::load(tx, connection, now)?.shown(&self.host);
         let label = Connectors::of(&self.host).label(&state.connector);
         let moment = |at: Option<Timestamp>| at.map(|at| calendar.moment(at));
@@ -178,21 +196,29 @@ impl Part for HealthPart {
             .may_change()
             .then(|| session.csrf(&self.host).expose().to_owned());
         let proof = state.proof.as_ref();
+        let silence = silence.map(|silence| silence::of_account(&silence, calendar, now));
+        let differing = differing(proof, state.last_full_sync_at);
+        let calm = self.calm(
+            &label,
+            (state.status, is_mapped, csrf.is_some()),
+            silence.clone(),
+            differing,
+        );
         Ok(Shown {
             base: base(&self.host),
-            differing: differing(proof, state.last_full_sync_at),
             csrf,
-            well: match state.status {
-                Status::Pending => "It is not connected yet.".to_owned(),
-                _ => format!(
-                    "Nothing needs you: what changes in {label} reaches your users by itself."
-                ),
+            heading: match problems.len() {
+                0 => calm.heading.to_owned(),
+                1 => "One thing needs you".to_owned(),
+                count => format!("{count} things need you"),
             },
+            calm,
+            silence: silence.filter(|_| !problems.is_empty()),
             is_read: Source::of(&state.connector).is_read(),
             label,
             problems,
-            p50: state.freshness.p50_seconds.map(format::seconds),
-            p95: state.freshness.p95_seconds.map(format::seconds),
+            p50: state.freshness.p50_seconds.map(format::within),
+            p95: state.freshness.p95_seconds.map(format::within),
             last_delivery: moment(state.last_delivery_at),
             hours: self.hours,
             span: match self.hours {
@@ -210,8 +236,8 @@ impl Part for HealthPart {
                 .map(|proof| proven(tx, project, proof, calendar))
                 .transpose()?,
             budget: state.budget.as_ref().map(|budget| used(budget, calendar)),
-            ways: state.live.iter().map(way).collect(),
-            is_paused: state.status == Status::Paused,
+            ways: ways(&state.live, version.as_ref().map(|one| one.description())),
+            status: state.status,
         })
     }
 
@@ -221,6 +247,73 @@ impl Part for HealthPart {
 }
 
 impl HealthPart {
+    /// Since when HubSpot does not answer for a connection that waits for it.
+    fn silence(&self, connection: &Connection, now: Timestamp) -> Option<Silence> {
+        let is_stopped = connection
+            .problem
+            .as_ref()
+            .is_some_and(Problem::stops_calls);
+        let (account, _) = connection.account.as_ref()?;
+        match connection.status.takes_changes() && !is_stopped {
+            true => self.host.grants.silences().of(*account, now),
+            false => None,
+        }
+    }
+
+    /// What is said where nothing needs anybody.
+    fn calm(
+        &self,
+        label: &str,
+        (status, is_mapped, may_change): (Status, bool, bool),
+        silence: Option<String>,
+        differing: Option<String>,
+    ) -> Calm {
+        let to = |page: &str| format!("{}{}", base(&self.host), path(self.id, page));
+        if status == Status::Pending {
+            return Calm {
+                heading: "Not connected yet",
+                tone: "",
+                said: format!(
+                    "The consent at {label} was begun and not finished. Nothing is read or kept \
+                     until it is."
+                ),
+                link: may_change.then(|| (to(""), "Finish connecting")),
+            };
+        }
+        if let Some(silence) = silence {
+            return Calm {
+                heading: "HubSpot does not answer",
+                tone: "warn",
+                said: silence,
+                link: None,
+            };
+        }
+        if !is_mapped {
+            return Calm {
+                heading: "Nothing is mapped yet",
+                tone: "",
+                said: format!("{label} is connected. Until you map fields, nothing is taken in."),
+                link: may_change.then(|| (to("/fields"), "Map fields")),
+            };
+        }
+        match differing {
+            Some(differing) => Calm {
+                heading: "Nothing is broken",
+                tone: "",
+                said: differing,
+                link: Some(("#proof".to_owned(), "See which")),
+            },
+            None => Calm {
+                heading: "All is well",
+                tone: "good",
+                said: format!(
+                    "Nothing needs you: what changes in {label} reaches your users by itself."
+                ),
+                link: None,
+            },
+        }
+    }
+
     /// What needs somebody, the worst first.
     fn problems(
         &self,
@@ -269,6 +362,7 @@ impl HealthPart {
                     examples: people(tx, connection.project, tx.held_users(run.id)?)?,
                     act: Some((path(id, &format!("{at}/continue")), "Let it go on")),
                     link: Some((path(id, &at), "See the sync")),
+                    title: "A sync asks before it goes on".to_owned(),
                     ..self.wrong(question)
                 });
             }
@@ -279,7 +373,10 @@ impl HealthPart {
     fn wrong(&self, problem: Problem) -> Wrong {
         let id = self.id;
         let (link, act) = match &*problem.code {
-            health::LATE => (None, None),
+            health::LATE => {
+                let budget = path(id, "/health#budget");
+                (Some((budget, "See what is used of it")), None)
+            }
             health::BRAKED => (None, None),
             health::UNREADABLE => {
                 let activity = path(id, "/activity?reason=unreadable");

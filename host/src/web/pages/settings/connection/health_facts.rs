@@ -3,7 +3,6 @@
 use super::{
     super::super::{
         format::{self, Calendar, Moment},
-        profile::object_names,
         users::Person,
         words,
     },
@@ -11,6 +10,7 @@ use super::{
 };
 use crate::{
     model::{ProjectId, Timestamp},
+    plugin::Description,
     store::{self, Tx, hours::Tally},
     web::api::connection_state::{self, Budget, Proof},
 };
@@ -169,10 +169,21 @@ pub(super) fn used(budget: &Budget, calendar: &Calendar) -> Used {
     }
 }
 
-/// A way by which changes arrive.
-pub(super) fn way(live: &connection_state::Live) -> Way {
-    Way {
-        object: object_names(live.object_type.as_str()).0,
+/// The ways by which changes arrive, in the order of the object types.
+pub(super) fn ways(live: &[connection_state::Live], said: Option<&Description>) -> Vec<Way> {
+    let place = |live: &&connection_state::Live| {
+        let types = said.into_iter().flat_map(|said| &said.object_types);
+        let place = types
+            .enumerate()
+            .find(|(_, one)| one.name == live.object_type);
+        place.map_or(usize::MAX, |(place, _)| place)
+    };
+    let mut live: Vec<_> = live.iter().collect();
+    live.sort_by_key(place);
+    let way = |live: &connection_state::Live| Way {
+        object: said
+            .and_then(|said| said.object_type(&live.object_type))
+            .map_or_else(|| live.object_type.to_string(), |one| one.label.clone()),
         way: match live.way {
             "webhooks" => "Webhooks",
             "journal" => "HubSpot’s journal",
@@ -180,5 +191,6 @@ pub(super) fn way(live: &connection_state::Live) -> Way {
         },
         properties: format::count(live.properties.len() as u64),
         why: live.why.clone(),
-    }
+    };
+    live.into_iter().map(way).collect()
 }

@@ -13,6 +13,7 @@ mod matching;
 mod overview;
 mod previewed;
 mod run;
+mod silence;
 mod syncs;
 
 use std::sync::Arc;

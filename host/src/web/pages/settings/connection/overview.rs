@@ -92,7 +92,7 @@ impl Facts {
         Self {
             is_read: Source::of(&state.connector).is_read(),
             p50: state.freshness.p50_seconds.map(format::seconds),
-            p95: state.freshness.p95_seconds.map(format::seconds),
+            p95: state.freshness.p95_seconds.map(format::within),
             last_delivery: moment(state.last_delivery_at),
             last_catch_up: moment(state.last_catch_up_at),
             last_full_sync: moment(state.last_full_sync_at),
@@ -150,7 +150,10 @@ struct OverviewPage {
 /// `GET /settings/integrations/{connection}`.
 pub async fn page(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<String>, Error> {
     let (mut frame, shell, state) = Shell::load(&visit, id, Tab::Overview).await?;
-    frame.live = Some(live_at(&visit.host, id, "/live"));
+    // Until the consent is finished there is nothing below the head to bring up to date.
+    if state.status != Status::Pending {
+        frame.live = Some(live_at(&visit.host, id, "/live"));
+    }
     let calendar = visit.calendar();
     let project = visit.session.project.id;
     let (mappings, names, has_segment) = visit

@@ -59,6 +59,9 @@ pub struct TypeView {
     pub users_of_several: Option<String>,
     pub records_of_several: Option<String>,
     pub several: Vec<SeveralView>,
+    /// How many more there are than are named: of such users, and of such records.
+    pub more_users: Option<String>,
+    pub more_records: Option<String>,
 }
 
 /// What a user would show.
@@ -79,6 +82,8 @@ pub struct RecordView {
 pub struct SeveralView {
     pub users: Vec<Person>,
     pub records: Vec<RecordView>,
+    /// How many more records, or users where these are several, are not named.
+    pub unnamed: Option<String>,
 }
 
 /// Why a value would not be shown, for people.
@@ -162,6 +167,10 @@ impl PreviewView {
                 .get(&one.object_type)
                 .map(|object| &object.fields[..]);
             let fields = fields.unwrap_or_default();
+            let (of_users, of_records): (Vec<_>, Vec<_>) = one
+                .several
+                .iter()
+                .partition(|several| several.records.len() > 1);
             let is_added = |field: &FieldDocument| {
                 let held = saved.and_then(|saved| saved.get(&one.object_type));
                 held.is_none_or(|held| draft::find(held, field).is_none())
@@ -210,8 +219,11 @@ impl PreviewView {
                     .map(|several| SeveralView {
                         users: several.users.iter().filter_map(person).collect(),
                         records: several.records.iter().map(record).collect(),
+                        unnamed: some(several.unnamed),
                     })
                     .collect(),
+                more_users: some(one.users_of_several.saturating_sub(of_users.len())),
+                more_records: some(one.records_of_several.saturating_sub(of_records.len())),
             }
         });
         Ok(Self {

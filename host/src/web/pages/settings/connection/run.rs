@@ -1,6 +1,6 @@
 //! One run: how far it is, what it did, and what it counts.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use askama::Template;
 use axum::{
@@ -24,11 +24,11 @@ use super::{
         integrations::Nothing,
         path,
     },
-    Shell, Tab, headed, live_at,
+    Shell, Tab, headed, live_at, silence,
 };
 use crate::{
     host::Host,
-    model::{ConnectionId, Problem, ProjectId, RunId, RunKind, RunStatus, UserId},
+    model::{ConnectionId, Problem, ProjectId, RunId, RunKind, RunStatus, Timestamp, UserId},
     secrets::random_token,
     store::{self, Tx, runs::Example},
     sync::runs,
@@ -77,7 +77,7 @@ impl RunWords {
 
 /// A count, and where it leads.
 struct Counted {
-    label: &'static str,
+    label: String,
     hint: &'static str,
     count: String,
     /// What [`records`] is asked for; none where nothing is kept of it.
@@ -110,6 +110,8 @@ struct RunShown {
     total_text: Option<String>,
     per_second: Option<String>,
     left: Option<String>,
+    /// What it waits for, where its last call failed.
+    waits: Option<String>,
     problem: Option<Problem>,
     /// Some of those whose values it would take, where its brake holds it.
     held: Vec<Person>,
@@ -125,12 +127,19 @@ struct RunShown {
 impl RunShown {
     fn of(
         sync: Sync,
-        held: Vec<Person>,
+        (held, waits, through): (Vec<Person>, Option<String>, &Through),
         part: &RunPart,
         csrf: Option<String>,
         calendar: &Calendar,
     ) -> Self {
-        let words = RunWords::of(&sync);
+        let words = match waits {
+            Some(_) => RunWords {
+                word: "Waits for HubSpot",
+                tone: "warn",
+            },
+            None => RunWords::of(&sync),
+        };
+        let goes_on = sync.status == RunStatus::Running && waits.is_none();
         let mut counts = sync.counts;
         let value = |name: &str| counts.values.get(name).copied().unwrap_or_default();
         let values = [
@@ -150,20 +159,30 @@ impl RunShown {
             .map(|(reason, count)| {
                 let (label, hint) = words::reason(&reason);
                 Counted {
-                    label,
+                    label: label.to_owned(),
                     hint,
                     count: format::count(count),
                     of: Some(format!("skipped.{reason}")),
                 }
             })
             .collect();
-        if counts.failed > 0 {
+        let not_looked_up = std::mem::take(&mut counts.failed_associations);
+        let failed = counts.failed - not_looked_up.values().sum::<i64>();
+        if failed > 0 {
             let (label, hint) = not_read(sync.problem.as_ref());
             skipped.push(Counted {
-                label,
+                label: label.to_owned(),
                 hint,
-                count: format::count(counts.failed),
+                count: format::count(failed),
                 of: Some("failed".to_owned()),
+            });
+        }
+        for (to_type, count) in not_looked_up {
+            skipped.push(Counted {
+                label: not_looked_up_label(&to_type, through),
+                hint: not_looked_up_hint(sync.problem.as_ref()),
+                count: format::count(count),
+                of: Some(format!("failed.{to_type}")),
             });
         }
         let took = sync
@@ -195,14 +214,15 @@ impl RunShown {
             per_second: sync
                 .progress
                 .per_second
-                .filter(|_| sync.status == RunStatus::Running)
+                .filter(|_| goes_on)
                 .map(|rate| format::number(rate.round())),
             // Seconds that are left are far below a float's whole numbers.
             left: sync
                 .progress
                 .eta_seconds
-                .filter(|_| sync.status == RunStatus::Running)
+                .filter(|left| goes_on && *left > 0)
                 .map(|left| format::seconds(left as f64)),
+            waits,
             problem: sync.problem,
             read: format::count(counts.read),
             matched: format::count(counts.matched),
@@ -244,14 +264,72 @@ impl Part for RunPart {
             _ => Vec::new(),
         };
         let held = people(tx, session.project.id, held)?;
-        let sync = syncs::show(tx, run, self.host.clock.now())?;
+        let now = self.host.clock.now();
+        let waits = match run.status {
+            RunStatus::Running => self.waits(tx, calendar, now)?,
+            _ => None,
+        };
+        let through = through(tx, self.connection)?;
+        let sync = syncs::show(tx, run, now)?;
         let csrf = session.csrf(&self.host).expose().to_owned();
         let csrf = session.may_change().then_some(csrf);
-        Ok(RunShown::of(sync, held, self, csrf, calendar))
+        let beside = (held, waits, &through);
+        Ok(RunShown::of(sync, beside, self, csrf, calendar))
     }
 
     fn looks_every(&self) -> Duration {
         LOOK_EVERY
+    }
+}
+
+impl RunPart {
+    /// What the run waits for, where its last call failed.
+    fn waits(
+        &self,
+        tx: &Tx<'_>,
+        calendar: &Calendar,
+        now: Timestamp,
+    ) -> Result<Option<String>, store::Error> {
+        let connection = tx.any_connection(self.connection)?;
+        let silences = self.host.grants.silences();
+        let account = connection
+            .account
+            .filter(|_| connection.status.takes_changes());
+        let silence = account.and_then(|(account, _)| silences.of(account, now));
+        let pause = silences.of_run(self.run);
+        Ok(silence::of_run(silence, pause, calendar, now))
+    }
+}
+
+/// By which other object types the records of some find users.
+type Through = BTreeMap<String, String>;
+
+fn through(tx: &Tx<'_>, connection: ConnectionId) -> Result<Through, store::Error> {
+    let mappings = tx.mappings(connection)?.into_iter();
+    let through = mappings.filter_map(|mapping| {
+        let through = mapping.through?;
+        Some((mapping.object_type.to_string(), through.to_string()))
+    });
+    Ok(through.collect())
+}
+
+/// What records are called whose associations to a type could not be read.
+fn not_looked_up_label(to_type: &str, through: &Through) -> String {
+    let from = through.get(to_type).map_or("records", String::as_str);
+    let mut letters = to_type.chars();
+    let first = letters.next().map(char::to_uppercase);
+    let to: String = first.into_iter().flatten().chain(letters).collect();
+    format!("{to} of these {from} could not be looked up")
+}
+
+fn not_looked_up_hint(problem: Option<&Problem>) -> &'static str {
+    match problem {
+        Some(problem) if problem.code == "missing_scopes" => {
+            "Their own values came. Our access lacks a permission in HubSpot for what belongs to them. Once it is granted, a full sync looks it up."
+        }
+        _ => {
+            "Their own values came. HubSpot did not say well enough what belongs to them; it is asked again later by itself."
+        }
     }
 }
 
@@ -370,7 +448,7 @@ struct RecordsPage {
     frame: Frame,
     shell: Shell,
     id: RunId,
-    label: &'static str,
+    label: String,
     hint: &'static str,
     listed: Vec<Listed>,
     /// How many there were, where not all are kept.
@@ -401,7 +479,7 @@ pub async fn records(
     };
     let links = RecordLinks::new(&visit.host, &visit.surroundings);
     let is_elsewhere = links.are_elsewhere();
-    let (listed, counted, problem) = visit
+    let (listed, counted, problem, through) = visit
         .host
         .store
         .read(move |tx| {
@@ -431,12 +509,19 @@ pub async fn records(
                     });
                 }
             }
-            Ok((listed, counted, problem))
+            Ok((listed, counted, problem, through(tx, connection)?))
         })
         .await?;
-    let (label, hint) = match &*query.of {
-        "failed" => not_read(problem.as_ref()),
-        _ => words,
+    let (label, hint) = match (&*query.of, query.of.strip_prefix("failed.")) {
+        (_, Some(to_type)) => (
+            not_looked_up_label(to_type, &through),
+            not_looked_up_hint(problem.as_ref()),
+        ),
+        ("failed", None) => {
+            let (label, hint) = not_read(problem.as_ref());
+            (label.to_owned(), hint)
+        }
+        _ => (words.0.to_owned(), words.1),
     };
     html(&RecordsPage {
         frame,

@@ -21,7 +21,7 @@ use axum::{
 use self::{
     draft::Working,
     selection::SelectionView,
-    shown::{Known, Row},
+    shown::{Known, Row, Sample},
 };
 use super::{
     super::super::{

@@ -20,7 +20,7 @@ use super::{
     },
     draft::{self, Working},
     many,
-    shown::{self, Known, Note},
+    shown::{self, Known, Note, Sample},
 };
 use crate::{
     host::Host,
@@ -120,7 +120,7 @@ struct Item {
     label: String,
     kind: String,
     notes: Vec<Note>,
-    sample: Option<Shown>,
+    sample: Sample,
     /// The variables that it feeds already, and whether that is saved.
     feeds: Vec<(String, bool)>,
     /// None where it cannot be mapped.

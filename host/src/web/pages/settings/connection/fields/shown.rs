@@ -26,12 +26,22 @@ const PATIENCE: Duration = Duration::from_secs(6);
 pub struct Known {
     /// By name.
     pub properties: Vec<Property>,
-    /// What some records have.
-    pub samples: Arc<Samples>,
+    /// What some records have; none where that could not be read.
+    pub samples: Option<Arc<Samples>>,
+}
+
+/// A value that shows what a property is like.
+pub enum Sample {
+    /// One that some record has.
+    Of(Shown),
+    /// None of those that were looked at has any.
+    None,
+    /// None could be read.
+    Unread,
 }
 
 /// What HubSpot says of an object type's properties, or why that is not known now;
-/// with samples, where these are wanted. Where there are none, nothing is said.
+/// with samples, where these are wanted.
 pub async fn known(
     host: &Arc<Host>,
     (project, id): (ProjectId, ConnectionId),
@@ -44,11 +54,14 @@ pub async fn known(
         Ok::<_, Error>(samples::of(host, account, object_type).await?)
     };
     let samples = match with_samples {
-        true => soon(samples).await.unwrap_or_else(|why| {
-            tracing::debug!(why, "no sample values");
-            Arc::default()
-        }),
-        false => Arc::default(),
+        true => match soon(samples).await {
+            Ok(samples) => Some(samples),
+            Err(why) => {
+                tracing::warn!(why, "sample values could not be read");
+                None
+            }
+        },
+        false => Some(Arc::default()),
     };
     Ok(Known {
         properties,
@@ -134,23 +147,24 @@ pub fn notes(property: &Property) -> Vec<Note> {
 }
 
 /// A sample of a property, as a field shows it.
-pub fn sample(
-    known: &Known,
-    property: &Property,
-    show: Show,
-    calendar: &Calendar,
-) -> Option<Shown> {
+pub fn sample(known: &Known, property: &Property, show: Show, calendar: &Calendar) -> Sample {
+    let Some(samples) = &known.samples else {
+        return Sample::Unread;
+    };
     let label = |text: &String| {
         let mut options = property.options.iter();
         let found = options.find(|option| option.value == *text);
         found.map_or_else(|| text.clone(), |option| option.label.clone())
     };
-    let value = match (known.samples.get(&property.name)?, show) {
+    let Some(sample) = samples.get(&property.name) else {
+        return Sample::None;
+    };
+    let value = match (sample, show) {
         (Value::Text(text), Show::Label) => Value::Text(label(text)),
         (Value::List(items), Show::Label) => Value::List(items.iter().map(label).collect()),
         (value, _) => value.clone(),
     };
-    Some(calendar.value_of(property.name.as_str(), &value))
+    Sample::Of(calendar.value_of(property.name.as_str(), &value))
 }
 
 /// A field that is mapped, as its row shows it.
@@ -162,7 +176,7 @@ pub struct Row {
     /// What people call its type; nothing where that is not known.
     pub kind: String,
     pub notes: Vec<Note>,
-    pub sample: Option<Shown>,
+    pub sample: Sample,
     pub variable: String,
     pub variable_type: &'static str,
     /// Whether the variable is made when the fields are saved.
@@ -215,7 +229,9 @@ impl Row {
             notes: property.map(notes).unwrap_or_default(),
             sample: known
                 .zip(property)
-                .and_then(|(known, property)| sample(known, property, field.show, calendar)),
+                .map_or(Sample::None, |(known, property)| {
+                    sample(known, property, field.show, calendar)
+                }),
             variable: field.variable.clone(),
             variable_type: variable_type.map_or("", type_name),
             is_new: variable.is_none(),
