@@ -4,6 +4,7 @@
 
 mod apart;
 mod connecting;
+mod kept;
 mod pages;
 mod pushing;
 mod versions;
