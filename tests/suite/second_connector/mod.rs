@@ -4,6 +4,7 @@
 
 mod apart;
 mod connecting;
+mod hostile;
 mod kept;
 mod pages;
 mod pushing;
