@@ -135,7 +135,7 @@ impl Host {
         let built_in = (engine.load(component)?, component.len());
         let opening = library::open(&engine, &store, &directory, built_in, clock.now());
         let plugins = Arc::new(opening.await?);
-        let metrics = Arc::new(Metrics::default());
+        let metrics = Arc::new(Metrics::new(engine.faults()));
         let problems = store.read(|tx| tx.plugin_problems()).await?.len();
         metrics
             .plugin_fallback

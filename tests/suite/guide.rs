@@ -1,10 +1,16 @@
 //! The guide to writing a connector in `wit/README.md`: its commands, run as they
 //! stand there, in a folder that has nothing else.
 
-use std::{fmt::Write as _, fs, os::unix::fs::symlink, path::Path, process::Command};
+use std::{
+    fmt::Write as _,
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use harness::components;
-use jimo_connect::plugin::conforms;
+use jimo_connect::sources::check;
 use tempfile::TempDir;
 
 /// Where the guide has its crate.
@@ -49,13 +55,18 @@ fn script(guide: &str) -> String {
     script
 }
 
-#[test]
-fn the_guide_leads_from_nothing_to_a_component_that_is_tested() {
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .canonicalize()
-        .expect("the repository");
-    let guide = fs::read_to_string(repository.join("wit/README.md")).expect("the guide");
+/// Where a reader of the guide stands.
+enum Reader<'a> {
+    /// In a folder of their own, and says where the repository is.
+    Elsewhere(&'a Path),
+    /// In the repository, and says nothing.
+    InRepository,
+}
+
+/// Follows the guide in a folder that is removed in the end; returns what was told,
+/// and the component. What only a reader in the repository meets ends with the
+/// component: the kit would be built for that copy anew.
+fn follow(guide: &str, repository: &Path, reader: &Reader<'_>) -> (String, Vec<u8>) {
     let folder = TempDir::new().expect("a folder");
     let at = folder.path();
     // No network, the versions that this repository is tested with, and what is
@@ -72,39 +83,94 @@ fn the_guide_leads_from_nothing_to_a_component_that_is_tested() {
         at.join("prepared/Cargo.lock"),
     )
     .expect("the versions");
-    let script = script(&guide).replacen(
+    let script = script(guide).replacen(
         "cargo build",
         "cp -r --no-dereference ../prepared/. .\ncargo build",
         1,
     );
-    // The kit is built already, and where this very test is.
-    let target = components::target_dir().with_file_name("");
-    let kit = format!(
-        "CARGO_TARGET_DIR={} \"$JIMO_CONNECT/tests/run\"",
-        target.display()
-    );
-    assert!(script.contains("\"$JIMO_CONNECT/tests/run\""), "{script}");
-    let script = script.replace("\"$JIMO_CONNECT/tests/run\"", &kit);
+    let kit = "\"$JIMO_CONNECT/tests/run\" kit";
+    assert!(script.contains(kit), "{script}");
+    let standing = at.join("standing");
+    let (script, says) = match reader {
+        Reader::Elsewhere(says) => {
+            fs::create_dir(&standing).expect("a folder");
+            // The kit is built already, and where this very test is.
+            let target = components::target_dir().with_file_name("");
+            let kept = format!("CARGO_TARGET_DIR={} {kit}", target.display());
+            (script.replace(kit, &kept), Some(says))
+        }
+        Reader::InRepository => {
+            copy(repository, &standing);
+            let given = "sh -c 'test -f \"$PLUGIN\" && test -d \"$FIXTURES\"'";
+            (script.replace(kit, given), None)
+        }
+    };
 
     let mut bash = Command::new("bash");
-    bash.current_dir(at)
-        .args(["-c", &script])
-        .env("JIMO_CONNECT", &repository);
+    bash.current_dir(&standing).args(["-c", &script]);
+    match says {
+        Some(says) => bash.env("JIMO_CONNECT", says),
+        None => bash.env_remove("JIMO_CONNECT"),
+    };
     for name in components::OF_THE_TESTS {
         bash.env_remove(name);
     }
     let output = bash.output().expect("bash");
-    let told = String::from_utf8_lossy(&output.stdout);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}\n{errors}");
-    assert!(told.contains("recorded_bodies_give"), "{told}");
-
-    // And a host takes it.
+    if says.is_none() {
+        // Nothing of the repository is touched.
+        for name in ["Cargo.toml", "Cargo.lock"] {
+            let [now, before] =
+                [&standing, repository].map(|of| fs::read(of.join(name)).expect(name));
+            assert!(now == before, "{name} differs");
+        }
+    }
     let built = at
         .join(CRATE)
         .join("target/wasm32-wasip2/plugin/my_connector.wasm");
-    let component = fs::read(built).expect("a component");
-    let version = super::plugin::engine().load(&component).expect("a version");
-    assert_eq!(version.description().connector, "my-source");
-    conforms(&version).expect("all cases");
+    (told, fs::read(built).expect("a component"))
+}
+
+/// Copies of the repository what the guide asks of it, and what makes it a workspace.
+fn copy(repository: &Path, to: &Path) {
+    for folder in ["wit", "wit/example"] {
+        fs::create_dir_all(to.join(folder)).expect("a folder");
+        for entry in fs::read_dir(repository.join(folder)).expect("a folder") {
+            let from = entry.expect("an entry").path();
+            if from.is_file() {
+                let name = from.file_name().expect("a name");
+                fs::copy(&from, to.join(folder).join(name)).expect("a copy");
+            }
+        }
+    }
+    for name in ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml"] {
+        fs::copy(repository.join(name), to.join(name)).expect("a copy");
+    }
+}
+
+fn repository() -> (PathBuf, String) {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()
+        .expect("the repository");
+    let guide = fs::read_to_string(repository.join("wit/README.md")).expect("the guide");
+    (repository, guide)
+}
+
+#[test]
+fn the_guide_leads_from_nothing_to_a_component_that_is_tested_and_that_a_host_installs() {
+    let (repository, guide) = repository();
+    let (told, component) = follow(&guide, &repository, &Reader::Elsewhere(&repository));
+    assert!(told.contains("recorded_bodies_give"), "{told}");
+    let version = check(super::plugin::engine(), &component).expect("it is installed");
+    assert_eq!(version.connector(), "my-source");
+}
+
+#[test]
+fn the_guide_leads_out_of_the_repository_where_its_reader_stands_in_it() {
+    let (repository, guide) = repository();
+    let (_, component) = follow(&guide, &repository, &Reader::InRepository);
+    check(super::plugin::engine(), &component).expect("it is installed");
 }

@@ -1,6 +1,10 @@
 //! What the host's log says of requests and of work, and what it never says.
 
-use harness::{program::Program, world::World};
+use harness::{
+    components::misbehaving_as,
+    program::{Program, printed},
+    world::World,
+};
 use reqwest::{Client, RequestBuilder, Response, redirect::Policy};
 use serde_json::{Value, json};
 
@@ -20,7 +24,10 @@ impl Logged {
         world
             .put_users(json!([{"email": "ana@example.com", "external_id": "customer-7"}]))
             .await;
-        let fields = json!([{"property": "jobtitle", "variable": "job_title"}]);
+        let fields = json!([
+            {"property": "jobtitle", "variable": "job_title"},
+            {"property": "city", "variable": "city"},
+        ]);
         world
             .map(&connection, json!({"contacts": {"fields": fields}}))
             .await;
@@ -223,4 +230,29 @@ async fn the_log_never_has_a_query_a_token_an_address_or_a_value() {
     ] {
         assert!(!log.contains(secret), "{secret}: {log}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_a_plugin_fails_on_is_told_with_the_version_that_did_and_counted() {
+    let logged = Logged::start().await;
+    let directory = logged.world.directory.path();
+    let component = directory.join("refuses.wasm");
+    std::fs::write(&component, misbehaving_as("hubspot", "refuse cities")).unwrap();
+    let installed = printed(
+        directory,
+        &["plugin", "install", component.to_str().unwrap()],
+    );
+    let digest = installed.rsplit(' ').next().unwrap();
+    printed(directory, &["plugin", "activate", "--force", digest]);
+    let contact = [("email", "ana@example.com"), ("city", "Lyon")];
+    let account = logged.world.account(1_001);
+    account.create("contacts", &contact).unwrap();
+    let failed = |line: &Value| line["fields"]["message"] == "a call failed";
+    let line = logged.program.line(failed).await;
+    assert_eq!(line["fields"]["digest"], digest, "{line}");
+    let metrics = format!("{}/metrics", logged.program.url);
+    let metrics = logged.http.get(metrics).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let counted = r#"jimo_connect_plugin_faults_total{connector="hubspot",kind="refused"} "#;
+    assert!(metrics.contains(counted), "{metrics}");
 }

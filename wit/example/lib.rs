@@ -1,9 +1,11 @@
 //! A connector to a source that pushes people.
 
-wit_bindgen::generate!({ path: "wit", world: "connector" });
+wit_bindgen::generate!({ path: "wit", world: "connector-with-definitions" });
 export!(Component);
 
-use exports::jimo::connect::{describe as d, matching as m, parse as p, transform as t};
+use exports::jimo::connect::{
+    definitions as f, describe as d, matching as m, parse as p, transform as t,
+};
 use jimo::connect::types::{PropertyDefinition, UserIdentifier, Value, VariableType};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -52,6 +54,25 @@ impl d::Guest for Component {
             records_page: None,
             associations_page: None,
         }
+    }
+}
+
+impl f::Guest for Component {
+    fn define() -> Vec<f::ObjectProperties> {
+        let text = |name: &str, label: &str| f::Property {
+            definition: PropertyDefinition {
+                name: name.into(),
+                property_type: "text".into(),
+                field_type: String::new(),
+            },
+            label: label.into(),
+            group: String::new(),
+            choices: vec![],
+        };
+        vec![f::ObjectProperties {
+            object_type: "people".into(),
+            properties: vec![text("email", "E-mail"), text("city", "City")],
+        }]
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Error, OPERATOR, shadow};
 use crate::{
     clock::Clock,
     config::DataConfig,
-    model::ConnectionId,
+    model::{ConnectionId, Described},
     plugin::{Engine, Limits, files},
     store::{
         self, Store, Tx,
@@ -55,6 +55,7 @@ pub enum PluginCommand {
     /// See what a version would change: the host compares it with the active one, on
     /// what was received lately and on what comes, and applies nothing of it. Asked
     /// again, prints how far it is.
+    #[command(visible_alias = "replay")]
     Shadow {
         /// The digest, or the beginning of it.
         digest: String,
@@ -289,6 +290,12 @@ fn inspect(tx: &Tx<'_>, digest: &str) -> Result<Vec<String>, store::Error> {
         format!("connector\t{} ({})", version.connector, version.label),
         format!("version\t{}", version.version),
         format!("contract\t{}", version.contract.as_deref().unwrap_or("-")),
+    ];
+    match &version.description {
+        Some(described) => lines.extend(understood(described)),
+        None => lines.push("understands\t-".to_owned()),
+    }
+    lines.extend([
         format!("size\t{} bytes", version.size_bytes),
         format!("from\t{}", origin(&version)),
         format!(
@@ -296,7 +303,7 @@ fn inspect(tx: &Tx<'_>, digest: &str) -> Result<Vec<String>, store::Error> {
             version.installed_at, version.installed_by
         ),
         format!("active\t{}", if is_active { "yes" } else { "no" }),
-    ];
+    ]);
     let report = Report::load(tx, &version.connector)?;
     let report = report.filter(|report| report.shadow.digest == version.digest);
     lines.extend(report.map(|report| format!("shadow\t{}", shadow::state(&report))));
@@ -324,6 +331,28 @@ fn inspect(tx: &Tx<'_>, digest: &str) -> Result<Vec<String>, store::Error> {
         )
     }));
     Ok(lines)
+}
+
+/// What a version says that it understands, line by line.
+fn understood(described: &Described) -> impl Iterator<Item = String> {
+    let properties = match described.defines_properties {
+        true => "told by the component",
+        false => "asked of the source",
+    };
+    let all = [
+        format!("reads\t{}", described.bodies()),
+        format!("properties\t{properties}"),
+    ];
+    let types = described.object_types.iter().map(|one| {
+        format!(
+            "object type\t{} ({})\tmatched {}\tselected {}",
+            one.name,
+            one.label,
+            one.matched(),
+            one.selections()
+        )
+    });
+    all.into_iter().chain(types)
 }
 
 fn origin(version: &PluginVersion) -> &str {

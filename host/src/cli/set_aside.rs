@@ -125,9 +125,10 @@ fn line(listed: &Listed) -> String {
         false => "",
     };
     format!(
-        "{}\t{}\t{}\t{} bytes\t{}\t{waits}",
+        "{}\t{}\t{}\t{}\t{} bytes\t{}\t{waits}",
         listed.id,
         listed.at,
+        listed.connector,
         listed
             .account
             .as_ref()

@@ -10,7 +10,7 @@ use crate::{
         self, Store,
         shadows::{Difference, Example, Shadow},
     },
-    sync::versions::shadow::{self, Report, UNSEEN},
+    sync::versions::shadow::{self, Report},
 };
 
 /// How long a command waits until a shadow is at the log's end.
@@ -122,8 +122,9 @@ pub fn lines(report: &Report) -> Vec<String> {
             "passes\t{}, of which {} failed, and {} of the active version's",
             work.passes, work.faults, work.active_faults
         ),
-        format!("not seen\t{UNSEEN}"),
     ];
+    let unseen = report.unseen();
+    lines.extend(unseen.map(|unseen| format!("not seen\t{unseen}")));
     lines.extend(differences(&report.differences));
     lines.extend(report.examples.iter().map(example));
     lines

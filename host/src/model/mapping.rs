@@ -75,6 +75,18 @@ pub enum SelectionRule {
     Largest,
 }
 
+impl SelectionRule {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::LatestModified => "latest_modified",
+            Self::LatestCreated => "latest_created",
+            Self::Largest => "largest",
+        }
+    }
+}
+
 /// The selection rule of an object mapping.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {

@@ -9,6 +9,7 @@ mod cause;
 mod change;
 pub mod condition;
 mod connection;
+mod described;
 mod fold;
 mod id;
 mod key;
@@ -27,6 +28,7 @@ pub use change::{
     SourceRecord,
 };
 pub use connection::{Connection, Problem, Status};
+pub use described::{Described, DescribedBody, DescribedMatch, DescribedType};
 pub use fold::fold;
 pub use id::{
     AccountId, AccountKey, AlertChannelId, ConnectionId, FieldId, MappingId, ObjectType, PersonId,

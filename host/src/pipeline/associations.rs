@@ -32,18 +32,20 @@ pub fn prepare_associations(
     received_at: Timestamp,
 ) -> Result<AssociationsPage, Error> {
     let elements = plugin.split_answer(body, plugin.description().associations_page.as_ref())?;
-    let output = plugin.run(&Pass {
-        body: BodyKind::Associations {
-            from: from.clone(),
-            to: to.clone(),
-        },
-        elements: &join(elements.iter().map(|element| element.bytes)),
-        element_count: elements.len(),
-        received_at,
-        interests: &[],
-        conversions: &[],
-        rules: &[],
-    })?;
+    let output = plugin
+        .run(&Pass {
+            body: BodyKind::Associations {
+                from: from.clone(),
+                to: to.clone(),
+            },
+            elements: &join(elements.iter().map(|element| element.bytes)),
+            element_count: elements.len(),
+            received_at,
+            interests: &[],
+            conversions: &[],
+            rules: &[],
+        })
+        .map_err(|fault| Error::of(plugin, fault))?;
     let not_understood =
         not_understood(&elements, output.associations.iter().map(|set| set.element));
     let named = output.associations.into_iter().filter_map(|set| {

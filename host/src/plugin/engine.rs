@@ -22,6 +22,7 @@ use super::{
     version::Version,
     world,
 };
+use crate::telemetry::PluginFaults;
 
 /// The engine could not be set up on this machine.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,7 @@ pub struct Engine {
 pub(super) struct Shared {
     pub(super) wasmtime: wasmtime::Engine,
     pub(super) limits: Limits,
+    pub(super) faults: PluginFaults,
     passes: Arc<Passes>,
 }
 
@@ -71,9 +73,15 @@ impl Engine {
             shared: Arc::new(Shared {
                 wasmtime,
                 limits: limits.clone(),
+                faults: PluginFaults::default(),
                 passes,
             }),
         })
+    }
+
+    /// Where its versions count the passes that end in a fault.
+    pub fn faults(&self) -> PluginFaults {
+        self.shared.faults.clone()
     }
 
     /// Makes a version of a component: compiles it, refuses what it may not

@@ -32,6 +32,8 @@ mod install;
 mod limits;
 mod pass;
 mod plugins;
+#[cfg(test)]
+mod said_tests;
 mod values;
 mod version;
 mod versions;

@@ -112,6 +112,15 @@ impl Version {
         self.failed.fetch_add(failed.into(), Ordering::Relaxed);
     }
 
+    /// Counts that it came to a fault; against the version where that is the plugin's.
+    fn count_fault(&self, fault: &Fault) {
+        let faults = &self.shared.faults;
+        faults.count(self.connector(), fault.as_str());
+        if fault.is_the_plugins() {
+            self.count(true);
+        }
+    }
+
     /// Counts a body in which its description finds no element of anybody's, as a
     /// pass that failed: the host reads by what the component says.
     pub fn found_nothing(&self) {
@@ -181,14 +190,14 @@ impl Version {
         let output = self.try_run(pass);
         match &output {
             Ok(output) => self.count(output.refusals.len() * 2 > pass.element_count),
-            Err(fault) if fault.is_the_plugins() => self.count(true),
-            Err(_) => {}
+            Err(fault) => self.count_fault(fault),
         }
         output
     }
 
-    /// [`run`](Self::run), of what was set aside, and uncounted: what failed before
-    /// says nothing new of a version, however often somebody asks for it.
+    /// [`run`](Self::run), uncounted: what was set aside failed before, and says nothing
+    /// new of a version, however often somebody asks for it; and what it is compared or
+    /// tried with is nobody's.
     pub fn run_again(&self, pass: &Pass<'_>) -> Result<PassOutput, Fault> {
         self.try_run(pass)
     }
@@ -278,8 +287,7 @@ impl Version {
         let outcomes = self.try_convert_stored(texts, conversion);
         match &outcomes {
             Ok(_) => self.count(false),
-            Err(fault) if fault.is_the_plugins() => self.count(true),
-            Err(_) => {}
+            Err(fault) => self.count_fault(fault),
         }
         outcomes
     }

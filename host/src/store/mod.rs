@@ -103,6 +103,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0023_pages.sql"),
     include_str!("../../migrations/sqlite/store/0024_trials.sql"),
     include_str!("../../migrations/sqlite/store/0025_activity_users.sql"),
+    include_str!("../../migrations/sqlite/store/0027_plugin_descriptions.sql"),
 ];
 
 /// What can go wrong with the store.

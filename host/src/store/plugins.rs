@@ -3,8 +3,12 @@
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{Error, Tx, timestamp};
-use crate::model::{ConnectionId, Timestamp};
+use super::{
+    Error, Tx,
+    encode::{json, read_json},
+    timestamp,
+};
+use crate::model::{ConnectionId, Described, Timestamp};
 
 /// The fewest characters of a digest that a version is asked for by.
 const PREFIX_LENGTH_MIN: usize = 4;
@@ -23,6 +27,9 @@ pub struct PluginVersion {
     /// The version of the contract that it speaks; none where it was installed before
     /// that was kept.
     pub contract: Option<String>,
+    /// What it says that it understands; none where it was installed before that was
+    /// kept, and did not run since.
+    pub description: Option<Described>,
     /// How large the component is.
     pub size_bytes: u64,
     /// The name of the file that it came in; none where a release has it built in.
@@ -165,6 +172,19 @@ impl Tx<'_> {
             "UPDATE plugin_versions SET contract = ?2 WHERE digest = ?1 AND contract IS NULL",
         )?
         .execute(params![version.digest, version.contract])?;
+        match &version.description {
+            Some(described) => self.describe_plugin(&version.digest, described),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps what a version says that it understands, where that is not kept yet.
+    pub fn describe_plugin(&self, digest: &str, described: &Described) -> Result<(), Error> {
+        self.statement(
+            "UPDATE plugin_versions SET description = ?2
+             WHERE digest = ?1 AND description IS NULL",
+        )?
+        .execute(params![digest, json(described)?])?;
         Ok(())
     }
 
@@ -172,11 +192,15 @@ impl Tx<'_> {
     pub fn plugin_versions(&self) -> Result<Vec<PluginVersion>, Error> {
         let mut statement = self.statement(
             "SELECT digest, connector, label, version, size_bytes, file, installed_by, installed_at,
-                 contract
+                 contract, description
              FROM plugin_versions ORDER BY installed_at, digest",
         )?;
-        let rows = statement.query_map([], plugin_version)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut rows = statement.query([])?;
+        let mut versions = Vec::new();
+        while let Some(row) = rows.next()? {
+            versions.push(plugin_version(row)?);
+        }
+        Ok(versions)
     }
 
     /// The version whose digest begins so.
@@ -416,7 +440,8 @@ fn given(digest: String) -> Option<String> {
     (!digest.is_empty()).then_some(digest)
 }
 
-fn plugin_version(row: &Row<'_>) -> rusqlite::Result<PluginVersion> {
+fn plugin_version(row: &Row<'_>) -> Result<PluginVersion, Error> {
+    let described: Option<String> = row.get(9)?;
     Ok(PluginVersion {
         digest: row.get(0)?,
         connector: row.get(1)?,
@@ -427,5 +452,6 @@ fn plugin_version(row: &Row<'_>) -> rusqlite::Result<PluginVersion> {
         installed_by: row.get(6)?,
         installed_at: timestamp(row, 7)?,
         contract: row.get(8)?,
+        description: described.as_deref().map(read_json).transpose()?,
     })
 }

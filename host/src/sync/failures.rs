@@ -48,6 +48,16 @@ impl From<Fault> for Error {
     }
 }
 
+impl Error {
+    /// The plugin version that failed on the answer, by digest.
+    pub fn digest(&self) -> Option<&str> {
+        match self {
+            Self::Page(error) => error.digest(),
+            _ => None,
+        }
+    }
+}
+
 /// What to do after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
@@ -90,7 +100,7 @@ fn is_about_the_batch(error: &Error) -> bool {
                 | hubspot::Error::Unsendable(_)
                 | hubspot::Error::Undecodable { .. }
         ),
-        Error::Page(pages::Error::Plugin(fault)) => !fault.is_retryable(),
+        Error::Page(pages::Error::Plugin { fault, .. }) => !fault.is_retryable(),
         Error::Page(pages::Error::Split(_)) | Error::Endless | Error::Ended => true,
         Error::Store(_) | Error::Grant(_) => false,
     }

@@ -199,7 +199,7 @@ async fn drain<Q: Queue>(
         if next == Next::Again {
             continue;
         }
-        tracing::warn!(%error, "a call failed");
+        tracing::warn!(%error, digest = error.digest(), "a call failed");
         match next {
             Next::Again => {}
             Next::Smaller(smaller) => {

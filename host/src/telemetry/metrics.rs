@@ -49,6 +49,26 @@ pub struct SwitchLabels {
     pub why: &'static str,
 }
 
+/// How a pass of a plugin ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FaultLabels {
+    connector: String,
+    kind: &'static str,
+}
+
+/// How often passes of plugins ended in a fault; clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct PluginFaults(Family<FaultLabels, Counter>);
+
+impl PluginFaults {
+    /// A pass of a connector's plugin ended in a fault of this kind. Connectors are
+    /// as few as operators run.
+    pub fn count(&self, connector: &str, kind: &'static str) {
+        let connector = connector.to_owned();
+        self.0.get_or_create(&FaultLabels { connector, kind }).inc();
+    }
+}
+
 /// What was looked for, so that alerts are told.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LookLabels {
@@ -201,9 +221,16 @@ pub struct Metrics {
     log_failing: Gauge<i64, AtomicI64>,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
+impl Metrics {
+    /// Those of a host whose plugins count their faults there.
+    pub fn new(plugin_faults: PluginFaults) -> Self {
         let mut registry = Registry::with_prefix("jimo_connect");
+        registry.register(
+            "plugin_faults",
+            "Passes of plugins that ended in a fault, of bodies and of pages, by connector and \
+             kind; not of what is worked on again, or compared",
+            plugin_faults.0,
+        );
         let hubspot = HubspotMetrics::default();
         hubspot.register(&mut registry);
         let deliveries = Family::default();
@@ -373,9 +400,7 @@ impl Default for Metrics {
             log_failing,
         }
     }
-}
 
-impl Metrics {
     /// Counts what a batch of the pipeline holds.
     pub fn batch<'a>(&self, parts: impl Iterator<Item = &'a Prepared>) {
         self.batches.inc();

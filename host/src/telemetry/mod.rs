@@ -7,4 +7,6 @@ mod logs;
 mod metrics;
 
 pub use logs::{BadLevels, LogFormat, Seldom, init_logs, spawn_blocking};
-pub use metrics::{AnswerLabels, CallLabels, HubspotMetrics, Metrics, MissedLabels, SwitchLabels};
+pub use metrics::{
+    AnswerLabels, CallLabels, HubspotMetrics, Metrics, MissedLabels, PluginFaults, SwitchLabels,
+};

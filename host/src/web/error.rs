@@ -157,7 +157,7 @@ impl From<failures::Error> for Error {
             failures::Error::Store(error) => Self::Store(error),
             failures::Error::Grant(error) => Self::Grant(error),
             failures::Error::HubSpot(error) => Self::HubSpot(error),
-            failures::Error::Page(pages::Error::Plugin(fault)) => Self::Plugin(fault),
+            failures::Error::Page(pages::Error::Plugin { fault, .. }) => Self::Plugin(fault),
             failures::Error::Page(_) | failures::Error::Endless | failures::Error::Ended => {
                 Self::Ended
             }

@@ -9,7 +9,8 @@
 //! one of a page of associations `{"from": "2", "to": ["3"]}`. The first interest
 //! names the object type of all.
 //!
-//! Or the first element dictates all that is answered: `{"say": {…}}` ([`say`]).
+//! Or the first element dictates all that is answered: `{"say": {…}}` ([`say`]), and
+//! where there are none, the name of a property.
 //!
 //! What it says it connects to, and what it does whatever it is told, are texts that
 //! tests write over in its bytes ([`written`]).
@@ -163,6 +164,9 @@ impl m::Guest for Component {
         rule: Option<m::MatchingRule>,
         selection: Option<m::Selection>,
     ) -> Result<m::NeededProperties, m::RuleError> {
+        if let Some(said) = say::alone(rule.iter().map(|rule| &rule.property)) {
+            return say::needs(&said);
+        }
         if !["contacts", "companies", "deals"].contains(&object_type.as_str()) {
             return Err(m::RuleError::UnknownObjectType);
         }

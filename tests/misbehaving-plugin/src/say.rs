@@ -1,5 +1,6 @@
 //! Answers that the input dictates, whatever they are: what the first element has
-//! at `say` is what is told of all.
+//! at `say` is what is told of all. Where no elements are handed in, the name of the
+//! first property is such an element.
 
 use serde_json::Value as Json;
 
@@ -115,6 +116,53 @@ pub(crate) fn converted(said: &Json) -> Vec<t::Converted> {
         field: index(one, "field"),
         outcome: outcome(one),
     })
+}
+
+/// What is dictated where no elements are handed in.
+pub(crate) fn alone<'a>(
+    properties: impl IntoIterator<Item = &'a types::PropertyDefinition>,
+) -> Option<Json> {
+    let first = properties.into_iter().next()?;
+    let mut element: Json = serde_json::from_str(&first.name).ok()?;
+    element.get_mut("say").map(Json::take)
+}
+
+pub(crate) fn needs(said: &Json) -> Result<m::NeededProperties, m::RuleError> {
+    match said.get("error").and_then(Json::as_str) {
+        Some("type") => Err(m::RuleError::UnknownObjectType),
+        Some("property") => Err(m::RuleError::UnsuitableProperty),
+        Some(_) => Err(m::RuleError::UnsupportedSelection),
+        None => Ok(m::NeededProperties {
+            matching: texts(said, "matching"),
+            selection: texts(said, "selection"),
+            bookkeeping: texts(said, "bookkeeping"),
+        }),
+    }
+}
+
+pub(crate) fn suitable(said: &Json) -> Vec<t::SuitableTypes> {
+    each(said, "suitable", |one| t::SuitableTypes {
+        suggested: one.get("suggested").and_then(variable_type),
+        possible: each(one, "possible", variable_type)
+            .into_iter()
+            .flatten()
+            .collect(),
+    })
+}
+
+fn variable_type(said: &Json) -> Option<types::VariableType> {
+    Some(match said.as_str()? {
+        "text" => types::VariableType::Text,
+        "number" => types::VariableType::Number,
+        "boolean" => types::VariableType::Boolean,
+        "date" => types::VariableType::Date,
+        "datetime" => types::VariableType::Datetime,
+        _ => types::VariableType::List,
+    })
+}
+
+pub(crate) fn stored(said: &Json) -> Vec<Result<types::Value, t::Unreadable>> {
+    each(said, "stored", outcome)
 }
 
 fn outcome(said: &Json) -> Result<types::Value, t::Unreadable> {

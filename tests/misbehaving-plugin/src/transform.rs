@@ -72,6 +72,9 @@ fn misvalue(how: &str) -> Option<types::Value> {
 
 impl t::Guest for Component {
     fn suitable(properties: Vec<types::PropertyDefinition>) -> Vec<t::SuitableTypes> {
+        if let Some(said) = say::alone(&properties) {
+            return say::suitable(&said);
+        }
         let types = |property: types::PropertyDefinition| t::SuitableTypes {
             suggested: (property.property_type != "secret").then_some(types::VariableType::Text),
             possible: match property.name.as_str() {
@@ -130,6 +133,9 @@ impl t::Guest for Component {
         fields: Vec<t::FieldMapping>,
         _: Vec<t::OptionTable>,
     ) -> Vec<Result<types::Value, t::Unreadable>> {
+        if let Some(said) = say::alone(fields.iter().map(|field| &field.property)) {
+            return say::stored(&said);
+        }
         let outcome = |text: t::StoredText| {
             let field = usize::try_from(text.field)
                 .ok()

@@ -34,6 +34,7 @@ async fn however_much_differs_the_faults_are_shown() {
     let begin = |tx: &Tx<'_>| {
         tx.add_plugin_version(&PluginVersion {
             contract: None,
+            description: None,
             digest: "candidate".into(),
             connector: "hubspot".into(),
             label: "HubSpot".into(),

@@ -79,6 +79,11 @@ async fn whatever_a_component_does_to_a_delivery_its_neighbours_are_applied_and_
     let metrics = metrics.expect("an answer").text().await.expect("a text");
     let counted = format!("jimo_connect_set_aside_total {}", DELIVERIES.len());
     assert!(metrics.contains(&counted), "{metrics}");
+    for kind in ["trap", "deadline", "memory", "refused", "output"] {
+        let faults =
+            format!(r#"jimo_connect_plugin_faults_total{{connector="hubspot",kind="{kind}"}} "#);
+        assert!(metrics.contains(&faults), "{kind}: {metrics}");
+    }
     host.stop().await;
 }
 

@@ -1,7 +1,10 @@
 //! Components built for versions of the contract that are published: the host
 //! runs them for ever, beside those that are built now.
 
-use jimo_connect::plugin::{BodyKind, EMBEDDED, Version, conforms, digest};
+use jimo_connect::{
+    plugin::{BodyKind, EMBEDDED, InstallError, Version, conforms, digest},
+    sources::check,
+};
 
 use super::{connector, engine};
 use harness::components;
@@ -9,14 +12,34 @@ use harness::components;
 /// Built for 1.0.0 when that was published.
 const FIRST: &[u8] = include_bytes!("../../fixtures/components/webhook-connector-1.0.0.wasm");
 
+/// HubSpot's of then.
+const FIRST_OF_HUBSPOT: &[u8] = include_bytes!("../../fixtures/components/hubspot-1.0.0.wasm");
+
 fn first() -> Version {
     engine().load(FIRST).expect("a version")
 }
 
 #[test]
-fn a_component_that_is_kept_is_the_one_that_was_built() {
+fn the_components_that_are_kept_are_those_that_were_built() {
     let readme = include_str!("../../fixtures/components/README.md");
-    assert!(readme.contains(&digest(FIRST)), "{}", digest(FIRST));
+    for component in [FIRST, FIRST_OF_HUBSPOT] {
+        assert!(readme.contains(&digest(component)), "{}", digest(component));
+    }
+}
+
+#[test]
+fn of_those_built_for_the_first_contract_a_host_takes_what_it_can_serve() {
+    let version = check(engine(), FIRST_OF_HUBSPOT).expect("a version");
+    assert_eq!(
+        (version.connector(), version.contract()),
+        ("hubspot", "1.0.0")
+    );
+    // Its source cannot be asked for its properties, and it could not tell them yet.
+    let refused = check(engine(), FIRST).expect_err("it tells no properties");
+    assert!(
+        matches!(refused, InstallError::NotServed { .. }),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -4,6 +4,8 @@
 
 mod apart;
 mod connecting;
+mod hostile;
+mod kept;
 mod pages;
 mod pushing;
 mod versions;

@@ -239,14 +239,14 @@ async fn to_go_back_takes_the_connector_where_there_are_two() {
 }
 
 /// A contact of [`ACCOUNT`] at a moment, as the misbehaving plugin reads what is pushed.
-fn contact(at: i64, city: &str) -> Value {
+pub(super) fn contact(at: i64, city: &str) -> Value {
     json!({
         "portalId": ACCOUNT, "objectId": "p-1", "id": "p-1", "at": at,
         "properties": {"email": "ana@example.com", "city": city},
     })
 }
 
-fn cities() -> Value {
+pub(super) fn cities() -> Value {
     json!({"contacts": {"fields": [{"property": "city", "variable": "city"}]}})
 }
 
@@ -278,6 +278,13 @@ async fn a_shadow_tells_what_another_version_would_make_of_records_that_were_pus
     // What is kept of the record, and both that was pushed.
     assert_eq!(shadow["compared"]["kept_texts"], 1, "{shadow:#}");
     assert_eq!(shadow["difference_count"], 3, "{shadow:#}");
+    // Of a source that only pushes all stands in the log.
+    assert_eq!(shadow["unseen"], Value::Null, "{shadow:#}");
+    let directory = pushed.world.directory.path();
+    // By the name that says what it does, too.
+    let told = printed(directory, &["plugin", "replay", &other]);
+    assert!(told.contains(&format!("shadow\t{other}")), "{told}");
+    assert!(!told.contains("not seen"), "{told}");
     let mut examples = shadow["examples"].as_array().unwrap().iter();
     let of_the_first = examples.find(|example| example["active"] == json!({"value": "Oslo"}));
     let of_the_first = of_the_first.expect("an example of what stands in the log alone");
@@ -365,4 +372,56 @@ async fn its_first_version_stays_however_often_it_fails_for_there_is_none_before
     assert_eq!(inspected.matches("became active").count(), 1, "{inspected}");
     assert!(!inspected.contains("automatic"), "{inspected}");
     host.kill();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_sees_what_a_version_says_that_it_understands() {
+    let mut pushed = Pushed::start().await;
+    let path = format!("/plugins/{}", pushed.digest);
+    let told = operator(&pushed.world).get(&path).await.good();
+    let described = json!({
+        "bodies": ["delivery"],
+        "defines_properties": true,
+        "object_types": [
+            {
+                "name": "people", "label": "People", "through": [], "selections": [],
+                "default_match": {"property": "email", "identifier": "email"},
+            },
+            {
+                "name": "workspaces", "label": "Workspaces", "through": [],
+                "selections": ["latest_modified", "largest"],
+                "default_match": {"property": "owner_id", "identifier": "external_id"},
+            },
+        ],
+    });
+    assert_eq!(told["description"], described, "{told:#}");
+    let inspected = |world: &World, digest: &str| {
+        printed(world.directory.path(), &["plugin", "inspect", digest])
+    };
+    let lines = inspected(&pushed.world, &pushed.digest);
+    for line in [
+        "reads\tdeliveries\n",
+        "properties\ttold by the component\n",
+        "object type\tpeople (People)\tmatched email = email\t",
+    ] {
+        assert!(lines.contains(line), "{lines}");
+    }
+    let hubspot = pushed.world.active("hubspot").digest().to_owned();
+    let lines = inspected(&pushed.world, &hubspot);
+    for line in [
+        "reads\tdeliveries, journal files, pages of records, pages of associations\n",
+        "object type\tdeals (Deals)\tmatched through ",
+    ] {
+        assert!(lines.contains(line), "{lines}");
+    }
+
+    // What was installed before that was kept is described once it runs again.
+    pushed.world.stop().await;
+    let forgotten = "UPDATE plugin_versions SET description = NULL";
+    pushed.world.tamper(forgotten).await;
+    let lines = inspected(&pushed.world, &pushed.digest);
+    assert!(lines.contains("understands\t-\n"), "{lines}");
+    pushed.world.go_on().await;
+    let told = operator(&pushed.world).get(&path).await.good();
+    assert_eq!(told["description"], described, "{told:#}");
 }

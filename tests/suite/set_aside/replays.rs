@@ -246,6 +246,7 @@ async fn what_is_older_than_what_is_known_changes_nothing_and_before_its_field_m
     assert_eq!(listed.len(), 3);
     let account = portal.to_string();
     assert!(listed.iter().all(|one| one["account"] == *account));
+    assert!(listed.iter().all(|one| one["connector"] == "hubspot"));
 
     activate(world.host(), EMBEDDED);
     // The older one first, and again once the newer one is known.

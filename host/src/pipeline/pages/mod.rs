@@ -18,7 +18,7 @@ pub(super) use pushed::apply_pushed;
 use super::routing::{ConnectionRoute, FieldPlace};
 use crate::{
     model::{MatchKey, ObjectType, RecordId, SourceRecord, Timestamp},
-    plugin::{Fault, Outcome, elements::SplitError},
+    plugin::{Fault, Outcome, Version, elements::SplitError},
 };
 
 /// Why an answer could not be understood.
@@ -28,8 +28,38 @@ pub enum Error {
     #[error("the answer could not be read: {0}")]
     Split(#[from] SplitError),
     /// The plugin failed on it.
-    #[error(transparent)]
-    Plugin(#[from] Fault),
+    #[error("{fault}")]
+    Plugin {
+        /// How.
+        fault: Fault,
+        /// The version that did, by digest; none where none ran.
+        digest: Option<String>,
+    },
+}
+
+impl Error {
+    /// A version failed on it.
+    pub(super) fn of(version: &Version, fault: Fault) -> Self {
+        let digest = Some(version.digest().to_owned());
+        Self::Plugin { fault, digest }
+    }
+
+    /// The version that failed, by digest.
+    pub fn digest(&self) -> Option<&str> {
+        match self {
+            Self::Plugin { digest, .. } => digest.as_deref(),
+            Self::Split(_) => None,
+        }
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Self::Plugin {
+            fault,
+            digest: None,
+        }
+    }
 }
 
 /// A record that was read, in a connection's terms.

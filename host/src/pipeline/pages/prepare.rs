@@ -50,7 +50,7 @@ pub fn prepare_records(
                 page.not_understood
                     .extend(not_understood(&elements, std::iter::empty()));
             }
-            Err(fault) => return Err(fault.into()),
+            Err(fault) => return Err(Error::of(version, fault)),
         }
     }
     let RecordsPage {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Error, history, trials};
+use super::{Error, described::described, history, trials};
 use crate::{
     model::Timestamp,
     plugin::{Engine, Plugins, Version, Versions, files},
@@ -150,6 +150,7 @@ pub async fn open(
                 "plugin loaded"
             );
         }
+        let says = active.as_deref().map(described);
         let running = Running {
             digest: active.map(|version| version.digest().to_owned()),
             built_in: (connector == own_connector).then(|| own_digest.clone()),
@@ -157,6 +158,9 @@ pub async fn open(
         };
         store
             .transact(move |tx| {
+                if let Some((digest, says)) = running.digest.as_deref().zip(says.as_ref()) {
+                    tx.describe_plugin(digest, says)?;
+                }
                 // What serves all serves nobody alone.
                 if let Some(digest) = running.digest.as_deref()
                     && running.is_chosen(digest)
@@ -210,6 +214,7 @@ fn known(
         label: description.label.clone(),
         version: description.version.clone(),
         contract: Some(version.contract().to_owned()),
+        description: Some(described(version)),
         size_bytes: size as u64,
         file,
         installed_by: by.to_owned(),

@@ -13,6 +13,7 @@
 //! - What cannot be run is never switched to; at the start, the built-in version
 //!   stands in for it ([`library::open`]).
 
+mod described;
 pub mod history;
 pub mod library;
 pub mod shadow;

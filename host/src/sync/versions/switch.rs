@@ -6,7 +6,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Error, history, library, shadow, trials,
+    Error,
+    described::described,
+    history, library, shadow, trials,
     watch::{Verdict, Watch},
 };
 use crate::{
@@ -584,11 +586,13 @@ async fn switch_to(
         problem: None,
     };
     let before = versions.map(|versions| versions.active().digest().to_owned());
+    let says = described(&version);
     let problems = host
         .store
         .transact(move |tx| {
             // It may have been removed meanwhile.
             tx.plugin_version(&switch.digest)?;
+            tx.describe_plugin(&switch.digest, &says)?;
             tx.add_activation(&switch, before.as_deref(), now)?;
             tx.set_running(&switch.connector, &running)?;
             trials::end_all(tx, &switch.digest)?;

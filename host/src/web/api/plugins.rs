@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     host::Host,
-    model::{ConnectionId, Timestamp},
+    model::{ConnectionId, Described, Timestamp},
     store::{
         plugins::{self, Outcome, PluginVersion, Why},
         trials::Trial,
@@ -48,6 +48,9 @@ pub struct Plugin {
     /// The version of the contract that it speaks; none where it was installed before
     /// that was kept.
     contract: Option<String>,
+    /// What it says that it understands; none where it was installed before that was
+    /// kept, and did not run since.
+    description: Option<Described>,
     /// Its size.
     size_bytes: u64,
     /// The name of the file that it came in; none where it is built in.
@@ -386,6 +389,7 @@ fn plugin(host: &Host, version: PluginVersion, trials: &[Trial]) -> Plugin {
         label: version.label,
         version: version.version,
         contract: version.contract,
+        description: version.description,
         size_bytes: version.size_bytes,
         file: version.file,
         installed_by: version.installed_by,

@@ -30,6 +30,8 @@ pub struct SetAside {
     at: Timestamp,
     /// What it came in: `delivery` or `journal_file`.
     kind: &'static str,
+    /// The connector to the source that it is of, for example `hubspot`.
+    connector: String,
     /// The account, in the source's words, where it is of one.
     account: Option<AccountKey>,
     /// Why it was set aside. Some of the words may be the plugin's.
@@ -221,6 +223,7 @@ fn told(listed: Listed, body: Option<&[u8]>) -> SetAside {
             EntryKind::Delivery => "delivery",
             EntryKind::JournalFile => "journal_file",
         },
+        connector: listed.connector,
         account: listed.account,
         reason: listed.reason,
         plugin: listed.plugin,

@@ -12,7 +12,7 @@ use crate::{
     host::Host,
     model::{ConnectionId, ObjectType, RecordId, Timestamp, UserId},
     store::shadows::{self, Kind, Step},
-    sync::versions::shadow::{self, Report, UNSEEN},
+    sync::versions::shadow::{self, Report},
     web::{error::Error, problem::Problem},
 };
 
@@ -45,8 +45,8 @@ pub struct Shadow {
     differences: Vec<Difference>,
     /// A hundred of these at most.
     examples: Vec<Example>,
-    /// What it cannot see.
-    unseen: &'static str,
+    /// What it cannot see; none of a source that only pushes.
+    unseen: Option<&'static str>,
 }
 
 /// How much a shadow compared.
@@ -202,7 +202,7 @@ async fn load(host: &Host, begins: String) -> Result<Report, Error> {
 
 /// A shadow, as it is shown.
 pub fn shown(report: Report) -> Shadow {
-    let difference_count = report.difference_count();
+    let (difference_count, unseen) = (report.difference_count(), report.unseen());
     let Report {
         shadow,
         differences,
@@ -234,7 +234,7 @@ pub fn shown(report: Report) -> Shadow {
         difference_count,
         differences: differences.into_iter().map(difference).collect(),
         examples: examples.into_iter().map(example).collect(),
-        unseen: UNSEEN,
+        unseen,
     }
 }
 

@@ -53,6 +53,9 @@ async fn a_version_is_installed_shadowed_activated_gone_back_from_and_removed() 
         "It is installed.",
         &digest(&other),
         "it.wasm",
+        "What it understands",
+        "deliveries, journal files, pages of records, pages of associations",
+        "email = email",
         "by Olga Owner",
         UNSEEN,
     ] {

@@ -28,6 +28,7 @@ use crate::{
     host::Host,
     hubspot::CONNECTOR,
     model::Timestamp,
+    sources::Source,
     store::{
         self, Store, Tx,
         shadows::{Difference, Example, Shadow},
@@ -49,8 +50,8 @@ const REST_AT_THE_END: Duration = Duration::from_millis(100);
 /// is not kept for longer either.
 pub const KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
 
-/// What a shadow cannot see.
-pub const UNSEEN: &str = "pages of records and of associations do not stand in the log: of how \
+/// What a shadow cannot see of a source whose records are read.
+const PAGES_UNSEEN: &str = "pages of records and of associations do not stand in the log: of how \
      they would be read and matched, only what the versions need of a record and what they make \
      of texts kept from before is compared";
 
@@ -76,6 +77,13 @@ impl Report {
             examples: tx.shadow_examples(shadow.id)?,
             shadow,
         }))
+    }
+
+    /// What it cannot see; none where it sees all that is read of the source: one that
+    /// only pushes has no pages.
+    pub fn unseen(&self) -> Option<&'static str> {
+        let source = Source::of(&self.shadow.connector);
+        source.is_read().then_some(PAGES_UNSEEN)
     }
 
     /// How often the versions differed.

@@ -24,7 +24,7 @@ use crate::{
         self, Tx,
         shadows::{Example, Kind, Step},
     },
-    sync::versions::shadow::{self, Report, UNSEEN},
+    sync::versions::shadow::{self, Report},
     web::session::{Session, Signed},
 };
 
@@ -112,7 +112,7 @@ pub(super) struct ShadowShown {
     pub difference_text: String,
     pub differences: Vec<Differs>,
     pub examples: Vec<Shown>,
-    pub unseen: &'static str,
+    pub unseen: Option<&'static str>,
 }
 
 impl ShadowShown {
@@ -161,7 +161,7 @@ impl ShadowShown {
             difference_text: format::count(report.difference_count()),
             differences: differences.collect(),
             examples: examples.collect::<Result<_, _>>()?,
-            unseen: UNSEEN,
+            unseen: report.unseen(),
         })
     }
 }

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     host::Host,
-    model::{ConnectionId, Timestamp},
+    model::{ConnectionId, Described, Timestamp},
     store::{self, Tx, plugins::PluginVersion, trials::Trial},
     sync::versions::{Error as VersionError, switch::compared},
     web::session::Session,
@@ -40,6 +40,8 @@ struct VersionShown {
     connector: String,
     version: String,
     contract: Option<String>,
+    /// What it says that it understands, where that is known.
+    described: Option<Described>,
     size: String,
     /// The name of its file; none where it is built in.
     file: Option<String>,
@@ -174,6 +176,7 @@ impl Part for VersionPart {
             connector: version.connector,
             version: version.version,
             contract: version.contract,
+            described: version.description,
             size: format::bytes(version.size_bytes),
             file: version.file,
             installed_by: version.installed_by,

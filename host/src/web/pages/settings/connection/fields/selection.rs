@@ -46,15 +46,6 @@ pub struct RuleView {
     pub hint: Option<&'static str>,
 }
 
-fn word(rule: SelectionRule) -> &'static str {
-    match rule {
-        SelectionRule::Primary => "primary",
-        SelectionRule::LatestModified => "latest_modified",
-        SelectionRule::LatestCreated => "latest_created",
-        SelectionRule::Largest => "largest",
-    }
-}
-
 impl SelectionView {
     /// Of an object type; none where matches decide.
     pub fn new(
@@ -92,7 +83,7 @@ impl SelectionView {
                 .selections
                 .iter()
                 .map(|one| RuleView {
-                    word: word(*one),
+                    word: one.as_str(),
                     words: selection_words(*one, &singular),
                     is_chosen: *one == rule,
                     hint: (*one == SelectionRule::Primary)

@@ -2,6 +2,8 @@
 //! input dictates. The host never panics, and lets out nothing of an element,
 //! property, field, record or key that was not handed in.
 
+mod alone;
+
 use jimo_connect::model::{
     ChangeKind, MatchingRule, RecordId, Timestamp, UserIdentifier, Value, VariableType,
 };
@@ -14,7 +16,7 @@ use super::{RECEIVED_AT, definition, field, limits, misbehaving};
 /// Elements of a pass, and properties that are asked about.
 const ELEMENTS: usize = 3;
 const PROPERTIES: [&str; 2] = ["city", "size"];
-const TARGETS: [VariableType; 3] = [VariableType::Text, VariableType::Number, VariableType::Date];
+const TARGETS: [VariableType; 3] = [VariableType::Text, VariableType::Number, VariableType::List];
 
 /// What may happen to a record; what the component tells most is last.
 const KINDS: [&str; 7] = [
@@ -109,21 +111,32 @@ fn associations() -> impl Strategy<Value = Json> {
     (index(), several(to)).prop_map(|(element, to)| json!({"element": element, "to": to}))
 }
 
-fn converted() -> impl Strategy<Value = Json> {
-    let value = prop_oneof![
-        any::<String>().prop_map(|text| json!({"as": "text", "value": text})),
+/// What a text is said to be.
+fn value() -> impl Strategy<Value = Json> {
+    let word = || {
+        prop_oneof![
+            any::<String>(),
+            Just(String::new()),
+            Just("a\0b".to_owned())
+        ]
+    };
+    prop_oneof![
+        word().prop_map(|text| json!({"as": "text", "value": text})),
         (0..2_000usize).prop_map(|length| json!({"as": "text", "value": "é".repeat(length)})),
         any::<i64>().prop_map(|bits| json!({"as": "number", "value": bits})),
         any::<f64>()
             .prop_map(|number| json!({"as": "number", "value": number.to_bits().cast_signed()})),
         (-4_000_000..4_000_000i64).prop_map(|days| json!({"as": "date", "value": days})),
         moment().prop_map(|moment| json!({"as": "datetime", "value": moment})),
-        several(any::<String>()).prop_map(|items| json!({"as": "list", "value": items})),
+        several(word()).prop_map(|items| json!({"as": "list", "value": items})),
         Just(json!({"as": "boolean"})),
         Just(json!({"as": "empty"})),
         Just(json!({})),
-    ];
-    (index(), index(), value).prop_map(|(element, field, mut said)| {
+    ]
+}
+
+fn converted() -> impl Strategy<Value = Json> {
+    (index(), index(), value()).prop_map(|(element, field, mut said)| {
         said["element"] = element.into();
         said["field"] = field.into();
         said
@@ -134,6 +147,26 @@ fn keys() -> impl Strategy<Value = Json> {
     let key = (0..3u32, id(), index())
         .prop_map(|(kind, text, rank)| json!({"kind": kind, "text": text, "rank": rank}));
     (index(), several(key)).prop_map(|(element, keys)| json!({"element": element, "keys": keys}))
+}
+
+/// Asserts that a variable of the type holds a value.
+fn holds_value(value: &Value, target: VariableType) {
+    let is_text = |text: &str| !text.is_empty() && !text.contains('\0');
+    assert_eq!(value.variable_type(), target);
+    match value {
+        Value::Text(text) => {
+            assert!(is_text(text) && text.chars().count() <= 700, "{text:?}");
+        }
+        Value::List(items) => {
+            let characters = items.iter().map(|item| item.chars().count());
+            assert!(!items.is_empty() && characters.sum::<usize>() <= 700);
+            assert!(items.iter().all(|item| is_text(item)), "{items:?}");
+        }
+        Value::Number(number) => assert!(number.is_finite()),
+        Value::Date(date) => assert!((1..=9999).contains(&date.year())),
+        Value::Datetime(moment) => assert!(MOMENTS.contains(&moment.0)),
+        Value::Boolean(_) => {}
+    }
 }
 
 /// An answer to everything that a pass asks. Half of them are in order, which what
@@ -272,12 +305,7 @@ fn check(body: BodyKind, said: &Json) -> Result<PassOutput, Fault> {
         assert!(is_given(converted.element));
         let target = TARGETS[converted.field];
         if let Ok(Some(value)) = &converted.outcome {
-            assert_eq!(value.variable_type(), target);
-            match value {
-                Value::Text(text) => assert!((1..=700).contains(&text.chars().count())),
-                Value::Number(number) => assert!(number.is_finite()),
-                _ => {}
-            }
+            holds_value(value, target);
         }
     }
     Ok(output)
@@ -289,6 +317,11 @@ proptest! {
     #[test]
     fn nothing_is_let_out_of_a_delivery_that_was_not_handed_in(said in answer()) {
         let _ = check(BodyKind::Delivery, &said);
+    }
+
+    #[test]
+    fn nothing_is_let_out_of_a_journal_file_that_was_not_handed_in(said in answer()) {
+        let _ = check(BodyKind::JournalFile, &said);
     }
 
     #[test]
