@@ -15,6 +15,7 @@ mod connections;
 mod convergence;
 mod durability;
 mod fairness;
+mod floods;
 mod grants;
 mod guide;
 mod health;

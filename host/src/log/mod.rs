@@ -119,4 +119,12 @@ impl Error {
             Self::UnknownKind(_) => false,
         }
     }
+
+    /// Whether single entries may be the cause: others may be read.
+    pub fn is_of_the_data(&self) -> bool {
+        match self {
+            Self::Database(error) => error.is_of_the_data(),
+            Self::UnknownKind(_) => true,
+        }
+    }
 }

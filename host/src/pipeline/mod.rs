@@ -14,6 +14,7 @@
 pub mod apply;
 pub mod arrivals;
 pub mod associations;
+mod batch;
 pub mod brake;
 pub mod compare;
 pub mod conversion;
@@ -30,6 +31,7 @@ pub mod replay;
 pub mod report;
 pub mod routing;
 pub mod select;
+pub mod trouble;
 pub mod turns;
 pub mod worker;
 

@@ -11,8 +11,9 @@
 
 use super::{
     Pipeline,
+    batch::apply_told,
     prepare::{Prepared, Purpose},
-    worker::{Error, apply_told},
+    worker::Error,
 };
 use crate::{
     log::{EntryKind, Logged, Position},

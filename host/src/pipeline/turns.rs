@@ -5,8 +5,13 @@
 //! transaction. While several are, it takes a turn of each, so that it is short;
 //! and those of whom nothing was waiting go before those who have a queue, every
 //! second time without them (as fair queueing does with sparse flows, RFC 8290
-//! §4). So whoever comes meanwhile waits for one short batch. Whoever comes while
-//! one account has long been alone waits for the batch that is being applied.
+//! §4). So whoever comes meanwhile waits for one short batch, or two where others
+//! came just before. Whoever comes while one account has long been alone waits for
+//! the batch that is being applied, and until the next one is prepared, which then
+//! gives way.
+//!
+//! An account that a plugin ran too long on gives way for a while, and one of which
+//! something cannot be applied is worked on by itself ([`trouble`](super::trouble)).
 //!
 //! Only so many entries are known to wait: beyond a million of them, accounts
 //! are served in the order of the log.
@@ -16,6 +21,7 @@ use std::{
     time::Duration,
 };
 
+use super::trouble::{Stuck, Trouble};
 use crate::{
     log::{Lane, Listed, Place, Position, Step},
     model::Timestamp,
@@ -59,6 +65,7 @@ pub struct Turns {
     /// Whether these were passed over by the last batch.
     passed_over: bool,
     known: usize,
+    trouble: Trouble,
 }
 
 /// Entries that make a batch.
@@ -83,7 +90,18 @@ impl Turns {
             order: VecDeque::new(),
             passed_over: false,
             known: 0,
+            trouble: Trouble::default(),
         }
+    }
+
+    /// Begins again after a place, and keeps in mind who makes trouble.
+    pub fn begin(&mut self, begun: Place) {
+        let mut trouble = std::mem::take(&mut self.trouble);
+        trouble.begin(&begun);
+        *self = Self {
+            trouble,
+            ..Self::new(begun)
+        };
     }
 
     /// The last entry that was heard of: what comes after it is to be told.
@@ -101,15 +119,16 @@ impl Turns {
         let waits = self.waiting.values().filter_map(VecDeque::front);
         waits
             .map(|first| Position(first.position.0 - 1))
-            .min()
-            .unwrap_or(self.heard)
+            .chain(self.trouble.done_up_to())
+            .fold(self.heard, Position::min)
     }
 
     /// Hears of the entries that come next in the log.
     pub fn hear(&mut self, entries: Vec<Listed>, now: Timestamp) {
         for entry in entries {
             self.heard = entry.position;
-            if self.begun.is_done(&entry) {
+            // What waits behind what is stuck is heard of once that is done.
+            if self.begun.is_done(&entry) || self.trouble.is_stuck(entry.lane) {
                 continue;
             }
             let lane = self.waiting.entry(entry.lane).or_default();
@@ -128,6 +147,16 @@ impl Turns {
 
     /// The next batch; none where nothing is known to wait.
     pub fn take(&mut self, now: Timestamp) -> Option<Turn> {
+        if let Some(entry) = self.trouble.next_try(now) {
+            return Some(Turn {
+                entries: vec![entry],
+                step: Step {
+                    up_to: self.taken(),
+                    lanes: vec![(entry.lane, entry.position)],
+                },
+            });
+        }
+        let behind = self.giving_way(now);
         let turn_bytes = if self.is_shared(now) {
             TURN_BYTES_MAX
         } else {
@@ -147,16 +176,25 @@ impl Turns {
             let Some(waiting) = self.waiting.get_mut(&lane) else {
                 continue;
             };
-            let moved = batch.fill(waiting, turn_bytes);
+            let alone = self.trouble.alone(lane);
+            if alone.is_some() && !batch.entries.is_empty() {
+                lanes.push_front(lane);
+                break;
+            }
+            let moved = batch.fill(waiting, turn_bytes, alone.unwrap_or(usize::MAX));
             batch.lanes.extend(moved.map(|position| (lane, position)));
             if waiting.is_empty() {
                 self.waiting.remove(&lane);
             } else {
                 self.order.push_back(lane);
             }
+            if alone.is_some() {
+                break;
+            }
         }
         // Those that the batch has no room for are next.
         lanes.append(&mut self.order);
+        lanes.extend(behind);
         self.order = lanes;
         if batch.entries.is_empty() {
             return None;
@@ -175,6 +213,11 @@ impl Turns {
     /// What was taken and not done waits again, before everything else. Of
     /// several turns the last taken is put back first.
     pub fn put_back(&mut self, turn: Turn) {
+        if let [entry] = turn.entries[..]
+            && self.trouble.put_back(&entry)
+        {
+            return;
+        }
         self.known += turn.entries.len();
         for entry in turn.entries.into_iter().rev() {
             let lane = self.waiting.entry(entry.lane).or_default();
@@ -183,6 +226,48 @@ impl Turns {
             }
             lane.push_front(entry);
         }
+    }
+
+    /// What was taken could not be applied, for something that it holds: it waits
+    /// again, lane by lane, or by itself. Returns the entry at fault where it is known.
+    pub fn failed(&mut self, turn: Turn, is_damage: bool, now: Timestamp) -> Option<Stuck> {
+        let entries = turn.entries.clone();
+        self.put_back(turn);
+        let stuck = self.trouble.failed(&entries, is_damage, now)?;
+        // It may be long: what waits behind the entry is in the log.
+        let waiting = self.waiting.remove(&stuck.entry.lane).unwrap_or_default();
+        self.known -= waiting.len();
+        Some(stuck)
+    }
+
+    /// What was taken is applied. Returns whether [`Self::begin`] is to be called
+    /// before anything else is taken, for a lane may go on of which more is in the log.
+    #[must_use]
+    pub fn applied(&mut self, turn: &Turn) -> bool {
+        self.trouble.applied(&turn.entries)
+    }
+
+    /// Has a lane give way to whoever waits, until then.
+    pub fn give_way(&mut self, lane: Lane, until: Timestamp) {
+        self.trouble.give_way(lane, until);
+    }
+
+    /// Who makes trouble.
+    pub fn trouble(&self) -> &Trouble {
+        &self.trouble
+    }
+
+    /// Takes the lanes out that give way, where others wait.
+    fn giving_way(&mut self, now: Timestamp) -> Vec<Lane> {
+        let mut slow = self.trouble.giving_way(now);
+        slow.retain(|lane| self.waiting.contains_key(lane));
+        if slow.is_empty() || slow.len() == self.waiting.len() {
+            return Vec::new();
+        }
+        for lanes in [&mut self.fresh, &mut self.order] {
+            lanes.retain(|lane| !slow.contains(lane));
+        }
+        slow
     }
 
     /// Whether several lanes are at work, or were lately.
@@ -206,10 +291,17 @@ impl Batch {
     }
 
     /// Takes a turn of a lane. Returns the last entry that it took.
-    fn fill(&mut self, waiting: &mut VecDeque<Listed>, turn_bytes: u64) -> Option<Position> {
+    fn fill(
+        &mut self,
+        waiting: &mut VecDeque<Listed>,
+        turn_bytes: u64,
+        entries_max: usize,
+    ) -> Option<Position> {
         let mut turn = 0;
         let mut last = None;
+        let end = self.entries.len().saturating_add(entries_max);
         while turn < turn_bytes
+            && self.entries.len() < end
             && !self.is_full()
             && let Some(entry) = waiting.pop_front()
         {

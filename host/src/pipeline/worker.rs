@@ -6,28 +6,23 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
 
 use super::{
-    apply::apply_changes,
+    batch::{Applying, Batch},
     brake,
-    erasures::apply_erasures,
-    pages::apply_pushed,
-    prepare::{Prepared, Purpose, prepare},
-    report::Origin,
-    routing::Routing,
+    routing::{AccountRoute, Routing},
     turns::{Turn, Turns},
 };
 use crate::{
     clock::Clock,
-    log::{self, EntryKind, EventLog, Logged, Position, Step},
-    model::Timestamp,
-    plugin::{Fault, Plugins, Serving},
+    log::{self, EventLog, Lane, Place, Position},
+    plugin::{Fault, Plugins},
     secrets::Keys,
-    store::{self, Store, set_aside::SetAside},
-    telemetry::{Metrics, spawn_blocking},
+    sources, sqlite,
+    store::{self, Store},
+    telemetry::Metrics,
 };
 
 /// How long to wait after a failure, and how much longer after each further.
@@ -38,6 +33,10 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// How often the log is looked at when nothing says that it moved.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// For so many times as long as a plugin ran too long on an account's bodies, that
+/// account gives way to others: it keeps a fifth of the time, as a shadow does.
+const GIVES_WAY_TIMES: u32 = 4;
 
 /// Why a batch could not be worked on. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -56,34 +55,64 @@ pub enum Error {
     Ended,
 }
 
-/// Entries of the log, ready to be applied.
-struct Batch {
-    /// What comes of them, connector by connector.
-    parts: Vec<Part>,
-    /// The configuration that it was prepared under.
-    configuration: i64,
+impl Error {
+    /// Whether the store's file, or the log's, is damaged.
+    fn is_damage(&self) -> bool {
+        let database = match self {
+            Self::Store(store::Error::Database(error)) | Self::Log(log::Error::Database(error)) => {
+                error
+            }
+            _ => return false,
+        };
+        matches!(database, sqlite::Error::Damaged(_))
+    }
+}
+
+/// What is done next.
+enum Next {
+    /// Nothing waits.
+    Nothing,
+    /// A batch is ready.
+    Ready(Batch),
+    /// It could not be prepared.
+    Failed(Turn, Error),
+}
+
+impl Next {
     /// What it is made of.
-    turn: Turn,
+    fn turn(self) -> Option<Turn> {
+        match self {
+            Self::Nothing => None,
+            Self::Ready(batch) => Some(batch.turn),
+            Self::Failed(turn, _) => Some(turn),
+        }
+    }
 }
 
-/// What comes of a connector's entries.
-struct Part {
-    connector: String,
-    prepared: Prepared,
-    /// The plugin version that prepared them, by digest.
-    plugin: String,
+/// What became of the batch that was being applied.
+enum Finished {
+    /// There was none.
+    Nothing,
+    /// It is applied.
+    Applied(Turn),
+    /// Connections or mappings have changed, or a connection is held now: it is to be
+    /// prepared again.
+    Outdated(Turn),
+    /// It could not be applied.
+    Failed(Turn, Error),
 }
 
-/// A batch that is being applied.
-struct Applying {
-    turn: Turn,
-    task: JoinHandle<Result<Vec<Part>, store::Error>>,
+impl Finished {
+    /// Whether nothing of it is left to be done.
+    fn is_applied(&self) -> bool {
+        matches!(self, Self::Nothing | Self::Applied(_))
+    }
 }
 
 /// The pipeline of one host.
 pub struct Pipeline {
     pub(super) store: Arc<Store>,
-    log: Arc<EventLog>,
+    pub(super) log: Arc<EventLog>,
     pub(super) plugins: Arc<Plugins>,
     pub(super) keys: Arc<Keys>,
     pub(super) clock: Clock,
@@ -93,6 +122,7 @@ pub struct Pipeline {
     applied: watch::Sender<Position>,
     changed: watch::Sender<u64>,
     failing: watch::Sender<bool>,
+    damaged: watch::Sender<bool>,
 }
 
 impl Pipeline {
@@ -119,6 +149,7 @@ impl Pipeline {
             applied: watch::Sender::new(Position(0)),
             changed: watch::Sender::new(0),
             failing: watch::Sender::new(false),
+            damaged: watch::Sender::new(false),
         }
     }
 
@@ -138,9 +169,10 @@ impl Pipeline {
             .send_modify(|number| *number = number.wrapping_add(1));
     }
 
-    /// Whether the last batch could not be worked on.
+    /// Whether no batch can be worked on, or a file is damaged. One account of which
+    /// something cannot be applied is not the host's failure.
     pub fn is_failing(&self) -> bool {
-        *self.failing.borrow()
+        *self.failing.borrow() || *self.damaged.borrow()
     }
 
     /// The present configuration.
@@ -191,8 +223,9 @@ impl Pipeline {
     /// Works until it is told to stop; a batch under way is finished first.
     pub async fn run(&self, stop: CancellationToken) {
         let mut pause = RETRY_PAUSE;
+        let mut turns = Turns::new(Place::default());
         while !stop.is_cancelled() {
-            let Err(error) = self.work(&stop, &mut pause).await else {
+            let Err(error) = self.work(&mut turns, &stop, &mut pause).await else {
                 continue;
             };
             self.failing.send_replace(true);
@@ -205,50 +238,69 @@ impl Pipeline {
         }
     }
 
-    /// Works through the log, batch by batch, until it is told to stop or a
-    /// batch fails. While one is applied, the next is prepared; but not while
-    /// several accounts are at work, for whoever comes then would wait for both.
-    async fn work(&self, stop: &CancellationToken, pause: &mut Duration) -> Result<(), Error> {
+    /// Works through the log, batch by batch, until it is told to stop, or a batch
+    /// fails for nothing that it holds. While one is applied, the next is prepared; but
+    /// not while several accounts are at work, for whoever comes then would wait for
+    /// both.
+    async fn work(
+        &self,
+        turns: &mut Turns,
+        stop: &CancellationToken,
+        pause: &mut Duration,
+    ) -> Result<(), Error> {
         let mut tail = self.log.tail();
-        let mut turns = Turns::new(self.store.read(|tx| tx.log_place()).await?);
+        self.begin(turns).await?;
         self.applied.send_replace(turns.taken());
         let mut applying: Option<Applying> = None;
         loop {
-            if turns.is_shared(self.clock.now())
-                && let Some(outdated) = self.finish(applying.take(), pause).await?
-            {
-                turns.put_back(outdated);
+            if turns.is_shared(self.clock.now()) {
+                let finished = self.finish(applying.take(), pause).await?;
+                self.settle(turns, finished).await?;
             }
             let next = if stop.is_cancelled() {
-                Ok(None)
+                Ok(Next::Nothing)
             } else {
-                self.next_batch(&mut turns).await
+                self.next_batch(turns).await
             };
             let waited = applying.is_some();
-            let outdated = self.finish(applying.take(), pause).await?;
-            let Some(batch) = next? else {
-                match outdated {
-                    Some(outdated) => turns.put_back(outdated),
-                    None if stop.is_cancelled() => return Ok(()),
-                    None => self.rest(&turns, &mut tail, stop, pause).await,
+            let finished = self.finish(applying.take(), pause).await?;
+            let next = next?;
+            if !finished.is_applied() {
+                // Of several turns the last taken is put back first.
+                if let Some(turn) = next.turn() {
+                    turns.put_back(turn);
                 }
-                continue;
-            };
-            if let Some(outdated) = outdated {
-                turns.put_back(batch.turn);
-                turns.put_back(outdated);
+                self.settle(turns, finished).await?;
                 continue;
             }
-            if waited {
-                self.hear(&mut turns).await?;
-                if turns.is_shared(self.clock.now()) {
-                    // Somebody came while the last was applied: this is too long.
-                    turns.put_back(batch.turn);
-                    continue;
+            if self.settle(turns, finished).await? {
+                // What was taken meanwhile is heard of again.
+                continue;
+            }
+            match next {
+                Next::Nothing if stop.is_cancelled() => return Ok(()),
+                Next::Nothing => self.rest(turns, &mut tail, stop, pause).await,
+                Next::Failed(turn, error) => self.failed(turns, turn, error).await?,
+                Next::Ready(batch) => {
+                    if waited {
+                        self.hear(turns).await?;
+                        if turns.is_shared(self.clock.now()) {
+                            // Somebody came while the last was applied: this is too long.
+                            turns.put_back(batch.turn);
+                            continue;
+                        }
+                    }
+                    applying = Some(self.apply(batch));
                 }
             }
-            applying = Some(self.apply(batch));
         }
+    }
+
+    /// Begins after the place that the store has reached.
+    async fn begin(&self, turns: &mut Turns) -> Result<(), Error> {
+        turns.begin(self.store.read(|tx| tx.log_place()).await?);
+        self.tell(turns);
+        Ok(())
     }
 
     /// Nothing waits: rests until something is appended.
@@ -270,22 +322,22 @@ impl Pipeline {
         }
     }
 
-    /// Waits until a batch is applied. Returns what it was made of where it was
-    /// not, for connections or mappings have changed, or a connection is held now.
+    /// Waits until a batch is applied, where there is one.
     async fn finish(
         &self,
         applying: Option<Applying>,
         pause: &mut Duration,
-    ) -> Result<Option<Turn>, Error> {
+    ) -> Result<Finished, Error> {
         let Some(Applying { turn, task }) = applying else {
-            return Ok(None);
+            return Ok(Finished::Nothing);
         };
-        let parts = match task.await.map_err(|_| Error::Ended)? {
-            Err(error) => match self.braked(error).await {
-                store::Error::ConfigurationChanged => return Ok(Some(turn)),
-                error => return Err(error.into()),
+        let parts = match task.await {
+            Err(_) => return Ok(Finished::Failed(turn, Error::Ended)),
+            Ok(Err(error)) => match self.braked(error).await {
+                store::Error::ConfigurationChanged => return Ok(Finished::Outdated(turn)),
+                error => return Ok(Finished::Failed(turn, error.into())),
             },
-            Ok(parts) => parts,
+            Ok(Ok(parts)) => parts,
         };
         // A batch that is tried again counts once.
         self.metrics.batch(parts.iter().map(|part| &part.prepared));
@@ -293,7 +345,92 @@ impl Pipeline {
         self.failing.send_replace(false);
         self.notify_changed();
         *pause = RETRY_PAUSE;
-        Ok(None)
+        Ok(Finished::Applied(turn))
+    }
+
+    /// Has those whose turn it was go on, or wait again. Returns whether what was taken
+    /// after that is forgotten, and is taken anew.
+    async fn settle(&self, turns: &mut Turns, finished: Finished) -> Result<bool, Error> {
+        match finished {
+            Finished::Nothing => Ok(false),
+            Finished::Applied(turn) => {
+                let begins = turns.applied(&turn);
+                if begins {
+                    self.begin(turns).await?;
+                }
+                Ok(begins)
+            }
+            Finished::Outdated(turn) => {
+                turns.put_back(turn);
+                Ok(false)
+            }
+            Finished::Failed(turn, error) => {
+                self.failed(turns, turn, error).await?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// What to do about a batch that failed: where something that it holds is the
+    /// cause, its accounts go on one by one, and that one waits.
+    async fn failed(&self, turns: &mut Turns, turn: Turn, error: Error) -> Result<(), Error> {
+        if !self.is_of_the_data(&error).await {
+            return Err(error);
+        }
+        let (accounts, entries) = (turn.step.lanes.len(), turn.entries.len());
+        match turns.failed(turn, error.is_damage(), self.clock.now()) {
+            None => tracing::warn!(
+                %error, accounts, entries,
+                "a batch could not be applied: its accounts are tried one by one, in smaller parts"
+            ),
+            Some(stuck) => {
+                let account = self.account_of(stuck.entry.lane).await;
+                let connector = account.as_ref().map(|account| account.connector.as_str());
+                let key = account.as_ref().map(|account| account.key.as_str());
+                tracing::error!(
+                    connector,
+                    account = key,
+                    lane = stuck.entry.lane.0,
+                    position = stuck.entry.position.0,
+                    again_after_seconds = stuck.pause.as_secs(),
+                    %error,
+                    "an entry of the log cannot be applied: what came after it of its account \
+                     waits, and it is tried again"
+                );
+            }
+        }
+        self.tell(turns);
+        Ok(())
+    }
+
+    /// Whether a batch failed for something that it holds: another may go.
+    async fn is_of_the_data(&self, error: &Error) -> bool {
+        match error {
+            Error::Log(error) => error.is_of_the_data(),
+            // The work panicked, or nothing can be written any more.
+            Error::Store(store::Error::Database(sqlite::Error::Closed)) => {
+                self.store.transact(|_| Ok(())).await.is_ok()
+            }
+            Error::Store(error) => error.is_of_the_data(),
+            Error::Plugin(_) => false,
+            Error::Ended => true,
+        }
+    }
+
+    /// The account whose lane it is, where anything is connected to it.
+    async fn account_of(&self, lane: Lane) -> Option<Arc<AccountRoute>> {
+        let routing = self.routing().await.ok()?;
+        let mut accounts = routing.accounts();
+        let account = accounts.find(|one| sources::lane(&one.connector, Some(&one.key)) == lane);
+        account.cloned()
+    }
+
+    /// Says which accounts wait for something that cannot be applied.
+    fn tell(&self, turns: &Turns) {
+        let trouble = turns.trouble();
+        let stuck = i64::try_from(trouble.stuck()).unwrap_or(i64::MAX);
+        self.metrics.accounts_stuck.set(stuck);
+        self.damaged.send_replace(trouble.is_damage());
     }
 
     /// Hears of what was appended.
@@ -304,177 +441,28 @@ impl Pipeline {
     }
 
     /// What waits in the log and whose turn it is, as one batch.
-    async fn next_batch(&self, turns: &mut Turns) -> Result<Option<Batch>, Error> {
+    async fn next_batch(&self, turns: &mut Turns) -> Result<Next, Error> {
         self.hear(turns).await?;
         let Some(turn) = turns.take(self.clock.now()) else {
-            return Ok(None);
+            return Ok(Next::Nothing);
         };
-        let positions = turn.entries.iter().map(|entry| entry.position).collect();
-        let entries = self.log.read_at(positions).await?;
         let routing = self.routing().await?;
-        let mut parts = Vec::new();
-        for (connector, entries) in by_connector(entries) {
-            parts.push(match self.plugins.of(&connector) {
-                Ok(versions) => {
-                    let serving = versions.serving();
-                    Part {
-                        plugin: serving.active().digest().to_owned(),
-                        prepared: self
-                            .prepare(routing.clone(), serving, entries, Purpose::Live)
-                            .await?,
-                        connector,
-                    }
-                }
-                Err(_) => nobodys(connector, entries),
-            });
+        let configuration = routing.configuration;
+        let parts = match self.prepare_turn(routing, &turn).await {
+            Ok(parts) => parts,
+            Err(error) => return Ok(Next::Failed(turn, error)),
+        };
+        let now = self.clock.now();
+        for part in &parts {
+            for (account, spent) in &part.prepared.overran {
+                let lane = sources::lane(&part.connector, Some(account));
+                turns.give_way(lane, now.plus(*spent * GIVES_WAY_TIMES));
+            }
         }
-        Ok(Some(Batch {
-            parts,
-            configuration: routing.configuration,
-            turn,
-        }))
-    }
-
-    /// Begins to apply a batch. It is done, whoever waits for it.
-    fn apply(&self, batch: Batch) -> Applying {
-        let (store, keys, now) = (self.store.clone(), self.keys.clone(), self.clock.now());
-        let Batch {
+        Ok(Next::Ready(Batch {
             parts,
             configuration,
             turn,
-        } = batch;
-        let step = turn.step.clone();
-        let applying = async move {
-            let apply = move |tx: &store::Tx<'_>| {
-                if tx.configuration()? != configuration {
-                    return Err(store::Error::ConfigurationChanged);
-                }
-                for part in &parts {
-                    apply(tx, &keys, part, &step, now)?;
-                }
-                tx.move_log_place(&step)?;
-                Ok(parts)
-            };
-            store.transact_much(apply).await
-        };
-        let task = tokio::spawn(applying.in_current_span());
-        Applying { turn, task }
-    }
-
-    pub(super) async fn prepare(
-        &self,
-        routing: Arc<Routing>,
-        serving: Serving,
-        entries: Vec<Logged>,
-        purpose: Purpose,
-    ) -> Result<Prepared, Error> {
-        spawn_blocking(move || prepare(&routing, &serving, &entries, purpose))
-            .await
-            .map_err(|_| Error::Ended)?
-            .map_err(Error::from)
-    }
-}
-
-/// Entries by their connectors, each in their order: mostly there is one.
-fn by_connector(entries: Vec<Logged>) -> Vec<(String, Vec<Logged>)> {
-    let mut all: Vec<(String, Vec<Logged>)> = Vec::new();
-    for entry in entries {
-        match all.iter_mut().find(|(of, _)| *of == entry.connector) {
-            Some((_, known)) => known.push(entry),
-            None => all.push((entry.connector.clone(), vec![entry])),
-        }
-    }
-    all
-}
-
-/// Entries of a connector of which no plugin runs: they are set aside, for one may
-/// again.
-fn nobodys(connector: String, entries: Vec<Logged>) -> Part {
-    let set_aside = entries.into_iter().map(|entry| SetAside {
-        position: entry.position,
-        kind: entry.kind,
-        reason: format!("no plugin of the connector {} runs here", entry.connector),
-        connector: entry.connector,
-        account: None,
-        plugin: None,
-        body: entry.body,
-    });
-    Part {
-        connector,
-        // It knew of no erasure: they are searched for when a plugin runs.
-        prepared: Prepared {
-            set_aside: set_aside.collect(),
-            ..Prepared::default()
-        },
-        plugin: String::new(),
-    }
-}
-
-fn apply(
-    tx: &store::Tx<'_>,
-    keys: &Keys,
-    part: &Part,
-    step: &Step,
-    now: Timestamp,
-) -> Result<(), store::Error> {
-    let Part {
-        connector,
-        prepared,
-        plugin,
-    } = part;
-    let reached = step.lanes.iter().map(|(_, position)| *position).max();
-    let reached = reached.unwrap_or_default().max(step.up_to);
-    apply_told(tx, keys, prepared, plugin, reached, now)?;
-    if tx.newest_erasure()? != prepared.newest_erasure {
-        tx.extend_erasures(connector, prepared.newest_erasure, reached)?;
-    }
-    for position in &prepared.late {
-        tx.add_late_entry(*position)?;
-    }
-    for what in &prepared.set_aside {
-        tx.set_aside(what, now)?;
-    }
-    Ok(())
-}
-
-/// Applies what was told, by a version, of entries of the log up to `reached`:
-/// what is to be erased first.
-pub(super) fn apply_told(
-    tx: &store::Tx<'_>,
-    keys: &Keys,
-    prepared: &Prepared,
-    plugin: &str,
-    reached: Position,
-    now: Timestamp,
-) -> Result<(), store::Error> {
-    if !prepared.erasures.is_empty() {
-        // What others applied out of turn did not know of them either.
-        let last = tx.log_place()?.last().max(reached);
-        for told in &prepared.erasures {
-            apply_erasures(tx, told, last, &origin(told.kind, &told.plugin), now)?;
-        }
-    }
-    for told in &prepared.connections {
-        let (account, connection) = (&told.account, told.route.id);
-        let _in_span = tracing::error_span!("connection", %account, %connection).entered();
-        tracing::debug!(changes = told.changes.len(), "changes are applied");
-        let origin = origin(told.kind, plugin);
-        apply_changes(tx, told, &origin.of(&told.route), prepared.purpose, now)?;
-    }
-    let origin = origin(EntryKind::Delivery, plugin);
-    for pushed in &prepared.pushed {
-        apply_pushed(tx, keys, pushed, &origin, prepared.purpose, now)?;
-    }
-    Ok(())
-}
-
-/// Where lines about what came in an entry of a kind come from.
-fn origin(kind: EntryKind, plugin: &str) -> Origin {
-    Origin {
-        word: match kind {
-            EntryKind::Delivery => "webhook",
-            EntryKind::JournalFile => "journal",
-        },
-        plugin: Some(plugin.to_owned()),
+        }))
     }
 }

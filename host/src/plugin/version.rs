@@ -49,7 +49,8 @@ pub struct Tally {
     /// Passes, and conversions of what was kept; not those of a replay.
     pub passes: u64,
     /// Those that faulted, by the plugin's doing, or in which it refused more
-    /// than half of the elements, and bodies in which its description found nothing.
+    /// than half of the elements, and bodies in which its description found nothing, or
+    /// that it was not asked for any more.
     pub failed: u64,
 }
 
@@ -124,6 +125,12 @@ impl Version {
     /// Counts a body in which its description finds no element of anybody's, as a
     /// pass that failed: the host reads by what the component says.
     pub fn found_nothing(&self) {
+        self.count(true);
+    }
+
+    /// Counts a body that it is not asked for, since it ran too long on others like it,
+    /// as a pass that failed: what is set aside unasked speaks against it, too.
+    pub fn not_asked(&self) {
         self.count(true);
     }
 

@@ -101,4 +101,32 @@ impl Error {
             | Self::Path { .. } => false,
         }
     }
+
+    /// Whether what a transaction did may be the cause, rather than the file as a whole
+    /// or the machine: another may succeed. A transaction that panicked is told as
+    /// [`Self::Closed`].
+    pub fn is_of_the_data(&self) -> bool {
+        match self {
+            Self::Damaged(_) | Self::Closed => true,
+            Self::Sqlite(error) => !matches!(
+                error.sqlite_error_code(),
+                Some(
+                    ErrorCode::DatabaseBusy
+                        | ErrorCode::DatabaseLocked
+                        | ErrorCode::OutOfMemory
+                        | ErrorCode::CannotOpen
+                        | ErrorCode::PermissionDenied
+                        | ErrorCode::AuthorizationForStatementDenied
+                )
+            ),
+            Self::File { source, .. } => source.is_of_the_data(),
+            Self::Commit(_)
+            | Self::Full(_)
+            | Self::Disk(_)
+            | Self::ReadOnly(_)
+            | Self::TookTooLong
+            | Self::NewerSchema { .. }
+            | Self::Path { .. } => false,
+        }
+    }
 }

@@ -202,6 +202,16 @@ impl Error {
             _ => false,
         }
     }
+
+    /// Whether what a transaction read or did may be the cause: another may succeed.
+    pub fn is_of_the_data(&self) -> bool {
+        match self {
+            Self::Database(error) => error.is_of_the_data(),
+            Self::NotFound(_) | Self::Conflict(_) | Self::Undecodable(_) => true,
+            // None of these comes of a batch, but the change, which is no failure.
+            _ => false,
+        }
+    }
 }
 
 /// The user store. See the module's documentation for what it promises.

@@ -208,6 +208,8 @@ pub struct Metrics {
     pub lookups: Family<CallLabels, Counter>,
     /// Entries of the log that wait for the pipeline.
     pub log_waiting: Gauge<i64, AtomicI64>,
+    /// Accounts of which an entry of the log cannot be applied.
+    pub accounts_stuck: Gauge<i64, AtomicI64>,
     /// Users' values that the connections' last proofs compared with the source,
     /// and those that were equal.
     pub proven: [Gauge<i64, AtomicI64>; 2],
@@ -320,8 +322,15 @@ impl Metrics {
         let log_waiting = Gauge::default();
         registry.register(
             "log_waiting",
-            "Entries of the log that the pipeline has not reached",
+            "Entries of the log after the first that is not done",
             log_waiting.clone(),
+        );
+        let accounts_stuck = Gauge::default();
+        registry.register(
+            "accounts_stuck",
+            "Accounts of which an entry of the log cannot be applied, so that what came after it \
+             waits",
+            accounts_stuck.clone(),
         );
         let proven: [Gauge<i64, AtomicI64>; 2] = Default::default();
         registry.register(
@@ -391,6 +400,7 @@ impl Metrics {
             reads,
             lookups,
             log_waiting,
+            accounts_stuck,
             proven,
             missed,
             held_connections,

@@ -152,3 +152,33 @@ async fn what_the_brake_holds_is_told_and_that_it_goes_on() {
         .good();
     assert_eq!(lines[0]["by"]["kind"], "token", "{lines:#}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_of_one_connection_keeps_no_alert_of_another_from_being_told() {
+    let told = Told::start().await;
+    let other = told.world.connect(PORTAL + 1).await;
+    let fields = json!([{"property": "jobtitle", "variable": "other_title"}]);
+    let mappings = json!({"contacts": {"fields": fields}});
+    told.world.map(&other, mappings).await;
+    let channel = json!({"kind": "webhook", "to": told.receiver.url});
+    let path = format!("/connections/{other}/alert-channels");
+    told.world.post(&path, channel).await.good();
+    let store = told.world.directory.path().join("store.sqlite");
+    let store = rusqlite::Connection::open(store).unwrap();
+    let nonsense = "INSERT INTO alerts (connection, code, problem, since)
+        SELECT min(connection), 'access_revoked', 'nonsense', 0 FROM alert_channels";
+    assert_eq!(store.execute(nonsense, []).unwrap(), 1);
+
+    let failing = FaultRule::by_chance(Trouble::Status(503), 1.0).on(Route::BatchRead);
+    told.world.sim.inject(failing);
+    let users = json!([{"email": "ana@example.com"}]);
+    told.world.put_users(users).await;
+    let account = told.world.account(PORTAL + 1);
+    let ana = [("email", "ana@example.com")];
+    account.create("contacts", &ana).unwrap();
+    told.world.applied().await;
+    told.pass(16 * 60);
+    assert_eq!(told.told(1).await, [pair("began", "late")]);
+    let request = told.receiver.requests().remove(0).json();
+    assert_eq!(request["connection"]["id"], other, "{request:#}");
+}

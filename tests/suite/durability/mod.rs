@@ -12,5 +12,6 @@ mod room;
 mod senders;
 mod small_disk;
 mod trace;
+mod unreadable;
 
 pub use senders::send;

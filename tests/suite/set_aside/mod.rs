@@ -2,6 +2,7 @@
 //! nothing beside it, and is worked on again when somebody says so.
 
 mod replays;
+mod spinning;
 
 use harness::{bare::BareHost, components::misbehaving_as};
 use jimo_connect::plugin::EMBEDDED;

@@ -2,18 +2,23 @@
 //! converted by the plugin, told to each connection in its own terms.
 //!
 //! A plugin's fault fails one pass alone: it is tried again body by body, and
-//! the body that faults again is set aside, with its bytes and the reason.
+//! the body that faults again is set aside, with its bytes and the reason. Bodies of
+//! an account on which a plugin has run too long several times are set aside without
+//! asking it: so a batch, which others wait for, takes seconds, whatever a plugin does.
 
+mod faults;
 mod pushed;
 mod split;
 mod tell;
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
+use faults::run;
 pub use pushed::Pushed;
 use pushed::{ToldPushed, tell_pushed};
 use split::{Part, passes, split_entry};
@@ -110,6 +115,21 @@ pub struct Prepared {
     pub unknown_account_events: u64,
     /// How many events there were.
     pub events: u64,
+    /// For how long plugins ran until they were stopped, account by account.
+    pub overran: BTreeMap<AccountKey, Duration>,
+    /// On how many bodies by themselves, by account and version.
+    pub stopped: HashMap<(AccountKey, String), usize>,
+}
+
+impl Prepared {
+    /// Takes note of a fault: whether the plugin was stopped, and for how long it ran.
+    fn note(&mut self, route: &AccountRoute, fault: &Fault) -> bool {
+        let Fault::Deadline(after) = fault else {
+            return false;
+        };
+        *self.overran.entry(route.key.clone()).or_default() += *after;
+        true
+    }
 }
 
 /// Prepares entries of the log, all of them of the plugin's own connector. Fails only where the host cannot run plugins.
@@ -189,55 +209,6 @@ struct Of<'a> {
     /// Whether the active version hears of the account as well, and this one speaks
     /// for its own connections alone.
     is_tried: bool,
-}
-
-fn run(
-    of: Of<'_>,
-    parts: &[Part<'_>],
-    pass: Run<'_>,
-    prepared: &mut Prepared,
-) -> Result<(), Fault> {
-    let Of { route, plugin, .. } = of;
-    match try_run(of, parts, pass, prepared) {
-        Ok(()) => {}
-        Err(fault) if fault.is_retryable() => return Err(fault),
-        // By itself already: it would do the same again.
-        Err(fault) if parts.len() == 1 && !fault.may_be_chance() => {
-            failed(route, plugin, &parts[0], &fault, prepared)
-        }
-        Err(fault) => {
-            if prepared.purpose != Purpose::Shadow {
-                tracing::warn!(%fault, "a pass failed; its bodies are tried one by one");
-            }
-            for part in parts {
-                match try_run(of, std::slice::from_ref(part), pass, prepared) {
-                    Ok(()) => {}
-                    Err(fault) if fault.is_retryable() => return Err(fault),
-                    Err(fault) => failed(route, plugin, part, &fault, prepared),
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Sets a body aside that failed by itself.
-fn failed(
-    route: &AccountRoute,
-    plugin: &Version,
-    part: &Part<'_>,
-    fault: &Fault,
-    prepared: &mut Prepared,
-) {
-    if route.connections.is_empty() && prepared.purpose == Purpose::Live {
-        return;
-    }
-    let Part { entry, elements } = part;
-    let body = join(elements.iter().map(|element| element.bytes));
-    let account = Some(route.key.clone());
-    let reason = fault.to_string();
-    let aside = set_aside(entry, account, reason, plugin, body);
-    prepared.set_aside.push(aside);
 }
 
 fn try_run(

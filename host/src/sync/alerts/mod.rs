@@ -18,7 +18,11 @@ pub mod sending;
 
 pub use request::signature;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +30,7 @@ use self::message::{Message, State};
 use super::health::{self, Error};
 use crate::{
     host::Host,
+    log::Lane,
     model::{ConnectionId, Problem, Timestamp},
     store::{self, Tx, activity::Activity, alerts::ToldAlert},
 };
@@ -58,39 +63,50 @@ async fn look(host: &Host) -> Result<(), Error> {
         return Ok(());
     }
     let backlog = Arc::new(health::backlog(host).await?);
-    let now = host.clock.now();
     for id in connections {
-        let seen = backlog.clone();
-        let connector = host
-            .store
-            .read(move |tx| {
-                let news = news(tx, id, &seen, now)?;
-                // One of which nothing is news may be gone.
-                let connector = match news.is_empty() {
-                    true => None,
-                    false => Some(tx.any_connection(id)?.connector),
-                };
-                Ok(connector)
-            })
-            .await?;
-        let Some(connector) = connector else {
-            continue;
-        };
-        let (seen, label) = (backlog.clone(), host.plugins.label(&connector));
-        // Found again where it is written: somebody may have been quicker.
-        let told = host.store.transact(move |tx| {
-            let news = self::news(tx, id, &seen, now)?;
-            tell(tx, id, &label, &news, now)?;
-            Ok(news)
-        });
-        for one in told.await? {
-            let (state, code) = (one.state, &one.problem.code);
-            tracing::info!(connection = %id, code, ?state, "an alert is told");
+        // What cannot be read of one keeps nothing from the others.
+        if let Err(error) = look_at(host, id, &backlog).await {
+            tracing::warn!(connection = %id, %error, "what is wrong with a connection could not be looked at");
         }
-        host.pipeline.notify_changed();
     }
     Ok(())
 }
+
+/// Looks at one connection, and tells what is news.
+async fn look_at(host: &Host, id: ConnectionId, backlog: &Arc<Backlog>) -> Result<(), Error> {
+    let (seen, now) = (backlog.clone(), host.clock.now());
+    let connector = host
+        .store
+        .read(move |tx| {
+            let news = news(tx, id, &seen, now)?;
+            // One of which nothing is news may be gone.
+            let connector = match news.is_empty() {
+                true => None,
+                false => Some(tx.any_connection(id)?.connector),
+            };
+            Ok(connector)
+        })
+        .await?;
+    let Some(connector) = connector else {
+        return Ok(());
+    };
+    let (seen, label) = (backlog.clone(), host.plugins.label(&connector));
+    // Found again where it is written: somebody may have been quicker.
+    let told = host.store.transact(move |tx| {
+        let news = self::news(tx, id, &seen, now)?;
+        tell(tx, id, &label, &news, now)?;
+        Ok(news)
+    });
+    for one in told.await? {
+        let (state, code) = (one.state, &one.problem.code);
+        tracing::info!(connection = %id, code, ?state, "an alert is told");
+    }
+    host.pipeline.notify_changed();
+    Ok(())
+}
+
+/// Since when something of each account waits.
+type Backlog = BTreeMap<Lane, Timestamp>;
 
 /// Something that began, or is over.
 #[derive(Clone, Debug)]
@@ -104,7 +120,7 @@ struct News {
 fn news(
     tx: &Tx<'_>,
     id: ConnectionId,
-    backlog: &std::collections::BTreeMap<crate::log::Lane, Timestamp>,
+    backlog: &Backlog,
     now: Timestamp,
 ) -> Result<Vec<News>, store::Error> {
     let connection = match tx.any_connection(id) {

@@ -7,6 +7,7 @@ use harness::{
     components::misbehaving_as,
 };
 use jimo_connect::{
+    log::{Cursor, Entry, EntryKind, Lane},
     model::{AccountId, ObjectType},
     pipeline::{associations::prepare_associations, pages::prepare_records, routing::AccountRoute},
     plugin::{EMBEDDED, Serving, Tally, digest},
@@ -54,6 +55,35 @@ async fn a_version_that_fails_too_often_is_taken_back_and_what_it_set_aside_is_d
     let metrics = metrics.text().await.unwrap();
     let counted = r#"jimo_connect_plugin_switches_total{why="automatic"} 1"#;
     assert!(metrics.contains(counted), "{metrics}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_that_spins_on_many_bodies_of_one_account_is_taken_back_after_a_few() {
+    let host = BareHost::start(EMBEDDED).await;
+    let account = host.connect("1", "city").await;
+    let api = Api::of(&host).await;
+    let bad = api.activate(misbehaving_as("hubspot", "nothing")).await;
+    let spins = |record| created(record).replace('}', r#","misbehave":"spin"}"#);
+    let entries = (1..=60).map(|record| Entry {
+        kind: EntryKind::Delivery,
+        connector: "hubspot".into(),
+        lane: Lane(1),
+        received_at: host.host.clock.now(),
+        body: format!("[{}]", spins(record)).into(),
+    });
+    let cursor = Cursor {
+        name: "a test".into(),
+        place: String::new(),
+    };
+    let appended = host.host.log.append_all(entries.collect(), cursor);
+    appended.await.unwrap();
+    // By what it was not asked for, too: else it would go on spinning.
+    until(async || host.active().digest() != bad).await;
+    assert_eq!(host.active().digest(), digest(EMBEDDED));
+    host.applied().await;
+    until(async || host.set_aside().await.is_empty()).await;
+    assert_eq!(host.waiting_reads(account).await, 60);
     host.stop().await;
 }
 

@@ -1,0 +1,227 @@
+//! A batch: entries of the log, prepared connector by connector, and applied in the
+//! one transaction that moves the place in the log.
+
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+use tracing::Instrument;
+
+use super::{
+    Pipeline,
+    apply::apply_changes,
+    erasures::apply_erasures,
+    pages::apply_pushed,
+    prepare::{Prepared, Purpose, prepare},
+    report::Origin,
+    routing::Routing,
+    turns::Turn,
+    worker::Error,
+};
+use crate::{
+    log::{EntryKind, Logged, Position, Step},
+    model::Timestamp,
+    plugin::Serving,
+    secrets::Keys,
+    store::{self, set_aside::SetAside},
+    telemetry::spawn_blocking,
+};
+
+/// Entries of the log, ready to be applied.
+pub(super) struct Batch {
+    /// What comes of them, connector by connector.
+    pub parts: Vec<Part>,
+    /// The configuration that it was prepared under.
+    pub configuration: i64,
+    /// What it is made of.
+    pub turn: Turn,
+}
+
+/// What comes of a connector's entries.
+pub(super) struct Part {
+    /// The connector, by name.
+    pub connector: String,
+    /// What is to be applied.
+    pub prepared: Prepared,
+    /// The plugin version that prepared them, by digest.
+    plugin: String,
+}
+
+/// A batch that is being applied.
+pub(super) struct Applying {
+    /// What it is made of.
+    pub turn: Turn,
+    /// Ends with what was applied.
+    pub task: JoinHandle<Result<Vec<Part>, store::Error>>,
+}
+
+impl Pipeline {
+    /// What comes of the entries whose turn it is.
+    pub(super) async fn prepare_turn(
+        &self,
+        routing: Arc<Routing>,
+        turn: &Turn,
+    ) -> Result<Vec<Part>, Error> {
+        let positions = turn.entries.iter().map(|entry| entry.position).collect();
+        let entries = self.log.read_at(positions).await?;
+        let mut parts = Vec::new();
+        for (connector, entries) in by_connector(entries) {
+            parts.push(match self.plugins.of(&connector) {
+                Ok(versions) => {
+                    let serving = versions.serving();
+                    Part {
+                        plugin: serving.active().digest().to_owned(),
+                        prepared: self
+                            .prepare(routing.clone(), serving, entries, Purpose::Live)
+                            .await?,
+                        connector,
+                    }
+                }
+                Err(_) => nobodys(connector, entries),
+            });
+        }
+        Ok(parts)
+    }
+
+    /// Begins to apply a batch. It is done, whoever waits for it.
+    pub(super) fn apply(&self, batch: Batch) -> Applying {
+        let (store, keys, now) = (self.store.clone(), self.keys.clone(), self.clock.now());
+        let Batch {
+            parts,
+            configuration,
+            turn,
+        } = batch;
+        let step = turn.step.clone();
+        let applying = async move {
+            let apply = move |tx: &store::Tx<'_>| {
+                if tx.configuration()? != configuration {
+                    return Err(store::Error::ConfigurationChanged);
+                }
+                for part in &parts {
+                    apply(tx, &keys, part, &step, now)?;
+                }
+                tx.move_log_place(&step)?;
+                Ok(parts)
+            };
+            store.transact_much(apply).await
+        };
+        let task = tokio::spawn(applying.in_current_span());
+        Applying { turn, task }
+    }
+
+    pub(super) async fn prepare(
+        &self,
+        routing: Arc<Routing>,
+        serving: Serving,
+        entries: Vec<Logged>,
+        purpose: Purpose,
+    ) -> Result<Prepared, Error> {
+        spawn_blocking(move || prepare(&routing, &serving, &entries, purpose))
+            .await
+            .map_err(|_| Error::Ended)?
+            .map_err(Error::from)
+    }
+}
+
+/// Entries by their connectors, each in their order: mostly there is one.
+fn by_connector(entries: Vec<Logged>) -> Vec<(String, Vec<Logged>)> {
+    let mut all: Vec<(String, Vec<Logged>)> = Vec::new();
+    for entry in entries {
+        match all.iter_mut().find(|(of, _)| *of == entry.connector) {
+            Some((_, known)) => known.push(entry),
+            None => all.push((entry.connector.clone(), vec![entry])),
+        }
+    }
+    all
+}
+
+/// Entries of a connector of which no plugin runs: they are set aside, for one may
+/// again.
+fn nobodys(connector: String, entries: Vec<Logged>) -> Part {
+    let set_aside = entries.into_iter().map(|entry| SetAside {
+        position: entry.position,
+        kind: entry.kind,
+        reason: format!("no plugin of the connector {} runs here", entry.connector),
+        connector: entry.connector,
+        account: None,
+        plugin: None,
+        body: entry.body,
+    });
+    Part {
+        connector,
+        // It knew of no erasure: they are searched for when a plugin runs.
+        prepared: Prepared {
+            set_aside: set_aside.collect(),
+            ..Prepared::default()
+        },
+        plugin: String::new(),
+    }
+}
+
+fn apply(
+    tx: &store::Tx<'_>,
+    keys: &Keys,
+    part: &Part,
+    step: &Step,
+    now: Timestamp,
+) -> Result<(), store::Error> {
+    let Part {
+        connector,
+        prepared,
+        plugin,
+    } = part;
+    let reached = step.lanes.iter().map(|(_, position)| *position).max();
+    let reached = reached.unwrap_or_default().max(step.up_to);
+    apply_told(tx, keys, prepared, plugin, reached, now)?;
+    if tx.newest_erasure()? != prepared.newest_erasure {
+        tx.extend_erasures(connector, prepared.newest_erasure, reached)?;
+    }
+    for position in &prepared.late {
+        tx.add_late_entry(*position)?;
+    }
+    for what in &prepared.set_aside {
+        tx.set_aside(what, now)?;
+    }
+    Ok(())
+}
+
+/// Applies what was told, by a version, of entries of the log up to `reached`:
+/// what is to be erased first.
+pub(super) fn apply_told(
+    tx: &store::Tx<'_>,
+    keys: &Keys,
+    prepared: &Prepared,
+    plugin: &str,
+    reached: Position,
+    now: Timestamp,
+) -> Result<(), store::Error> {
+    if !prepared.erasures.is_empty() {
+        // What others applied out of turn did not know of them either.
+        let last = tx.log_place()?.last().max(reached);
+        for told in &prepared.erasures {
+            apply_erasures(tx, told, last, &origin(told.kind, &told.plugin), now)?;
+        }
+    }
+    for told in &prepared.connections {
+        let (account, connection) = (&told.account, told.route.id);
+        let _in_span = tracing::error_span!("connection", %account, %connection).entered();
+        tracing::debug!(changes = told.changes.len(), "changes are applied");
+        let origin = origin(told.kind, plugin);
+        apply_changes(tx, told, &origin.of(&told.route), prepared.purpose, now)?;
+    }
+    let origin = origin(EntryKind::Delivery, plugin);
+    for pushed in &prepared.pushed {
+        apply_pushed(tx, keys, pushed, &origin, prepared.purpose, now)?;
+    }
+    Ok(())
+}
+
+/// Where lines about what came in an entry of a kind come from.
+fn origin(kind: EntryKind, plugin: &str) -> Origin {
+    Origin {
+        word: match kind {
+            EntryKind::Delivery => "webhook",
+            EntryKind::JournalFile => "journal",
+        },
+        plugin: Some(plugin.to_owned()),
+    }
+}

@@ -1,0 +1,99 @@
+//! Whose turn it is, by the whole of the pipeline: a flood of one account's, and what
+//! others send meanwhile.
+
+use std::{sync::mpsc, time::Duration};
+
+use harness::bare::BareHost;
+use jimo_connect::{
+    log::{Cursor, Entry, EntryKind, Lane},
+    model::AccountId,
+    plugin::EMBEDDED,
+};
+
+/// How long anything may take that should take a moment.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A creation of a contact, with so many bytes that mean nothing.
+fn created(account: i64, record: usize, padding: usize) -> String {
+    let padding = "x".repeat(padding);
+    format!(
+        r#"[{{"portalId":{account},"objectId":{record},"subscriptionType":"contact.creation","occurredAt":1,"sourceId":"{padding}"}}]"#
+    )
+}
+
+/// Appends deliveries, all at once.
+async fn append(host: &BareHost, deliveries: impl Iterator<Item = (i64, String)>) {
+    let received_at = host.host.clock.now();
+    let entries = deliveries.map(|(account, body)| Entry {
+        kind: EntryKind::Delivery,
+        connector: "hubspot".into(),
+        lane: Lane(account),
+        received_at,
+        body: body.into(),
+    });
+    let cursor = Cursor {
+        name: "a test".into(),
+        place: String::new(),
+    };
+    let appended = host.host.log.append_all(entries.collect(), cursor);
+    appended.await.unwrap();
+}
+
+/// How many reads were asked for before the first of an account.
+fn before(host: &BareHost, account: AccountId) -> usize {
+    let store = rusqlite::Connection::open(host.directory.path().join("store.sqlite")).unwrap();
+    let sql = "SELECT account FROM reads ORDER BY requested";
+    let mut statement = store.prepare(sql).unwrap();
+    let asked = statement.query_map([], |row| row.get::<_, i64>(0)).unwrap();
+    let mut asked = asked.map(Result::unwrap);
+    asked.position(|of| of == account.0).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_in_the_log_behind_a_flood_waits_for_one_delivery_of_it_and_none_is_prepared_twice()
+ {
+    let host = BareHost::start(EMBEDDED).await;
+    host.connect("1", "city").await;
+    let other = host.connect("2", "city").await;
+    // Each as large as a turn.
+    let flood = (0..20).map(|record| (1, created(1, record, 33_000)));
+    let all = flood.chain([(2, created(2, 100, 0))]);
+    append(&host, all).await;
+    host.applied().await;
+    assert!(before(&host, other) <= 1, "{}", before(&host, other));
+    // While several are at work nothing is prepared that would have to wait.
+    assert_eq!(host.active().tally().passes, 21);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_comes_while_a_flood_is_applied_goes_before_what_is_prepared_of_it() {
+    let host = BareHost::start(EMBEDDED).await;
+    host.connect("1", "city").await;
+    let other = host.connect("2", "city").await;
+    // Nothing can be applied meanwhile.
+    let (release, released) = mpsc::channel::<()>();
+    let store = host.host.store.clone();
+    let holding = tokio::spawn(async move {
+        let hold = store.transact(move |_| {
+            let _ = released.recv();
+            Ok(())
+        });
+        hold.await
+    });
+    // More than two whole batches.
+    append(&host, (0..25_000).map(|record| (1, created(1, record, 0)))).await;
+    let is_prepared = async {
+        while host.active().tally().passes < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, is_prepared).await.unwrap();
+    assert_eq!(host.deliver(created(2, 30_000, 0)).await, 204);
+    release.send(()).unwrap();
+    holding.await.unwrap().unwrap();
+    host.applied().await;
+    let before = before(&host, other);
+    assert!((10_000..11_000).contains(&before), "{before}");
+    host.stop().await;
+}
