@@ -20,7 +20,7 @@ use crate::{
     sources::{Senders, push},
     store::{self, Store},
     sync::{
-        self, definitions::Definitions, grants::Grants, journal::Journal,
+        self, answered::Answered, definitions::Definitions, grants::Grants, journal::Journal,
         versions::library,
     },
     tasks::{self, Tasks},
@@ -109,6 +109,8 @@ pub struct Host {
     pub grants: Arc<Grants>,
     /// HubSpot's webhooks journal.
     pub journal: Journal,
+    /// Who waits for answers of which accounts.
+    pub answered: Answered,
     /// Who signs in.
     pub members: Members,
     /// The definitions of the accounts' properties that are kept for a while.
@@ -196,6 +198,7 @@ impl Host {
             senders,
             grants,
             journal,
+            answered: Answered::default(),
             members: Members::default(),
             definitions: Definitions::default(),
         })

@@ -8,6 +8,7 @@
 //! goes on from what the store holds.
 
 pub mod alerts;
+pub mod answered;
 mod answers;
 mod batches;
 mod brake;
@@ -26,6 +27,7 @@ mod kept;
 pub mod keyed;
 pub mod labels;
 mod lines;
+mod looks;
 mod lookup_batches;
 pub mod lookups;
 mod places;
