@@ -331,7 +331,7 @@ async fn kinds_of_reads_are_told_once_each_those_that_wait_longest_first_and_non
     let second = (ninth, records.clone());
     let last = (third, records.clone());
     assert_eq!(due(9).await, []);
-    assert_eq!(due(10).await, [first.clone()]);
+    assert_eq!(due(10).await, std::slice::from_ref(&first));
     assert_eq!(due(59).await, [first.clone(), second.clone()]);
     assert_eq!(due(60).await, [first, second.clone(), last.clone()]);
     let is_due = async |(account, kind): &(AccountId, ReadKind), now: i64| {
