@@ -1,10 +1,10 @@
 //! One host: everything it holds, opened in order, and run until it is told to
 //! stop.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use tokio::net::{TcpListener, TcpSocket};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::{
@@ -19,7 +19,11 @@ use crate::{
     secrets::{self, Keys, Secret},
     sources::{Senders, push},
     store::{self, Store},
-    sync::{self, definitions::Definitions, grants::Grants, journal::Journal, versions::library},
+    sync::{
+        self, answered::Answered, definitions::Definitions, grants::Grants, journal::Journal,
+        versions::library,
+    },
+    tasks::{self, Tasks},
     telemetry::Metrics,
     web,
 };
@@ -63,6 +67,9 @@ pub enum Error {
         /// What the system says.
         source: std::io::Error,
     },
+    /// A task ended unasked.
+    #[error(transparent)]
+    Task(#[from] tasks::Ended),
     /// The address makes no URL.
     #[error("the listening address makes no URL: set JIMO_PUBLIC_URL")]
     PublicUrl,
@@ -102,6 +109,8 @@ pub struct Host {
     pub grants: Arc<Grants>,
     /// HubSpot's webhooks journal.
     pub journal: Journal,
+    /// Who waits for answers of which accounts.
+    pub answered: Answered,
     /// Who signs in.
     pub members: Members,
     /// The definitions of the accounts' properties that are kept for a while.
@@ -189,6 +198,7 @@ impl Host {
             senders,
             grants,
             journal,
+            answered: Answered::default(),
             members: Members::default(),
             definitions: Definitions::default(),
         })
@@ -262,34 +272,59 @@ pub fn url_of(listen: SocketAddr) -> Result<Url, Error> {
 /// Runs a host on a listener until it is told to stop: takes in deliveries,
 /// works through the log and the read queue, and serves pages and API. Returns
 /// when work under way is done.
-pub async fn run(host: Arc<Host>, listener: TcpListener, stop: CancellationToken) {
-    run_with(host, listener, web::Extra::default(), stop).await;
+///
+/// # Errors
+///
+/// [`Error::Task`] where one of its tasks ended unasked: the host stops then.
+pub async fn run(
+    host: Arc<Host>,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    run_with(host, listener, web::Extra::default(), stop).await
 }
 
 /// [`run`], with pages that the command adds.
+///
+/// # Errors
+///
+/// As [`run`].
 pub async fn run_with(
     host: Arc<Host>,
     listener: TcpListener,
     extra: web::Extra,
     stop: CancellationToken,
-) {
-    let tasks = TaskTracker::new();
-    let work = stop.child_token();
-    {
-        let (host, stop) = (host.clone(), work.clone());
-        tasks.spawn(async move { host.pipeline.run(stop).await });
+) -> Result<(), Error> {
+    // A defect of one task stops the others as whoever runs the host does.
+    let stop = stop.child_token();
+    let mut tasks = Tasks::new(stop.clone());
+    tasks.spawn("the pipeline", {
+        let (host, stop) = (host.clone(), stop.clone());
+        async move { host.pipeline.run(stop).await }
+    });
+    for (name, task) in sync::tasks(&host, &stop) {
+        tasks.spawn(name, task);
     }
-    for task in sync::tasks(&host, &work) {
-        tasks.spawn(task);
-    }
-    web::serve(host.clone(), listener, extra, stop.clone()).await;
-    work.cancel();
-    tasks.close();
-    let ended = async {
-        tasks.wait().await;
-        host.grants.settled().await;
+    let mut serving = pin!(web::serve(host.clone(), listener, extra, stop.clone()));
+    let mut outcome = tokio::select! {
+        () = &mut serving => Ok(()),
+        ended = tasks.defect() => {
+            stop.cancel();
+            serving.await;
+            Err(ended)
+        }
     };
-    if tokio::time::timeout(STOP_MAX, ended).await.is_err() {
-        tracing::warn!("work under way did not end in time; it goes on at the next start");
+    stop.cancel();
+    let ended = async {
+        let ended = tasks.all().await;
+        host.grants.settled().await;
+        ended
+    };
+    match tokio::time::timeout(STOP_MAX, ended).await {
+        Ok(ended) => outcome = outcome.and(ended),
+        Err(_) => {
+            tracing::warn!("work under way did not end in time; it goes on at the next start");
+        }
     }
+    Ok(outcome?)
 }

@@ -21,5 +21,6 @@ pub mod sources;
 pub mod sqlite;
 pub mod store;
 pub mod sync;
+pub mod tasks;
 pub mod telemetry;
 pub mod web;

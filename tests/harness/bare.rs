@@ -39,7 +39,7 @@ pub struct BareHost {
     /// Its data directory, removed with it.
     pub directory: TempDir,
     stop: CancellationToken,
-    running: Option<JoinHandle<()>>,
+    running: Option<JoinHandle<Result<(), host::Error>>>,
 }
 
 /// The settings of a host on a data directory, with an app but no HubSpot.
@@ -138,7 +138,7 @@ impl BareHost {
     pub async fn stop(mut self) -> TempDir {
         self.stop.cancel();
         if let Some(running) = self.running.take() {
-            running.await.unwrap();
+            running.await.unwrap().unwrap();
         }
         self.directory
     }

@@ -22,7 +22,7 @@ pub struct RunningHost {
     /// Everything it holds.
     pub host: Arc<Host>,
     stop: CancellationToken,
-    running: Option<JoinHandle<()>>,
+    running: Option<JoinHandle<Result<(), host::Error>>>,
 }
 
 /// The settings of a host on a data directory, with the simulator's app.
@@ -85,7 +85,7 @@ impl RunningHost {
     pub async fn stop(mut self) {
         self.stop.cancel();
         if let Some(running) = self.running.take() {
-            running.await.unwrap();
+            running.await.unwrap().unwrap();
         }
     }
 }

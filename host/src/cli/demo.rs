@@ -86,9 +86,10 @@ impl Demo {
         )
         .await?;
         println!("listening on {link}");
-        // A defect of the host, which has said so.
-        let _ = running.await;
-        Ok(())
+        match running.await {
+            Ok(ended) => Ok(ended?),
+            Err(_) => Err(Error::Demo("the host ended abruptly".into())),
+        }
     }
 
     async fn listen(&self) -> Result<TcpListener, host::Error> {

@@ -42,7 +42,7 @@ impl Serve {
         let host = Host::open(self.config, public_url, Clock::system()).await?;
         println!("listening on {}", listening.as_str().trim_end_matches('/'));
         tell_owner(&host).await?;
-        host::run(Arc::new(host), listener, stop_signal()?).await;
+        host::run(Arc::new(host), listener, stop_signal()?).await?;
         tracing::info!("stopped");
         Ok(())
     }

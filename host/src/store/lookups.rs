@@ -5,9 +5,7 @@
 //! the same request, and moves on in number. What the user is asked for by is
 //! read when the call is made, so it is never an old one.
 
-use std::collections::BTreeSet;
-
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::{Error, Tx, encode, reads::priority};
 use crate::model::{
@@ -46,33 +44,28 @@ pub struct DueLookup {
 /// What a user is found by: every form of one identifier.
 pub type UserKeys = Vec<(KeyKind, String)>;
 
-/// The kinds of which look-ups wait, with when the first of them is due. They
-/// are barred with the reads of records, which need the same scope.
-const KINDS: &str = "
-    SELECT first, connection, object_type, priority FROM (
-        SELECT c.id AS connection, o.name AS object_type, p.priority,
-               max(coalesce(b.until, 0),
-                   (SELECT l.not_before FROM lookups l
-                    WHERE l.connection = c.id AND l.object_type = o.id
-                      AND l.priority = p.priority
-                    ORDER BY l.not_before LIMIT 1)) AS first
-        FROM connections c
-        CROSS JOIN object_types o
-        CROSS JOIN (SELECT 0 AS priority UNION ALL VALUES (1), (2), (3)) p
-        LEFT JOIN barred_reads b
-            ON b.account = c.account AND b.object_type = o.id AND b.to_type = 0
-        WHERE c.account = ?1)
-    WHERE first IS NOT NULL ORDER BY first";
+/// The first look-up of the kind that comes next, in the order of connections and
+/// kinds, and when it is due; as the read queue goes through its kinds. They are
+/// barred with the reads of records, which need the same scope.
+const NEXT_KIND: &str = "
+    SELECT l.connection, l.object_type, l.priority, c.account,
+           max(l.not_before, coalesce(
+               (SELECT b.until FROM barred_reads b
+                WHERE b.account = c.account AND b.object_type = l.object_type
+                  AND b.to_type = 0), 0))
+    FROM lookups l CROSS JOIN connections c ON c.id = l.connection
+    WHERE (l.connection, l.object_type, l.priority) > (?1, ?2, ?3)
+    ORDER BY l.connection, l.object_type, l.priority, l.not_before LIMIT 1";
 
-/// Connection by connection, as many of them have none waiting.
-const ACCOUNTS: &str = "
-    WITH RECURSIVE waiting (connection) AS (
-        SELECT min(connection) FROM lookups
-        UNION ALL
-        SELECT (SELECT min(connection) FROM lookups WHERE connection > waiting.connection)
-        FROM waiting WHERE connection IS NOT NULL)
-    SELECT c.account FROM waiting w JOIN connections c ON c.id = w.connection
-    WHERE c.account IS NOT NULL";
+/// A kind of which look-ups wait, as the store numbers it.
+struct Waiting {
+    connection: ConnectionId,
+    object_type: i64,
+    priority: i64,
+    account: Option<AccountId>,
+    /// When the first of them is due.
+    first: Timestamp,
+}
 
 const DUE: &str = "
     SELECT user, requested, attempts, run, all_missing FROM lookups
@@ -151,50 +144,78 @@ impl Tx<'_> {
         Ok(users.last().copied())
     }
 
-    /// The accounts that any look-up waits for.
-    pub fn accounts_with_lookups(&self) -> Result<BTreeSet<AccountId>, Error> {
-        let mut statement = self.statement(ACCOUNTS)?;
-        let accounts = statement.query_map([], |row| row.get(0).map(AccountId))?;
-        Ok(accounts.collect::<Result<_, _>>()?)
-    }
-
     /// When the account's next look-up is due, and its kind; none where none
     /// waits.
     pub fn next_lookup(
         &self,
         account: AccountId,
     ) -> Result<Option<(Timestamp, LookupKind)>, Error> {
-        Ok(self.waiting_lookup_kinds(account)?.into_iter().next())
-    }
-
-    /// The kinds of an account's look-ups that are due, that which waits longest
-    /// first.
-    pub fn due_lookup_kinds(
-        &self,
-        account: AccountId,
-        now: Timestamp,
-    ) -> Result<Vec<LookupKind>, Error> {
-        let waiting = self.waiting_lookup_kinds(account)?.into_iter();
-        let due = waiting.take_while(|(moment, _)| *moment <= now);
-        Ok(due.map(|(_, kind)| kind).collect())
-    }
-
-    fn waiting_lookup_kinds(
-        &self,
-        account: AccountId,
-    ) -> Result<Vec<(Timestamp, LookupKind)>, Error> {
-        let mut statement = self.statement(KINDS)?;
-        let mut rows = statement.query([account.0])?;
         let mut kinds = Vec::new();
-        while let Some(row) = rows.next()? {
-            let kind = LookupKind {
-                connection: ConnectionId(row.get(1)?),
-                object_type: row.get::<_, String>(2)?.into(),
-                priority: priority(row.get(3)?)?,
-            };
-            kinds.push((super::timestamp(row, 0)?, kind));
+        for connection in self.account_connections(account)? {
+            kinds.extend(self.lookup_kinds(Some(connection.id))?);
+        }
+        let next = kinds.iter().min_by_key(|waiting| waiting.first);
+        next.map(|waiting| Ok((waiting.first, self.lookup_kind(waiting)?)))
+            .transpose()
+    }
+
+    /// The kinds of all accounts' look-ups of which some are due, that which waits
+    /// longest first.
+    pub fn due_lookup_kinds(&self, now: Timestamp) -> Result<Vec<(AccountId, LookupKind)>, Error> {
+        let mut due = self.lookup_kinds(None)?;
+        due.retain(|waiting| waiting.first <= now);
+        due.sort_by_key(|waiting| waiting.first);
+        let of_accounts = due.iter().filter_map(|one| Some((one.account?, one)));
+        of_accounts
+            .map(|(account, waiting)| Ok((account, self.lookup_kind(waiting)?)))
+            .collect()
+    }
+
+    /// Whether look-ups of a kind are due.
+    pub fn is_lookup_due(&self, kind: &LookupKind, now: Timestamp) -> Result<bool, Error> {
+        let object_type = self.object_type_id(&kind.object_type)?;
+        let waiting = self.lookup_kinds(Some(kind.connection))?;
+        Ok(waiting.iter().any(|waiting| {
+            waiting.object_type == object_type
+                && waiting.priority == kind.priority as i64
+                && waiting.first <= now
+        }))
+    }
+
+    /// The kinds of which look-ups wait, of one connection or of all.
+    fn lookup_kinds(&self, connection: Option<ConnectionId>) -> Result<Vec<Waiting>, Error> {
+        let mut statement = self.statement(NEXT_KIND)?;
+        let mut after = [
+            connection.map_or(i64::MIN, |connection| connection.0),
+            -1,
+            -1,
+        ];
+        let mut kinds = Vec::new();
+        while let Some(waiting) = statement
+            .query_row(after, |row| {
+                Ok(Waiting {
+                    connection: ConnectionId(row.get(0)?),
+                    object_type: row.get(1)?,
+                    priority: row.get(2)?,
+                    account: row.get::<_, Option<i64>>(3)?.map(AccountId),
+                    first: super::timestamp(row, 4)?,
+                })
+            })
+            .optional()?
+            .filter(|waiting| connection.is_none_or(|connection| waiting.connection == connection))
+        {
+            after = [waiting.connection.0, waiting.object_type, waiting.priority];
+            kinds.push(waiting);
         }
         Ok(kinds)
+    }
+
+    fn lookup_kind(&self, waiting: &Waiting) -> Result<LookupKind, Error> {
+        Ok(LookupKind {
+            connection: waiting.connection,
+            object_type: self.object_type_name(waiting.object_type)?,
+            priority: priority(waiting.priority)?,
+        })
     }
 
     /// The look-ups of one kind that are due, those that wait longest first, at
@@ -366,13 +387,9 @@ mod tests {
         let due = "SEARCH lookups USING INDEX lookups_due \
                    (connection=? AND object_type=? AND priority=? AND not_before<?)";
         assert_eq!(plan(DUE), [due]);
-        let first = "SEARCH l USING COVERING INDEX lookups_due \
-                     (connection=? AND object_type=? AND priority=?)";
-        assert!(
-            plan(KINDS).contains(&first.to_owned()),
-            "{:#?}",
-            plan(KINDS)
-        );
+        let next = "SEARCH l USING COVERING INDEX lookups_due \
+                    ((connection,object_type,priority)>(?,?,?))";
+        assert_eq!(plan(NEXT_KIND).first().map(String::as_str), Some(next));
         let users = "SEARCH u USING COVERING INDEX users_project (project=? AND id>?)";
         assert!(
             plan(IDENTIFIED).contains(&users.to_owned()),

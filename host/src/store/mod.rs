@@ -103,6 +103,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0023_pages.sql"),
     include_str!("../../migrations/sqlite/store/0024_trials.sql"),
     include_str!("../../migrations/sqlite/store/0025_activity_users.sql"),
+    include_str!("../../migrations/sqlite/store/0026_due.sql"),
     include_str!("../../migrations/sqlite/store/0027_plugin_descriptions.sql"),
 ];
 
@@ -479,6 +480,12 @@ impl<'c> Tx<'c> {
         let id = self.find_or_make_object_type(name)?;
         self.object_types.borrow_mut().insert(name.clone(), id);
         Ok(id)
+    }
+
+    fn object_type_name(&self, id: i64) -> Result<ObjectType, Error> {
+        let mut statement = self.statement("SELECT name FROM object_types WHERE id = ?1")?;
+        let name: String = statement.query_one([id], |row| row.get(0))?;
+        Ok(name.into())
     }
 
     fn find_or_make_object_type(&self, name: &ObjectType) -> Result<i64, Error> {

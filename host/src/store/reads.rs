@@ -62,32 +62,36 @@ pub struct DueRead {
     pub all_missing: bool,
 }
 
-/// The kinds of which reads wait, with when the first of them is due. There are
-/// few kinds and may be many reads, so each kind's first is looked up.
-const KINDS: &str = "
-    SELECT first, object_type, to_type, priority FROM (
-        SELECT o.name AS object_type, t.name AS to_type, p.priority,
-               max(coalesce(b.until, 0),
-                   (SELECT r.not_before FROM reads r
-                    WHERE r.account = ?1 AND r.object_type = o.id AND r.to_type = t.id
-                      AND r.priority = p.priority
-                    ORDER BY r.not_before LIMIT 1)) AS first
-        FROM object_types o
-        CROSS JOIN (SELECT 0 AS id, NULL AS name UNION ALL SELECT id, name FROM object_types) t
-        CROSS JOIN (SELECT 0 AS priority UNION ALL VALUES (1), (2), (3)) p
-        LEFT JOIN barred_reads b
-            ON b.account = ?1 AND b.object_type = o.id AND b.to_type = t.id)
-    WHERE first IS NOT NULL ORDER BY first";
+/// The accounts of the reads that are due, some of them.
+const DUE_ACCOUNTS: &str =
+    "SELECT account FROM reads WHERE not_before <= ?1 ORDER BY not_before LIMIT ?2";
 
-/// Many accounts may be connected and few have reads waiting, so one is looked up
-/// after the other.
-const ACCOUNTS: &str = "
-    WITH RECURSIVE waiting (account) AS (
-        SELECT min(account) FROM reads
-        UNION ALL
-        SELECT (SELECT min(account) FROM reads WHERE account > waiting.account)
-        FROM waiting WHERE account IS NOT NULL)
-    SELECT account FROM waiting WHERE account IS NOT NULL";
+/// Reads that are due up to which their accounts are found by looking at each of them.
+/// Where more are, all accounts' kinds are gone through, for these are fewer then.
+const DUE_MAX: usize = 1_000;
+
+/// The first read of the kind that comes next, in the order of accounts and kinds,
+/// and when it is due. There are few kinds and may be many reads, so the kinds are
+/// gone through one by one, each by a look into the index.
+const NEXT_KIND: &str = "
+    SELECT r.account, r.object_type, r.to_type, r.priority,
+           max(r.not_before, coalesce(
+               (SELECT b.until FROM barred_reads b
+                WHERE b.account = r.account AND b.object_type = r.object_type
+                  AND b.to_type = r.to_type), 0))
+    FROM reads r
+    WHERE (r.account, r.object_type, r.to_type, r.priority) > (?1, ?2, ?3, ?4)
+    ORDER BY r.account, r.object_type, r.to_type, r.priority, r.not_before LIMIT 1";
+
+/// When the first read of one kind is due.
+const FIRST: &str = "
+    SELECT max(r.not_before, coalesce(
+               (SELECT b.until FROM barred_reads b
+                WHERE b.account = r.account AND b.object_type = r.object_type
+                  AND b.to_type = r.to_type), 0))
+    FROM reads r
+    WHERE r.account = ?1 AND r.object_type = ?2 AND r.to_type = ?3 AND r.priority = ?4
+    ORDER BY r.not_before LIMIT 1";
 
 const DUE: &str = "
     SELECT record, requested, expected_at, attempts, all_missing, run, refresh FROM reads
@@ -109,6 +113,28 @@ const AWAITED: &str = "
 const DROP_OF_RECORD: &str = "
     DELETE FROM reads WHERE account = ?1 AND object_type = ?2 AND record = ?3
         AND to_type IN (SELECT 0 UNION ALL SELECT id FROM object_types)";
+
+/// A kind of which reads wait, as the store numbers it.
+struct Waiting {
+    account: AccountId,
+    object_type: i64,
+    to_type: i64,
+    priority: i64,
+    /// When the first of them is due.
+    first: Timestamp,
+}
+
+impl Waiting {
+    fn new([account, object_type, to_type, priority]: [i64; 4], first: Timestamp) -> Self {
+        Self {
+            account: AccountId(account),
+            object_type,
+            to_type,
+            priority,
+            first,
+        }
+    }
+}
 
 impl Tx<'_> {
     /// Asks for a read that knows of everything up to `expected_at`. What waits
@@ -187,40 +213,93 @@ impl Tx<'_> {
     /// When the account's next read is due, and its kind; none where none
     /// waits.
     pub fn next_read(&self, account: AccountId) -> Result<Option<(Timestamp, ReadKind)>, Error> {
-        Ok(self.waiting_kinds(account)?.into_iter().next())
+        let kinds = self.kinds(Some(account))?;
+        let next = kinds.iter().min_by_key(|waiting| waiting.first);
+        next.map(|waiting| Ok((waiting.first, self.read_kind(waiting)?)))
+            .transpose()
     }
 
-    /// The accounts that any read waits for.
-    pub fn accounts_with_reads(&self) -> Result<BTreeSet<AccountId>, Error> {
-        let mut statement = self.statement(ACCOUNTS)?;
-        let accounts = statement.query_map([], |row| row.get(0).map(AccountId))?;
-        Ok(accounts.collect::<Result<_, _>>()?)
+    /// The kinds of all accounts' reads of which some are due, that which waits
+    /// longest first.
+    pub fn due_kinds(&self, now: Timestamp) -> Result<Vec<(AccountId, ReadKind)>, Error> {
+        let mut due = match self.due_accounts(now)? {
+            Some(accounts) => {
+                let mut kinds = Vec::new();
+                for account in accounts {
+                    kinds.extend(self.kinds(Some(account))?);
+                }
+                kinds
+            }
+            None => self.kinds(None)?,
+        };
+        due.retain(|waiting| waiting.first <= now);
+        due.sort_by_key(|waiting| waiting.first);
+        let due = due.into_iter();
+        due.map(|waiting| Ok((waiting.account, self.read_kind(&waiting)?)))
+            .collect()
     }
 
-    /// The kinds of an account's reads that are due, that which waits longest
-    /// first.
-    pub fn due_kinds(&self, account: AccountId, now: Timestamp) -> Result<Vec<ReadKind>, Error> {
-        let waiting = self.waiting_kinds(account)?.into_iter();
-        let due = waiting.take_while(|(moment, _)| *moment <= now);
-        Ok(due.map(|(_, kind)| kind).collect())
+    /// The accounts of which reads are due; none where so many are that they are not
+    /// looked at one by one.
+    fn due_accounts(&self, now: Timestamp) -> Result<Option<BTreeSet<AccountId>>, Error> {
+        let mut statement = self.statement(DUE_ACCOUNTS)?;
+        let limit = i64::try_from(DUE_MAX).unwrap_or(i64::MAX);
+        let due = statement.query_map([now.0, limit], |row| row.get(0).map(AccountId))?;
+        let due = due.collect::<Result<Vec<_>, _>>()?;
+        Ok((due.len() < DUE_MAX).then(|| due.into_iter().collect()))
     }
 
-    fn waiting_kinds(&self, account: AccountId) -> Result<Vec<(Timestamp, ReadKind)>, Error> {
-        let mut statement = self.statement(KINDS)?;
-        let mut rows = statement.query([account.0])?;
+    /// Whether reads of a kind of an account are due.
+    pub fn is_due(
+        &self,
+        account: AccountId,
+        kind: &ReadKind,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let first: Option<i64> = self
+            .statement(FIRST)?
+            .query_row(
+                params![
+                    account.0,
+                    self.object_type_id(&kind.object_type)?,
+                    self.wanted_id(&kind.wanted)?,
+                    kind.priority as i64
+                ],
+                |row| row.get(0),
+            )
+            .optional()?;
+        Ok(first.is_some_and(|first| Timestamp(first) <= now))
+    }
+
+    /// The kinds of which reads wait, of one account or of all.
+    fn kinds(&self, account: Option<AccountId>) -> Result<Vec<Waiting>, Error> {
+        let mut statement = self.statement(NEXT_KIND)?;
+        let mut after = [account.map_or(i64::MIN, |account| account.0), -1, -1, -1];
         let mut kinds = Vec::new();
-        while let Some(row) = rows.next()? {
-            let to_type: Option<String> = row.get(2)?;
-            let kind = ReadKind {
-                object_type: row.get::<_, String>(1)?.into(),
-                wanted: to_type.map_or(Wanted::Record, |to_type| {
-                    Wanted::Associations(to_type.into())
-                }),
-                priority: priority(row.get(3)?)?,
-            };
-            kinds.push((super::timestamp(row, 0)?, kind));
+        while let Some((found, waiting)) = statement
+            .query_row(after, |row| {
+                let found = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?];
+                let first = super::timestamp(row, 4)?;
+                Ok((found, Waiting::new(found, first)))
+            })
+            .optional()?
+            .filter(|(_, waiting)| account.is_none_or(|account| waiting.account == account))
+        {
+            after = found;
+            kinds.push(waiting);
         }
         Ok(kinds)
+    }
+
+    fn read_kind(&self, waiting: &Waiting) -> Result<ReadKind, Error> {
+        Ok(ReadKind {
+            object_type: self.object_type_name(waiting.object_type)?,
+            wanted: match waiting.to_type {
+                0 => Wanted::Record,
+                to_type => Wanted::Associations(self.object_type_name(to_type)?),
+            },
+            priority: priority(waiting.priority)?,
+        })
     }
 
     /// The reads of one kind of an account that are due, those that wait longest
@@ -436,10 +515,11 @@ mod tests {
         assert_eq!(plan(AWAITED).first().map(String::as_str), Some(awaited));
         let first = "SEARCH r USING COVERING INDEX reads_due \
                      (account=? AND object_type=? AND to_type=? AND priority=?)";
-        assert!(
-            plan(KINDS).contains(&first.to_owned()),
-            "{:#?}",
-            plan(KINDS)
-        );
+        assert_eq!(plan(FIRST).first().map(String::as_str), Some(first));
+        let accounts = "SEARCH reads USING COVERING INDEX reads_moment (not_before<?)";
+        assert_eq!(plan(DUE_ACCOUNTS), [accounts]);
+        let next = "SEARCH r USING COVERING INDEX reads_due \
+                    ((account,object_type,to_type,priority)>(?,?,?,?))";
+        assert_eq!(plan(NEXT_KIND).first().map(String::as_str), Some(next));
     }
 }

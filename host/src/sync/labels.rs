@@ -15,7 +15,7 @@ use tracing::Instrument;
 use super::{
     choices::{self, Found, Properties, Untold},
     definitions,
-    joint::Joint,
+    places::{Place, Working},
 };
 use crate::{
     host::Host,
@@ -153,9 +153,9 @@ fn wanted(account: &AccountRoute) -> Properties {
 /// wait for each other.
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
     let mut changed = host.pipeline.changed();
-    let under_way = Joint::default();
+    let working = Arc::new(Working::default());
     while !stop.is_cancelled() {
-        let next = match begin_due(&host, &under_way, &stop).await {
+        let next = match begin_due(&host, &working, &stop).await {
             Ok(next) => next,
             Err(error) => {
                 tracing::error!(%error, "it could not be seen whose labels are to be refreshed");
@@ -180,7 +180,7 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
 /// Begins the refreshes that are due. Returns when the next one is.
 async fn begin_due(
     host: &Arc<Host>,
-    under_way: &Joint<AccountId, ()>,
+    working: &Arc<Working<AccountId>>,
     stop: &CancellationToken,
 ) -> Result<Option<Timestamp>, store::Error> {
     let waiting = host.store.read(|tx| tx.waiting_labels()).await?;
@@ -200,6 +200,9 @@ async fn begin_due(
             next = next.or(Some(at));
             continue;
         }
+        let Some(place) = Place::take(working, due.account) else {
+            continue;
+        };
         let span = tracing::error_span!("labels", account = %route.key);
         let (host, route, stop) = (host.clone(), route.clone(), stop.clone());
         let answered = async move {
@@ -211,9 +214,9 @@ async fn begin_due(
             if let Err(error) = answered {
                 tracing::error!(%error, "labels that were asked for could not be refreshed");
             }
+            drop(place);
         };
-        // Nobody waits for it.
-        drop(under_way.begin(due.account, answered.instrument(span)));
+        tokio::spawn(answered.instrument(span));
     }
     Ok(next)
 }

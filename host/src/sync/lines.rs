@@ -4,7 +4,7 @@
 //! waits for, another account or another kind does not. What they share is the
 //! account's request budget. Each line has its own pauses, batches and failures.
 
-use std::{collections::BTreeSet, fmt::Debug, hash::Hash, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt::Debug, hash::Hash, sync::Arc, time::Duration};
 
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,7 @@ use tracing::{Instrument, Span};
 use super::{
     failures::{Error, Next, next, reason},
     grants::missing_scopes,
+    looks::Looks,
     places::{Place, Working},
     put_off::Reason,
     work::Work,
@@ -57,15 +58,17 @@ pub(super) trait Queue: 'static {
     /// What log lines of an account's work are in.
     fn span(account: &AccountKey) -> Span;
 
-    /// The accounts that anything waits for.
-    fn accounts(tx: &Tx<'_>) -> Result<BTreeSet<AccountId>, store::Error>;
+    /// The kinds of all accounts of which something is due.
+    fn due_kinds(tx: &Tx<'_>, now: Timestamp)
+    -> Result<Vec<(AccountId, Self::Kind)>, store::Error>;
 
-    /// The kinds of an account of which something is due.
-    fn due_kinds(
+    /// Whether something of a kind of an account is due.
+    fn is_due(
         tx: &Tx<'_>,
         account: AccountId,
+        kind: &Self::Kind,
         now: Timestamp,
-    ) -> Result<Vec<Self::Kind>, store::Error>;
+    ) -> Result<bool, store::Error>;
 
     /// What is due of a kind, what waits longest first, at most `limit`.
     fn due(
@@ -113,9 +116,10 @@ pub(super) trait Queue: 'static {
 
 /// Works a queue off until it is told to stop.
 pub(super) async fn run<Q: Queue>(host: Arc<Host>, stop: CancellationToken) {
-    let mut changed = host.pipeline.changed();
+    let mut looks = Looks::new(&host, LOOK_EVERY);
     let working = Arc::new(Working::<(AccountId, Q::Kind)>::default());
     while !stop.is_cancelled() {
+        looks.begin();
         match due::<Q>(&host).await {
             Ok(due) => {
                 for (route, kind) in due {
@@ -137,9 +141,7 @@ pub(super) async fn run<Q: Queue>(host: Arc<Host>, stop: CancellationToken) {
             Err(error) => tracing::error!(%error, "what waits could not be looked at"),
         }
         tokio::select! {
-            _ = changed.changed() => {}
-            () = working.emptied.notified() => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = looks.next(working.emptied.notified()) => {}
             () = stop.cancelled() => {}
         }
     }
@@ -149,20 +151,16 @@ pub(super) async fn run<Q: Queue>(host: Arc<Host>, stop: CancellationToken) {
 async fn due<Q: Queue>(host: &Host) -> Result<Vec<(Arc<AccountRoute>, Q::Kind)>, store::Error> {
     let routing = host.pipeline.routing().await?;
     let now = host.clock.now();
-    host.store
-        .read(move |tx| {
-            let waiting = Q::accounts(tx)?;
-            let routes = routing
-                .accounts()
-                .filter(|route| route.may_call && waiting.contains(&route.id));
-            let mut due = Vec::new();
-            for route in routes {
-                let kinds = Q::due_kinds(tx, route.id, now)?.into_iter();
-                due.extend(kinds.map(|kind| (route.clone(), kind)));
-            }
-            Ok(due)
-        })
-        .await
+    let due = host.store.read(move |tx| Q::due_kinds(tx, now)).await?;
+    if due.is_empty() {
+        return Ok(Vec::new());
+    }
+    let callable = routing.accounts().filter(|route| route.may_call);
+    let routes: HashMap<_, _> = callable.map(|route| (route.id, route)).collect();
+    let due = due.into_iter();
+    Ok(due
+        .filter_map(|(account, kind)| Some(((*routes.get(&account)?).clone(), kind)))
+        .collect())
 }
 
 /// Asks for all that is due of a kind of an account. Returns whether nothing is
@@ -324,8 +322,9 @@ async fn step<Q: Queue>(
 ) -> Result<Made, Failure<Q>> {
     let id = account.id;
     let now = host.clock.now();
-    let due = host.store.read(move |tx| Q::due_kinds(tx, id, now)).await?;
-    if !due.contains(kind) {
+    let of = kind.clone();
+    let is_due = host.store.read(move |tx| Q::is_due(tx, id, &of, now));
+    if !is_due.await? {
         return Ok(Made::Nothing);
     }
     // Taken before the calls begin, so that they are ordered by it; what is due
@@ -368,6 +367,7 @@ async fn step<Q: Queue>(
                 first,
             }),
         })?;
+    host.answered.tell(id);
     host.pipeline.notify_changed();
     Ok(made)
 }

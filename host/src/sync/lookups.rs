@@ -6,7 +6,7 @@
 //! A user whom no record matches is left alone: the webhook of a later one finds
 //! the user.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use tokio_util::sync::CancellationToken;
@@ -57,16 +57,20 @@ impl Queue for Lookups {
         tracing::error_span!("lookups", account = %account)
     }
 
-    fn accounts(tx: &Tx<'_>) -> Result<BTreeSet<AccountId>, store::Error> {
-        tx.accounts_with_lookups()
-    }
-
     fn due_kinds(
         tx: &Tx<'_>,
-        account: AccountId,
         now: Timestamp,
-    ) -> Result<Vec<LookupKind>, store::Error> {
-        tx.due_lookup_kinds(account, now)
+    ) -> Result<Vec<(AccountId, LookupKind)>, store::Error> {
+        tx.due_lookup_kinds(now)
+    }
+
+    fn is_due(
+        tx: &Tx<'_>,
+        _: AccountId,
+        kind: &LookupKind,
+        now: Timestamp,
+    ) -> Result<bool, store::Error> {
+        tx.is_lookup_due(kind, now)
     }
 
     fn due(

@@ -8,6 +8,7 @@
 //! goes on from what the store holds.
 
 pub mod alerts;
+pub mod answered;
 mod answers;
 mod batches;
 mod brake;
@@ -26,6 +27,7 @@ mod kept;
 pub mod keyed;
 pub mod labels;
 mod lines;
+mod looks;
 mod lookup_batches;
 pub mod lookups;
 mod places;
@@ -56,28 +58,47 @@ use crate::host::Host;
 /// A task that ends when it is told to stop.
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The tasks of a host.
-pub fn tasks(host: &Arc<Host>, stop: &CancellationToken) -> Vec<Task> {
+/// The tasks of a host, and what each works on.
+pub fn tasks(host: &Arc<Host>, stop: &CancellationToken) -> Vec<(&'static str, Task)> {
+    fn task(task: impl Future<Output = ()> + Send + 'static) -> Task {
+        Box::pin(task)
+    }
+    let (host, stop) = (|| host.clone(), || stop.clone());
     vec![
-        Box::pin(reads::run(host.clone(), stop.clone())),
-        Box::pin(lookups::run(host.clone(), stop.clone())),
-        Box::pin(runs::run(host.clone(), stop.clone())),
-        Box::pin(runs::schedule::run(host.clone(), stop.clone())),
-        Box::pin(conversions::run(host.clone(), stop.clone())),
-        Box::pin(settling::run(host.clone(), stop.clone())),
-        Box::pin(brake::run(host.clone(), stop.clone())),
-        Box::pin(labels::run(host.clone(), stop.clone())),
-        Box::pin(erasures::run(host.clone(), stop.clone())),
-        Box::pin(alerts::run(host.clone(), stop.clone())),
-        Box::pin(alerts::delivery::run(host.clone(), stop.clone())),
-        Box::pin(housekeeping::run(host.clone(), stop.clone())),
-        Box::pin(revocations::run(host.clone(), stop.clone())),
-        Box::pin(regions::run(host.clone(), stop.clone())),
-        Box::pin(journal::run(host.clone(), stop.clone())),
-        Box::pin(room::run(host.clone(), stop.clone())),
-        Box::pin(versions::switch::run(host.clone(), stop.clone())),
-        Box::pin(versions::shadow::run(host.clone(), stop.clone())),
-        Box::pin(replays::run(host.clone(), stop.clone())),
+        ("the read queue", task(reads::run(host(), stop()))),
+        ("the queue of look-ups", task(lookups::run(host(), stop()))),
+        ("runs", task(runs::run(host(), stop()))),
+        (
+            "the schedule of catch-ups",
+            task(runs::schedule::run(host(), stop())),
+        ),
+        ("conversions", task(conversions::run(host(), stop()))),
+        ("what settles values", task(settling::run(host(), stop()))),
+        ("the brake", task(brake::run(host(), stop()))),
+        ("labels", task(labels::run(host(), stop()))),
+        ("erasures", task(erasures::run(host(), stop()))),
+        ("alerts", task(alerts::run(host(), stop()))),
+        (
+            "the delivery of alerts",
+            task(alerts::delivery::run(host(), stop())),
+        ),
+        ("housekeeping", task(housekeeping::run(host(), stop()))),
+        (
+            "revocations of grants",
+            task(revocations::run(host(), stop())),
+        ),
+        ("the accounts' regions", task(regions::run(host(), stop()))),
+        ("the journal", task(journal::run(host(), stop()))),
+        ("what keeps room", task(room::run(host(), stop()))),
+        (
+            "what switches plugin versions",
+            task(versions::switch::run(host(), stop())),
+        ),
+        (
+            "shadow versions",
+            task(versions::shadow::run(host(), stop())),
+        ),
+        ("replays", task(replays::run(host(), stop()))),
     ]
 }
 

@@ -4,7 +4,7 @@
 //! A read is over when its answer is applied, in the same transaction. One that
 //! knows less than the event that caused it is asked for again a little later.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use tokio_util::sync::CancellationToken;
@@ -43,16 +43,17 @@ impl Queue for Reads {
         tracing::error_span!("reads", account = %account)
     }
 
-    fn accounts(tx: &Tx<'_>) -> Result<BTreeSet<AccountId>, store::Error> {
-        tx.accounts_with_reads()
+    fn due_kinds(tx: &Tx<'_>, now: Timestamp) -> Result<Vec<(AccountId, ReadKind)>, store::Error> {
+        tx.due_kinds(now)
     }
 
-    fn due_kinds(
+    fn is_due(
         tx: &Tx<'_>,
         account: AccountId,
+        kind: &ReadKind,
         now: Timestamp,
-    ) -> Result<Vec<ReadKind>, store::Error> {
-        tx.due_kinds(account, now)
+    ) -> Result<bool, store::Error> {
+        tx.is_due(account, kind, now)
     }
 
     fn due(

@@ -1,12 +1,15 @@
 //! Grants that are over are given back to HubSpot, each by itself: one that
 //! HubSpot does not answer holds up no other.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::grants;
+use super::{
+    grants,
+    places::{Place, Working},
+};
 use crate::{
     host::Host,
     store::{self, connections::Revocation},
@@ -32,29 +35,29 @@ const ATTEMPTS_MAX: u32 = 14;
 /// Gives back until it is told to stop; what is under way then is finished.
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
     let mut under_way = JoinSet::new();
-    let mut ids = HashSet::new();
+    let working = Arc::new(Working::default());
     while !stop.is_cancelled() {
         let now = host.clock.now();
-        let (under, room) = (ids.clone(), AT_ONCE_MAX - ids.len());
+        let (taken, room) = (working.taken(), AT_ONCE_MAX - under_way.len());
         let due = host
             .store
-            .read(move |tx| tx.due_revocations(now, &under, room));
+            .read(move |tx| tx.due_revocations(now, &taken, room));
         match due.await {
             Ok(due) => {
                 for revocation in due {
-                    if ids.insert(revocation.id) {
-                        under_way.spawn(finished(host.clone(), revocation));
+                    if let Some(place) = Place::take(&working, revocation.id) {
+                        under_way.spawn(finished(host.clone(), revocation, place));
                     }
                 }
             }
             Err(error) => tracing::warn!(%error, "grants could not be given back"),
         }
         tokio::select! {
-            Some(ended) = under_way.join_next() => match ended {
-                Ok(id) => drop(ids.remove(&id)),
-                // A defect; its number is not known, so it waits for the next start.
-                Err(error) => tracing::error!(%error, "giving a grant back ended abruptly"),
-            },
+            Some(ended) = under_way.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "giving a grant back ended abruptly");
+                }
+            }
             () = tokio::time::sleep(EVERY) => {}
             () = stop.cancelled() => {}
         }
@@ -63,13 +66,11 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
     while under_way.join_next().await.is_some() {}
 }
 
-/// Gives one back, and says which it was.
-async fn finished(host: Arc<Host>, revocation: Revocation) -> i64 {
-    let id = revocation.id;
+/// Gives one back; its place is left then.
+async fn finished(host: Arc<Host>, revocation: Revocation, _place: Place<i64>) {
     if let Err(error) = give_back(&host, revocation).await {
         tracing::warn!(%error, "a grant that was given back could not be forgotten");
     }
-    id
 }
 
 async fn give_back(host: &Host, revocation: Revocation) -> Result<(), store::Error> {

@@ -55,5 +55,5 @@ async fn main() {
         }
     });
     println!("listening on {}", url.as_str().trim_end_matches('/'));
-    host::run(host, listener, stop).await;
+    host::run(host, listener, stop).await.unwrap();
 }

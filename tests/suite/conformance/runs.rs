@@ -162,3 +162,51 @@ async fn the_last_whole_catch_up_is_no_brief_and_no_cancelled_one() {
     assert_eq!(apart(true).await, [brief]);
     assert_eq!(apart(false).await, [cancelled, whole]);
 }
+
+#[tokio::test]
+async fn an_earlier_run_is_one_that_goes_on_and_writes() {
+    let kept = Kept::new().await;
+    let connection = kept.connection;
+    let other = kept.write(|tx| {
+        let project = tx.create_project("Another project", "UTC", NOW)?.id;
+        tx.create_connection(project, "hubspot", NOW)
+    });
+    let other = other.await;
+    let ask = async |connection, kind, dry_run| {
+        let new = NewRun {
+            connection,
+            kind,
+            dry_run,
+            brief: false,
+            origin: "schedule",
+        };
+        kept.write(move |tx| tx.request_run(new, NOW)).await
+    };
+    let first = ask(connection, RunKind::CatchUp, false).await;
+    let rehearsal = ask(other, RunKind::Full, true).await;
+    let last = ask(other, RunKind::CatchUp, false).await;
+    let is_held_up = async |run: RunId, connections: Vec<_>| {
+        kept.read(move |tx| tx.has_earlier_run(&connections, run))
+            .await
+    };
+    let both = || vec![other, connection];
+    assert!(is_held_up(last, both()).await);
+    assert!(!is_held_up(last, vec![other]).await);
+    assert!(!is_held_up(first, both()).await);
+    let going = async || {
+        let running = kept.read(|tx| tx.running_runs()).await.into_iter();
+        running.map(|run| run.id).collect::<Vec<_>>()
+    };
+    // The other connection has no account yet.
+    assert_eq!(going().await, [first]);
+    let account = kept.account;
+    kept.write(move |tx| tx.set_connection_account(other, account))
+        .await;
+    assert_eq!(going().await, [first, rehearsal, last]);
+    for status in [RunStatus::Braked, RunStatus::Completed] {
+        kept.write(move |tx| tx.set_run_status(first, status, NOW))
+            .await;
+        assert!(!is_held_up(last, both()).await);
+        assert_eq!(going().await, [rehearsal, last]);
+    }
+}

@@ -14,7 +14,7 @@ use jimo_connect::{
     pipeline::mapping,
     store::{
         Error, Store, Tx,
-        records::RecordKey,
+        records::{RecordKey, RecordState},
         registers::FedValue,
         segments::NewSegment,
         users::{Source, UserFilter},
@@ -258,6 +258,11 @@ impl World {
                 let id = (number + 1).to_string();
                 let record =
                     tx.ensure_record(connection, &"contacts".into(), &id.as_str().into())?;
+                // Only such records have registers.
+                tx.save_record(&RecordState {
+                    reached: true,
+                    ..record.clone()
+                })?;
                 tx.set_feed(mapping, user, Some(record.key))?;
                 for ((field, value), variable) in fields.iter().zip(&values).zip([plan, teams]) {
                     let version = Version {

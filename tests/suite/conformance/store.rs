@@ -4,13 +4,13 @@ use jimo_connect::{
     log::{Lane, Place, Position, Step},
     model::{
         AccountId, Cause, ConnectionId, FieldId, FieldMapping, KeyKind, MappingId, ObjectMapping,
-        ProjectId, PropertyDefinition, Readable, RecordId, Register, Shown, Status, Timestamp,
-        UserId, UserIdentifier, Value, VariableId, VariableType, Version,
+        Priority, ProjectId, PropertyDefinition, Readable, RecordId, Register, Shown, Status,
+        Timestamp, UserId, UserIdentifier, Value, VariableId, VariableType, Version,
     },
     store::{
         Error, Store, Tx,
         reach::KeptAssociation,
-        reads::{DueRead, ReadKey, Wanted},
+        reads::{DueRead, ReadKey, ReadKind, Wanted},
         records::RecordKey,
         registers::FedValue,
     },
@@ -23,9 +23,9 @@ const NOW: Timestamp = Timestamp(1_000);
 pub(super) struct Kept {
     store: Store,
     directory: TempDir,
-    project: ProjectId,
+    pub(super) project: ProjectId,
     pub(super) connection: ConnectionId,
-    account: AccountId,
+    pub(super) account: AccountId,
 }
 
 impl Kept {
@@ -302,19 +302,84 @@ async fn due_reads_are_of_one_kind_longest_waiting_first_and_no_more_than_asked_
 }
 
 #[tokio::test]
-async fn accounts_with_reads_are_told_once_each_and_no_others() {
+async fn kinds_of_reads_are_told_once_each_those_that_wait_longest_first_and_none_put_off() {
     let kept = Kept::new().await;
-    let accounts = async || kept.read(|tx| tx.accounts_with_reads()).await;
-    assert!(accounts().await.is_empty());
+    let due = async |now: i64| kept.read(move |tx| tx.due_kinds(Timestamp(now))).await;
+    assert_eq!(due(i64::MAX).await, []);
+    let kind = |to_type: Option<&str>, priority| ReadKind {
+        object_type: "contacts".into(),
+        wanted: to_type.map_or(Wanted::Record, |to_type| {
+            Wanted::Associations(to_type.into())
+        }),
+        priority,
+    };
     let (third, ninth) = (AccountId(3), AccountId(9));
-    for (account, id) in [(ninth, "1"), (third, "1"), (ninth, "2")] {
+    let records = kind(None, Priority::Live);
+    let companies = kind(Some("companies"), Priority::Live);
+    let asked = [
+        (ninth, &records, "1", 40),
+        (ninth, &records, "2", 30),
+        (third, &records, "1", 60),
+        (third, &companies, "1", 10),
+    ];
+    for (account, kind, id, not_before) in asked {
         let mut key = kept.contact(id);
-        key.account = account;
-        kept.request(key, 0, 5).await;
+        (key.account, key.wanted) = (account, kind.wanted.clone());
+        kept.request(key, 0, not_before).await;
     }
-    assert_eq!(accounts().await, [third, ninth].into());
+    let first = (third, companies.clone());
+    let second = (ninth, records.clone());
+    let last = (third, records.clone());
+    assert_eq!(due(9).await, []);
+    assert_eq!(due(10).await, std::slice::from_ref(&first));
+    assert_eq!(due(59).await, [first.clone(), second.clone()]);
+    assert_eq!(due(60).await, [first, second.clone(), last.clone()]);
+    let is_due = async |(account, kind): &(AccountId, ReadKind), now: i64| {
+        let (account, kind) = (*account, kind.clone());
+        kept.read(move |tx| tx.is_due(account, &kind, Timestamp(now)))
+            .await
+    };
+    assert!(!is_due(&second, 29).await);
+    assert!(is_due(&second, 30).await);
+    assert!(!is_due(&(ninth, companies.clone()), i64::MAX).await);
+    // What may not be read for long is not due.
+    kept.write(move |tx| tx.bar_reads(third, &companies, Timestamp(100)))
+        .await;
+    assert_eq!(due(60).await, [second.clone(), last.clone()]);
+    let next = kept.read(move |tx| tx.next_read(third)).await;
+    assert_eq!(next, Some((Timestamp(60), records)));
     kept.write(move |tx| tx.drop_reads(third)).await;
-    assert_eq!(accounts().await, [ninth].into());
+    assert_eq!(due(i64::MAX).await, [second]);
+}
+
+#[tokio::test]
+async fn however_many_reads_are_due_all_their_kinds_are_told() {
+    let kept = Kept::new().await;
+    let accounts = async || {
+        let due = kept.read(|tx| tx.due_kinds(NOW)).await.into_iter();
+        due.map(|(account, _)| account.0).collect::<Vec<_>>()
+    };
+    let ask = async |account: i64, ids: std::ops::Range<i64>, not_before: i64| {
+        let key = kept.contact("1");
+        kept.write(move |tx| {
+            for id in ids {
+                let (account, record) = (AccountId(account), id.to_string().as_str().into());
+                let key = ReadKey {
+                    account,
+                    record,
+                    ..key.clone()
+                };
+                tx.request_read(&key, Cause::LIVE, NOW, Timestamp(not_before))?;
+            }
+            Ok(())
+        })
+        .await;
+    };
+    ask(1, 1..1_000, 1).await;
+    ask(2, 1..2, NOW.0 + 1).await;
+    assert_eq!(accounts().await, [1]);
+    ask(3, 1..3, 2).await;
+    assert_eq!(accounts().await, [1, 3]);
 }
 
 #[tokio::test]

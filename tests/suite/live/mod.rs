@@ -41,10 +41,7 @@ async fn connected() -> (World, String) {
 /// A user by e-mail address, looked up when this returns; its id.
 async fn user(world: &World, email: &str) -> String {
     let id = world.put_users(json!([{ "email": email }])).await.remove(0);
-    let is_looked_up = async || {
-        let waiting = world.host().store.read(|tx| tx.accounts_with_lookups());
-        waiting.await.unwrap().is_empty()
-    };
+    let is_looked_up = async || world.count("SELECT count(*) FROM lookups") == 0;
     world.until(is_looked_up).await;
     id
 }

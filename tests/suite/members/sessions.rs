@@ -199,5 +199,5 @@ async fn over_https_the_cookie_is_of_this_very_host_alone() {
     let foreign = kept.strip_prefix("__Host-").unwrap();
     assert_eq!(status(foreign).await, 303);
     stop.cancel();
-    running.await.unwrap();
+    running.await.unwrap().unwrap();
 }

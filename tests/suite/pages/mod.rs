@@ -332,7 +332,8 @@ async fn streams_end_with_the_session_and_with_the_host() {
     world.stop.cancel();
     assert_eq!(going_on.next().await, None);
     let stopped = tokio::time::timeout(Duration::from_secs(5), world.running).await;
-    stopped.expect("no stream holds the host up").expect("host");
+    let ended = stopped.expect("no stream holds the host up");
+    ended.expect("host").expect("no defect");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,7 +44,7 @@ pub struct World {
     pub contact: u64,
     pub company: u64,
     pub stop: CancellationToken,
-    pub running: JoinHandle<()>,
+    pub running: JoinHandle<Result<(), host::Error>>,
     base: Url,
     _directory: tempfile::TempDir,
 }

@@ -1,11 +1,11 @@
 //! Syncs started, watched, ended; and what holds them up.
 
 use harness::world::World;
-use hubspot_sim::{FaultRule, Route, Trouble};
+use hubspot_sim::{FaultRule, ObjectType, Route, Trouble};
 use jimo_connect::{clock::Clock, model::Timestamp};
 use serde_json::json;
 
-use super::{PORTAL, lose_webhooks, mappings, over, pass, silent, sync, users};
+use super::{PORTAL, calls, lose_webhooks, mappings, over, pass, silent, sync, users};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_says_beforehand_what_it_will_cost() {
@@ -227,4 +227,71 @@ async fn a_refusal_that_comes_after_a_new_consent_fails_no_sync() {
     let run = over(&world, &connection, &id).await;
     assert_eq!(run["status"], "completed", "{run}");
     assert_eq!(world.values(&ana).await, json!({"job_title": "Cook"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stage_that_cannot_be_given_up_asks_hubspot_no_more_until_later() {
+    let (world, connection) = silent().await;
+    world.map(&connection, mappings()).await;
+    world
+        .account(PORTAL)
+        .drop_scope("crm.objects.contacts.read");
+    // As where the disk is full.
+    let stuck = "CREATE TRIGGER stuck BEFORE UPDATE OF stages ON runs WHEN OLD.stages IS NOT NULL
+                 BEGIN SELECT RAISE(ABORT, 'there is no room'); END";
+    world.tamper(stuck).await;
+    world.sim.clear_calls();
+    let path = format!("/connections/{connection}/syncs");
+    let started = world.post(&path, json!({"kind": "catch_up"})).await;
+    let id = started.json["id"].as_str().unwrap().to_owned();
+    let searched = || calls(&world, Route::Search, ObjectType::Contacts).len();
+    world.until(async || searched() > 0).await;
+    // It would have asked again many times meanwhile.
+    for number in 0..50 {
+        users(&world, &[&format!("user-{number}@example.com")]).await;
+    }
+    assert_eq!(searched(), 1);
+
+    world.tamper("DROP TRIGGER stuck").await;
+    let run = over(&world, &connection, &id).await;
+    assert_eq!(run["status"], "failed", "{run}");
+    assert_eq!(run["problem"]["code"], "missing_scopes", "{run}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn syncs_that_hubspot_leaves_waiting_hold_up_no_other_accounts() {
+    let world = World::start().await;
+    lose_webhooks(&world);
+    // More than take steps at once.
+    let mut connections = Vec::new();
+    for number in 0..20 {
+        let connection = world.connect(PORTAL + number).await;
+        let variable = format!("job_title_{number}");
+        let fields = json!([{"property": "jobtitle", "variable": variable}]);
+        world
+            .map(&connection, json!({"contacts": {"fields": fields}}))
+            .await;
+        connections.push(connection);
+    }
+    let served = connections.pop().unwrap();
+    for number in 0..connections.len() as u64 {
+        let held = FaultRule::by_chance(Trouble::Held, 1.0).on(Route::Search);
+        world.sim.inject(held.of(PORTAL + number));
+    }
+    world.sim.clear_calls();
+    for connection in &connections {
+        let path = format!("/connections/{connection}/syncs");
+        let started = world.post(&path, json!({"kind": "catch_up"})).await;
+        assert_eq!(started.status, 202, "{:?}", started.json);
+    }
+    let run = sync(&world, &served, "catch_up").await;
+    assert_eq!(run["status"], "completed", "{run}");
+    let all_wait = async || {
+        let waiting = calls(&world, Route::Search, ObjectType::Contacts);
+        waiting.len() > connections.len()
+    };
+    world.until(all_wait).await;
+
+    world.sim.clear_faults();
+    world.settle().await;
 }

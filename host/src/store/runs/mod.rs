@@ -20,7 +20,8 @@ use super::{
     timestamp,
 };
 use crate::model::{
-    ConnectionId, Missed, Planned, Problem, Run, RunId, RunKind, RunStatus, Stage, Timestamp,
+    AccountId, ConnectionId, Missed, Planned, Problem, Run, RunId, RunKind, RunStatus, Stage,
+    Timestamp,
 };
 
 /// Runs kept for each connection, beside those that are not over; and of brief
@@ -61,6 +62,19 @@ pub struct NewRun {
     pub origin: &'static str,
 }
 
+/// A run that is neither over nor held by a brake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunningRun {
+    /// Which.
+    pub id: RunId,
+    /// Whose.
+    pub connection: ConnectionId,
+    /// The account of which it reads.
+    pub account: AccountId,
+    /// Whether it writes nothing.
+    pub dry_run: bool,
+}
+
 /// The last catch-up that was asked for.
 #[derive(Clone, Debug)]
 pub struct LastCatchUp {
@@ -92,6 +106,19 @@ pub struct Beginning {
 const COLUMNS: &str = "
     SELECT id, connection, kind, dry_run, brief, origin, status, requested_at, started_at, finished_at,
            sequence, since, plan, stages, done, total, problem, held FROM runs";
+
+/// Without those that a brake holds.
+const RUNNING: &str = "
+    SELECT r.id, r.connection, c.account, r.dry_run
+    FROM runs r CROSS JOIN connections c ON c.id = r.connection
+    WHERE r.status IN ('running', 'braked') AND r.status = 'running' AND c.account IS NOT NULL
+    ORDER BY r.id";
+
+/// Runs that are over are not looked at.
+const EARLIER: &str = "
+    SELECT EXISTS (
+        SELECT 1 FROM runs WHERE connection = ?1 AND id < ?2
+          AND status IN ('running', 'braked') AND status = 'running' AND NOT dry_run)";
 
 const OPEN: &str = "status IN ('running', 'braked')";
 
@@ -199,6 +226,32 @@ impl Tx<'_> {
     /// All runs that are not over, oldest first.
     pub fn open_runs(&self) -> Result<Vec<Run>, Error> {
         self.read_runs(&format!("{COLUMNS} WHERE {OPEN} ORDER BY id"), [])
+    }
+
+    /// All runs that are neither over nor held by a brake, oldest first.
+    pub fn running_runs(&self) -> Result<Vec<RunningRun>, Error> {
+        let mut statement = self.statement(RUNNING)?;
+        let runs = statement.query_map([], |row| {
+            Ok(RunningRun {
+                id: RunId(row.get(0)?),
+                connection: ConnectionId(row.get(1)?),
+                account: AccountId(row.get(2)?),
+                dry_run: row.get(3)?,
+            })
+        })?;
+        Ok(runs.collect::<Result<_, _>>()?)
+    }
+
+    /// Whether a run of one of these connections that was asked for before `run` is
+    /// neither over nor held by a brake. Dry runs do not count.
+    pub fn has_earlier_run(&self, connections: &[ConnectionId], run: RunId) -> Result<bool, Error> {
+        let mut statement = self.statement(EARLIER)?;
+        for connection in connections {
+            if statement.query_one([connection.0, run.0], |row| row.get(0))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// A connection's runs that its brake holds, oldest first.
@@ -499,5 +552,21 @@ mod tests {
         let plan = super::super::query_plan(&format!("{COLUMNS} {BRAKED}"));
         let held = "SEARCH runs USING INDEX runs_braked (connection=?)";
         assert_eq!(plan, [held]);
+    }
+
+    /// However many runs are over, and open in other accounts, one is looked for by
+    /// its index.
+    #[test]
+    fn what_is_open_is_found_by_its_indexes() {
+        let running = super::super::query_plan(RUNNING);
+        let open = "SEARCH r USING INDEX runs_open (status=?)";
+        assert_eq!(running.first().map(String::as_str), Some(open));
+        assert!(
+            !running.iter().any(|step| step.contains("TEMP")),
+            "{running:#?}"
+        );
+        let earlier = super::super::query_plan(EARLIER);
+        let of_connection = "SEARCH runs USING INDEX runs_earlier (connection=? AND id<?)";
+        assert!(earlier.contains(&of_connection.to_owned()), "{earlier:#?}");
     }
 }

@@ -365,7 +365,7 @@ async fn catch_up<'a>(
 /// told to stop.
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
     let Ok(access) = &host.journal.access else {
-        return;
+        return stop.cancelled().await;
     };
     tokio::join!(
         reader::run(&host, access, &stop),
