@@ -14,7 +14,7 @@ use jimo_connect::{
     pipeline::mapping,
     store::{
         Error, Store, Tx,
-        records::{RecordKey, RecordState},
+        records::RecordKey,
         registers::FedValue,
         segments::NewSegment,
         users::{Source, UserFilter},
@@ -259,10 +259,8 @@ impl World {
                 let record =
                     tx.ensure_record(connection, &"contacts".into(), &id.as_str().into())?;
                 // Only such records have registers.
-                tx.save_record(&RecordState {
-                    reached: true,
-                    ..record.clone()
-                })?;
+                tx.link(record.key, user, 0)?;
+                tx.refresh_reached(record.key)?;
                 tx.set_feed(mapping, user, Some(record.key))?;
                 for ((field, value), variable) in fields.iter().zip(&values).zip([plan, teams]) {
                     let version = Version {
