@@ -11,7 +11,7 @@ use jimo_connect::{
     },
     host::{self, Host},
     hubspot::oauth,
-    log::Position,
+    log::{Cursor, Entry, EntryKind, Lane, Position},
     model::{
         AccountId, AccountKey, FieldId, FieldMapping, MappingId, MatchingRule, ObjectMapping,
         PropertyDefinition, Shown, Status, UserIdentifier, VariableType,
@@ -121,6 +121,24 @@ impl BareHost {
             .await
             .unwrap()
             .as_u16()
+    }
+
+    /// Appends deliveries to the log, all at once: whose each is, and its body.
+    pub async fn append(&self, deliveries: impl Iterator<Item = (i64, String)>) {
+        let received_at = self.host.clock.now();
+        let entries = deliveries.map(|(account, body)| Entry {
+            kind: EntryKind::Delivery,
+            connector: "hubspot".into(),
+            lane: Lane(account),
+            received_at,
+            body: body.into(),
+        });
+        let cursor = Cursor {
+            name: "a test".into(),
+            place: String::new(),
+        };
+        let appended = self.host.log.append_all(entries.collect(), cursor);
+        appended.await.unwrap();
     }
 
     /// Waits until the pipeline has done all that is in the log.

@@ -4,11 +4,7 @@
 use std::{sync::mpsc, time::Duration};
 
 use harness::bare::BareHost;
-use jimo_connect::{
-    log::{Cursor, Entry, EntryKind, Lane},
-    model::AccountId,
-    plugin::EMBEDDED,
-};
+use jimo_connect::{model::AccountId, plugin::EMBEDDED};
 
 /// How long anything may take that should take a moment.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -19,24 +15,6 @@ fn created(account: i64, record: usize, padding: usize) -> String {
     format!(
         r#"[{{"portalId":{account},"objectId":{record},"subscriptionType":"contact.creation","occurredAt":1,"sourceId":"{padding}"}}]"#
     )
-}
-
-/// Appends deliveries, all at once.
-async fn append(host: &BareHost, deliveries: impl Iterator<Item = (i64, String)>) {
-    let received_at = host.host.clock.now();
-    let entries = deliveries.map(|(account, body)| Entry {
-        kind: EntryKind::Delivery,
-        connector: "hubspot".into(),
-        lane: Lane(account),
-        received_at,
-        body: body.into(),
-    });
-    let cursor = Cursor {
-        name: "a test".into(),
-        place: String::new(),
-    };
-    let appended = host.host.log.append_all(entries.collect(), cursor);
-    appended.await.unwrap();
 }
 
 /// How many reads were asked for before the first of an account.
@@ -58,7 +36,7 @@ async fn whoever_is_in_the_log_behind_a_flood_waits_for_one_delivery_of_it_and_n
     // Each as large as a turn.
     let flood = (0..20).map(|record| (1, created(1, record, 33_000)));
     let all = flood.chain([(2, created(2, 100, 0))]);
-    append(&host, all).await;
+    host.append(all).await;
     host.applied().await;
     assert!(before(&host, other) <= 1, "{}", before(&host, other));
     // While several are at work nothing is prepared that would have to wait.
@@ -82,7 +60,8 @@ async fn whoever_comes_while_a_flood_is_applied_goes_before_what_is_prepared_of_
         hold.await
     });
     // More than two whole batches.
-    append(&host, (0..25_000).map(|record| (1, created(1, record, 0)))).await;
+    host.append((0..25_000).map(|record| (1, created(1, record, 0))))
+        .await;
     let is_prepared = async {
         while host.active().tally().passes < 2 {
             tokio::time::sleep(Duration::from_millis(5)).await;

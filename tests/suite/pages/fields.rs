@@ -10,7 +10,7 @@ use reqwest::{Response, StatusCode};
 
 use super::{
     location,
-    world::{Browser, World},
+    world::{Browser, World, hidden},
 };
 
 const FIELDS: &str = "/settings/integrations/con_1/fields";
@@ -54,21 +54,12 @@ async fn save(browser: &Browser<'_>, values: &str) -> Response {
 
 /// Saves what a page of a review shows.
 async fn save_reviewed(browser: &Browser<'_>, page: &str, values: &str) -> Response {
-    let (version, draft) = (value_of(page, "version"), value_of(page, "draft"));
     let form = [
-        ("version", version.as_str()),
-        ("draft", &draft),
+        ("version", hidden(page, "version")),
+        ("draft", hidden(page, "draft")),
         ("values", values),
     ];
     post(browser, "/review", &form).await
-}
-
-/// The value of a hidden field.
-fn value_of(page: &str, name: &str) -> String {
-    let (_, rest) = page
-        .split_once(&format!("name=\"{name}\" value=\""))
-        .unwrap_or_else(|| panic!("no {name} in {page}"));
-    rest.split('"').next().unwrap().to_owned()
 }
 
 /// What the page says of a row's property, up to the end of the row.

@@ -1,28 +1,7 @@
 //! A version that spins costs a batch seconds, not the time of each body.
 
 use harness::{bare::BareHost, components::misbehaving_as};
-use jimo_connect::{
-    log::{Cursor, Entry, EntryKind, Lane},
-    plugin::Tally,
-};
-
-/// Appends deliveries of accounts, all at once.
-async fn append(host: &BareHost, deliveries: impl Iterator<Item = (i64, String)>) {
-    let received_at = host.host.clock.now();
-    let entries = deliveries.map(|(account, body)| Entry {
-        kind: EntryKind::Delivery,
-        connector: "hubspot".into(),
-        lane: Lane(account),
-        received_at,
-        body: body.into(),
-    });
-    let cursor = Cursor {
-        name: "a test".into(),
-        place: String::new(),
-    };
-    let appended = host.host.log.append_all(entries.collect(), cursor);
-    appended.await.unwrap();
-}
+use jimo_connect::plugin::Tally;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_bodies_that_a_plugin_runs_too_long_on_it_is_asked_for_a_few() {
@@ -36,7 +15,7 @@ async fn of_many_bodies_that_a_plugin_runs_too_long_on_it_is_asked_for_a_few() {
         (1, body)
     });
     let others = (2, r#"[{"portalId":2,"objectId":1}]"#.to_owned());
-    append(&host, bodies.chain([others])).await;
+    host.append(bodies.chain([others])).await;
     host.applied().await;
     let aside = host.set_aside().await;
     let said = |what: &str| aside.iter().filter(|one| one.reason.contains(what)).count();

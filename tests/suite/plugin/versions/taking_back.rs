@@ -7,7 +7,6 @@ use harness::{
     components::misbehaving_as,
 };
 use jimo_connect::{
-    log::{Cursor, Entry, EntryKind, Lane},
     model::{AccountId, ObjectType},
     pipeline::{associations::prepare_associations, pages::prepare_records, routing::AccountRoute},
     plugin::{EMBEDDED, Serving, Tally, digest},
@@ -65,19 +64,8 @@ async fn a_version_that_spins_on_many_bodies_of_one_account_is_taken_back_after_
     let api = Api::of(&host).await;
     let bad = api.activate(misbehaving_as("hubspot", "nothing")).await;
     let spins = |record| created(record).replace('}', r#","misbehave":"spin"}"#);
-    let entries = (1..=60).map(|record| Entry {
-        kind: EntryKind::Delivery,
-        connector: "hubspot".into(),
-        lane: Lane(1),
-        received_at: host.host.clock.now(),
-        body: format!("[{}]", spins(record)).into(),
-    });
-    let cursor = Cursor {
-        name: "a test".into(),
-        place: String::new(),
-    };
-    let appended = host.host.log.append_all(entries.collect(), cursor);
-    appended.await.unwrap();
+    let bodies = (1..=60).map(|record| (1, format!("[{}]", spins(record))));
+    host.append(bodies).await;
     // By what it was not asked for, too: else it would go on spinning.
     until(async || host.active().digest() != bad).await;
     assert_eq!(host.active().digest(), digest(EMBEDDED));

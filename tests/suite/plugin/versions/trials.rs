@@ -66,6 +66,15 @@ impl Two {
         self.operator().install(component).await
     }
 
+    /// Has a version serve the second project's connection, whatever it was compared
+    /// with.
+    async fn try_out(&self, digest: &str) {
+        let path = format!("/{digest}/activate");
+        let asked = json!({"connection": self.projects[1].connection, "force": true});
+        let (status, told) = self.operate(Method::POST, &path, asked).await;
+        assert_eq!(status, 200, "{told}");
+    }
+
     /// The versions that serve a connection alone, as operators are told.
     async fn alone(&self, digest: &str) -> Value {
         let (_, told) = self
@@ -193,11 +202,7 @@ async fn a_page_is_read_for_each_connection_by_the_version_that_serves_it() {
     let two = Two::start().await;
     let otherwise = misbehaving_as("hubspot", "read otherwise");
     let otherwise = two.install(otherwise).await;
-    let tried = two.projects[1].connection.clone();
-    let path = format!("/{otherwise}/activate");
-    let asked = json!({"connection": tried, "force": true});
-    let (status, told) = two.operate(Method::POST, &path, asked).await;
-    assert_eq!(status, 200, "{told}");
+    two.try_out(&otherwise).await;
     let account = two.world.account(PORTAL);
     let values = [("email", "ana@example.com"), ("city", "Lyon")];
     account.create("contacts", &values).unwrap();
@@ -213,11 +218,7 @@ async fn what_a_version_does_not_understand_is_kept_from_its_own_connection_alon
     let two = Two::start().await;
     let refuses = misbehaving_as("hubspot", "refuse cities");
     let refuses = two.install(refuses).await;
-    let tried = two.projects[1].connection.clone();
-    let path = format!("/{refuses}/activate");
-    let asked = json!({"connection": tried, "force": true});
-    let (status, told) = two.operate(Method::POST, &path, asked).await;
-    assert_eq!(status, 200, "{told}");
+    two.try_out(&refuses).await;
     let account = two.world.account(PORTAL);
     let values = [("email", "ana@example.com"), ("city", "Lyon")];
     account.create("contacts", &values).unwrap();
@@ -226,7 +227,7 @@ async fn what_a_version_does_not_understand_is_kept_from_its_own_connection_alon
         .await;
     assert_eq!(two.city(1).await, Value::Null);
     // It is asked for again, and read by whoever serves the connection then.
-    let back = json!({"connection": tried});
+    let back = json!({"connection": two.projects[1].connection});
     let (status, told) = two.operate(Method::POST, "/rollback", back).await;
     assert_eq!(status, 200, "{told}");
     two.world.clock.turn(Duration::from_secs(3_601));
@@ -242,11 +243,7 @@ async fn what_a_version_says_is_deleted_for_privacy_is_so_for_its_own_connection
     let id = account.create("contacts", &values).unwrap();
     two.world.settle().await;
     let trial = two.install(misbehaving_as("hubspot", "nothing")).await;
-    let tried = two.projects[1].connection.clone();
-    let path = format!("/{trial}/activate");
-    let asked = json!({"connection": tried, "force": true});
-    let (status, told) = two.operate(Method::POST, &path, asked).await;
-    assert_eq!(status, 200, "{told}");
+    two.try_out(&trial).await;
     // To the active version it is an event like any other.
     let erased = json!([{"element": 0, "type": "contacts", "kind": "erased", "at": 1}]);
     let event = json!([{
@@ -277,11 +274,7 @@ async fn the_built_in_version_may_be_the_one_that_serves_one_connection() {
     let path = format!("/{otherwise}/activate");
     let (status, told) = two.operate(Method::POST, &path, force).await;
     assert_eq!(status, 200, "{told}");
-    let tried = two.projects[1].connection.clone();
-    let path = format!("/{}/activate", digest(EMBEDDED));
-    let asked = json!({"connection": tried, "force": true});
-    let (status, told) = two.operate(Method::POST, &path, asked).await;
-    assert_eq!(status, 200, "{told}");
+    two.try_out(&digest(EMBEDDED)).await;
     two.world.restart().await;
     let account = two.world.account(PORTAL);
     let values = [("email", "ana@example.com"), ("city", "Lyon")];
