@@ -105,6 +105,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0025_activity_users.sql"),
     include_str!("../../migrations/sqlite/store/0026_due.sql"),
     include_str!("../../migrations/sqlite/store/0027_plugin_descriptions.sql"),
+    include_str!("../../migrations/sqlite/store/0028_releases.sql"),
 ];
 
 /// What can go wrong with the store.
@@ -517,14 +518,21 @@ fn delete(tx: &Tx<'_>, sql: &'static str, id: i64) -> Result<usize, Error> {
     Ok(tx.statement(sql)?.execute(params![id])?)
 }
 
-/// The steps by which SQLite makes a query of the store.
+/// A database of a store that holds nothing.
 #[cfg(test)]
-fn query_plan(sql: &str) -> Vec<String> {
+fn empty() -> rusqlite::Connection {
     let connection = rusqlite::Connection::open_in_memory().expect("opens");
     audience::functions(&connection).expect("functions");
     for migration in MIGRATIONS {
         connection.execute_batch(migration).expect("a schema");
     }
+    connection
+}
+
+/// The steps by which SQLite makes a query of the store.
+#[cfg(test)]
+fn query_plan(sql: &str) -> Vec<String> {
+    let connection = empty();
     let explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"));
     let mut explained = explained.expect("a statement");
     let steps = explained.raw_query().mapped(|row| row.get("detail"));
