@@ -75,6 +75,11 @@ pub struct BodyAside {
     pub body: Vec<u8>,
 }
 
+const NEXT_SEARCH: &str = "
+    SELECT max(searched), max(last) FROM erasures
+    WHERE NOT done AND searched < min(last, ?1)
+      AND +connector IN (SELECT value FROM json_each(?2))";
+
 impl Tx<'_> {
     /// Takes note that a record was erased, and that the log up to `last` was
     /// applied by those who did not know.
@@ -148,15 +153,12 @@ impl Tx<'_> {
     /// The part of the log that is to be searched next, as far as it is applied;
     /// none where none is. The search that is furthest is ended first: all that is
     /// erased meanwhile shares the next one. Here and below: `running` are the
-    /// connectors whose plugins run; nobody else can say of whom a body tells.
+    /// connectors whose plugins run; nobody else can say of whom a body tells. By the sign
+    /// the index of those that are not done is used, for most are.
     pub fn next_search(&self, running: &[String]) -> Result<Option<Search>, Error> {
         let applied = self.log_position()?;
         let (after, last): (Option<i64>, Option<i64>) = self
-            .statement(
-                "SELECT max(searched), max(last) FROM erasures
-                 WHERE NOT done AND searched < min(last, ?1)
-                   AND connector IN (SELECT value FROM json_each(?2))",
-            )?
+            .statement(NEXT_SEARCH)?
             .query_one(params![applied.0, json!(running).to_string()], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })?;
@@ -177,7 +179,7 @@ impl Tx<'_> {
         self.statement(
             "UPDATE erasures SET searched = ?3
              WHERE id <= ?1 AND NOT done AND searched >= ?2 AND searched < ?3
-               AND connector IN (SELECT value FROM json_each(?4))",
+               AND +connector IN (SELECT value FROM json_each(?4))",
         )?
         .execute(params![known, after.0, up_to.0, json!(running).to_string()])?;
         Ok(())
@@ -214,7 +216,7 @@ impl Tx<'_> {
             .statement(
                 "SELECT EXISTS (SELECT 1 FROM erasures
                                 WHERE NOT done AND searched >= last
-                                  AND connector IN (SELECT value FROM json_each(?1)))
+                                  AND +connector IN (SELECT value FROM json_each(?1)))
                      OR EXISTS (SELECT 1 FROM late_entries WHERE rewritten)",
             )?
             .query_one([json!(running).to_string()], |row| row.get(0))?)
@@ -229,7 +231,7 @@ impl Tx<'_> {
             .statement(
                 "UPDATE erasures SET done = 1
                  WHERE id <= ?1 AND NOT done AND searched >= last
-                   AND connector IN (SELECT value FROM json_each(?2))",
+                   AND +connector IN (SELECT value FROM json_each(?2))",
             )?
             .execute(params![known, json!(running).to_string()])?)
     }
@@ -298,5 +300,17 @@ impl Tx<'_> {
             merged.push(encode::read_record_id(row.get_ref(0)?)?);
         }
         Ok(merged)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_searched_is_found_among_what_is_not_done() {
+        let plan = super::super::query_plan(NEXT_SEARCH);
+        let open = "SCAN erasures USING INDEX erasures_open";
+        assert_eq!(plan.first().map(String::as_str), Some(open), "{plan:#?}");
     }
 }

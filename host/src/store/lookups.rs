@@ -54,8 +54,18 @@ const NEXT_KIND: &str = "
                 WHERE b.account = c.account AND b.object_type = l.object_type
                   AND b.to_type = 0), 0))
     FROM lookups l CROSS JOIN connections c ON c.id = l.connection
-    WHERE (l.connection, l.object_type, l.priority) > (?1, ?2, ?3)
+    WHERE (l.connection, l.object_type, l.priority) >= (?1, ?2, ?3)
     ORDER BY l.connection, l.object_type, l.priority, l.not_before LIMIT 1";
+
+/// When the first look-up of one kind is due.
+const FIRST: &str = "
+    SELECT max(l.not_before, coalesce(
+               (SELECT b.until FROM connections c
+                JOIN barred_reads b ON b.account = c.account AND b.object_type = l.object_type
+                  AND b.to_type = 0
+                WHERE c.id = l.connection), 0))
+    FROM lookups l WHERE l.connection = ?1 AND l.object_type = ?2 AND l.priority = ?3
+    ORDER BY l.not_before LIMIT 1";
 
 /// A kind of which look-ups wait, as the store numbers it.
 struct Waiting {
@@ -174,12 +184,10 @@ impl Tx<'_> {
     /// Whether look-ups of a kind are due.
     pub fn is_lookup_due(&self, kind: &LookupKind, now: Timestamp) -> Result<bool, Error> {
         let object_type = self.object_type_id(&kind.object_type)?;
-        let waiting = self.lookup_kinds(Some(kind.connection))?;
-        Ok(waiting.iter().any(|waiting| {
-            waiting.object_type == object_type
-                && waiting.priority == kind.priority as i64
-                && waiting.first <= now
-        }))
+        let of = params![kind.connection.0, object_type, kind.priority as i64];
+        let mut statement = self.statement(FIRST)?;
+        let first: Option<i64> = statement.query_row(of, |row| row.get(0)).optional()?;
+        Ok(first.is_some_and(|first| Timestamp(first) <= now))
     }
 
     /// The kinds of which look-ups wait, of one connection or of all.
@@ -204,7 +212,12 @@ impl Tx<'_> {
             .optional()?
             .filter(|waiting| connection.is_none_or(|connection| waiting.connection == connection))
         {
-            after = [waiting.connection.0, waiting.object_type, waiting.priority];
+            // The least that follows.
+            after = [
+                waiting.connection.0,
+                waiting.object_type,
+                waiting.priority + 1,
+            ];
             kinds.push(waiting);
         }
         Ok(kinds)
