@@ -184,19 +184,22 @@ pub(super) async fn give_back(
     let now = host.clock.now();
     let active = active_digest(host, &switch.connector).ok();
     let ended = host.store.transact(move |tx| {
+        // Another may serve it by now.
+        let trial = tx.trial(connection)?;
+        let Some(trial) = trial.filter(|trial| trial.digest == switch.digest) else {
+            return Ok(Err(Error::NoTrial));
+        };
         // Where none runs, to the one that is to.
         let chosen = match active {
             Some(active) => Some(active),
             None => history::chosen_version(tx, &switch.connector)?.map(|version| version.digest),
         };
         let digest = chosen.ok_or(store::Error::NotFound("plugin version"))?;
-        let switch = Switch { digest, ..switch };
-        if let Some(trial) = tx.trial(connection)? {
-            end(tx, &trial, &switch, now)?;
-        }
-        tx.end_switch(request, None)
+        end(tx, &trial, &Switch { digest, ..switch }, now)?;
+        tx.end_switch(request, None)?;
+        Ok(Ok(()))
     });
-    ended.await?;
+    ended.await??;
     settle(host).await;
     Ok(())
 }

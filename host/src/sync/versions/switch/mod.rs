@@ -305,11 +305,12 @@ async fn for_all(
         tx.end_switch(request, None)
     });
     let at = at.await?;
-    if none_ran {
-        trials::reopen(host, &connector, &mut watching.tried).await?;
-    }
     watching.activated =
         (why == Why::Operator).then(|| Watch::new(version.digest(), at, at, version.tally()));
+    // The switch is made, whatever becomes of these.
+    if none_ran && let Err(error) = trials::reopen(host, &connector, &mut watching.tried).await {
+        tracing::error!(%error, "what is to serve single connections could not be looked at");
+    }
     Ok(())
 }
 
