@@ -124,7 +124,7 @@ pub async fn step(host: &Host) -> Result<Step, Error> {
         search_part(host, running, part).await?;
         Ok(Step::Searched)
     } else if !late.is_empty() {
-        rewrite_late(host, late).await?;
+        rewrite_late(host, &running, late).await?;
         Ok(Step::RewroteLate)
     } else if has_searched {
         finish(host, running).await
@@ -152,16 +152,30 @@ async fn search_part(
     Ok(())
 }
 
-async fn rewrite_late(host: &Host, positions: Vec<Position>) -> Result<(), Error> {
+async fn rewrite_late(
+    host: &Host,
+    running: &[String],
+    positions: Vec<Position>,
+) -> Result<(), Error> {
     let erased = Arc::new(host.store.read(|tx| tx.erased_records()).await?);
+    let mut not_understood = Vec::new();
     // One by one, for any may be large.
     for position in &positions {
         let entries = host.log.read_at(vec![*position]).await?;
+        let nobodys = entries
+            .iter()
+            .filter(|one| !running.contains(&one.connector));
+        not_understood.extend(nobodys.map(|one| (one.connector.clone(), one.position)));
         rewrite(host, entries, erased.clone()).await?;
     }
-    host.store
-        .transact(move |tx| tx.late_entries_rewritten(&positions))
-        .await?;
+    let ended = move |tx: &store::Tx<'_>| {
+        // They are searched when a plugin runs.
+        for (connector, position) in &not_understood {
+            tx.extend_erasures(connector, 0, *position)?;
+        }
+        tx.late_entries_rewritten(&positions)
+    };
+    host.store.transact(ended).await?;
     Ok(())
 }
 
