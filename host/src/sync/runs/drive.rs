@@ -87,7 +87,7 @@ impl Driven {
             }
             tracing::warn!(%error, "a step of a run failed");
             refusals += u32::from(next == Next::PutOff);
-            if let Some(problem) = given_up(&error, refusals) {
+            if let Some(problem) = given_up(&error, next, refusals) {
                 match give_up_stage(host, self.run.id, stages, problem).await {
                     Ok(()) => {
                         refusals = 0;
@@ -180,10 +180,10 @@ fn is_of(route: &ConnectionRoute, run: &Run) -> bool {
 
 /// What is said of a stage that the run goes on without, after this failure; none
 /// where it is tried again.
-fn given_up(error: &Error, refusals: u32) -> Option<Problem> {
+fn given_up(error: &Error, next: Next, refusals: u32) -> Option<Problem> {
     match error {
         Error::HubSpot(hubspot::Error::MissingScopes { scopes }) => Some(missing_scopes(scopes)),
-        _ if refusals >= REFUSALS_MAX => Some(refused(error)),
+        _ if next == Next::PutOff && refusals >= REFUSALS_MAX => Some(refused(error)),
         _ => None,
     }
 }
