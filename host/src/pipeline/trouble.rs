@@ -132,8 +132,10 @@ impl Trouble {
 
     /// The entry that is to be tried again now, by itself; never twice in a row.
     pub fn next_try(&mut self, now: Timestamp) -> Option<Listed> {
-        let mut stuck = self.stuck.values_mut();
-        let due = stuck.find(|stuck| !stuck.is_tried && stuck.try_at <= now);
+        let stuck = self.stuck.values_mut();
+        let due = stuck.filter(|stuck| !stuck.is_tried && stuck.try_at <= now);
+        // However many there are, each has its turn.
+        let due = due.min_by_key(|stuck| stuck.try_at);
         let due = due.filter(|_| !self.tried);
         self.tried = due.is_some();
         let due = due?;

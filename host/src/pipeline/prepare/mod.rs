@@ -4,7 +4,8 @@
 //! A plugin's fault fails one pass alone: it is tried again body by body, and
 //! the body that faults again is set aside, with its bytes and the reason. Bodies of
 //! an account on which a plugin has run too long several times are set aside without
-//! asking it: so a batch, which others wait for, takes seconds, whatever a plugin does.
+//! asking it: so each account of a batch, which others wait for, takes seconds, whatever a
+//! plugin does.
 
 mod faults;
 mod pushed;

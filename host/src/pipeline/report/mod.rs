@@ -77,7 +77,7 @@ pub struct Report {
     /// The users whose values were cleared or moved, by a run or by what comes
     /// live.
     losses: BTreeMap<Option<RunId>, BTreeSet<UserId>>,
-    /// What was counted of each record for a run, and of each that no line tells of.
+    /// What was counted of each record for a run.
     counted: HashMap<(ObjectType, RecordId), Counted>,
     /// Where what was told first comes from.
     origin: Option<Origin>,
@@ -165,8 +165,8 @@ impl Report {
         }
     }
 
-    /// A record turns out to change what users show, whatever was counted of it.
-    /// Returns what that was.
+    /// A record turns out to change what users show, whatever was counted of it for the
+    /// run. Returns what that was.
     fn updated(&mut self, object_type: &ObjectType, record: &RecordId) -> Option<String> {
         let key = (object_type.clone(), record.clone());
         let updated = Counted {
@@ -181,7 +181,7 @@ impl Report {
                 None
             }
         };
-        if self.run.is_some() && before.as_deref() != Some(UPDATED) {
+        if before.as_deref() != Some(UPDATED) {
             if let Some(before) = &before {
                 self.count_in_run(before, -1);
                 self.no_example(before, object_type, record);
@@ -281,7 +281,7 @@ impl Report {
             self.count(&format!("skipped.{reason}"), 1);
         }
         let has_room = self.lines.len() < ACTIVITY_LINES_MAX;
-        if self.run.is_some() || !has_room {
+        if self.run.is_some() {
             // Each record once, whatever was wrong with it beside.
             let counted = match told.reasons.first() {
                 Some(reason) if outcome == SKIPPED => format!("{SKIPPED}.{reason}"),
@@ -363,9 +363,9 @@ impl Report {
         let told = self.lines.iter().position(|line| {
             line.object_type.as_ref() == Some(object_type) && line.record.as_ref() == Some(record)
         });
-        let before = match told {
-            Some(_) if self.run.is_none() => None,
-            _ => self.updated(object_type, record),
+        let before = match self.run {
+            Some(_) => self.updated(object_type, record),
+            None => None,
         };
         let Some(index) = told else {
             if before.as_deref() != Some(UPDATED) {
