@@ -17,6 +17,7 @@ mod connecting;
 use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use tracing::Instrument;
 use url::Url;
 
 use connecting::{Known, connect, connection_for, known, sides};
@@ -96,6 +97,9 @@ pub enum Error {
     /// The store.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// The work itself ended; a defect.
+    #[error("the work ended abruptly")]
+    Ended,
 }
 
 /// Why a consent came to nothing, and what it was of.
@@ -412,16 +416,23 @@ pub async fn confirm(
     visitor: Option<Visitor>,
     chosen: Option<ProjectId>,
 ) -> Result<Confirmed, Refusal> {
-    let (hash, now) = (hash_token(token), host.clock.now());
-    let consent = host
-        .store
-        .transact(move |tx| tx.take_consent(hash, ConsentStep::Confirm, now))
-        .await?
-        .ok_or(Error::Unknown)?;
-    match confirmed(host, &hash, &consent, visitor, chosen).await {
-        Ok(confirmed) => Ok(confirmed),
-        Err(error) => Err(Refusal::of(host, error, &consent).await),
-    }
+    let (host, hash) = (host.clone(), hash_token(token));
+    // A consent that is taken is good no second time: it is connected, whether or not
+    // the browser waits for it.
+    let confirming = async move {
+        let now = host.clock.now();
+        let consent = host
+            .store
+            .transact(move |tx| tx.take_consent(hash, ConsentStep::Confirm, now))
+            .await?
+            .ok_or(Error::Unknown)?;
+        match confirmed(&host, &hash, &consent, visitor, chosen).await {
+            Ok(confirmed) => Ok(confirmed),
+            Err(error) => Err(Refusal::of(&host, error, &consent).await),
+        }
+    };
+    let confirmed = tokio::spawn(confirming.in_current_span());
+    confirmed.await.map_err(|_| Error::Ended)?
 }
 
 async fn confirmed(

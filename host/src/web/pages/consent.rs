@@ -234,7 +234,8 @@ fn refused(host: &Host, refusal: &Refusal, session: Option<&Session>) -> Result<
             "HubSpot could not answer. Begin again in a while.".to_owned(),
         ),
         // None is ever begun there.
-        error @ (E::NoConsent | E::NoApp | E::Grant(_) | E::Secrets(_) | E::Store(_)) => {
+        error
+        @ (E::NoConsent | E::NoApp | E::Grant(_) | E::Secrets(_) | E::Store(_) | E::Ended) => {
             tracing::error!(%error, "a consent could not be finished");
             (
                 StatusCode::INTERNAL_SERVER_ERROR,
