@@ -127,18 +127,16 @@ struct RunShown {
 impl RunShown {
     fn of(
         sync: Sync,
-        (held, waits, through): (Vec<Person>, Option<String>, &Through),
+        (held, waits, through): (Vec<Person>, Option<(&'static str, String)>, &Through),
         part: &RunPart,
         csrf: Option<String>,
         calendar: &Calendar,
     ) -> Self {
-        let words = match waits {
-            Some(_) => RunWords {
-                word: "Waits for HubSpot",
-                tone: "warn",
-            },
+        let words = match &waits {
+            Some((word, _)) => RunWords { word, tone: "warn" },
             None => RunWords::of(&sync),
         };
+        let waits = waits.map(|(_, waits)| waits);
         let goes_on = sync.status == RunStatus::Running && waits.is_none();
         let mut counts = sync.counts;
         let value = |name: &str| counts.values.get(name).copied().unwrap_or_default();
@@ -289,7 +287,7 @@ impl RunPart {
         tx: &Tx<'_>,
         calendar: &Calendar,
         now: Timestamp,
-    ) -> Result<Option<String>, store::Error> {
+    ) -> Result<Option<(&'static str, String)>, store::Error> {
         let connection = tx.any_connection(self.connection)?;
         let silences = self.host.grants.silences();
         let account = connection
@@ -485,6 +483,13 @@ pub async fn records(
         .read(move |tx| {
             let problem = syncs::of(tx, project, connection, id)?.problem;
             let counts = tx.run_counts(id)?;
+            if names
+                .iter()
+                .all(|name| name.starts_with("failed.") && !counts.contains_key(name))
+            {
+                // Nothing is called what an address says.
+                return Err(store::Error::NotFound("page"));
+            }
             let counted: i64 = names.iter().filter_map(|name| counts.get(name)).sum();
             let mut listed = Vec::new();
             for name in names {

@@ -6,6 +6,8 @@ use crate::{
     sync::silences::{Pause, Silence, Why},
 };
 
+const FOR_HUBSPOT: &str = "Waits for HubSpot";
+
 /// Since when HubSpot does not answer, why, and when it is asked again.
 pub(super) fn of_account(silence: &Silence, calendar: &Calendar, now: Timestamp) -> String {
     format!(
@@ -16,32 +18,34 @@ pub(super) fn of_account(silence: &Silence, calendar: &Calendar, now: Timestamp)
     )
 }
 
-/// What a run waits for; nothing where it goes on.
+/// What a run waits for, in a word or three and in full; nothing where it goes on.
 pub(super) fn of_run(
     silence: Option<Silence>,
     pause: Option<Pause>,
     calendar: &Calendar,
     now: Timestamp,
-) -> Option<String> {
+) -> Option<(&'static str, String)> {
     if let Some(mut silence) = silence {
         if let Some(pause) = pause {
             silence.again_at = Some(pause.until);
         }
-        return Some(of_account(&silence, calendar, now));
+        return Some((FOR_HUBSPOT, of_account(&silence, calendar, now)));
     }
     let pause = pause?;
-    let what = match pause.why {
+    let (word, what) = match pause.why {
         Why::Status(_) | Why::Unreachable => {
             let why = unanswered(pause.why);
-            format!("HubSpot did not answer the last call: {why}.")
+            let what = format!("HubSpot did not answer the last call: {why}.");
+            (FOR_HUBSPOT, what)
         }
-        Why::Limit => "The account’s request limit is used up for now.".to_owned(),
-        Why::Other => "The last step failed.".to_owned(),
+        Why::Limit => {
+            let what = "The account’s request limit is used up for now.";
+            (FOR_HUBSPOT, what.to_owned())
+        }
+        Why::Other => ("Is tried again", "The last step failed.".to_owned()),
     };
-    Some(format!(
-        "{what} {}",
-        again(Some(pause.until), calendar, now)
-    ))
+    let again = again(Some(pause.until), calendar, now);
+    Some((word, format!("{what} {again}")))
 }
 
 fn unanswered(why: Why) -> String {

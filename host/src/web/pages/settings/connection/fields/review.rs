@@ -250,7 +250,7 @@ pub async fn save(
     let is_newest = posted.form.version == working.newest;
     if is_newest && posted.form.draft != working.digest()? {
         let page = show(visit, id, vec![CHANGED.to_owned()]).await?;
-        return Ok((StatusCode::CONFLICT, page).into_response());
+        return Ok(refused(page, StatusCode::CONFLICT));
     }
     let added = working.changes().added.len();
     let keep = posted.form.values == Values::Keep;
@@ -270,11 +270,16 @@ pub async fn save(
         Err(web::error::Error::Outdated) => Ok(see_other(&path(id, "/fields/review"))),
         Err(web::error::Error::NotFound(what)) => Err(Error::NotFound(what)),
         Err(error) => {
-            let mut page = show(visit, id, error.sentences()).await?;
-            if !page.status().is_redirection() {
-                *page.status_mut() = error.status();
-            }
-            Ok(page)
+            let page = show(visit, id, error.sentences()).await?;
+            Ok(refused(page, error.status()))
         }
     }
+}
+
+/// A page that says why something was refused; it may lead elsewhere by now.
+fn refused(mut page: Response, status: StatusCode) -> Response {
+    if !page.status().is_redirection() {
+        *page.status_mut() = status;
+    }
+    page
 }
