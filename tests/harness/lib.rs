@@ -14,5 +14,6 @@ pub mod host;
 pub mod program;
 pub mod receivers;
 pub mod seed;
+pub mod settled;
 pub mod webhook;
 pub mod world;

@@ -19,14 +19,14 @@
 //! # }
 //! ```
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use hubspot_sim::{Account, Simulator};
 use jimo_connect::{
     clock::Clock,
     config::{AlertsConfig, JournalUse},
     host::Host,
-    model::{ProjectId, Run, RunStatus},
+    model::{ProjectId, Timestamp},
     plugin::Version,
     secrets::{hash_token, random_token},
     store::projects::{Purpose, Role},
@@ -38,14 +38,11 @@ use tempfile::TempDir;
 use crate::{
     answer::Answer,
     host::{RunningHost, config},
+    settled::{LOOK_AGAIN, PATIENCE, settle},
 };
 
-/// How long anything may take that should take a moment.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How long nothing need be signalled before [`World::settle`] looks again by
-/// itself: what another process of the host writes is signalled to nobody.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// A Monday, at noon: no catch-up comes by itself for hours, and no hour ends soon.
+pub const NOON: Timestamp = Timestamp(1_795_435_200_000);
 
 /// A project on a host before a HubSpot.
 pub struct World {
@@ -79,6 +76,14 @@ impl World {
     /// [`World::start`], with other settings of HubSpot and another clock.
     pub async fn start_with(hubspot: hubspot_sim::Config, clock: Clock) -> Self {
         Self::start_from(hubspot, clock, JournalUse::Off).await
+    }
+
+    /// [`World::start`], with clocks of both sides that stand at [`NOON`] until
+    /// they are turned, and the use of the journal said.
+    pub async fn start_at_noon(hubspot: hubspot_sim::Config, journal: JournalUse) -> Self {
+        let clock = hubspot_sim::Clock::manual(NOON.0);
+        let hubspot = hubspot_sim::Config { clock, ..hubspot };
+        Self::start_from(hubspot, Clock::manual(NOON), journal).await
     }
 
     /// [`World::start`], with a host that reads HubSpot's journal too.
@@ -388,24 +393,9 @@ impl World {
 
 /// Waiting.
 impl World {
-    /// Waits until everything that happened in HubSpot shows on users: webhooks
-    /// delivered, the log applied, nothing left to read, to look up, to convert
-    /// again, to show that was held or to erase, no labels left to refresh now.
+    /// Waits until everything that happened in HubSpot shows on users.
     pub async fn settle(&self) {
-        let settled = async {
-            let mut changed = self.host().pipeline.changed();
-            loop {
-                self.sim.settle().await;
-                changed.borrow_and_update();
-                if self.is_settled().await {
-                    break;
-                }
-                let _ = tokio::time::timeout(LOOK_AGAIN, changed.changed()).await;
-            }
-        };
-        if tokio::time::timeout(PATIENCE, settled).await.is_err() {
-            panic!("not settled after {PATIENCE:?}: {:?}", self.sim.settled());
-        }
+        settle(self.host(), &self.sim).await;
     }
 
     /// Waits until the log is applied, whatever is left to read.
@@ -431,41 +421,5 @@ impl World {
         tokio::time::timeout(PATIENCE, waited)
             .await
             .expect("true in time");
-    }
-
-    async fn is_settled(&self) -> bool {
-        let host = self.host();
-        let tail = *host.log.tail().borrow();
-        let routing = host.pipeline.routing().await.unwrap();
-        let callable = routing.accounts().filter(|route| route.may_call);
-        let callable: Vec<_> = callable.cloned().collect();
-        let connections = callable.iter().flat_map(|route| &route.connections);
-        let connections: Vec<_> = connections.map(|route| route.id).collect();
-        let accounts: Vec<_> = callable.iter().map(|route| route.id).collect();
-        let (now, running) = (self.clock.now(), host.plugins.running());
-        host.store
-            .read(move |tx| {
-                let mut done = tx.log_position()? >= tail && !tx.has_conversions()?;
-                let at_work = |run: &Run| {
-                    run.status == RunStatus::Running && connections.contains(&run.connection)
-                };
-                done &= !tx.open_runs()?.iter().any(at_work);
-                let labels = tx.waiting_labels()?.into_iter();
-                let mut due =
-                    labels.filter(|(at, due)| *at <= now && accounts.contains(&due.account));
-                done &= due.next().is_none();
-                done &= tx.next_released(1)?.is_none();
-                done &= tx.next_search(&running)?.is_none() && !tx.has_searched(&running)?;
-                done &= tx.next_late_entries(1)?.is_empty();
-                for account in accounts {
-                    // What a brake holds waits for somebody.
-                    let held = jimo_connect::model::Timestamp(i64::MAX);
-                    done &= tx.next_read(account)?.is_none_or(|(at, _)| at == held);
-                    done &= tx.next_lookup(account)?.is_none();
-                }
-                Ok(done)
-            })
-            .await
-            .unwrap()
     }
 }

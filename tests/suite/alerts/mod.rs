@@ -10,7 +10,7 @@ use harness::{
     receivers::{HttpReceiver, Request},
     world::World,
 };
-use jimo_connect::{clock::Clock, secrets::Secret, sync::alerts::signature};
+use jimo_connect::{config::JournalUse, secrets::Secret, sync::alerts::signature};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -28,12 +28,7 @@ struct Told {
 impl Told {
     /// With a clock that tests turn, HubSpot's as well.
     async fn start() -> Self {
-        let now = Clock::system().now();
-        let hubspot = hubspot_sim::Config {
-            clock: hubspot_sim::Clock::manual(now.0),
-            ..hubspot_sim::Config::default()
-        };
-        let world = World::start_with(hubspot, Clock::manual(now)).await;
+        let world = World::start_at_noon(hubspot_sim::Config::default(), JournalUse::Off).await;
         let connection = world.connect(PORTAL).await;
         let fields = json!([{"property": "jobtitle", "variable": "job_title"}]);
         world

@@ -8,7 +8,7 @@ mod exempt;
 use std::time::Duration;
 
 use harness::world::World;
-use jimo_connect::{clock::Clock, model::Timestamp, store::projects::Role};
+use jimo_connect::{config::JournalUse, store::projects::Role};
 use serde_json::{Value, json};
 
 const PORTAL: u64 = 1_001;
@@ -31,13 +31,7 @@ fn mappings() -> Value {
 
 /// A world with so many of them, whose clock and HubSpot's tests turn.
 async fn staff(count: usize) -> Staff {
-    // At noon, when no catch-up comes by itself for hours.
-    let now = Timestamp(1_795_435_200_000);
-    let hubspot = hubspot_sim::Config {
-        clock: hubspot_sim::Clock::manual(now.0),
-        ..hubspot_sim::Config::default()
-    };
-    let world = World::start_with(hubspot, Clock::manual(now)).await;
+    let world = World::start_at_noon(hubspot_sim::Config::default(), JournalUse::Off).await;
     let connection = world.connect(PORTAL).await;
     world.map(&connection, mappings()).await;
     let emails: Vec<_> = (0..count)

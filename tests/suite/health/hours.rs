@@ -3,19 +3,14 @@
 use std::time::Duration;
 
 use harness::{bare::deliver, world::World};
-use jimo_connect::{clock::Clock, intake};
+use jimo_connect::{config::JournalUse, intake};
 use serde_json::json;
 
 use super::{Fed, PORTAL, mappings};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_and_what_it_did_is_told_by_the_hour() {
-    let now = Clock::system().now();
-    let hubspot = hubspot_sim::Config {
-        clock: hubspot_sim::Clock::manual(now.0),
-        ..hubspot_sim::Config::default()
-    };
-    let world = World::start_with(hubspot, Clock::manual(now)).await;
+    let world = World::start_at_noon(hubspot_sim::Config::default(), JournalUse::Off).await;
     let connection = world.connect(PORTAL).await;
     world.map(&connection, mappings()).await;
     world.put_users(json!([{"email": "ana@example.com"}])).await;
@@ -68,7 +63,10 @@ async fn what_came_and_what_it_did_is_told_by_the_hour() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_sync_of_what_is_old_says_nothing_of_freshness() {
-    let fed = Fed::start().await;
+    let world = World::start_at_noon(hubspot_sim::Config::default(), JournalUse::Off);
+    let fed = Fed::start_in(world.await).await;
+    fed.world.clock.turn(Duration::from_secs(1));
+    fed.world.sim.turn(Duration::from_secs(1));
     let account = fed.world.account(PORTAL);
     account
         .patch("contacts", fed.contact, &[("jobtitle", "Chef")])

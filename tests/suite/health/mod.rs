@@ -30,7 +30,10 @@ fn mappings() -> Value {
 
 impl Fed {
     async fn start() -> Self {
-        let world = World::start().await;
+        Self::start_in(World::start().await).await
+    }
+
+    async fn start_in(world: World) -> Self {
         let connection = world.connect(PORTAL).await;
         world.map(&connection, mappings()).await;
         let users = json!([{"email": "ana@example.com", "external_id": "u_1"}]);

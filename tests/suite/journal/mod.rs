@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use harness::world::World;
 use hubspot_sim::{PropertySpec, Route};
-use jimo_connect::{clock::Clock, config::JournalUse, model::Timestamp};
+use jimo_connect::config::JournalUse;
 use serde_json::{Value, json};
 
 const PORTAL: u64 = 1_001;
@@ -45,13 +45,7 @@ async fn unpushed() -> (World, String) {
 
 /// The same at noon, when no catch-up comes by itself for hours.
 async fn noon() -> (World, String) {
-    // A Monday.
-    let now = Timestamp(1_795_435_200_000);
-    let hubspot = hubspot_sim::Config {
-        clock: hubspot_sim::Clock::manual(now.0),
-        ..hubspot_sim::Config::default()
-    };
-    let world = World::start_from(hubspot, Clock::manual(now), JournalUse::On);
+    let world = World::start_at_noon(hubspot_sim::Config::default(), JournalUse::On);
     unpushed_in(world.await).await
 }
 

@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use harness::settled::settle;
 use hubspot_sim::{Account, Link, PropertySpec, Simulator};
 use jimo_connect::{
     clock::Clock,
@@ -213,6 +214,8 @@ impl World {
             _directory: directory,
         };
         world.wait_for("company_industry").await;
+        // What it is of itself; what comes after it may be read as well.
+        settle(&world.host, &world.sim).await;
         world.wait_for("lifecycle_stage").await;
         world
     }

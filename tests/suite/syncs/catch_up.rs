@@ -1,11 +1,10 @@
 //! A catch-up: whatever live had missed.
 
+use harness::world::World;
 use hubspot_sim::{FaultRule, Link, ObjectType, Route, Trouble};
-use jimo_connect::{clock::Clock, model::Timestamp};
 use serde_json::json;
 
-use super::{PORTAL, calls, lose_webhooks, mappings, over, pass, silent, sync, users};
-use harness::world::World;
+use super::{PORTAL, calls, mappings, over, pass, silent, silent_from, sync, users};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_webhook_told_is_found_and_counted_as_missed() {
@@ -110,15 +109,11 @@ async fn deletions_merges_associations_and_calculated_values_are_found_without_a
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_changes_than_a_search_gives_with_one_stamp_are_all_found() {
-    let start = Timestamp(1_790_000_000_000);
     let hubspot = hubspot_sim::Config {
-        clock: hubspot_sim::Clock::manual(start.0),
         limits: hubspot_sim::Limits::unlimited(),
         ..hubspot_sim::Config::default()
     };
-    let world = World::start_with(hubspot, Clock::manual(start)).await;
-    let connection = world.connect(PORTAL).await;
-    lose_webhooks(&world);
+    let (world, connection) = silent_from(hubspot).await;
     let contacts = json!({"contacts": mappings()["contacts"]});
     world.map(&connection, contacts).await;
     let last = users(&world, &["user-10400@example.com"]).await.remove(0);
@@ -156,15 +151,7 @@ async fn strangers_whose_stamp_is_known_cost_a_search_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_runs_once_a_night_and_after_the_host_was_away() {
-    // A Monday, at noon.
-    let start = Timestamp(1_795_435_200_000);
-    let hubspot = hubspot_sim::Config {
-        clock: hubspot_sim::Clock::manual(start.0),
-        ..hubspot_sim::Config::default()
-    };
-    let mut world = World::start_with(hubspot, Clock::manual(start)).await;
-    let connection = world.connect(PORTAL).await;
-    lose_webhooks(&world);
+    let (mut world, connection) = silent().await;
     world.map(&connection, mappings()).await;
     let ana = users(&world, &["ana@example.com"]).await.remove(0);
     let account = world.account(PORTAL);

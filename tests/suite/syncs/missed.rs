@@ -4,7 +4,7 @@ use harness::world::World;
 use hubspot_sim::{Account, Link};
 use serde_json::{Value, json};
 
-use super::{PORTAL, mappings, noon, sync, users};
+use super::{PORTAL, mappings, silent, sync, users};
 
 const EMAILS: [&str; 6] = [
     "deleted@example.com",
@@ -48,7 +48,7 @@ fn one_of_each(account: &Account, cast: &Cast, title: &str, is_told: bool) {
 }
 
 async fn world() -> (World, String, Vec<String>, Cast) {
-    let (world, connection) = noon().await;
+    let (world, connection) = silent().await;
     let ids = users(&world, &EMAILS).await;
     let account = world.account(PORTAL);
     let contacts = EMAILS[..5]

@@ -12,7 +12,7 @@ mod traps;
 
 use harness::world::World;
 use hubspot_sim::{Call, ObjectType, Route};
-use jimo_connect::{clock::Clock, model::Timestamp};
+use jimo_connect::config::JournalUse;
 use serde_json::{Value, json};
 
 const PORTAL: u64 = 1_001;
@@ -26,23 +26,14 @@ fn mappings() -> Value {
     })
 }
 
-/// A world with a connection that maps nothing yet, and webhooks that are lost.
+/// A world at noon with a connection that maps nothing yet, and webhooks that are
+/// lost.
 async fn silent() -> (World, String) {
-    silent_at(Clock::system().now()).await
+    silent_from(hubspot_sim::Config::default()).await
 }
 
-/// The same at noon, when no catch-up comes by itself for hours.
-async fn noon() -> (World, String) {
-    // A Monday.
-    silent_at(Timestamp(1_795_435_200_000)).await
-}
-
-async fn silent_at(now: Timestamp) -> (World, String) {
-    let hubspot = hubspot_sim::Config {
-        clock: hubspot_sim::Clock::manual(now.0),
-        ..hubspot_sim::Config::default()
-    };
-    let world = World::start_with(hubspot, Clock::manual(now)).await;
+async fn silent_from(hubspot: hubspot_sim::Config) -> (World, String) {
+    let world = World::start_at_noon(hubspot, JournalUse::Off).await;
     let connection = world.connect(PORTAL).await;
     lose_webhooks(&world);
     (world, connection)

@@ -7,7 +7,7 @@ use harness::world::World;
 use hubspot_sim::{FaultRule, Limits, ObjectType, PropertySpec, Route, Trouble};
 use serde_json::{Value, json};
 
-use super::{PORTAL, calls, mappings, noon, over, pass, sync, users};
+use super::{PORTAL, calls, mappings, over, pass, silent, sync, users};
 
 /// Contacts by e-mail alone.
 fn contacts() -> Value {
@@ -43,7 +43,7 @@ async fn cooks(world: &World, ids: &[String]) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_it_does_not_know_yet_is_found_by_the_next_catch_up() {
-    let (world, connection) = noon().await;
+    let (world, connection) = silent().await;
     let ids = numbered(&world, 1).await;
     world.map(&connection, contacts()).await;
     world.sim.set_api(|api| api.search_lag_ms = 30 * 60_000);
@@ -59,7 +59,7 @@ async fn what_it_does_not_know_yet_is_found_by_the_next_catch_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stamps_that_its_filter_has_wrong_lose_nothing_and_cost_nothing() {
-    let (world, connection) = noon().await;
+    let (world, connection) = silent().await;
     let ids = numbered(&world, 60).await;
     world.map(&connection, contacts()).await;
     let account = world.account(PORTAL);
@@ -84,7 +84,7 @@ async fn stamps_that_its_filter_has_wrong_lose_nothing_and_cost_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_is_not_strict_loses_nothing_between_pages() {
-    let (world, connection) = noon().await;
+    let (world, connection) = silent().await;
     let ids = numbered(&world, 500).await;
     world.map(&connection, contacts()).await;
     world.sim.set_api(|api| api.search_disorder_ms = 3_600_000);
@@ -101,7 +101,7 @@ async fn an_order_that_is_not_strict_loses_nothing_between_pages() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_type_is_searched_by_its_own_name_of_the_stamp() {
-    let (world, connection) = noon().await;
+    let (world, connection) = silent().await;
     let account = world.account(PORTAL);
     let types = ["contacts", "companies", "deals"];
     let mut mappings = json!({});
@@ -131,7 +131,7 @@ async fn each_type_is_searched_by_its_own_name_of_the_stamp() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_changes_during_a_long_catch_up_is_found_by_the_next() {
-    let (world, connection) = noon().await;
+    let (world, connection) = silent().await;
     let ids = numbered(&world, 2).await;
     world.map(&connection, contacts()).await;
     create(&world, 0);
@@ -159,7 +159,7 @@ async fn what_changes_during_a_long_catch_up_is_found_by_the_next() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_that_strangers_use_up_is_met_without_a_storm_of_refusals() {
-    let (world, connection) = noon().await;
+    let (world, connection) = silent().await;
     let ids = numbered(&world, 1).await;
     world.map(&connection, contacts()).await;
     for number in (0..4_000).rev() {

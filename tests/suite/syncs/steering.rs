@@ -2,7 +2,7 @@
 
 use harness::world::World;
 use hubspot_sim::{FaultRule, ObjectType, Route, Trouble};
-use jimo_connect::{clock::Clock, model::Timestamp};
+use jimo_connect::{config::JournalUse, model::Timestamp};
 use serde_json::json;
 
 use super::{PORTAL, calls, lose_webhooks, mappings, over, pass, silent, sync, users};
@@ -93,12 +93,7 @@ async fn a_type_without_its_scope_fails_alone_and_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_journal_does_not_serve_changes_are_looked_for_every_few_minutes() {
-    let start = Clock::system().now();
-    let hubspot = hubspot_sim::Config {
-        clock: hubspot_sim::Clock::manual(start.0),
-        ..hubspot_sim::Config::default()
-    };
-    let mut world = World::start_with(hubspot, Clock::manual(start)).await;
+    let mut world = World::start_at_noon(hubspot_sim::Config::default(), JournalUse::Off).await;
     world.look_every_minutes = 5;
     world.restart().await;
     let connection = world.connect(PORTAL).await;

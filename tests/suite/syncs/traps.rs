@@ -5,7 +5,7 @@ use harness::world::World;
 use hubspot_sim::{FaultRule, ObjectType, PropertySpec, Route, Trouble};
 use serde_json::{Value, json};
 
-use super::{PORTAL, calls, mappings, noon, pass, sync, users};
+use super::{PORTAL, calls, mappings, pass, silent, sync, users};
 
 /// Contacts by an id of the customer's own, and the city they are in.
 fn by_customer_id() -> Value {
@@ -17,7 +17,7 @@ fn by_customer_id() -> Value {
 
 /// A world with users `u-0`, `u-1`, … and their contacts, synced; their ids.
 async fn synced(count: usize) -> (World, String, Vec<String>, Vec<u64>) {
-    let (world, connection) = noon().await;
+    let (world, connection) = silent().await;
     let account = world.account(PORTAL);
     let spec = PropertySpec::text("customer_id");
     account.define("contacts", spec).unwrap();
@@ -119,7 +119,7 @@ async fn what_an_answer_leaves_out_without_a_word_is_not_taken_for_deleted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_date_is_the_same_in_either_of_its_forms() {
-    let (world, connection) = noon().await;
+    let (world, connection) = silent().await;
     world.sim.set_api(|api| api.dates_as_ms = true);
     let account = world.account(PORTAL);
     let spec = PropertySpec::date("renewal");
@@ -149,7 +149,7 @@ async fn a_date_is_the_same_in_either_of_its_forms() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_sync_by_the_users_finds_contacts_by_their_secondary_addresses() {
-    let (world, connection) = noon().await;
+    let (world, connection) = silent().await;
     let ana = users(&world, &["ana@example.com"]).await.remove(0);
     let account = world.account(PORTAL);
     let values = [("email", "ana@work.example"), ("jobtitle", "Cook")];
