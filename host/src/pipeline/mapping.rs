@@ -1,14 +1,14 @@
 //! Saving mappings: what is added begins empty, what is removed lets go of what
-//! it fed, what is converted in another way is converted again behind, and
-//! nothing is backfilled.
+//! it fed, what is converted or selected in another way is so behind, and nothing is
+//! backfilled.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::{arrivals::Arrivals, feeding::Feeder, routing::ConnectionRoute};
+use super::{arrivals::Arrivals, routing::ConnectionRoute};
 use crate::{
     model::{
-        AccountId, Cause, ConnectionId, FieldMapping, ObjectMapping, ObjectType, OptionTable,
-        ProjectId, PropertyName, Status, Timestamp, UserIdentifier, VariableId, VariableType,
+        AccountId, ConnectionId, FieldMapping, ObjectMapping, ObjectType, OptionTable, ProjectId,
+        PropertyName, Status, Timestamp, UserIdentifier, VariableId, VariableType,
     },
     secrets::Keys,
     store::{self, Tx},
@@ -77,7 +77,6 @@ pub fn save(
         }
     }
     let mut follows = Vec::new();
-    let mut reselect = BTreeSet::new();
     for wanted in &new.mappings {
         let old = before
             .mappings
@@ -113,7 +112,8 @@ pub fn save(
             follows.push((through.clone(), wanted.object_type.clone()));
         }
         if old.is_some_and(|old| old.selection != wanted.selection) {
-            reselect.insert(wanted.object_type.clone());
+            let linked = wanted.through.as_ref().unwrap_or(&wanted.object_type);
+            tx.request_reselections(id, connection, linked)?;
         }
     }
     tx.mappings_saved(connection)?;
@@ -121,27 +121,12 @@ pub fn save(
 
     let after = ConnectionRoute::load(tx, connection, project, account)?;
     index_variables(tx, keys, &before, &after, now)?;
-    let mut feeder = Feeder::new(tx, &after, Cause::LIVE, now);
     // What follows contacts is found from the contacts that are linked already.
     for (through, to) in follows {
         tx.request_associations_of_linked(connection, account, (&through, &to), now)?;
     }
-    for object_type in reselect {
-        let Some((mapping, mapped)) = after.mapping(&object_type) else {
-            continue;
-        };
-        let linked = mapped.through.as_ref().unwrap_or(&object_type);
-        for (record, _) in tx.linked_records(connection, linked)? {
-            feeder.touch_reached(mapping, record)?;
-        }
-    }
     // What is mapped now may take nothing from those of whom it was held.
-    for (mapping, user) in tx.held_selections(connection)? {
-        if let Some(index) = after.mappings.iter().position(|one| one.id == mapping) {
-            feeder.touch(index, user);
-        }
-    }
-    feeder.finish()?.save(tx, connection, now)
+    tx.request_reselections_of_held(connection)
 }
 
 /// What the account's grant lacked may not be needed any more; where it still

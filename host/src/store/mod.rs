@@ -44,6 +44,7 @@ pub mod reads;
 pub mod records;
 pub mod registers;
 pub mod releases;
+pub mod reselections;
 pub mod runs;
 pub mod segments;
 pub mod sessions;
@@ -106,6 +107,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0026_due.sql"),
     include_str!("../../migrations/sqlite/store/0027_plugin_descriptions.sql"),
     include_str!("../../migrations/sqlite/store/0028_releases.sql"),
+    include_str!("../../migrations/sqlite/store/0029_reselections.sql"),
 ];
 
 /// What can go wrong with the store.

@@ -179,6 +179,7 @@ impl Tx<'_> {
         for sql in [
             "DELETE FROM feeds WHERE mapping = ?1",
             "DELETE FROM held_selections WHERE mapping = ?1",
+            "DELETE FROM reselections WHERE mapping = ?1",
         ] {
             super::delete(self, sql, mapping.0)?;
         }

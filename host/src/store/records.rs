@@ -252,28 +252,6 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// All records of an object type that have a link, in the order of numbers.
-    pub fn linked_records(
-        &self,
-        connection: ConnectionId,
-        object_type: &ObjectType,
-    ) -> Result<Vec<(RecordKey, RecordId)>, Error> {
-        let mut statement = self.statement(
-            "SELECT r.id, r.record FROM records r
-             WHERE r.connection = ?1 AND r.object_type = ?2
-               AND EXISTS (SELECT 1 FROM links l WHERE l.record = r.id) ORDER BY r.id",
-        )?;
-        let mut rows = statement.query(params![connection.0, self.object_type_id(object_type)?])?;
-        let mut records = Vec::new();
-        while let Some(row) = rows.next()? {
-            records.push((
-                RecordKey(row.get(0)?),
-                encode::read_record_id(row.get_ref(1)?)?,
-            ));
-        }
-        Ok(records)
-    }
-
     /// Forgets all that is kept of a record but that it was there: its keys,
     /// links, associations and registers.
     pub fn forget_record(&self, record: RecordKey) -> Result<(), Error> {

@@ -286,6 +286,7 @@ impl Tx<'_> {
             "DELETE FROM user_keys WHERE user = ?1",
             "DELETE FROM feeds WHERE user = ?1",
             "DELETE FROM held_selections WHERE user = ?1",
+            "DELETE FROM reselections WHERE user = ?1",
             "DELETE FROM losses WHERE user = ?1",
             "DELETE FROM shadow_examples WHERE key IN (
                 SELECT record FROM links WHERE user = ?1

@@ -11,7 +11,6 @@ pub mod alerts;
 pub mod answered;
 mod answers;
 mod batches;
-mod brake;
 pub mod choices;
 pub mod consents;
 pub mod conversions;
@@ -40,6 +39,7 @@ mod revocations;
 mod room;
 pub mod runs;
 pub mod samples;
+mod selections;
 pub mod settling;
 pub mod silences;
 mod steps;
@@ -74,7 +74,7 @@ pub fn tasks(host: &Arc<Host>, stop: &CancellationToken) -> Vec<(&'static str, T
         ),
         ("conversions", task(conversions::run(host(), stop()))),
         ("what settles values", task(settling::run(host(), stop()))),
-        ("the brake", task(brake::run(host(), stop()))),
+        ("selections", task(selections::run(host(), stop()))),
         ("labels", task(labels::run(host(), stop()))),
         ("erasures", task(erasures::run(host(), stop()))),
         ("alerts", task(alerts::run(host(), stop()))),

@@ -1,6 +1,6 @@
-//! What the brake held of connections that are held no more: their users' records
-//! are selected anew, a page at a time. It goes on after a crash, and holds up
-//! nobody.
+//! Users whose records are to be selected anew, a page at a time: what the brake
+//! held of connections that are held no more, and what a saved mapping selects
+//! otherwise. It goes on after a crash, and holds up nobody.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use tokio_util::sync::CancellationToken;
 use super::steps;
 use crate::{
     host::Host,
-    model::{Cause, Timestamp},
+    model::{Cause, MappingId, Timestamp, UserId},
     pipeline::{
         brake::{BRAKE, empty_holds, end_hold},
         feeding::Feeder,
         routing::ConnectionRoute,
     },
-    store::{self, Tx},
+    store::{self, Tx, reselections::Selections},
 };
 
 /// Users for whom a transaction selects anew.
@@ -23,13 +23,17 @@ const PAGE: usize = 500;
 
 /// Selects anew until it is told to stop.
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
-    let failed = "what was held could not be shown yet";
+    let failed = "what was held or is selected otherwise could not be shown yet";
     steps::take(&host, &stop, failed, || step(&host)).await;
 }
 
-/// Ends holds of which nothing is left, and selects a page anew. Returns whether
-/// there was any.
 async fn step(host: &Host) -> Result<bool, store::Error> {
+    Ok(release(host).await? || reselect(host).await?)
+}
+
+/// Ends holds of which nothing is left, and selects a page of what was held anew.
+/// Returns whether there was any.
+async fn release(host: &Host) -> Result<bool, store::Error> {
     let now = host.clock.now();
     let is_due = host
         .store
@@ -42,7 +46,7 @@ async fn step(host: &Host) -> Result<bool, store::Error> {
         for connection in &ended {
             end_hold(tx, *connection, now)?;
         }
-        select_page(tx, now)?;
+        release_page(tx, now)?;
         Ok(ended)
     });
     for connection in ended.await? {
@@ -52,26 +56,71 @@ async fn step(host: &Host) -> Result<bool, store::Error> {
     Ok(true)
 }
 
-fn select_page(tx: &Tx<'_>, now: Timestamp) -> Result<(), store::Error> {
+fn release_page(tx: &Tx<'_>, now: Timestamp) -> Result<(), store::Error> {
     let Some(released) = tx.next_released(PAGE)? else {
         return Ok(());
     };
-    let (id, project) = (released.connection, released.project);
-    let route = ConnectionRoute::load(tx, id, project, released.account)?;
+    let id = released.connection;
+    let route = route(tx, &released)?;
     // Somebody has said that it may.
     let mut feeder = Feeder::new(tx, &route, Cause::LIVE, now).unbraked();
     feeder.report.caused_by(BRAKE);
     feeder.was_lost();
-    for (mapping, user) in released.selections {
-        tx.let_selection_go(mapping, user)?;
-        if let Some(index) = route.mappings.iter().position(|one| one.id == mapping) {
-            feeder.touch(index, user);
-        }
-    }
+    touch(&mut feeder, &released.selections, Tx::let_selection_go)?;
     feeder.finish()?.save(tx, id, now)?;
     if tx.has_held_selections(id)? {
         return Ok(());
     }
     // Whoever prepares from now on need not ask by what a user is fed.
-    tx.released_selections_done()
+    tx.released_selections_done(id)
+}
+
+/// Selects a page of what a saved mapping selects otherwise anew. Returns whether
+/// there was any.
+async fn reselect(host: &Host) -> Result<bool, store::Error> {
+    let is_due = host.store.read(|tx| Ok(tx.next_reselections(1)?.is_some()));
+    if !is_due.await? {
+        return Ok(false);
+    }
+    let now = host.clock.now();
+    let selected = host.store.transact_much(move |tx| reselect_page(tx, now));
+    if let Err(error) = selected.await {
+        return match host.pipeline.braked(error).await {
+            // It is selected again: held now, or allowed.
+            store::Error::ConfigurationChanged => Ok(true),
+            error => Err(error),
+        };
+    }
+    host.pipeline.notify_changed();
+    Ok(true)
+}
+
+fn reselect_page(tx: &Tx<'_>, now: Timestamp) -> Result<(), store::Error> {
+    let Some(due) = tx.next_reselections(PAGE)? else {
+        return Ok(());
+    };
+    let route = route(tx, &due)?;
+    let mut feeder = Feeder::new(tx, &route, Cause::LIVE, now);
+    touch(&mut feeder, &due.selections, Tx::reselected)?;
+    feeder.finish()?.save(tx, due.connection, now)
+}
+
+fn route(tx: &Tx<'_>, of: &Selections) -> Result<ConnectionRoute, store::Error> {
+    ConnectionRoute::load(tx, of.connection, of.project, of.account)
+}
+
+/// Touches these users, of each of whom `done` is told first.
+fn touch<'c>(
+    feeder: &mut Feeder<'_, 'c>,
+    selections: &[(MappingId, UserId)],
+    done: impl Fn(&Tx<'c>, MappingId, UserId) -> Result<(), store::Error>,
+) -> Result<(), store::Error> {
+    for (mapping, user) in selections {
+        done(feeder.tx, *mapping, *user)?;
+        let mapped = &feeder.route.mappings;
+        if let Some(index) = mapped.iter().position(|one| one.id == *mapping) {
+            feeder.touch(index, *user);
+        }
+    }
+    Ok(())
 }

@@ -1,0 +1,93 @@
+//! Users whose records are to be selected anew since their mapping was saved.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Error, Tx};
+use crate::model::{AccountId, ConnectionId, MappingId, ObjectType, ProjectId, UserId};
+
+/// Users of one connection whose records are to be selected anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selections {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// Its project.
+    pub project: ProjectId,
+    /// Its account.
+    pub account: AccountId,
+    /// The users, each with the object mapping that feeds them.
+    pub selections: Vec<(MappingId, UserId)>,
+}
+
+impl Tx<'_> {
+    /// A mapping selects otherwise: its records are to be selected anew for all who
+    /// are linked to a record of a type, which is its own or the one that it goes through.
+    pub fn request_reselections(
+        &self,
+        mapping: MappingId,
+        connection: ConnectionId,
+        linked: &ObjectType,
+    ) -> Result<(), Error> {
+        self.statement(
+            "INSERT OR IGNORE INTO reselections (mapping, user)
+             SELECT ?1, l.user FROM records r JOIN links l ON l.record = r.id
+             WHERE r.connection = ?2 AND r.object_type = ?3",
+        )?
+        .execute(params![
+            mapping.0,
+            connection.0,
+            self.object_type_id(linked)?
+        ])?;
+        Ok(())
+    }
+
+    /// What is held of a connection is to be selected anew.
+    pub fn request_reselections_of_held(&self, connection: ConnectionId) -> Result<(), Error> {
+        self.statement(
+            "INSERT OR IGNORE INTO reselections (mapping, user)
+             SELECT h.mapping, h.user FROM object_mappings m
+             JOIN held_selections h ON h.mapping = m.id WHERE m.connection = ?1",
+        )?
+        .execute([connection.0])?;
+        Ok(())
+    }
+
+    /// Whose records are to be selected anew: at most `limit` users of one connection.
+    pub fn next_reselections(&self, limit: usize) -> Result<Option<Selections>, Error> {
+        let found = self
+            .statement(
+                "SELECT c.id, c.project, c.account FROM reselections r
+                 JOIN object_mappings m ON m.id = r.mapping
+                 JOIN connections c ON c.id = m.connection
+                 WHERE c.account IS NOT NULL LIMIT 1",
+            )?
+            .query_row([], |row| {
+                Ok(Selections {
+                    connection: ConnectionId(row.get(0)?),
+                    project: ProjectId(row.get(1)?),
+                    account: AccountId(row.get(2)?),
+                    selections: Vec::new(),
+                })
+            })
+            .optional()?;
+        let Some(mut found) = found else {
+            return Ok(None);
+        };
+        let mut statement = self.statement(
+            "SELECT r.mapping, r.user FROM object_mappings m
+             JOIN reselections r ON r.mapping = m.id WHERE m.connection = ?1 LIMIT ?2",
+        )?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = statement.query_map([found.connection.0, limit], |row| {
+            Ok((MappingId(row.get(0)?), UserId(row.get(1)?)))
+        })?;
+        found.selections = rows.collect::<Result<_, _>>()?;
+        Ok(Some(found))
+    }
+
+    /// A user's records are selected anew.
+    pub fn reselected(&self, mapping: MappingId, user: UserId) -> Result<(), Error> {
+        self.statement("DELETE FROM reselections WHERE mapping = ?1 AND user = ?2")?
+            .execute([mapping.0, user.0])?;
+        Ok(())
+    }
+}
