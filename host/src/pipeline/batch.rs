@@ -1,7 +1,7 @@
 //! A batch: entries of the log, prepared connector by connector, and applied in the
 //! one transaction that moves the place in the log.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::task::JoinHandle;
 use tracing::Instrument;
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     log::{EntryKind, Logged, Position, Step},
-    model::Timestamp,
+    model::{AccountId, Timestamp},
     plugin::Serving,
     secrets::Keys,
     store::{self, set_aside::SetAside},
@@ -30,8 +30,6 @@ use crate::{
 pub(super) struct Batch {
     /// What comes of them, connector by connector.
     pub parts: Vec<Part>,
-    /// The configuration that it was prepared under.
-    pub configuration: i64,
     /// What it is made of.
     pub turn: Turn,
 }
@@ -85,18 +83,14 @@ impl Pipeline {
     /// Begins to apply a batch. It is done, whoever waits for it.
     pub(super) fn apply(&self, batch: Batch) -> Applying {
         let (store, keys, now) = (self.store.clone(), self.keys.clone(), self.clock.now());
-        let Batch {
-            parts,
-            configuration,
-            turn,
-        } = batch;
+        let Batch { parts, turn } = batch;
         let step = turn.step.clone();
         let applying = async move {
             let apply = move |tx: &store::Tx<'_>| {
-                if tx.configuration()? != configuration {
-                    return Err(store::Error::ConfigurationChanged);
-                }
                 for part in &parts {
+                    if !is_as_prepared(tx, &part.prepared)? {
+                        return Err(store::Error::ConfigurationChanged);
+                    }
                     apply(tx, &keys, part, &step, now)?;
                 }
                 tx.move_log_place(&step)?;
@@ -182,6 +176,29 @@ fn apply(
         tx.set_aside(what, now)?;
     }
     Ok(())
+}
+
+/// Whether the connections that are told something want what they did when it was
+/// prepared. What came before others were connected, or mapped, is not for them.
+pub(super) fn is_as_prepared(
+    tx: &store::Tx<'_>,
+    prepared: &Prepared,
+) -> Result<bool, store::Error> {
+    let told = prepared.connections.iter().map(|told| &told.route);
+    let pushed = prepared
+        .pushed
+        .iter()
+        .flat_map(|pushed| &pushed.connections);
+    let routes = told.chain(pushed.map(|(route, _)| route));
+    let configurations: BTreeMap<AccountId, i64> = routes
+        .map(|route| (route.account, route.configuration))
+        .collect();
+    for (account, configuration) in configurations {
+        if !tx.is_configuration(account, configuration)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Applies what was told, by a version, of entries of the log up to `reached`:

@@ -11,7 +11,7 @@
 
 use super::{
     Pipeline,
-    batch::apply_told,
+    batch::{apply_told, is_as_prepared},
     prepare::{Prepared, Purpose},
     worker::Error,
 };
@@ -45,7 +45,6 @@ impl Pipeline {
     /// done, and what waits is to be read again.
     pub async fn replay(&self, replay: Replay) -> Result<Replayed, Error> {
         let routing = self.routing().await?;
-        let configuration = routing.configuration;
         let connector = &replay.what.connector;
         let (mut prepared, digest) = match self.plugins.of(connector) {
             Ok(versions) => {
@@ -79,7 +78,7 @@ impl Pipeline {
         prepared.set_aside.extend(unheard);
         let (keys, now) = (self.keys.clone(), self.clock.now());
         let apply = move |tx: &Tx<'_>| {
-            let is_as_prepared = tx.configuration()? == configuration
+            let is_as_prepared = is_as_prepared(tx, &prepared)?
                 && tx.newest_erasure()? == prepared.newest_erasure
                 && tx.end_replay(&replay, &prepared.set_aside, now)?;
             if !is_as_prepared {

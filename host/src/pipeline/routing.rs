@@ -37,6 +37,8 @@ pub struct Routing {
 pub struct AccountRoute {
     /// Our number for the account.
     pub id: AccountId,
+    /// The number of the configuration in which this changed last.
+    pub configuration: i64,
     /// The connector to its source, by name.
     pub connector: String,
     /// The source's id of it.
@@ -66,6 +68,8 @@ pub struct ConnectionRoute {
     pub trial: Option<String>,
     /// Its account.
     pub account: AccountId,
+    /// [`AccountRoute::configuration`] of its account.
+    pub configuration: i64,
     /// Whether records can be read: else they are known by what is pushed alone.
     pub is_read: bool,
     /// Its object mappings.
@@ -99,11 +103,25 @@ pub struct FieldPlace {
 impl Routing {
     /// Reads the present configuration.
     pub fn load(tx: &Tx<'_>) -> Result<Self, store::Error> {
+        Self::default().load_changes(tx)
+    }
+
+    /// Reads the present configuration, but for accounts of which nothing changed since
+    /// this one: with thousands of them there is always one that changes.
+    fn load_changes(&self, tx: &Tx<'_>) -> Result<Self, store::Error> {
+        let known: HashMap<AccountId, &Arc<AccountRoute>> =
+            self.accounts().map(|route| (route.id, route)).collect();
         let mut accounts: HashMap<_, HashMap<_, _>> = HashMap::new();
-        for id in tx.connected_accounts()? {
-            let route = AccountRoute::load(tx, id)?;
+        for (id, configuration) in tx.account_configurations()? {
+            let same = known
+                .get(&id)
+                .filter(|route| route.configuration == configuration);
+            let route = match same {
+                Some(route) => Arc::clone(route),
+                None => Arc::new(AccountRoute::load(tx, id)?),
+            };
             let of_connector = accounts.entry(route.connector.clone()).or_default();
-            of_connector.insert(route.key.clone(), Arc::new(route));
+            of_connector.insert(route.key.clone(), route);
         }
         Ok(Self {
             configuration: tx.configuration()?,
@@ -117,7 +135,7 @@ impl Routing {
     pub fn renewed(&self, tx: &Tx<'_>) -> Result<Option<Self>, store::Error> {
         // Zero is the configuration of a store that has none.
         if tx.configuration()? != self.configuration {
-            return Self::load(tx).map(Some);
+            return self.load_changes(tx).map(Some);
         }
         if tx.newest_erasure()? == self.erased.newest {
             return Ok(None);
@@ -181,6 +199,7 @@ impl AccountRoute {
             .collect();
         Self {
             id: account.id,
+            configuration: account.configuration,
             connector: account.connector.clone(),
             key: account.key.clone(),
             interests,
@@ -242,7 +261,12 @@ impl ConnectionRoute {
         project: ProjectId,
         account: AccountId,
     ) -> Result<Self, store::Error> {
-        let is_read = Source::of(&tx.account(account)?.connector).is_read();
+        let Account {
+            connector,
+            configuration,
+            ..
+        } = tx.account(account)?;
+        let is_read = Source::of(&connector).is_read();
         let mappings = tx.mappings(id)?;
         let mut conversion = Conversion::default();
         let mut fields = Vec::new();
@@ -288,6 +312,7 @@ impl ConnectionRoute {
             project,
             trial: tx.any_connection(id)?.trial,
             account,
+            configuration,
             is_read,
             mappings,
             conversion,
@@ -393,6 +418,7 @@ fn parted(
         let conversions = connections.iter().map(|one| one.conversion.clone());
         let route = AccountRoute {
             id: account.id,
+            configuration: account.configuration,
             connector: account.connector.clone(),
             key: account.key.clone(),
             interests: interests(&connections),

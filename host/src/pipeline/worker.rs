@@ -447,7 +447,6 @@ impl Pipeline {
             return Ok(Next::Nothing);
         };
         let routing = self.routing().await?;
-        let configuration = routing.configuration;
         let parts = match self.prepare_turn(routing, &turn).await {
             Ok(parts) => parts,
             Err(error) => return Ok(Next::Failed(turn, error)),
@@ -459,10 +458,6 @@ impl Pipeline {
                 turns.give_way(lane, now.plus(*spent * GIVES_WAY_TIMES));
             }
         }
-        Ok(Next::Ready(Batch {
-            parts,
-            configuration,
-            turn,
-        }))
+        Ok(Next::Ready(Batch { parts, turn }))
     }
 }

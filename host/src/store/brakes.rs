@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Error, Tx, optional_timestamp, timestamp};
+use super::{Error, Tx, optional_timestamp, reselections::Selections, timestamp};
 use crate::model::{AccountId, ConnectionId, MappingId, ProjectId, Timestamp, UserId};
 
 /// Where the brake of a connection stands.
@@ -29,20 +29,6 @@ pub struct Held {
     pub users: u64,
     /// Some of them.
     pub examples: Vec<UserId>,
-}
-
-/// A connection of which something was held and is so no more: its users'
-/// records are to be selected anew.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Released {
-    /// The connection.
-    pub connection: ConnectionId,
-    /// Its project.
-    pub project: ProjectId,
-    /// Its account.
-    pub account: AccountId,
-    /// The users, each with the object mapping that feeds them.
-    pub selections: Vec<(MappingId, UserId)>,
 }
 
 impl Tx<'_> {
@@ -147,7 +133,7 @@ impl Tx<'_> {
              ON CONFLICT (connection) DO UPDATE SET held_at = excluded.held_at, has_held = 0",
         )?
         .execute([connection.0, now.0])?;
-        self.configuration_changed()
+        self.connection_changed(connection)
     }
 
     /// A connection is held no more; losses count from a moment on.
@@ -158,7 +144,7 @@ impl Tx<'_> {
     ) -> Result<(), Error> {
         self.statement("UPDATE brakes SET held_at = NULL, losses_from = ?2 WHERE connection = ?1")?
             .execute([connection.0, losses_from.0])?;
-        self.configuration_changed()
+        self.connection_changed(connection)
     }
 
     /// What is held of a connection; none where it is not held.
@@ -208,15 +194,8 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// All selections that are held of a connection.
-    pub fn held_selections(
-        &self,
-        connection: ConnectionId,
-    ) -> Result<Vec<(MappingId, UserId)>, Error> {
-        self.some_held_selections(connection, usize::MAX)
-    }
-
-    fn some_held_selections(
+    /// Selections that are held of a connection, at most `limit`.
+    fn held_selections(
         &self,
         connection: ConnectionId,
         limit: usize,
@@ -250,12 +229,12 @@ impl Tx<'_> {
     /// Whether any selection of a connection is held, or was and is not made anew
     /// yet.
     pub fn has_held_selections(&self, connection: ConnectionId) -> Result<bool, Error> {
-        Ok(!self.some_held_selections(connection, 1)?.is_empty())
+        Ok(!self.held_selections(connection, 1)?.is_empty())
     }
 
     /// A connection that was released feeds as it selects again.
-    pub fn released_selections_done(&self) -> Result<(), Error> {
-        self.configuration_changed()
+    pub fn released_selections_done(&self, connection: ConnectionId) -> Result<(), Error> {
+        self.connection_changed(connection)
     }
 
     /// Whether a user's selection is held.
@@ -276,7 +255,7 @@ impl Tx<'_> {
 
     /// What was held of a connection that is held no more, at most `limit` users
     /// of one.
-    pub fn next_released(&self, limit: usize) -> Result<Option<Released>, Error> {
+    pub fn next_released(&self, limit: usize) -> Result<Option<Selections>, Error> {
         let found = self
             .statement(
                 "SELECT c.id, c.project, c.account FROM brakes b
@@ -287,7 +266,7 @@ impl Tx<'_> {
                  ORDER BY c.id LIMIT 1",
             )?
             .query_row([], |row| {
-                Ok(Released {
+                Ok(Selections {
                     connection: ConnectionId(row.get(0)?),
                     project: ProjectId(row.get(1)?),
                     account: AccountId(row.get(2)?),
@@ -298,7 +277,7 @@ impl Tx<'_> {
         let Some(mut released) = found else {
             return Ok(None);
         };
-        released.selections = self.some_held_selections(released.connection, limit)?;
+        released.selections = self.held_selections(released.connection, limit)?;
         Ok(Some(released))
     }
 }

@@ -94,7 +94,7 @@ impl Tx<'_> {
         if !before.closed().eq(table.closed()) {
             self.convert_again(account, object_type_id, property, &Dependent::Selection)?;
         }
-        self.configuration_changed()?;
+        self.configuration_changed(account)?;
         Ok(true)
     }
 

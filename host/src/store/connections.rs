@@ -24,6 +24,8 @@ pub struct Account {
     pub region: Option<String>,
     /// Its time zone.
     pub time_zone: Option<String>,
+    /// The number of the configuration in which what its connections want changed last.
+    pub configuration: i64,
 }
 
 /// What may be done with an account, sealed.
@@ -160,11 +162,13 @@ impl Tx<'_> {
                 "this account is connected to the project already".into(),
             ));
         }
+        // Another one that it had loses it.
+        self.connection_changed(id)?;
         self.connection.execute(
             "UPDATE connections SET account = ?2 WHERE id = ?1",
             params![id.0, account.0],
         )?;
-        self.configuration_changed()
+        self.configuration_changed(account)
     }
 
     /// Changes whether a connection works, and what is wrong with it.
@@ -181,7 +185,7 @@ impl Tx<'_> {
             params![id.0, encode::word(&status), problem],
         )?;
         if changed > 0 {
-            self.configuration_changed()
+            self.connection_changed(id)
         } else {
             Ok(())
         }
@@ -191,6 +195,7 @@ impl Tx<'_> {
     /// What it kept of records, and whom they fed, is purged behind
     /// ([`Tx::purge_records`]).
     pub fn delete_connection(&self, id: ConnectionId) -> Result<(), Error> {
+        self.connection_changed(id)?;
         for sql in [
             "INSERT INTO purges (connection) VALUES (?1)",
             "DELETE FROM activity WHERE connection = ?1",
@@ -200,11 +205,13 @@ impl Tx<'_> {
             "DELETE FROM lookups WHERE connection = ?1",
             "DELETE FROM held_selections WHERE mapping IN (
                 SELECT id FROM object_mappings WHERE connection = ?1)",
+            "DELETE FROM reselections WHERE mapping IN (
+                SELECT id FROM object_mappings WHERE connection = ?1)",
             "DELETE FROM connections WHERE id = ?1",
         ] {
             super::delete(self, sql, id.0)?;
         }
-        self.configuration_changed()
+        Ok(())
     }
 
     /// The account with that key, made where it is new, with what is known now.
@@ -245,7 +252,8 @@ impl Tx<'_> {
     /// An account.
     pub fn account(&self, id: AccountId) -> Result<Account, Error> {
         self.statement(
-            "SELECT id, connector, key, domain, region, time_zone FROM accounts WHERE id = ?1",
+            "SELECT id, connector, key, domain, region, time_zone, configuration
+             FROM accounts WHERE id = ?1",
         )?
         .query_row([id.0], |row| {
             Ok(Account {
@@ -255,6 +263,7 @@ impl Tx<'_> {
                 domain: row.get(3)?,
                 region: row.get(4)?,
                 time_zone: row.get(5)?,
+                configuration: row.get(6)?,
             })
         })
         .optional()?
@@ -263,11 +272,27 @@ impl Tx<'_> {
 
     /// Accounts that a connection uses, whatever its status.
     pub fn connected_accounts(&self) -> Result<Vec<AccountId>, Error> {
+        let accounts = self.account_configurations()?.into_iter();
+        Ok(accounts.map(|(account, _)| account).collect())
+    }
+
+    /// The [`Account::configuration`] of each account that a connection uses.
+    pub fn account_configurations(&self) -> Result<Vec<(AccountId, i64)>, Error> {
         let mut statement = self.statement(
-            "SELECT DISTINCT account FROM connections WHERE account IS NOT NULL ORDER BY account",
+            "SELECT id, configuration FROM accounts a
+             WHERE EXISTS (SELECT 1 FROM connections c WHERE c.account = a.id) ORDER BY id",
         )?;
-        let rows = statement.query_map([], |row| row.get(0).map(AccountId))?;
+        let rows = statement.query_map([], |row| Ok((AccountId(row.get(0)?), row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Whether an account's [`Account::configuration`] is this one still.
+    pub fn is_configuration(&self, account: AccountId, configuration: i64) -> Result<bool, Error> {
+        let found = self
+            .statement("SELECT configuration FROM accounts WHERE id = ?1")?
+            .query_row([account.0], |row| row.get::<_, i64>(0))
+            .optional()?;
+        Ok(found == Some(configuration))
     }
 
     /// Keeps an account's grant; none forgets it.

@@ -76,7 +76,13 @@ impl Tx<'_> {
             "INSERT OR REPLACE INTO conversions (field) VALUES (?1)",
             [id.0],
         )?;
-        self.configuration_changed()
+        let connection = self
+            .statement(
+                "SELECT m.connection FROM fields f JOIN object_mappings m ON m.id = f.mapping
+                 WHERE f.id = ?1",
+            )?
+            .query_one([id.0], |row| row.get(0).map(ConnectionId))?;
+        self.connection_changed(connection)
     }
 
     /// A field of which something is to be converted again, if there is any, of a

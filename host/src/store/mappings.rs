@@ -88,7 +88,7 @@ impl Tx<'_> {
             "UPDATE connections SET mappings_version = mappings_version + 1 WHERE id = ?1",
             [connection.0],
         )?;
-        self.configuration_changed()
+        self.connection_changed(connection)
     }
 
     /// Saves an object mapping without its fields; its id is taken where the

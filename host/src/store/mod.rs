@@ -61,7 +61,7 @@ use statements::{InUse, Statements};
 
 use crate::{
     log::{EventLog, Lane, Place, Position, Step},
-    model::{ConnectionId, ObjectType, RunId, Timestamp, UserId, VariableId},
+    model::{AccountId, ConnectionId, ObjectType, RunId, Timestamp, UserId, VariableId},
     secrets::Keys,
     sqlite::{Database, Options},
 };
@@ -108,6 +108,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0027_plugin_descriptions.sql"),
     include_str!("../../migrations/sqlite/store/0028_releases.sql"),
     include_str!("../../migrations/sqlite/store/0029_reselections.sql"),
+    include_str!("../../migrations/sqlite/store/0030_configuration.sql"),
 ];
 
 /// What can go wrong with the store.
@@ -455,7 +456,7 @@ impl<'c> Tx<'c> {
         Ok(())
     }
 
-    /// The number of the configuration: it moves with every change of
+    /// The number of the configuration: it moves with every change of an account's
     /// connections, mappings or option tables.
     pub fn configuration(&self) -> Result<i64, Error> {
         Ok(self
@@ -463,10 +464,29 @@ impl<'c> Tx<'c> {
             .query_one([], |row| row.get(0))?)
     }
 
-    fn configuration_changed(&self) -> Result<(), Error> {
-        self.connection
-            .execute("UPDATE state SET configuration = configuration + 1", [])?;
+    /// What an account's connections want changed.
+    fn configuration_changed(&self, account: AccountId) -> Result<(), Error> {
+        let configuration: i64 = self
+            .statement(
+                "UPDATE state SET configuration = configuration + 1 RETURNING configuration",
+            )?
+            .query_one([], |row| row.get(0))?;
+        self.statement("UPDATE accounts SET configuration = ?2 WHERE id = ?1")?
+            .execute([account.0, configuration])?;
         Ok(())
+    }
+
+    /// What a connection wants changed.
+    fn connection_changed(&self, connection: ConnectionId) -> Result<(), Error> {
+        let account = self
+            .statement("SELECT account FROM connections WHERE id = ?1")?
+            .query_row([connection.0], |row| row.get::<_, Option<i64>>(0))
+            .optional()?;
+        // One that waits for consent wants nothing yet.
+        match account.flatten() {
+            Some(account) => self.configuration_changed(AccountId(account)),
+            None => Ok(()),
+        }
     }
 
     /// The next number of the sequence that orders requests and reads.

@@ -56,7 +56,7 @@ impl Tx<'_> {
             "INSERT OR REPLACE INTO plugin_trials (connection, digest, by, at) VALUES (?1, ?2, ?3, ?4)",
         )?
         .execute(params![connection.0, digest, by, now.0])?;
-        self.configuration_changed()
+        self.connection_changed(connection)
     }
 
     /// Has the active version serve a connection again. Returns whether another did.
@@ -65,7 +65,7 @@ impl Tx<'_> {
             .statement("DELETE FROM plugin_trials WHERE connection = ?1")?
             .execute([connection.0])?;
         if ended > 0 {
-            self.configuration_changed()?;
+            self.connection_changed(connection)?;
         }
         Ok(ended > 0)
     }
@@ -73,13 +73,14 @@ impl Tx<'_> {
     /// Says why a version cannot be run for the connections that it is to serve, or
     /// that it can.
     pub fn set_trial_problem(&self, digest: &str, problem: Option<&str>) -> Result<(), Error> {
-        let changed = self
-            .statement(
-                "UPDATE plugin_trials SET problem = ?2 WHERE digest = ?1 AND problem IS NOT ?2",
-            )?
-            .execute(params![digest, problem])?;
-        if changed > 0 {
-            self.configuration_changed()?;
+        let mut statement = self.statement(
+            "UPDATE plugin_trials SET problem = ?2 WHERE digest = ?1 AND problem IS NOT ?2
+             RETURNING connection",
+        )?;
+        let changed =
+            statement.query_map(params![digest, problem], |row| row.get(0).map(ConnectionId))?;
+        for connection in changed.collect::<Result<Vec<_>, _>>()? {
+            self.connection_changed(connection)?;
         }
         Ok(())
     }

@@ -92,7 +92,6 @@ async fn convert(host: &Arc<Host>, page: Page) -> Result<(), Error> {
 /// Registers of one field, as they were under one configuration.
 struct Page {
     pending: Pending,
-    configuration: i64,
     account: Account,
     route: ConnectionRoute,
     /// The field's index in the route's conversion, and its place.
@@ -117,7 +116,6 @@ impl Page {
         let object_type = &route.mappings[place.mapping].object_type;
         let held = tx.registers_to_convert(&pending, object_type, route.field(place), PAGE)?;
         Ok(Some(Self {
-            configuration: tx.configuration()?,
             account: tx.account(pending.account)?,
             pending,
             field,
@@ -182,7 +180,10 @@ impl Page {
         plugin: &str,
     ) -> Result<(), store::Error> {
         let tx = feeder.tx;
-        if tx.configuration()? != self.configuration {
+        let Account {
+            id, configuration, ..
+        } = self.account;
+        if !tx.is_configuration(id, configuration)? {
             return Err(store::Error::ConfigurationChanged);
         }
         if self.held.is_empty() {

@@ -246,18 +246,13 @@ async fn put_off_alone<Q: Queue>(host: &Host, about: Option<About<Q>>, reason: R
 /// Makes no call of a kind for long, and says on the connections that want it
 /// what the account's grant lacks.
 async fn bar<Q: Queue>(host: &Host, about: Option<About<Q>>, kind: &Q::Kind, problem: Problem) {
-    let Some(About {
-        route,
-        configuration,
-        ..
-    }) = about
-    else {
+    let Some(About { route, .. }) = about else {
         return;
     };
     let until = host.clock.now().plus(BARRED);
     let kind = Q::read_kind(kind);
     let bar = move |tx: &Tx<'_>| {
-        if tx.configuration()? != configuration {
+        if !tx.is_configuration(route.id, route.configuration)? {
             // Somebody may have reconnected meanwhile.
             return Ok(());
         }
@@ -299,7 +294,6 @@ struct Failure<Q: Queue> {
 /// What a step was about.
 struct About<Q: Queue> {
     route: Arc<AccountRoute>,
-    configuration: i64,
     /// The first that it was about; the only one, where a batch is one.
     first: Q::Item,
 }
@@ -352,7 +346,6 @@ async fn step<Q: Queue>(
     let work = Work {
         host: host.clone(),
         route: route.clone(),
-        configuration: routing.configuration,
         sequence,
         priority: Q::priority(kind),
         calls: Q::calls(&host.metrics).clone(),
@@ -361,11 +354,7 @@ async fn step<Q: Queue>(
         .await
         .map_err(|error| Failure {
             error,
-            about: Some(About {
-                route,
-                configuration: routing.configuration,
-                first,
-            }),
+            about: Some(About { route, first }),
         })?;
     host.answered.tell(id);
     host.pipeline.notify_changed();

@@ -38,8 +38,6 @@ pub(super) struct Work {
     pub host: Arc<Host>,
     /// What the account's connections want.
     pub route: Arc<AccountRoute>,
-    /// The configuration that says so.
-    pub configuration: i64,
     /// The number that the calls took when they began.
     pub sequence: i64,
     /// How urgent they are.
@@ -140,15 +138,15 @@ impl Work {
         })
     }
 
-    /// Applies something in one transaction, unless the configuration moved; a
+    /// Applies something in one transaction, unless they want something else by now; a
     /// run or a connection whose brake undoes it is held.
     pub async fn apply(
         &self,
         apply: impl FnOnce(&store::Tx<'_>) -> Result<(), store::Error> + Send + 'static,
     ) -> Result<(), Error> {
-        let configuration = self.configuration;
+        let (account, configuration) = (self.route.id, self.route.configuration);
         let apply = move |tx: &store::Tx<'_>| {
-            if tx.configuration()? != configuration {
+            if !tx.is_configuration(account, configuration)? {
                 return Err(store::Error::ConfigurationChanged);
             }
             apply(tx)

@@ -1,5 +1,7 @@
 //! What every user store must do.
 
+use std::sync::Arc;
+
 use jimo_connect::{
     log::{Lane, Place, Position, Step},
     model::{
@@ -7,6 +9,7 @@ use jimo_connect::{
         Priority, ProjectId, PropertyDefinition, Readable, RecordId, Register, Shown, Status,
         Timestamp, UserId, UserIdentifier, Value, VariableId, VariableType, Version,
     },
+    pipeline::routing::Routing,
     store::{
         Error, Store, Tx,
         reach::KeptAssociation,
@@ -246,6 +249,54 @@ async fn the_configuration_moves_with_connections() {
         .read(move |tx| tx.connection(project, connection))
         .await;
     assert!(matches!(gone, Err(Error::NotFound(_))));
+}
+
+#[tokio::test]
+async fn what_changes_for_an_account_leaves_others_as_they_are() {
+    let kept = Kept::new().await;
+    let (connection, project, account) = (kept.connection, kept.project, kept.account);
+    let other = kept
+        .write(move |tx| {
+            let other = tx.save_account("hubspot", &"another".into(), None, None, None)?;
+            let connection = tx.create_connection(project, "hubspot", NOW)?;
+            tx.set_connection_account(connection, other)?;
+            tx.set_connection_status(connection, Status::Active, None)?;
+            Ok(other)
+        })
+        .await;
+    let mut before = kept.read(Routing::load).await;
+    let by_id = |routing: &Routing, id| {
+        let mut accounts = routing.accounts();
+        accounts.find(|route| route.id == id).cloned()
+    };
+    type Change = fn(&Tx<'_>, ConnectionId) -> Result<(), Error>;
+    let changes: [Change; 5] = [
+        |tx, id| tx.set_connection_status(id, Status::Paused, None),
+        |tx, id| tx.set_connection_status(id, Status::Active, None),
+        |tx, id| tx.mappings_saved(id),
+        |tx, id| tx.hold_connection(id, NOW),
+        |tx, id| tx.begin_trial(id, "a digest", "a test", NOW),
+    ];
+    for change in changes {
+        kept.write(move |tx| change(tx, connection)).await;
+        let known = before.clone();
+        let after = kept.read(move |tx| known.renewed(tx)).await.unwrap();
+        let [was, is] = [&before, &after].map(|routing| by_id(routing, account).unwrap());
+        assert!(was.configuration < is.configuration);
+        assert!(!Arc::ptr_eq(&was, &is));
+        let [was, is] = [&before, &after].map(|routing| by_id(routing, other).unwrap());
+        assert!(Arc::ptr_eq(&was, &is));
+        before = after;
+    }
+    // What was prepared for the one is not applied under another configuration.
+    let of = [account, other].map(|id| (id, by_id(&before, id).unwrap().configuration));
+    kept.write(move |tx| tx.delete_connection(connection)).await;
+    for ((id, configuration), same) in of.into_iter().zip([false, true]) {
+        let is = kept.read(move |tx| tx.is_configuration(id, configuration));
+        assert_eq!(is.await, same);
+    }
+    let after = kept.read(move |tx| before.renewed(tx)).await.unwrap();
+    assert!(by_id(&after, account).is_none() && by_id(&after, other).is_some());
 }
 
 #[tokio::test]

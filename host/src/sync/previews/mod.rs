@@ -159,14 +159,13 @@ impl Previewer {
             let route = scratch::lay(tx, &asked, &users, now)?;
             let keys = scratch::keys(tx, &route, &users)?;
             let account = tx.account(asked.account)?;
-            Ok((route, users, keys, account, tx.configuration()?))
+            Ok((route, users, keys, account))
         });
-        let (route, users, keys, account, configuration) = laid.await?;
+        let (route, users, keys, account) = laid.await?;
         let route = Arc::new(route);
         let work = Work {
             host: host.clone(),
             route: Arc::new(AccountRoute::of(&account, vec![route.clone()], true)),
-            configuration,
             sequence: SEQUENCE,
             priority: Priority::Live,
             calls: host.metrics.lookups.clone(),

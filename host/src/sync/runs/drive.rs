@@ -164,7 +164,6 @@ async fn step_of(host: &Arc<Host>, run: &Run) -> Result<Outcome, Error> {
         host,
         account: route,
         connection,
-        configuration: routing.configuration,
         run,
     };
     match run.stages.as_deref() {

@@ -138,7 +138,6 @@ impl Step<'_> {
         Ok(Work {
             host: self.host.clone(),
             route: self.account.clone(),
-            configuration: self.configuration,
             sequence,
             priority: self.priority(),
             calls: self.host.metrics.reads.clone(),

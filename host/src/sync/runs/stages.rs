@@ -39,8 +39,6 @@ pub(super) struct Step<'a> {
     pub(super) host: &'a Arc<Host>,
     pub(super) account: &'a Arc<AccountRoute>,
     pub(super) connection: &'a Arc<ConnectionRoute>,
-    /// The configuration that says so.
-    pub(super) configuration: i64,
     pub(super) run: &'a Run,
 }
 
@@ -67,9 +65,11 @@ impl Step<'_> {
         &self,
         work: impl FnOnce(&Tx<'_>) -> Result<T, store::Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let (configuration, id) = (self.configuration, self.run.id);
+        let (account, configuration) = (self.account.id, self.account.configuration);
+        let id = self.run.id;
         let checked = move |tx: &Tx<'_>| {
-            if tx.configuration()? != configuration || tx.run(id)?.status != RunStatus::Running {
+            let is_same = tx.is_configuration(account, configuration)?;
+            if !is_same || tx.run(id)?.status != RunStatus::Running {
                 return Err(store::Error::ConfigurationChanged);
             }
             work(tx)

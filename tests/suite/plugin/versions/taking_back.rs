@@ -110,6 +110,7 @@ fn an_answer_without_what_a_version_looks_for_counts_against_it() {
         domain: None,
         region: None,
         time_zone: None,
+        configuration: 0,
     };
     let account = AccountRoute::of(&account, Vec::new(), true);
     let (contacts, companies) = (ObjectType::from("contacts"), ObjectType::from("companies"));

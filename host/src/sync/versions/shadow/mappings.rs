@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::{both::Both, pace::Pace};
 use crate::{
-    model::{ConnectionId, ObjectMapping, PropertyDefinition, PropertyName},
+    model::{AccountId, ConnectionId, ObjectMapping, PropertyDefinition, PropertyName},
     pipeline::{
         compare::{self, Compared, compare_outcomes},
         conversion::texts,
@@ -35,14 +35,17 @@ const BYTES_MAX: usize = 1024 * 1024;
 /// A connection, and some of what its registers keep.
 #[derive(Debug)]
 pub struct Sample {
-    /// The number of the configuration that it is of.
-    pub configuration: i64,
     route: ConnectionRoute,
     /// By the field's index in the route's conversion.
     held: Vec<(usize, HeldRegister)>,
 }
 
 impl Sample {
+    /// Its account, and the number of the account's configuration that it is of.
+    pub fn configuration(&self) -> (AccountId, i64) {
+        (self.route.account, self.route.configuration)
+    }
+
     /// The connection.
     pub fn connection(&self) -> ConnectionId {
         self.route.id
@@ -85,11 +88,7 @@ impl Sample {
                 held.push((index, register));
             }
         }
-        Ok(Some(Self {
-            configuration: tx.configuration()?,
-            route,
-            held,
-        }))
+        Ok(Some(Self { route, held }))
     }
 
     /// Compares what two versions say of it.

@@ -214,7 +214,7 @@ impl Worker {
             self.host.store.transact(going_on).await?;
             return Ok(Next::After(Duration::ZERO));
         };
-        let configuration = sample.configuration;
+        let (account, configuration) = sample.configuration();
         place.connection = sample.connection();
         let comparing = move |pace: &Pace, work: &mut Work| sample.compare(&both, pace, work);
         let made = self.work(Duration::MAX, comparing);
@@ -223,7 +223,7 @@ impl Worker {
         } = made.await?;
         if let Some(compared) = done {
             let keeping = move |tx: &Tx<'_>| {
-                if tx.configuration()? != configuration {
+                if !tx.is_configuration(account, configuration)? {
                     return Err(store::Error::ConfigurationChanged);
                 }
                 go_on(tx, id, (&place, &work), &compared)
