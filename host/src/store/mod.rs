@@ -106,6 +106,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0026_due.sql"),
     include_str!("../../migrations/sqlite/store/0027_plugin_descriptions.sql"),
     include_str!("../../migrations/sqlite/store/0028_releases.sql"),
+    include_str!("../../migrations/sqlite/store/0031_plugin_failing.sql"),
 ];
 
 /// What can go wrong with the store.
