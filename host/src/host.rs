@@ -20,8 +20,12 @@ use crate::{
     sources::{Senders, push},
     store::{self, Store},
     sync::{
-        self, answered::Answered, definitions::Definitions, grants::Grants, journal::Journal,
-        versions::library,
+        self,
+        answered::Answered,
+        definitions::Definitions,
+        grants::Grants,
+        journal::Journal,
+        versions::{Installing, library},
     },
     tasks::{self, Tasks},
     telemetry::Metrics,
@@ -95,6 +99,8 @@ pub struct Host {
     pub metrics: Arc<Metrics>,
     /// What compiles and runs plugins.
     pub engine: Engine,
+    /// Whose turn it is to install a component.
+    pub installing: Installing,
     /// The connectors' plugins.
     pub plugins: Arc<Plugins>,
     /// The pipeline.
@@ -191,6 +197,7 @@ impl Host {
             clock,
             metrics,
             engine,
+            installing: Installing::default(),
             plugins,
             pipeline,
             hubspot,

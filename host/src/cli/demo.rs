@@ -86,6 +86,11 @@ impl Demo {
         )
         .await?;
         println!("listening on {link}");
+        eprintln!(
+            "its data goes when it ends; until then all other commands work beside it, with \
+             --data-dir {}",
+            directory.0.display()
+        );
         match running.await {
             Ok(ended) => Ok(ended?),
             Err(_) => Err(Error::Demo("the host ended abruptly".into())),

@@ -17,7 +17,7 @@ use crate::{
         trials::Trial,
     },
     sync::versions::{
-        self,
+        self, Installing,
         library::{self, Brought},
         shadow::Report,
         switch::{self, Ask},
@@ -202,7 +202,9 @@ async fn install(file: PathBuf, data: DataConfig) -> Result<(), Error> {
         by: OPERATOR.to_owned(),
     };
     let now = Clock::system().now();
-    let installed = library::install(&engine, &store, &data.directory, brought, now).await?;
+    let (installing, directory) = (Installing::default(), &data.directory);
+    let installed = library::install(&installing, &engine, &store, directory, brought, now);
+    let installed = installed.await?;
     println!(
         "installed {} {} {}",
         installed.connector, installed.version, installed.digest
@@ -213,8 +215,19 @@ async fn install(file: PathBuf, data: DataConfig) -> Result<(), Error> {
 async fn ask(ask: Ask, reason: Option<String>, data: DataConfig) -> Result<(), Error> {
     let store = Store::open(&data.directory)?;
     let (by, now) = (OPERATOR.to_owned(), Clock::system().now());
+    let gives_back = matches!(ask, Ask::EndTrial { .. });
+    let connection = match &ask {
+        Ask::Activate { connection, .. } => *connection,
+        Ask::EndTrial { connection, .. } => Some(*connection),
+        Ask::Rollback { .. } => None,
+    };
     let requested = switch::request(&store, ask, by, reason, now).await?;
     let digest = requested.version.digest;
+    let made = match (gives_back, connection) {
+        (true, Some(connection)) => format!("{digest} serves {connection} alone no more"),
+        (false, Some(connection)) => format!("activated {digest} for {connection} alone"),
+        (_, None) => format!("activated {digest}"),
+    };
     if let Some(report) = &requested.compared {
         println!("its shadow {}", shadow::state(report));
         for line in shadow::differences(&report.differences) {
@@ -223,7 +236,7 @@ async fn ask(ask: Ask, reason: Option<String>, data: DataConfig) -> Result<(), E
     }
     match switch::outcome(&store, requested.request, PATIENCE).await? {
         Outcome::Made => {
-            println!("activated {digest}");
+            println!("{made}");
             Ok(())
         }
         Outcome::Refused(reason) => Err(Error::Usage(format!(
@@ -273,6 +286,12 @@ fn list(tx: &Tx<'_>) -> Result<Vec<String>, store::Error> {
         lines.push(format!(
             "the version of {connector} that was activated does not run (a built-in one stands in \
              for it, where there is one): {problem}"
+        ));
+    }
+    for (connector, failing) in tx.plugins_failing()? {
+        lines.push(format!(
+            "the active version of {connector} fails too often, and there is none to go back to: \
+             {failing}"
         ));
     }
     for connector in tx.plugin_connectors()? {

@@ -61,8 +61,11 @@ impl Pipeline {
     ) -> Result<Vec<Part>, Error> {
         let positions = turn.entries.iter().map(|entry| entry.position).collect();
         let entries = self.log.read_at(positions).await?;
-        let mut parts = Vec::new();
+        let mut parts: Vec<Part> = Vec::new();
         for (connector, entries) in by_connector(entries) {
+            if parts.last().is_some_and(|part| part.prepared.given_up) {
+                break;
+            }
             parts.push(match self.plugins.of(&connector) {
                 Ok(versions) => {
                     let serving = versions.serving();

@@ -172,7 +172,7 @@ impl AccountRoute {
         let account = tx.account(id)?;
         let is_read = Source::of(&account.connector).is_read();
         let mut connections = Vec::new();
-        let mut may_call = false;
+        let (mut may_call, mut has_paused) = (false, false);
         for connection in tx.account_connections(id)? {
             if connection.status.takes_changes() {
                 let is_stopped = connection
@@ -181,9 +181,18 @@ impl AccountRoute {
                 may_call |= is_read && !is_stopped;
                 let route = ConnectionRoute::load(tx, connection.id, connection.project, id)?;
                 connections.push(Arc::new(route));
+            } else {
+                has_paused |= connection.trial.is_none();
             }
         }
-        Ok(Self::of(&account, connections, may_call))
+        let mut route = Self::of(&account, connections, may_call);
+        let is_parted =
+            |parted: &[(Option<String>, Self)]| parted.iter().any(|(by, _)| by.is_none());
+        if has_paused && !route.parted.is_empty() && !is_parted(&route.parted) {
+            let nobodys = Self::of(&account, Vec::new(), may_call);
+            route.parted.insert(0, (None, nobodys));
+        }
+        Ok(route)
     }
 
     /// What these connections of an account want.
@@ -211,7 +220,8 @@ impl AccountRoute {
     }
 
     /// What the connections want, by the plugin version that serves them: mostly the
-    /// active one serves all.
+    /// active one serves all. Where it serves none but paused ones, it has a part in
+    /// which nothing is wanted, for it is to tell of deletions for privacy.
     pub fn served(&self) -> Vec<(Option<&str>, &Self)> {
         if self.parted.is_empty() {
             return vec![(None, self)];

@@ -7,7 +7,7 @@
 //! waits behind it: nothing is skipped, and the lane's order stays.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -22,6 +22,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest wait: whoever mended what it failed of sees it go on within that.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// For so many times as long as a plugin ran too long on a lane's entries, that lane
+/// gives way to others: such lanes together keep a fifth of the time, as a shadow does.
+const GIVES_WAY_TIMES: u32 = 4;
+
+/// The longest that a lane gives way: it may have been another's fault, or be mended.
+const GIVES_WAY_MAX: Duration = Duration::from_secs(60);
 
 /// What makes trouble, lane by lane.
 #[derive(Debug, Default)]
@@ -114,8 +121,11 @@ impl Trouble {
             return false;
         };
         if let Some(parted) = self.parted.get_mut(&first.lane) {
-            // So the way to the entry at fault takes few batches, wherever it is.
-            parted.entries_max = parted.entries_max.saturating_mul(2);
+            // So the way to the entry at fault takes few batches, wherever it is; but
+            // while a plugin runs too long on them, each stays short.
+            if !self.giving_way.contains_key(&first.lane) {
+                parted.entries_max = parted.entries_max.saturating_mul(2);
+            }
             if last.position >= parted.until {
                 self.parted.remove(&first.lane);
             }
@@ -178,8 +188,27 @@ impl Trouble {
         done.min()
     }
 
-    /// A lane has taken long, and gives way to whoever waits, until then.
-    pub fn give_way(&mut self, lane: Lane, until: Timestamp) {
+    /// A plugin ran too long on some lanes' entries: each gets batches of its own, an
+    /// entry at first. `entries`: those that were taken with them.
+    pub fn part(&mut self, entries: &[Listed], lanes: &BTreeSet<Lane>) {
+        for entry in entries.iter().filter(|entry| lanes.contains(&entry.lane)) {
+            let until = self.parted.get(&entry.lane).map(|parted| parted.until);
+            let until = until.map_or(entry.position, |until| until.max(entry.position));
+            let parted = Parted {
+                until,
+                entries_max: 1,
+            };
+            self.parted.insert(entry.lane, parted);
+        }
+    }
+
+    /// A plugin ran too long on a lane's entries: it gives way to whoever waits for a
+    /// time, after the others that do.
+    pub fn give_way(&mut self, lane: Lane, spent: Duration, now: Timestamp) {
+        let others = self.giving_way.iter().filter(|(other, _)| **other != lane);
+        let after = others.map(|(_, until)| *until).fold(now, Timestamp::max);
+        let until = after.plus(spent * GIVES_WAY_TIMES);
+        let until = until.min(now.plus(GIVES_WAY_MAX));
         self.giving_way.insert(lane, until);
     }
 
@@ -195,6 +224,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::log::Step;
     use crate::pipeline::turns::{Turn, Turns};
 
     const NOW: Timestamp = Timestamp(1_780_000_000_000);
@@ -250,8 +280,14 @@ mod tests {
     #[test]
     fn a_lane_gives_way_while_others_wait_and_only_for_a_time() {
         let mut turns = Turns::new(Place::default());
+        let first = [entry(100, 7, 300)];
+        let turn = Turn {
+            entries: first.to_vec(),
+            step: Step::default(),
+        };
+        let spent = BTreeMap::from([(Position(100), Duration::from_secs(10))]);
+        turns.overran(&turn, &spent, NOW);
         let until = NOW.plus(Duration::from_secs(40));
-        turns.give_way(Lane(7), until);
         // Alone it need not.
         turns.hear(vec![entry(1, 7, 300)], NOW);
         assert_eq!(positions(turns.take(NOW)), [1]);

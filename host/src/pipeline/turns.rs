@@ -17,7 +17,7 @@
 //! are served in the order of the log.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     time::Duration,
 };
 
@@ -247,9 +247,28 @@ impl Turns {
         self.trouble.applied(&turn.entries)
     }
 
-    /// Has a lane give way to whoever waits, until then.
-    pub fn give_way(&mut self, lane: Lane, until: Timestamp) {
-        self.trouble.give_way(lane, until);
+    /// Plugins ran too long on some entries of what was taken, for so long: their lanes
+    /// give way to whoever waits.
+    pub fn overran(&mut self, turn: &Turn, spent: &BTreeMap<Position, Duration>, now: Timestamp) {
+        let mut by_lane: BTreeMap<Lane, Duration> = BTreeMap::new();
+        for entry in &turn.entries {
+            if let Some(spent) = spent.get(&entry.position) {
+                *by_lane.entry(entry.lane).or_default() += *spent;
+            }
+        }
+        for (lane, spent) in by_lane {
+            self.trouble.give_way(lane, spent, now);
+        }
+    }
+
+    /// What was taken is given up, for plugins ran too long on these of its entries: it
+    /// waits again, and their lanes are worked on apart from others.
+    pub fn give_up(&mut self, turn: Turn, overran: &BTreeMap<Position, Duration>) {
+        let entries = turn.entries.iter();
+        let at_fault = entries.filter(|entry| overran.contains_key(&entry.position));
+        let lanes = at_fault.map(|entry| entry.lane).collect();
+        self.trouble.part(&turn.entries, &lanes);
+        self.put_back(turn);
     }
 
     /// Who makes trouble.
@@ -316,8 +335,6 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use proptest::prelude::*;
 
     use super::*;

@@ -2,6 +2,7 @@
 //! transaction.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -33,10 +34,6 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// How often the log is looked at when nothing says that it moved.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// For so many times as long as a plugin ran too long on an account's bodies, that
-/// account gives way to others: it keeps a fifth of the time, as a shadow does.
-const GIVES_WAY_TIMES: u32 = 4;
 
 /// Why a batch could not be worked on. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -76,13 +73,15 @@ enum Next {
     Ready(Batch),
     /// It could not be prepared.
     Failed(Turn, Error),
+    /// It was given up, and waits again in parts.
+    Parted,
 }
 
 impl Next {
     /// What it is made of.
     fn turn(self) -> Option<Turn> {
         match self {
-            Self::Nothing => None,
+            Self::Nothing | Self::Parted => None,
             Self::Ready(batch) => Some(batch.turn),
             Self::Failed(turn, _) => Some(turn),
         }
@@ -254,7 +253,7 @@ impl Pipeline {
         let mut applying: Option<Applying> = None;
         loop {
             if turns.is_shared(self.clock.now()) {
-                let finished = self.finish(applying.take(), pause).await?;
+                let finished = self.finish(applying.take(), pause).await;
                 self.settle(turns, finished).await?;
             }
             let next = if stop.is_cancelled() {
@@ -263,7 +262,7 @@ impl Pipeline {
                 self.next_batch(turns).await
             };
             let waited = applying.is_some();
-            let finished = self.finish(applying.take(), pause).await?;
+            let finished = self.finish(applying.take(), pause).await;
             let next = next?;
             if !finished.is_applied() {
                 // Of several turns the last taken is put back first.
@@ -280,6 +279,7 @@ impl Pipeline {
             match next {
                 Next::Nothing if stop.is_cancelled() => return Ok(()),
                 Next::Nothing => self.rest(turns, &mut tail, stop, pause).await,
+                Next::Parted => {}
                 Next::Failed(turn, error) => self.failed(turns, turn, error).await?,
                 Next::Ready(batch) => {
                     if waited {
@@ -323,19 +323,15 @@ impl Pipeline {
     }
 
     /// Waits until a batch is applied, where there is one.
-    async fn finish(
-        &self,
-        applying: Option<Applying>,
-        pause: &mut Duration,
-    ) -> Result<Finished, Error> {
+    async fn finish(&self, applying: Option<Applying>, pause: &mut Duration) -> Finished {
         let Some(Applying { turn, task }) = applying else {
-            return Ok(Finished::Nothing);
+            return Finished::Nothing;
         };
         let parts = match task.await {
-            Err(_) => return Ok(Finished::Failed(turn, Error::Ended)),
+            Err(_) => return Finished::Failed(turn, Error::Ended),
             Ok(Err(error)) => match self.braked(error).await {
-                store::Error::ConfigurationChanged => return Ok(Finished::Outdated(turn)),
-                error => return Ok(Finished::Failed(turn, error.into())),
+                store::Error::ConfigurationChanged => return Finished::Outdated(turn),
+                error => return Finished::Failed(turn, error.into()),
             },
             Ok(Ok(parts)) => parts,
         };
@@ -345,7 +341,7 @@ impl Pipeline {
         self.failing.send_replace(false);
         self.notify_changed();
         *pause = RETRY_PAUSE;
-        Ok(Finished::Applied(turn))
+        Finished::Applied(turn)
     }
 
     /// Has those whose turn it was go on, or wait again. Returns whether what was taken
@@ -451,12 +447,18 @@ impl Pipeline {
             Ok(parts) => parts,
             Err(error) => return Ok(Next::Failed(turn, error)),
         };
-        let now = self.clock.now();
-        for part in &parts {
-            for (account, spent) in &part.prepared.overran {
-                let lane = sources::lane(&part.connector, Some(account));
-                turns.give_way(lane, now.plus(*spent * GIVES_WAY_TIMES));
-            }
+        let prepared = parts.iter().map(|part| &part.prepared);
+        let overran: BTreeMap<_, _> = prepared.flat_map(|one| one.overran.clone()).collect();
+        turns.overran(&turn, &overran, self.clock.now());
+        if parts.iter().any(|part| part.prepared.given_up) {
+            tracing::warn!(
+                entries = turn.entries.len(),
+                overran = overran.len(),
+                "plugins ran too long on several entries of a batch: their accounts are worked \
+                 on apart from the others, entry by entry"
+            );
+            turns.give_up(turn, &overran);
+            return Ok(Next::Parted);
         }
         Ok(Next::Ready(Batch { parts, turn }))
     }

@@ -24,6 +24,9 @@ use super::{
 };
 use crate::telemetry::PluginFaults;
 
+/// What every WebAssembly begins with.
+const MAGIC: &[u8] = b"\0asm";
+
 /// The engine could not be set up on this machine.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -92,6 +95,9 @@ impl Engine {
     /// that others wait beside hands this to `spawn_blocking`.
     pub fn load(&self, component: &[u8]) -> Result<Version, InstallError> {
         let shared = &self.shared;
+        if !component.starts_with(MAGIC) {
+            return Err(InstallError::Component("they are no WebAssembly".into()));
+        }
         let unusable = |error: wasmtime::Error| InstallError::Component(cause(&error));
         let compiled = wasmtime::component::Component::from_binary(&shared.wasmtime, component)
             .map_err(unusable)?;

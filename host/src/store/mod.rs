@@ -109,6 +109,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0028_releases.sql"),
     include_str!("../../migrations/sqlite/store/0029_reselections.sql"),
     include_str!("../../migrations/sqlite/store/0030_configuration.sql"),
+    include_str!("../../migrations/sqlite/store/0031_plugin_failing.sql"),
 ];
 
 /// What can go wrong with the store.

@@ -124,6 +124,8 @@ pub struct Running {
     pub built_in: Option<String>,
     /// Why it is not the one that was chosen, where it is not.
     pub problem: Option<String>,
+    /// How often it fails, where that is too often and there is none to go back to.
+    pub failing: Option<String>,
 }
 
 impl Running {
@@ -390,15 +392,31 @@ impl Tx<'_> {
     /// Says what the host runs.
     pub fn set_running(&self, connector: &str, running: &Running) -> Result<(), Error> {
         self.statement(
-            "INSERT OR REPLACE INTO plugin_running (connector, digest, built_in, problem)
-             VALUES (?1, ?2, ?3, ?4)",
+            "INSERT OR REPLACE INTO plugin_running (connector, digest, built_in, problem, failing)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute(params![
             connector,
             running.digest.as_deref().unwrap_or_default(),
             running.built_in.as_deref().unwrap_or_default(),
-            running.problem
+            running.problem,
+            running.failing
         ])?;
+        Ok(())
+    }
+
+    /// Says how often the version fails that runs, where that is too often and there is
+    /// none to go back to; none where it does well. Nothing where another runs by now.
+    pub fn set_failing(
+        &self,
+        connector: &str,
+        digest: &str,
+        failing: Option<&str>,
+    ) -> Result<(), Error> {
+        self.statement(
+            "UPDATE plugin_running SET failing = ?3 WHERE connector = ?1 AND digest = ?2",
+        )?
+        .execute(params![connector, digest, failing])?;
         Ok(())
     }
 
@@ -420,15 +438,30 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// How often what runs fails, by connector, where that is too often and there is
+    /// nothing to go back to.
+    pub fn plugins_failing(&self) -> Result<Vec<(String, String)>, Error> {
+        let mut statement = self.statement(
+            "SELECT connector, failing FROM plugin_running WHERE failing IS NOT NULL
+             ORDER BY connector",
+        )?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// What the host last said that it runs.
     pub fn running(&self, connector: &str) -> Result<Option<Running>, Error> {
         Ok(self
-            .statement("SELECT digest, built_in, problem FROM plugin_running WHERE connector = ?1")?
+            .statement(
+                "SELECT digest, built_in, problem, failing FROM plugin_running
+                 WHERE connector = ?1",
+            )?
             .query_row([connector], |row| {
                 Ok(Running {
                     digest: given(row.get(0)?),
                     built_in: given(row.get(1)?),
                     problem: row.get(2)?,
+                    failing: row.get(3)?,
                 })
             })
             .optional()?)

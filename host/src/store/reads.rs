@@ -430,6 +430,24 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// A read that is put off need know of nothing new any more, unless it was asked for
+    /// again meanwhile.
+    pub fn expect_no_more(&self, read: &DueRead) -> Result<(), Error> {
+        self.statement(
+            "UPDATE reads SET expected_at = 0
+                 WHERE account = ?1 AND object_type = ?2 AND to_type = ?3 AND record = ?4
+                    AND requested = ?5",
+        )?
+        .execute(params![
+            read.key.account.0,
+            self.object_type_id(&read.key.object_type)?,
+            self.wanted_id(&read.key.wanted)?,
+            encode::record_id(&read.key.record),
+            read.requested
+        ])?;
+        Ok(())
+    }
+
     /// Drops all reads of a record that nothing may be known of any more.
     pub fn drop_reads_of(
         &self,

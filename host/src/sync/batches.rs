@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, btree_map::Entry};
 
 use super::{
     failures::Error,
-    put_off::{LATER, Reason, Said, Verdict, is_last, put_off, verdict},
+    put_off::{LATER, Reason, Said, Verdict, Whom, Why, is_last, put_off, put_off_for, verdict},
     work::{Parsed, Runs, Work, span},
 };
 use crate::{
@@ -76,7 +76,19 @@ impl Work {
             for (index, read) in due.iter().enumerate() {
                 match verdict(read, answered.says(index, &read.key.record)) {
                     Verdict::Again(reason) => {
-                        put_off(tx, &route, read, reason, now)?;
+                        let why = match reason {
+                            Reason::NotUnderstood => Why {
+                                reason,
+                                whom: Whom::These(page.misread_for(&read.key.record)),
+                            },
+                            reason => reason.into(),
+                        };
+                        put_off(tx, &route, read, &why, now)?;
+                        continue;
+                    }
+                    Verdict::Ends if page.is_misread(&read.key.record) => {
+                        let these = page.misread_for(&read.key.record);
+                        put_off_for(tx, &route, read, (these, &runs), now)?;
                         continue;
                     }
                     Verdict::Ends => {}
@@ -120,17 +132,11 @@ impl Work {
         to: &ObjectType,
         records: &[RecordId],
         all_missing_before: &HashSet<RecordId>,
-    ) -> Result<
-        (
-            HashMap<RecordId, Vec<Association>>,
-            HashMap<RecordId, Reason>,
-        ),
-        Error,
-    > {
+    ) -> Result<(HashMap<RecordId, Vec<Association>>, HashMap<RecordId, Why>), Error> {
         let plugin = self.host.plugins.active(CONNECTOR)?;
         let client = &self.host.hubspot;
         let mut found: HashMap<RecordId, Gathered> = HashMap::new();
-        let mut unclear: HashMap<RecordId, Reason> = HashMap::new();
+        let mut unclear: HashMap<RecordId, Why> = HashMap::new();
         let mut pages: HashSet<(RecordId, String)> = HashSet::new();
         let first = records.iter().map(|record| (record.clone(), None));
         let mut next: Vec<(RecordId, Option<String>)> = first.collect();
@@ -150,28 +156,32 @@ impl Work {
             }
             let refused = answer.refused.iter().flat_map(|refusal| &refusal.inputs);
             let refused = refused.filter_map(|index| next.get(*index));
-            unclear.extend(refused.map(|(id, _)| (id.clone(), Reason::Refused)));
+            unclear.extend(refused.map(|(id, _)| (id.clone(), Reason::Refused.into())));
             if answer.without == Missing::WholeBatch {
                 for (record, after) in &next {
                     if after.is_some() {
                         // There were some on the page before.
-                        unclear.insert(record.clone(), Reason::Unanswered);
+                        unclear.insert(record.clone(), Reason::Unanswered.into());
                     } else if !all_missing_before.contains(record) {
                         // To be believed when it repeats.
-                        unclear.insert(record.clone(), Reason::AllMissing);
+                        unclear.insert(record.clone(), Reason::AllMissing.into());
                     }
                 }
             }
             let (body, plugin, received_at) =
                 (answer.body.clone(), plugin.clone(), self.host.clock.now());
-            let (of, other) = (from.clone(), to.clone());
+            let (of, other, digest) = (from.clone(), to.clone(), plugin.digest().to_owned());
             let page = spawn_blocking(move || {
                 prepare_associations(&plugin, &of, &other, &body, received_at)
             })
             .await
             .map_err(|_| Error::Ended)??;
+            let misread = Why {
+                reason: Reason::NotUnderstood,
+                whom: Whom::All(Some(digest)),
+            };
             let not_understood = page.not_understood.into_iter();
-            unclear.extend(not_understood.map(|id| (id, Reason::NotUnderstood)));
+            unclear.extend(not_understood.map(|id| (id, misread.clone())));
             for (record, associations) in page.said {
                 gather(found.entry(record).or_default(), associations);
             }
@@ -199,7 +209,7 @@ impl Work {
         from: ObjectType,
         to: ObjectType,
         found: HashMap<RecordId, Vec<Association>>,
-        unclear: HashMap<RecordId, Reason>,
+        unclear: HashMap<RecordId, Why>,
     ) -> Result<(), Error> {
         let (route, sequence) = (self.route.clone(), self.sequence);
         let now = self.host.clock.now();
@@ -219,7 +229,7 @@ impl Work {
             }
             for read in &due {
                 match unclear.get(&read.key.record) {
-                    Some(reason) => put_off(tx, &route, read, *reason, now)?,
+                    Some(why) => put_off(tx, &route, read, why, now)?,
                     None => finish(tx, read)?,
                 }
             }
@@ -297,7 +307,7 @@ impl Answered {
             Missing::WholeBatch => Said::AllMissing,
             Missing::Named(named) if named.contains(&index) => Said::Missing,
             Missing::Named(_) if self.refused.contains(&index) => Said::Nothing(Reason::Refused),
-            Missing::Named(_) if self.parsed.page.not_understood.contains(record) => {
+            Missing::Named(_) if self.parsed.page.is_misread(record) => {
                 Said::Nothing(Reason::NotUnderstood)
             }
             Missing::Named(_) => Said::Nothing(Reason::Unanswered),

@@ -1,6 +1,9 @@
 //! Why a batch of calls failed, and what that means for the next one.
 
-use super::{definitions, grants, put_off::Reason};
+use super::{
+    definitions, grants,
+    put_off::{Reason, Whom, Why},
+};
 use crate::{
     hubspot::{self, oauth::GrantError, objects::RECORDS_MAX},
     pipeline::pages,
@@ -107,7 +110,14 @@ fn is_about_the_batch(error: &Error) -> bool {
 }
 
 /// What something by itself is put off for.
-pub(super) fn reason(error: &Error) -> Reason {
+pub(super) fn why(error: &Error) -> Why {
+    Why {
+        reason: reason(error),
+        whom: Whom::All(error.digest().map(str::to_owned)),
+    }
+}
+
+fn reason(error: &Error) -> Reason {
     match error {
         Error::HubSpot(hubspot::Error::Undecodable { .. })
         | Error::Page(_)

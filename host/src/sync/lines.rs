@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
 use super::{
-    failures::{Error, Next, next, reason},
+    failures::{Error, Next, next, why},
     grants::missing_scopes,
     looks::Looks,
     places::{Place, Working},
-    put_off::Reason,
+    put_off::Why,
     work::Work,
 };
 use crate::{
@@ -109,7 +109,7 @@ pub(super) trait Queue: 'static {
         tx: &Tx<'_>,
         route: &AccountRoute,
         item: &Self::Item,
-        reason: Reason,
+        why: &Why,
         now: Timestamp,
     ) -> Result<(), store::Error>;
 }
@@ -204,7 +204,7 @@ async fn drain<Q: Queue>(
                 batch_max = smaller;
                 continue;
             }
-            Next::PutOff => put_off_alone::<Q>(host, about, reason(&error)).await,
+            Next::PutOff => put_off_alone::<Q>(host, about, why(&error)).await,
             Next::Bar => {
                 if let Error::HubSpot(hubspot::Error::MissingScopes { scopes }) = &error {
                     bar::<Q>(host, about, kind, missing_scopes(scopes)).await;
@@ -232,12 +232,12 @@ async fn drain<Q: Queue>(
     false
 }
 
-async fn put_off_alone<Q: Queue>(host: &Host, about: Option<About<Q>>, reason: Reason) {
+async fn put_off_alone<Q: Queue>(host: &Host, about: Option<About<Q>>, why: Why) {
     let Some(About { route, first, .. }) = about else {
         return;
     };
     let now = host.clock.now();
-    let put_off = move |tx: &Tx<'_>| Q::put_off(tx, &route, &first, reason, now);
+    let put_off = move |tx: &Tx<'_>| Q::put_off(tx, &route, &first, &why, now);
     if let Err(error) = host.store.transact(put_off).await {
         tracing::error!(%error, "what was refused could not be put off");
     }

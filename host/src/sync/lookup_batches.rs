@@ -133,8 +133,12 @@ impl Batch<'_> {
             .work
             .parse(object_type, answer.body, answer.answered_at)
             .await?;
+        let mut misread = parsed.page.misread_by(self.kind.connection);
+        let is_misread = misread.next().is_some();
+        drop(misread);
         let answered = Answered {
             found: keys_of(&parsed, self.kind.connection),
+            is_misread,
             parsed,
             texts,
             missing: answer.missing,
@@ -236,6 +240,8 @@ struct Answered {
     parsed: Parsed,
     /// The match keys that its records have for the connection that asked.
     found: HashSet<(KeyKind, String)>,
+    /// Whether the connection's version did not understand some of them.
+    is_misread: bool,
     /// What was asked by, in order.
     texts: Vec<String>,
     missing: Missing,
@@ -267,9 +273,7 @@ impl Answered {
             Missing::Named(_) if index.is_some_and(|index| self.refused.contains(&index)) => {
                 Said::Nothing(Reason::Refused)
             }
-            Missing::Named(_) if !self.parsed.page.not_understood.is_empty() => {
-                Said::Nothing(Reason::NotUnderstood)
-            }
+            Missing::Named(_) if self.is_misread => Said::Nothing(Reason::NotUnderstood),
             Missing::Named(_) => Said::Nothing(Reason::Unanswered),
         }
     }

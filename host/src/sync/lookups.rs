@@ -16,7 +16,7 @@ use super::{
     failures::Error,
     lines::{self, CALLS_AT_ONCE, Queue},
     lookup_batches::{AskedUser, Batch, batches, key_kind, not_found, put_off},
-    put_off::{LATER, Reason},
+    put_off::{LATER, Why},
     work::Work,
 };
 use crate::{
@@ -151,10 +151,10 @@ impl Queue for Lookups {
         tx: &Tx<'_>,
         _: &AccountRoute,
         lookup: &DueLookup,
-        reason: Reason,
+        why: &Why,
         now: Timestamp,
     ) -> Result<(), store::Error> {
-        put_off(tx, lookup, reason, now)
+        put_off(tx, lookup, why.reason, now)
     }
 }
 

@@ -4,10 +4,11 @@
 //! believed to be missing, or when its last answer settles it. Whatever else
 //! happens puts it off, at first for moments, then for an hour, and is told.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
+use super::work::Runs;
 use crate::{
-    model::Timestamp,
+    model::{ConnectionId, Timestamp},
     pipeline::{
         report::{Origin, RecordReport, Report},
         routing::AccountRoute,
@@ -115,15 +116,72 @@ pub(super) fn verdict(read: &DueRead, said: Said) -> Verdict {
     }
 }
 
+/// Why a read is put off, and for whom.
+#[derive(Clone, Debug)]
+pub(super) struct Why {
+    /// The reason.
+    pub reason: Reason,
+    /// For whom.
+    pub whom: Whom,
+}
+
+/// For whom a read is put off.
+#[derive(Clone, Debug)]
+pub(super) enum Whom {
+    /// For all who want it; with the version that did not understand the answer, by
+    /// digest, where one did not.
+    All(Option<String>),
+    /// For these, whose versions did not understand it: the others have what they
+    /// wanted.
+    These(HashMap<ConnectionId, String>),
+}
+
+impl From<Reason> for Why {
+    fn from(reason: Reason) -> Self {
+        Self {
+            reason,
+            whom: Whom::All(None),
+        }
+    }
+}
+
+/// Puts a read off for those whose versions did not understand an answer that all
+/// others took: for these, and for a run of theirs, it is done.
+pub(super) fn put_off_for(
+    tx: &Tx<'_>,
+    route: &AccountRoute,
+    read: &DueRead,
+    (these, runs): (HashMap<ConnectionId, String>, &Runs),
+    now: Timestamp,
+) -> Result<(), store::Error> {
+    let mut read = read.clone();
+    let awaits = |connection: &ConnectionId| runs.cause(read.cause, *connection).run.is_some();
+    if let Some(run) = read.cause.run
+        && !these.keys().any(awaits)
+    {
+        tx.let_go_of_read(&read)?;
+        tx.advance_run(run, 1)?;
+        read.cause.run = None;
+    }
+    // What it had to know of it knows; and nobody else is late for it.
+    tx.expect_no_more(&read)?;
+    let why = Why {
+        reason: Reason::NotUnderstood,
+        whom: Whom::These(these),
+    };
+    put_off(tx, route, &read, &why, now)
+}
+
 /// Puts a read off. Once it waits for long, the connections that want it are
 /// told why.
 pub(super) fn put_off(
     tx: &Tx<'_>,
     route: &AccountRoute,
     read: &DueRead,
-    reason: Reason,
+    why: &Why,
     now: Timestamp,
 ) -> Result<(), store::Error> {
+    let reason = why.reason;
     let moment = again_at(read.attempts, now).unwrap_or(now.plus(LATER));
     tx.put_off_read(read, moment, reason == Reason::AllMissing)?;
     if read.attempts as usize != AGAIN_AFTER.len() {
@@ -141,13 +199,20 @@ pub(super) fn put_off(
     }
     let key = &read.key;
     for connection in &route.connections {
+        let plugin = match &why.whom {
+            Whom::All(plugin) => plugin.clone(),
+            Whom::These(these) => match these.get(&connection.id) {
+                Some(plugin) => Some(plugin.clone()),
+                None => continue,
+            },
+        };
         if connection.reads(&key.object_type, &key.wanted) {
             let mut told = RecordReport::default();
             told.put_off(reason.as_str());
             let mut report = Report::default();
             let origin = Origin {
                 word: read.cause.priority.origin(),
-                plugin: None,
+                plugin,
             };
             report.record(&origin, &key.object_type, &key.record, told, now);
             report.save(tx, connection.id, now)?;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     failures::Error,
     lines::{self, CALLS_AT_ONCE, Queue},
-    put_off::{Reason, put_off},
+    put_off::{Why, put_off},
     work::Work,
 };
 use crate::{
@@ -117,10 +117,10 @@ impl Queue for Reads {
         tx: &Tx<'_>,
         route: &AccountRoute,
         read: &DueRead,
-        reason: Reason,
+        why: &Why,
         now: Timestamp,
     ) -> Result<(), store::Error> {
-        put_off(tx, route, read, reason, now)
+        put_off(tx, route, read, why, now)
     }
 }
 

@@ -198,6 +198,8 @@ pub struct Metrics {
     pub plugin_switches: Family<SwitchLabels, Counter>,
     /// Connectors that do not run the version that was chosen.
     pub plugin_fallback: Gauge<i64, AtomicI64>,
+    /// Connectors whose active version fails too often, with none to go back to.
+    pub plugins_failing: Gauge<i64, AtomicI64>,
     shadow_waiting: Gauge<u64, AtomicU64>,
     shadow_differences: Gauge<u64, AtomicU64>,
     shadow_work: Counter<f64, AtomicU64>,
@@ -285,6 +287,12 @@ impl Metrics {
             "plugin_fallback",
             "Connectors that do not run the plugin version that was chosen: a built-in one does, or none",
             plugin_fallback.clone(),
+        );
+        let plugins_failing = Gauge::default();
+        registry.register(
+            "plugins_failing",
+            "Connectors whose active plugin version fails too often, with none to go back to",
+            plugins_failing.clone(),
         );
         let shadow_waiting = Gauge::default();
         registry.register(
@@ -393,6 +401,7 @@ impl Metrics {
             replayed,
             plugin_switches,
             plugin_fallback,
+            plugins_failing,
             shadow_waiting,
             shadow_differences,
             shadow_work,

@@ -2,34 +2,85 @@
 
 use std::sync::Arc;
 
-use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
+use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use http::header::CONTENT_TYPE;
+use serde::Serialize;
 
 use crate::{host::Host, store::Tx, telemetry::MissedLabels};
 
 /// Health and metrics.
 pub fn router() -> Router<Arc<Host>> {
     Router::new()
+        .route("/health", get(health))
         .route("/health/live", get(|| async { "ok" }))
         .route("/health/ready", get(ready))
         .route("/metrics", get(metrics))
 }
 
 /// Ready while deliveries can be taken in, the store answers and the pipeline
-/// can work.
+/// can work. What is wrong with single accounts or connectors does not count: whoever
+/// takes the host out for it stops all the others too.
 async fn ready(State(host): State<Arc<Host>>) -> (StatusCode, &'static str) {
-    let wrong = if host.disk.is_failing() {
-        "the event log cannot be written, and deliveries are refused; see the log"
+    match unready(&host).await {
+        None => (StatusCode::OK, "ok"),
+        Some(wrong) => (StatusCode::SERVICE_UNAVAILABLE, wrong),
+    }
+}
+
+/// Why the host is not ready; none where it is.
+async fn unready(host: &Host) -> Option<&'static str> {
+    if host.disk.is_failing() {
+        Some("the event log cannot be written, and deliveries are refused; see the log")
     } else if !host.disk.room().is_enough() {
-        "the disk is nearly full, and deliveries are refused"
+        Some("the disk is nearly full, and deliveries are refused")
     } else if host.pipeline.is_failing() {
-        "the pipeline cannot work; see the log"
+        Some("the pipeline cannot work; see the log")
     } else if host.store.read(|tx| tx.log_position()).await.is_err() {
-        "the store does not answer; see the log"
+        Some("the store does not answer; see the log")
     } else {
-        return (StatusCode::OK, "ok");
+        None
+    }
+}
+
+/// What is wrong with the host, and with parts of what it does.
+#[derive(Debug, Serialize)]
+struct Health {
+    /// Whether it is ready.
+    ready: bool,
+    /// What is wrong, in sentences.
+    problems: Vec<String>,
+}
+
+/// All that is wrong, in plain words. It is answered 200 while the host is ready.
+async fn health(State(host): State<Arc<Host>>) -> (StatusCode, Json<Health>) {
+    let unready = unready(&host).await;
+    let ready = unready.is_none();
+    let mut problems: Vec<String> = unready.into_iter().map(str::to_owned).collect();
+    match host.metrics.accounts_stuck.get() {
+        0 => {}
+        1 => problems
+            .push("1 account waits for an entry that cannot be applied; see the log".to_owned()),
+        stuck => problems.push(format!(
+            "{stuck} accounts wait for entries that cannot be applied; see the log"
+        )),
+    }
+    let known = |tx: &Tx<'_>| Ok((tx.plugin_problems()?, tx.plugins_failing()?));
+    // A store that does not answer is told of above.
+    let (barred, failing) = host.store.read(known).await.unwrap_or_default();
+    problems.extend(barred.into_iter().map(|(connector, _)| {
+        format!("the plugin version of {connector} that was activated cannot be run")
+    }));
+    problems.extend(failing.into_iter().map(|(connector, failing)| {
+        format!(
+            "the active plugin version of {connector} fails too often, and there is none to go \
+             back to: {failing}"
+        )
+    }));
+    let status = match ready {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
     };
-    (StatusCode::SERVICE_UNAVAILABLE, wrong)
+    (status, Json(Health { ready, problems }))
 }
 
 async fn metrics(State(host): State<Arc<Host>>) -> impl IntoResponse {
@@ -37,10 +88,19 @@ async fn metrics(State(host): State<Arc<Host>>) -> impl IntoResponse {
     host.metrics.log_waiting.set(waiting);
     host.metrics.disk(host.disk.room(), host.disk.is_failing());
     // A store that does not answer says so in its health.
-    let told = |tx: &Tx<'_>| Ok((tx.proven()?, tx.missed()?, tx.held_connections_count()?));
-    if let Ok(((compared, equal), missed, held)) = host.store.read(told).await {
-        host.metrics.held_connections.set(held);
+    let told = |tx: &Tx<'_>| {
+        let failing = tx.plugins_failing()?.len();
+        Ok((
+            tx.proven()?,
+            tx.missed()?,
+            tx.held_connections_count()?,
+            failing as u64,
+        ))
+    };
+    if let Ok(((compared, equal), missed, held, failing)) = host.store.read(told).await {
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        host.metrics.held_connections.set(held);
+        host.metrics.plugins_failing.set(number(failing));
         host.metrics.proven[0].set(number(compared));
         host.metrics.proven[1].set(number(equal));
         for (kind, count) in missed {

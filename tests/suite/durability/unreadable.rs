@@ -104,6 +104,10 @@ async fn an_entry_that_cannot_be_applied_holds_up_its_account_alone_until_what_i
     let metrics = page(&program, "/metrics").await.1;
     assert!(metrics.contains(&format!("{stuck}1\n")), "{metrics}");
     assert_eq!(page(&program, "/health/ready").await.0, 200);
+    let (status, health) = page(&program, "/health").await;
+    assert_eq!(status, 200, "{health}");
+    assert!(health.contains(r#""ready":true"#), "{health}");
+    assert!(health.contains("1 account waits"), "{health}");
 
     // It is tried again, and others still go on.
     let again = |line: &Value| names(line) && line["fields"]["again_after_seconds"] == 2;

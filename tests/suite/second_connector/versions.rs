@@ -323,7 +323,8 @@ async fn its_first_version_stays_however_often_it_fails_for_there_is_none_before
     let project = printed(directory, &["project", "create", "Acme"]);
     let project = project.rsplit(' ').next().unwrap();
     let token = ["token", "create", "--project", project, "--role", "admin"];
-    let admin = Caller::at(&host.url, &printed(directory, &token));
+    let token = printed(directory, &token);
+    let admin = Caller::at(&host.url, &token);
     let connections = format!("/projects/{project}/connections");
     let key = webhook::connection_key(ACCOUNT);
     let body = json!({"connector": "webhook", "account": ACCOUNT, "key": key});
@@ -350,6 +351,52 @@ async fn its_first_version_stays_however_often_it_fails_for_there_is_none_before
         })
         .await;
     assert_eq!(line["fields"]["digest"], digest, "{line}");
+    // Whoever looks is told, after a restart too.
+    let failing = "passes failed";
+    let told = || {
+        let listed = printed(directory, &["plugin", "list"]);
+        listed.contains("fails too often, and there is none to go back to")
+    };
+    for _ in 0..LOOKS {
+        if told() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert!(told());
+    host.kill();
+    let host = Program::start(directory, &settings);
+    assert!(told());
+    let operator = ["token", "create", "--operator"];
+    let operator = Caller::at(&host.url, &printed(directory, &operator));
+    let plugins = operator.get("/plugins").await.good();
+    let failing_one = &plugins["failing"][0];
+    assert_eq!(failing_one["connector"], "webhook", "{plugins:#}");
+    assert!(failing_one["detail"].as_str().unwrap().contains(failing));
+    assert_eq!(plugins["problems"], json!([]));
+    let client = harness::bare::client();
+    let health = client
+        .get(format!("{}/health", host.url))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(health.status(), 200);
+    let health: Value = health.json().await.unwrap();
+    assert_eq!(health["ready"], json!(true));
+    let problem = health["problems"][0].as_str().unwrap();
+    assert!(problem.contains(failing), "{health}");
+    let metrics = client
+        .get(format!("{}/metrics", host.url))
+        .send()
+        .await
+        .unwrap();
+    let metrics = metrics.text().await.unwrap();
+    assert!(
+        metrics.contains("jimo_connect_plugins_failing 1"),
+        "{metrics}"
+    );
+    let admin = Caller::at(&host.url, &token);
+    let url = format!("{}/webhooks/webhook", host.url);
     // It goes on with what it can read.
     let body = json!([contact(2, "Lyon")]);
     assert_eq!(webhook::push(&url, &body).await, 204);

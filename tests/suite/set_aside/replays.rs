@@ -16,6 +16,7 @@ use jimo_connect::{
     host::Host,
     intake,
     log::{EntryKind, Position},
+    model::Status,
     plugin::{EMBEDDED, digest},
     store::{
         Store, Tx,
@@ -304,6 +305,34 @@ async fn a_privacy_deletion_that_was_set_aside_erases_when_it_is_worked_on() {
     world.settle().await;
     assert_eq!(world.values(&ids[0]).await, json!({}));
     assert_eq!(world.count("SELECT count(*) FROM set_aside"), 0);
+}
+
+#[tokio::test]
+async fn what_a_plugin_fails_on_while_all_is_paused_is_kept_for_a_deletion_may_be_in_it() {
+    let host = BareHost::start(&misbehaving_as("hubspot", "nothing")).await;
+    let account = host.connect("1", "city").await;
+    let paused = host.host.store.transact(move |tx| {
+        let connection = tx.account_connections(account)?.remove(0).id;
+        tx.set_connection_status(connection, Status::Paused, None)
+    });
+    paused.await.unwrap();
+    let deletion = created(1, "trap").replace("contact.creation", "contact.privacyDeletion");
+    host.deliver(format!("[{deletion}]")).await;
+    host.applied().await;
+    assert_eq!(host.set_aside().await.len(), 1);
+
+    activate(&host.host, EMBEDDED);
+    let (store, now) = (&host.host.store, host.host.clock.now());
+    replays::request(store, &Filter::default(), "a test", now)
+        .await
+        .unwrap();
+    host.host.pipeline.notify_changed();
+    while !host.set_aside().await.is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let erased = store.read(|tx| tx.newest_erasure()).await.unwrap();
+    assert_eq!(erased, 1);
+    host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,7 +17,7 @@ pub(super) use pushed::apply_pushed;
 
 use super::routing::{ConnectionRoute, FieldPlace};
 use crate::{
-    model::{MatchKey, ObjectType, RecordId, SourceRecord, Timestamp},
+    model::{ConnectionId, MatchKey, ObjectType, RecordId, SourceRecord, Timestamp},
     plugin::{Fault, Outcome, Version, elements::SplitError},
 };
 
@@ -83,11 +83,49 @@ pub struct RecordsPage {
     pub object_type: ObjectType,
     /// What each connection is told.
     pub connections: Vec<(Arc<ConnectionRoute>, Vec<ReadRecord>)>,
-    /// The ids that were answered, and those that were merged into them.
+    /// The ids that were answered, and those that were merged into them: what any
+    /// version understood.
     pub answered: HashMap<RecordId, Option<Timestamp>>,
-    /// The ids of which the answer says something that the plugin could not
-    /// understand.
-    pub not_understood: HashSet<RecordId>,
+    /// What was not understood, version by version.
+    pub misread: Vec<Misread>,
+}
+
+/// What a version did not understand of a page.
+#[derive(Debug)]
+pub struct Misread {
+    /// The version, by digest.
+    pub plugin: String,
+    /// The connections that it serves.
+    pub connections: Vec<ConnectionId>,
+    /// The ids of which the answer says something that it could not understand.
+    pub records: HashSet<RecordId>,
+}
+
+impl RecordsPage {
+    /// Whether any version did not understand what the answer says of a record.
+    pub fn is_misread(&self, record: &RecordId) -> bool {
+        self.misread.iter().any(|one| one.records.contains(record))
+    }
+
+    /// The connections whose versions did not understand what the answer says of a
+    /// record, with these.
+    pub fn misread_for(&self, record: &RecordId) -> HashMap<ConnectionId, String> {
+        let misread = self.misread.iter();
+        let misread = misread.filter(|one| one.records.contains(record));
+        misread
+            .flat_map(|one| {
+                let connections = one.connections.iter();
+                connections.map(|connection| (*connection, one.plugin.clone()))
+            })
+            .collect()
+    }
+
+    /// What a connection's version did not understand.
+    pub fn misread_by(&self, connection: ConnectionId) -> impl Iterator<Item = &RecordId> {
+        let misread = self.misread.iter();
+        let own = misread.filter(move |one| one.connections.contains(&connection));
+        own.flat_map(|one| &one.records)
+    }
 }
 
 /// When a read happened.

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Error, ReadRecord, RecordsPage};
+use super::{Error, Misread, ReadRecord, RecordsPage};
 use crate::{
     model::{MatchKey, MatchingRule, ObjectType, RecordId, SourceRecord, Timestamp},
     pipeline::{
@@ -18,9 +18,13 @@ use crate::{
     },
 };
 
+/// On so many records of a page a version may run too long, each by itself, until it
+/// is asked for no more of them: a call waits for the answer.
+const STOPPED_MAX: usize = 3;
+
 /// Reads a page of records, for each connection by the version that serves it; its
-/// elements stand where the active one says. What one of them does not understand is
-/// answered for nobody, so that it is asked for again.
+/// elements stand where the active one says. Where several versions serve the account,
+/// what one of them fails on keeps nothing from the others.
 pub fn prepare_records(
     account: &AccountRoute,
     serving: &Serving,
@@ -30,53 +34,114 @@ pub fn prepare_records(
 ) -> Result<RecordsPage, Error> {
     let active = serving.active();
     let elements = active.split_answer(body, active.description().records_page.as_ref())?;
+    let mut served = account.served();
+    if served.len() > 1 {
+        served.retain(|(_, route)| !route.connections.is_empty());
+    }
+    let is_alone = served.len() == 1;
     let mut page = RecordsPage {
         object_type: object_type.clone(),
         connections: Vec::new(),
         answered: HashMap::new(),
-        not_understood: HashSet::new(),
+        misread: Vec::new(),
     };
-    for (trial, route) in account.served() {
+    for (trial, route) in served {
         let version = serving.of(trial);
-        match prepare_part(route, version, object_type, &elements, received_at) {
-            Ok(part) => {
-                page.connections.extend(part.connections);
-                page.answered.extend(part.answered);
-                page.not_understood.extend(part.not_understood);
+        let of = Of {
+            route,
+            version,
+            object_type,
+            received_at,
+        };
+        let part = match prepare_part(of, &elements) {
+            Err(fault) if !is_alone && !fault.is_retryable() => {
+                tracing::warn!(
+                    %fault, digest = version.digest(),
+                    "a page of records was not understood: they are tried one by one"
+                );
+                one_by_one(of, &elements)
             }
-            // One that serves single connections keeps nothing from the others.
-            Err(fault) if trial.is_some() && !fault.is_retryable() => {
-                tracing::warn!(%fault, digest = version.digest(), "a page of records was not understood");
-                page.not_understood
-                    .extend(not_understood(&elements, std::iter::empty()));
-            }
-            Err(fault) => return Err(Error::of(version, fault)),
+            part => part,
+        };
+        let part = part.map_err(|fault| Error::of(version, fault))?;
+        page.connections.extend(part.connections);
+        for (record, modified_at) in part.answered {
+            page.answered.entry(record).or_insert(modified_at);
+        }
+        if !part.not_understood.is_empty() {
+            let connections = route.connections.iter();
+            page.misread.push(Misread {
+                plugin: version.digest().to_owned(),
+                connections: connections.map(|connection| connection.id).collect(),
+                records: part.not_understood,
+            });
         }
     }
-    let RecordsPage {
-        answered,
-        not_understood,
-        ..
-    } = &mut page;
-    answered.retain(|record, _| !not_understood.contains(record));
     Ok(page)
 }
 
-fn prepare_part(
-    account: &AccountRoute,
-    plugin: &Version,
-    object_type: &ObjectType,
-    elements: &[Element<'_>],
+/// Whose page it is, and who reads it.
+#[derive(Clone, Copy)]
+struct Of<'a> {
+    route: &'a AccountRoute,
+    version: &'a Version,
+    object_type: &'a ObjectType,
     received_at: Timestamp,
-) -> Result<RecordsPage, Fault> {
+}
+
+/// What a version says of a page, or of a part of it.
+#[derive(Default)]
+struct PagePart {
+    connections: Vec<(Arc<ConnectionRoute>, Vec<ReadRecord>)>,
+    answered: HashMap<RecordId, Option<Timestamp>>,
+    not_understood: HashSet<RecordId>,
+}
+
+/// Reads records of a page each by itself: those that the version fails on are not
+/// understood, and so are the others once it ran too long on several.
+fn one_by_one(of: Of<'_>, elements: &[Element<'_>]) -> Result<PagePart, Fault> {
+    let mut all = PagePart::default();
+    let mut stopped = 0;
+    for element in elements {
+        let one = std::slice::from_ref(element);
+        if stopped >= STOPPED_MAX {
+            of.version.not_asked();
+            all.not_understood
+                .extend(not_understood(one, std::iter::empty()));
+            continue;
+        }
+        match prepare_part(of, one) {
+            Ok(part) => {
+                for (connection, records) in part.connections {
+                    let mut known = all.connections.iter_mut();
+                    match known.find(|(known, _)| known.id == connection.id) {
+                        Some((_, known)) => known.extend(records),
+                        None => all.connections.push((connection, records)),
+                    }
+                }
+                all.answered.extend(part.answered);
+                all.not_understood.extend(part.not_understood);
+            }
+            Err(fault) if fault.is_retryable() => return Err(fault),
+            Err(fault) => {
+                stopped += usize::from(matches!(fault, Fault::Deadline(_)));
+                all.not_understood
+                    .extend(not_understood(one, std::iter::empty()));
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn prepare_part(of: Of<'_>, elements: &[Element<'_>]) -> Result<PagePart, Fault> {
     let handed: Vec<&Element<'_>> = elements.iter().collect();
     let bytes = join(elements.iter().map(|element| element.bytes));
     let told = tell_records(
-        account,
-        object_type,
+        of.route,
+        of.object_type,
         (&handed, &bytes),
-        received_at,
-        &|pass| plugin.run(pass),
+        of.received_at,
+        &|pass| of.version.run(pass),
     )?;
     let not_understood = not_understood(elements, told.records.iter().map(|said| said.element));
     let mut answered = HashMap::new();
@@ -88,8 +153,8 @@ fn prepare_part(
             }
         }
     }
-    Ok(RecordsPage {
-        object_type: object_type.clone(),
+    answered.retain(|record, _| !not_understood.contains(record));
+    Ok(PagePart {
         connections: told.connections,
         answered,
         not_understood,

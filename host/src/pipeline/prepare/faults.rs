@@ -1,5 +1,11 @@
 //! Passes that fault: their bodies are tried by themselves, and set aside where they
 //! fault again.
+//!
+//! While a plugin runs, nobody else's batch is prepared. So once plugins ran too long
+//! on several bodies of a batch it is given up, for the lanes at fault to be parted
+//! from the others; and of one entry by itself, the version is asked for no more.
+
+use std::time::Duration;
 
 use super::{Of, Part, Prepared, Purpose, Run, set_aside, try_run};
 use crate::{
@@ -7,13 +13,12 @@ use crate::{
     plugin::{Fault, Version, join},
 };
 
-/// On so many bodies of one account a version may run too long, each by itself, until
-/// it is asked for no more of them in a batch. One or two may be beyond it; of more,
-/// each further one would cost everybody the time that a pass may take, and say nothing
-/// new.
-const STOPPED_MAX: usize = 3;
+/// For how long plugins may run in a batch until they are stopped, all together:
+/// five passes tell one bad body from a bad version, and others can wait that long.
+const OVERRAN_MAX: Duration = Duration::from_secs(10);
 
-/// Runs a pass; where it faults, one for each body.
+/// Runs a pass; where it faults, one for each body. Nothing is done where the batch is
+/// given up.
 pub(super) fn run(
     of: Of<'_>,
     parts: &[Part<'_>],
@@ -21,6 +26,10 @@ pub(super) fn run(
     prepared: &mut Prepared,
 ) -> Result<(), Fault> {
     let Of { route, plugin, .. } = of;
+    if !may_ask(plugin, prepared) {
+        parts.iter().for_each(|part| unasked(of, part, prepared));
+        return Ok(());
+    }
     match try_run(of, parts, pass, prepared) {
         Ok(()) => {}
         Err(fault) if fault.is_retryable() => return Err(fault),
@@ -29,7 +38,7 @@ pub(super) fn run(
             failed(route, plugin, &parts[0], fault.to_string(), prepared)
         }
         Err(fault) => {
-            prepared.note(route, &fault);
+            note(plugin, parts, &fault, prepared);
             if prepared.purpose != Purpose::Shadow {
                 tracing::warn!(%fault, "a pass failed; its bodies are tried one by one");
             }
@@ -39,8 +48,7 @@ pub(super) fn run(
     Ok(())
 }
 
-/// Runs a pass for each body by itself, and sets aside what fails; what is left once
-/// the version ran too long on several, it is not asked for.
+/// Runs a pass for each body by itself, and sets aside what fails.
 fn one_by_one(
     of: Of<'_>,
     parts: &[Part<'_>],
@@ -48,41 +56,66 @@ fn one_by_one(
     prepared: &mut Prepared,
 ) -> Result<(), Fault> {
     let Of { route, plugin, .. } = of;
-    let whose = (route.key.clone(), plugin.digest().to_owned());
-    let mut unasked = 0;
     for part in parts {
-        let stopped = prepared.stopped.get(&whose).copied().unwrap_or_default();
-        if stopped >= STOPPED_MAX && prepared.purpose == Purpose::Live {
-            unasked += 1;
-            plugin.not_asked();
-            let reason = format!(
-                "the plugin was not asked: it was stopped on {stopped} other bodies of the account"
-            );
-            failed(route, plugin, part, reason, prepared);
+        if !may_ask(plugin, prepared) {
+            unasked(of, part, prepared);
             continue;
         }
-        match try_run(of, std::slice::from_ref(part), pass, prepared) {
+        let part = std::slice::from_ref(part);
+        match try_run(of, part, pass, prepared) {
             Ok(()) => {}
             Err(fault) if fault.is_retryable() => return Err(fault),
             Err(fault) => {
-                if prepared.note(route, &fault) {
-                    *prepared.stopped.entry(whose.clone()).or_default() += 1;
-                }
-                failed(route, plugin, part, fault.to_string(), prepared);
+                note(plugin, part, &fault, prepared);
+                failed(route, plugin, &part[0], fault.to_string(), prepared);
             }
         }
-    }
-    if unasked > 0 {
-        tracing::warn!(
-            plugin = plugin.digest(),
-            unasked,
-            "the plugin was stopped on several bodies: others of the account are set aside unasked"
-        );
     }
     Ok(())
 }
 
-/// Sets a body aside that failed by itself, or that the plugin is not asked for.
+/// Takes note of a fault: for how long the plugin ran until it was stopped, where it
+/// was, and on which entries.
+fn note(plugin: &Version, parts: &[Part<'_>], fault: &Fault, prepared: &mut Prepared) {
+    let Fault::Deadline(after) = fault else {
+        return;
+    };
+    let each = *after / u32::try_from(parts.len()).unwrap_or(u32::MAX).max(1);
+    for part in parts {
+        *prepared.overran.entry(part.entry.position).or_default() += each;
+    }
+    let digest = plugin.digest().to_owned();
+    *prepared.overran_by.entry(digest).or_default() += *after;
+}
+
+/// Whether a version is to be asked for anything more of the batch. Where it is not,
+/// the batch is given up, if it holds more than one entry.
+fn may_ask(plugin: &Version, prepared: &mut Prepared) -> bool {
+    if prepared.purpose != Purpose::Live {
+        return true;
+    }
+    if !prepared.is_one_entry {
+        prepared.given_up |= prepared.overran_by.values().sum::<Duration>() >= OVERRAN_MAX;
+        return !prepared.given_up;
+    }
+    // Others may be asked: what it does they need not answer for.
+    let overran = prepared.overran_by.get(plugin.digest()).copied();
+    overran.unwrap_or_default() < OVERRAN_MAX
+}
+
+/// What becomes of a body that the plugin is not asked for: of a batch that is given
+/// up nothing, for it waits again.
+fn unasked(of: Of<'_>, part: &Part<'_>, prepared: &mut Prepared) {
+    if prepared.given_up {
+        return;
+    }
+    of.plugin.not_asked();
+    let reason = "the plugin was not asked: it was stopped on several other parts of the delivery";
+    failed(of.route, of.plugin, part, reason.to_owned(), prepared);
+}
+
+/// Sets a body aside that failed by itself, or that the plugin is not asked for; also
+/// where all connections are paused, for it may tell of a deletion for privacy.
 fn failed(
     route: &AccountRoute,
     plugin: &Version,
@@ -90,9 +123,6 @@ fn failed(
     reason: String,
     prepared: &mut Prepared,
 ) {
-    if route.connections.is_empty() && prepared.purpose == Purpose::Live {
-        return;
-    }
     let Part { entry, elements } = part;
     let body = join(elements.iter().map(|element| element.bytes));
     let account = Some(route.key.clone());

@@ -2,10 +2,9 @@
 //! converted by the plugin, told to each connection in its own terms.
 //!
 //! A plugin's fault fails one pass alone: it is tried again body by body, and
-//! the body that faults again is set aside, with its bytes and the reason. Bodies of
-//! an account on which a plugin has run too long several times are set aside without
-//! asking it: so each account of a batch, which others wait for, takes seconds, whatever a
-//! plugin does.
+//! the body that faults again is set aside, with its bytes and the reason. A batch in
+//! which plugins ran too long several times is given up, for its entries to be worked on
+//! apart: so what others wait for takes seconds, whatever a plugin does.
 
 mod faults;
 mod pushed;
@@ -116,21 +115,15 @@ pub struct Prepared {
     pub unknown_account_events: u64,
     /// How many events there were.
     pub events: u64,
-    /// For how long plugins ran until they were stopped, account by account.
-    pub overran: BTreeMap<AccountKey, Duration>,
-    /// On how many bodies by themselves, by account and version.
-    pub stopped: HashMap<(AccountKey, String), usize>,
-}
-
-impl Prepared {
-    /// Takes note of a fault: whether the plugin was stopped, and for how long it ran.
-    fn note(&mut self, route: &AccountRoute, fault: &Fault) -> bool {
-        let Fault::Deadline(after) = fault else {
-            return false;
-        };
-        *self.overran.entry(route.key.clone()).or_default() += *after;
-        true
-    }
+    /// For how long plugins ran until they were stopped, entry by entry.
+    pub overran: BTreeMap<Position, Duration>,
+    /// The same by version.
+    pub overran_by: HashMap<String, Duration>,
+    /// Whether all is of one entry, which nothing can be parted from.
+    pub is_one_entry: bool,
+    /// Whether plugins ran too long for the batch to be worked on together: it is not
+    /// whole, and is not to be applied.
+    pub given_up: bool,
 }
 
 /// Prepares entries of the log, all of them of the plugin's own connector. Fails only where the host cannot run plugins.
@@ -164,6 +157,7 @@ pub fn prepare_by(
     let mut prepared = Prepared {
         purpose,
         newest_erasure: routing.erased.newest,
+        is_one_entry: entries.len() == 1,
         ..Prepared::default()
     };
     let plugin = serving.active();
@@ -173,7 +167,7 @@ pub fn prepare_by(
             split_entry(routing, plugin, entry, &mut accounts, &mut prepared);
         }
         for (account, parts) in accounts {
-            let Some(route) = routing.account(plugin.connector(), &account) else {
+            let Some(account_route) = routing.account(plugin.connector(), &account) else {
                 prepared.unknown_account_events += parts
                     .iter()
                     .map(|part| part.elements.len() as u64)
@@ -182,8 +176,9 @@ pub fn prepare_by(
             };
             let _in_span = tracing::error_span!("passes", %account).entered();
             for parts in passes(parts, plugin.elements_bytes_max()) {
-                let served = route.served();
+                let served = account_route.served();
                 let active_hears = served.iter().any(|(trial, _)| trial.is_none());
+                let is_heard = !account_route.connections.is_empty();
                 for (trial, route) in served {
                     let plugin = serving.of(trial);
                     let of = Of {
@@ -191,9 +186,13 @@ pub fn prepare_by(
                         plugin,
                         kind,
                         is_tried: trial.is_some() && active_hears,
+                        is_heard,
                     };
                     let pass = |one: &Pass<'_>| pass(plugin, one);
                     run(of, &parts, &pass, &mut prepared)?;
+                    if prepared.given_up {
+                        return Ok(prepared);
+                    }
                 }
             }
         }
@@ -210,6 +209,8 @@ struct Of<'a> {
     /// Whether the active version hears of the account as well, and this one speaks
     /// for its own connections alone.
     is_tried: bool,
+    /// Whether any of the account's connections is told of it, by whatever version.
+    is_heard: bool,
 }
 
 fn try_run(
@@ -260,7 +261,7 @@ fn try_run(
     if route.connections.is_empty() {
         // Paused, all of them: an admin wants nothing else of it now. What comes
         // then is caught up on; what was set aside before is nowhere else.
-        if prepared.purpose == Purpose::Replay {
+        if prepared.purpose == Purpose::Replay && !of.is_heard {
             let unheard = unheard(parts, &output.changes);
             let unheard = unheard.map(|body| (route.key.clone(), body));
             prepared.unheard.extend(unheard);

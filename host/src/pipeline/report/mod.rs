@@ -79,6 +79,8 @@ pub struct Report {
     losses: BTreeMap<Option<RunId>, BTreeSet<UserId>>,
     /// What was counted of each record for a run.
     counted: HashMap<(ObjectType, RecordId), Counted>,
+    /// Why those of them did nothing that did not.
+    skipped: HashMap<(ObjectType, RecordId), BTreeSet<String>>,
     /// Where what was told first comes from.
     origin: Option<Origin>,
     /// The run that what is told next is counted for.
@@ -192,11 +194,16 @@ impl Report {
         before
     }
 
-    /// Takes an outcome back that was counted.
-    fn uncount(&mut self, outcome: &str) {
-        self.count(outcome, -1);
-        if outcome.starts_with(SKIPPED) && outcome != SKIPPED {
-            self.count(SKIPPED, -1);
+    /// Takes back what was counted of a record: that it did nothing, and why, or how it
+    /// else ended.
+    fn uncount(&mut self, outcome: &str, object_type: &ObjectType, record: &RecordId) {
+        let reasons = self.skipped.remove(&(object_type.clone(), record.clone()));
+        let Some(reasons) = reasons else {
+            return self.count(outcome, -1);
+        };
+        self.count(SKIPPED, -1);
+        for reason in reasons {
+            self.count(&format!("{SKIPPED}.{reason}"), -1);
         }
     }
 
@@ -296,6 +303,9 @@ impl Report {
                 _ => self.example(&counted, object_type, record),
             }
             let key = (object_type.clone(), record.clone());
+            if outcome == SKIPPED {
+                self.skipped.insert(key.clone(), told.reasons.clone());
+            }
             let counted = Counted {
                 outcome: counted,
                 was_read: true,
@@ -371,7 +381,7 @@ impl Report {
             if before.as_deref() != Some(UPDATED) {
                 self.count(UPDATED, 1);
                 if let Some(before) = before {
-                    self.uncount(&before);
+                    self.uncount(&before, object_type, record);
                 }
             }
             if self.lines.len() < ACTIVITY_LINES_MAX {

@@ -136,8 +136,7 @@ impl Step<'_> {
                     parsed.apply_one(&mut feeder, &keys, record, Asked::default())?;
                 }
                 done += read.len();
-                // Another version may serve the account's other connections.
-                let unclear = parsed.page.not_understood.iter();
+                let unclear = parsed.page.misread_by(connection.id);
                 let unclear = unclear.filter(|record| !read.contains(record));
                 failed += unclear.filter(|record| holds(range, record)).count();
             }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Error, described::described, history, trials};
+use super::{Error, Installing, described::described, history, trials};
 use crate::{
     model::Timestamp,
     plugin::{Engine, Plugins, Version, Versions, files},
@@ -31,6 +31,7 @@ pub struct Brought {
 /// Checks a component, keeps it, and returns the version that it is. One that is
 /// installed already is written again, which mends its file.
 pub async fn install(
+    installing: &Installing,
     engine: &Engine,
     store: &Store,
     directory: &Path,
@@ -38,19 +39,21 @@ pub async fn install(
     now: Timestamp,
 ) -> Result<PluginVersion, Error> {
     let (engine, directory) = (engine.clone(), directory.to_path_buf());
-    let work = spawn_blocking(move || {
-        let version = sources::check(&engine, &brought.component)?;
-        // First its file: one that no version names is in nobody's way.
-        files::write(&directory, &brought.component)?;
-        Ok::<_, Error>(known(
-            &version,
-            brought.component.len(),
-            Some(brought.file),
-            &brought.by,
-            now,
-        ))
+    let checked = installing.check(move || {
+        let version = sources::check(&engine, &brought.component);
+        version.map(|version| (version, brought))
     });
-    let installed = work.await.map_err(|_| Error::Ended)??;
+    let (version, brought) = checked.await??;
+    let installed = known(
+        &version,
+        brought.component.len(),
+        Some(brought.file),
+        &brought.by,
+        now,
+    );
+    // First its file: one that no version names is in nobody's way.
+    let written = spawn_blocking(move || files::write(&directory, &brought.component));
+    written.await.map_err(|_| Error::Ended)??;
     let kept = store.transact(move |tx| {
         tx.add_plugin_version(&installed)?;
         tx.plugin_version(&installed.digest)
@@ -151,13 +154,18 @@ pub async fn open(
             );
         }
         let says = active.as_deref().map(described);
-        let running = Running {
+        let mut running = Running {
             digest: active.map(|version| version.digest().to_owned()),
             built_in: (connector == own_connector).then(|| own_digest.clone()),
             problem,
+            failing: None,
         };
         store
             .transact(move |tx| {
+                // A start mends nothing.
+                let before = tx.running(&connector)?;
+                let before = before.filter(|before| before.digest == running.digest);
+                running.failing = before.and_then(|before| before.failing);
                 if let Some((digest, says)) = running.digest.as_deref().zip(says.as_ref()) {
                     tx.describe_plugin(digest, says)?;
                 }

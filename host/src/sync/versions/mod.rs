@@ -15,11 +15,14 @@
 
 mod described;
 pub mod history;
+mod installing;
 pub mod library;
 pub mod shadow;
 pub mod switch;
 mod trials;
 mod watch;
+
+pub use installing::Installing;
 
 use crate::{
     log,
@@ -48,6 +51,12 @@ pub enum Error {
     /// Its file.
     #[error(transparent)]
     File(#[from] files::Error),
+    /// It takes too long to be compiled and tried.
+    #[error("this component takes longer than a minute to be compiled and tried: it is refused")]
+    TooLong,
+    /// Another component is being compiled.
+    #[error("another component is still being compiled: try again in a while")]
+    Busy,
     /// It is built in, yet into another release than this.
     #[error("it was built into another release, and is in no file here")]
     NotKept,

@@ -100,10 +100,12 @@ pub struct Plugins {
     shadows: Vec<Shadow>,
     /// The connectors that do not run the version that was chosen.
     problems: Vec<PluginProblem>,
+    /// The connectors whose active version fails too often, with none to go back to.
+    failing: Vec<PluginProblem>,
 }
 
-/// Why a connector does not run the version that was chosen: a built-in one stands in
-/// for it, where there is one.
+/// What is wrong with what a connector runs. Where that is not the version that was
+/// chosen, a built-in one stands in for it, if there is one.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PluginProblem {
     /// The connector.
@@ -186,9 +188,10 @@ pub async fn list(
             activations,
             reports,
             tx.plugin_problems()?,
+            tx.plugins_failing()?,
         ))
     });
-    let (versions, trials, activations, reports, problems) = known.await?;
+    let (versions, trials, activations, reports, problems, failing) = known.await?;
     let problem = |(connector, detail)| PluginProblem { connector, detail };
     Ok(axum::Json(Plugins {
         versions: versions
@@ -198,6 +201,7 @@ pub async fn list(
         activations: activations.into_iter().map(activation).collect(),
         shadows: reports.into_iter().map(shadows::shown).collect(),
         problems: problems.into_iter().map(problem).collect(),
+        failing: failing.into_iter().map(problem).collect(),
     }))
 }
 
@@ -225,9 +229,10 @@ pub async fn install(
         file: text(Some(file), "file")?.unwrap_or_default(),
         by: operator.name(),
     };
-    let directory = &host.config.data.directory;
-    let now = host.clock.now();
-    let installed = library::install(&host.engine, &host.store, directory, brought, now).await?;
+    let (directory, now) = (&host.config.data.directory, host.clock.now());
+    let (installing, engine) = (&host.installing, &host.engine);
+    let installed = library::install(installing, engine, &host.store, directory, brought, now);
+    let installed = installed.await?;
     let trials = host.store.read(|tx| tx.trials()).await?;
     Ok((
         StatusCode::CREATED,

@@ -1,7 +1,7 @@
 //! A version that serves one connection before it serves all: what that connection is
 //! told is read by it, and nothing else is.
 
-use std::time::Duration;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use harness::{
     answer::Answer,
@@ -14,13 +14,21 @@ use harness::{
 use jimo_connect::{
     clock::Clock,
     intake,
-    plugin::{EMBEDDED, digest},
-    store::projects::Role,
+    model::{AccountId, ConnectionId, MappingId, ObjectMapping, ProjectId},
+    pipeline::{
+        pages::prepare_records,
+        routing::{AccountRoute, ConnectionRoute},
+    },
+    plugin::{Conversion, EMBEDDED, Versions, digest},
+    store::{connections::Account, projects::Role, reach::SelectionFields},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Api, created, send_until, trapping, until};
+use super::{
+    super::{RECEIVED_AT, engine},
+    Api, created, send_until, trapping, until,
+};
 
 const PORTAL: u64 = 1_001;
 
@@ -226,6 +234,25 @@ async fn what_a_version_does_not_understand_is_kept_from_its_own_connection_alon
         .until(async || two.city(0).await == json!("Lyon"))
         .await;
     assert_eq!(two.city(1).await, Value::Null);
+    // Who reads it is told, where it waits for long; the other waits for nothing.
+    let path = |side: usize| {
+        let connection = &two.projects[side].connection;
+        format!("/connections/{connection}/activity?outcome=read_put_off")
+    };
+    two.world
+        .until(async || {
+            two.world.clock.turn(Duration::from_secs(31));
+            two.of(1, &path(1)).await != json!([])
+        })
+        .await;
+    let told = two.of(1, &path(1)).await[0].clone();
+    assert_eq!(told["reason"], "read_not_understood", "{told}");
+    assert_eq!(told["plugin"], json!(refuses), "{told}");
+    assert_eq!(two.of(0, &path(0)).await, json!([]));
+    let late = two
+        .world
+        .count("SELECT count(*) FROM reads WHERE expected_at > 0");
+    assert_eq!(late, 0, "the other connection has what it waited for");
     // It is asked for again, and read by whoever serves the connection then.
     let back = json!({"connection": two.projects[1].connection});
     let (status, told) = two.operate(Method::POST, "/rollback", back).await;
@@ -235,16 +262,96 @@ async fn what_a_version_does_not_understand_is_kept_from_its_own_connection_alon
     assert_eq!(two.city(1).await, json!("Lyon"));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_version_says_is_deleted_for_privacy_is_so_for_its_own_connection_alone() {
-    let two = Two::start().await;
+/// A connection of the account that maps contacts, and what serves it alone.
+fn route(id: i64, trial: Option<&str>) -> Arc<ConnectionRoute> {
+    let contacts = ObjectMapping {
+        id: MappingId(id),
+        object_type: "contacts".into(),
+        matching: None,
+        through: None,
+        selection: None,
+        fields: Vec::new(),
+        matching_properties: Vec::new(),
+        selection_properties: Vec::new(),
+        bookkeeping_properties: Vec::new(),
+    };
+    Arc::new(ConnectionRoute {
+        id: ConnectionId(id),
+        project: ProjectId(id),
+        trial: trial.map(str::to_owned),
+        account: AccountId(1),
+        configuration: 0,
+        is_read: true,
+        mappings: vec![contacts],
+        conversion: Conversion::default(),
+        fields: Vec::new(),
+        fields_by_property: HashMap::new(),
+        selection_fields: vec![SelectionFields::default()],
+        variable_names: HashMap::new(),
+        held: false,
+        feeds_by_holds: false,
+    })
+}
+
+#[test]
+fn of_a_page_that_a_version_fails_on_its_connection_gets_what_it_reads_by_itself() {
+    let engine = engine();
+    let active = engine.load(EMBEDDED).unwrap();
+    let trial = engine.load(&misbehaving_as("hubspot", "nothing")).unwrap();
+    let digest = trial.digest().to_owned();
+    let versions = Versions::built_in(active);
+    versions.try_out(trial.into());
+    let account = Account {
+        connector: "hubspot".into(),
+        id: AccountId(1),
+        key: "1".into(),
+        domain: None,
+        region: None,
+        time_zone: None,
+        configuration: 0,
+    };
+    let connections = vec![route(1, None), route(2, Some(&digest))];
+    let account = AccountRoute::of(&account, connections, true);
+    let record = |id: &str, misbehave: &str| {
+        json!({
+            "id": id, "properties": {}, "misbehave": misbehave, "archived": false,
+            "createdAt": "2026-01-01T00:00:00Z", "updatedAt": "2026-01-01T00:00:00Z",
+        })
+    };
+    let answer = json!({"results": [record("7", "nothing"), record("8", "trap")]}).to_string();
+    let page = prepare_records(
+        &account,
+        &versions.serving(),
+        &"contacts".into(),
+        answer.as_bytes(),
+        RECEIVED_AT,
+    );
+    let page = page.unwrap();
+    let told = |id: i64| {
+        let mut told: Vec<&str> = Vec::new();
+        for (route, records) in &page.connections {
+            let own = records.iter().filter(|_| route.id == ConnectionId(id));
+            told.extend(own.map(|read| read.record.as_str()));
+        }
+        told
+    };
+    assert_eq!((told(1), told(2)), (vec!["7", "8"], vec!["7"]));
+    assert!(page.misread_for(&"7".into()).is_empty());
+    let misread = HashMap::from([(ConnectionId(2), digest)]);
+    assert_eq!(page.misread_for(&"8".into()), misread);
+    assert_eq!(page.answered.len(), 2);
+}
+
+/// Has a version that serves the second connection alone say that a contact was deleted
+/// for privacy, which is an event like any other to the active one. Returns the version.
+async fn erased_by_a_trial(two: &Two, before: impl AsyncFn()) -> String {
     let account = two.world.account(PORTAL);
     let values = [("email", "ana@example.com"), ("city", "Lyon")];
     let id = account.create("contacts", &values).unwrap();
     two.world.settle().await;
     let trial = two.install(misbehaving_as("hubspot", "nothing")).await;
     two.try_out(&trial).await;
-    // To the active version it is an event like any other.
+    before().await;
     let erased = json!([{"element": 0, "type": "contacts", "kind": "erased", "at": 1}]);
     let event = json!([{
         "portalId": PORTAL, "objectId": id, "subscriptionType": "contact.propertyChange",
@@ -256,6 +363,33 @@ async fn what_a_version_says_is_deleted_for_privacy_is_so_for_its_own_connection
     let status = deliver(url.as_str(), &secret, event.to_string().into()).await;
     assert_eq!(status.unwrap(), 204);
     two.world.settle().await;
+    trial
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_version_says_is_deleted_is_not_so_for_one_that_is_paused_beside_it() {
+    let two = Two::start().await;
+    let side = &two.projects[0];
+    let path = format!(
+        "/api/v1/projects/{}/connections/{}/pause",
+        side.project, side.connection
+    );
+    let pause = async || {
+        let paused = two
+            .world
+            .send(Method::POST, &path, &side.token, Some(json!({})));
+        paused.await.good();
+    };
+    erased_by_a_trial(&two, pause).await;
+    assert_eq!(two.city(1).await, Value::Null);
+    assert_eq!(two.city(0).await, json!("Lyon"));
+    assert_eq!(two.world.count("SELECT count(*) FROM erasures"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_version_says_is_deleted_for_privacy_is_so_for_its_own_connection_alone() {
+    let two = Two::start().await;
+    let trial = erased_by_a_trial(&two, async || {}).await;
     assert_eq!(two.city(1).await, Value::Null);
     assert_eq!(two.city(0).await, json!("Oslo"));
     let connection = &two.projects[1].connection;

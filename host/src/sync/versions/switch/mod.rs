@@ -48,14 +48,22 @@ pub(super) const HOST: &str = "the host";
 /// active last, until it is told to stop.
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
     let mut changed = host.pipeline.changed();
-    let mut watching = BTreeMap::new();
-    if let Err(error) = begin(&host, &mut watching).await {
+    let mut watched = Watched::new();
+    if let Err(error) = look_at_installed(&host).await {
         tracing::warn!(%error, "the installed plugin versions could not be looked at");
     }
     while !stop.is_cancelled() {
-        let failed = match step(&host, &mut watching).await {
+        let begun = begin(&host, &mut watched).await;
+        if let Err(error) = &begun {
+            tracing::error!(
+                %error,
+                "plugin versions are not watched yet, and none that fails is taken back: it is \
+                 tried again"
+            );
+        }
+        let failed = match step(&host, &mut watched).await {
             Ok(true) => continue,
-            Ok(false) => false,
+            Ok(false) => begun.is_err(),
             Err(error) => {
                 tracing::warn!(%error, "a switch of plugin versions could not be made yet");
                 true
@@ -75,8 +83,12 @@ type Watched = BTreeMap<String, Watching>;
 /// What it looks after of one connector.
 #[derive(Default)]
 struct Watching {
+    /// Whether it is known what was watched before this process.
+    is_begun: bool,
     /// The version that was activated last.
     activated: Option<Watch>,
+    /// Whether it is told to fail too often, with none to go back to.
+    is_failing: bool,
     /// Those that serve single connections.
     tried: trials::Watched,
     /// What versions set aside that the host went back from.
@@ -107,9 +119,8 @@ impl Left {
     }
 }
 
-/// Looks at what is installed, compiles what a rollback would go back to, and goes
-/// on watching what is watched.
-async fn begin(host: &Host, watched: &mut Watched) -> Result<(), Error> {
+/// Says which of the installed versions cannot be read.
+async fn look_at_installed(host: &Host) -> Result<(), Error> {
     let installed = host.store.read(|tx| tx.plugin_versions()).await?;
     let directory = host.config.data.directory.clone();
     let looked = spawn_blocking(move || {
@@ -119,24 +130,45 @@ async fn begin(host: &Host, watched: &mut Watched) -> Result<(), Error> {
             }
         }
     });
-    looked.await.map_err(|_| Error::Ended)?;
-    for versions in host.plugins.all() {
-        let connector = versions.active().description().connector.clone();
-        let watching = begin_one(host, &versions, connector.clone()).await?;
-        watched.insert(connector, watching);
-    }
-    Ok(())
+    looked.await.map_err(|_| Error::Ended)
 }
 
-async fn begin_one(host: &Host, versions: &Versions, connector: String) -> Result<Watching, Error> {
+/// Compiles what a rollback would go back to, and goes on watching what was watched
+/// before this process, of every connector of which that is not done yet.
+async fn begin(host: &Host, watched: &mut Watched) -> Result<(), Error> {
+    let mut begun = Ok(());
+    for versions in host.plugins.all() {
+        let connector = versions.active().description().connector.clone();
+        let watching = watched.entry(connector.clone()).or_default();
+        // What cannot be begun with keeps no other connector from it.
+        if !watching.is_begun
+            && let Err(error) = begin_one(host, &versions, connector, watching).await
+        {
+            begun = Err(error);
+        }
+    }
+    begun
+}
+
+async fn begin_one(
+    host: &Host,
+    versions: &Versions,
+    connector: String,
+    watching: &mut Watching,
+) -> Result<(), Error> {
     let active = versions.active();
-    let (before, activations, trials) = host
-        .store
-        .read(move |tx| {
-            let before = history::before(tx, &connector)?;
-            Ok((before, tx.activations(&connector)?, tx.trials()?))
-        })
-        .await?;
+    let known = host.store.read(move |tx| {
+        let before = history::before(tx, &connector)?;
+        let running = tx.running(&connector)?;
+        let is_failing = running.is_some_and(|running| running.failing.is_some());
+        Ok((
+            before,
+            tx.activations(&connector)?,
+            tx.trials()?,
+            is_failing,
+        ))
+    });
+    let (before, activations, trials, is_failing) = known.await?;
     if let Some(before) = before {
         match load(host, &before).await {
             Ok(version) => versions.keep(version),
@@ -146,17 +178,22 @@ async fn begin_one(host: &Host, versions: &Versions, connector: String) -> Resul
         }
     }
     let now = host.clock.now();
-    let mut watching = Watching {
-        tried: trials::watch(versions, &trials, now),
-        ..Watching::default()
-    };
+    for (digest, watch) in trials::watch(versions, &trials, now) {
+        watching.tried.entry(digest).or_insert(watch);
+    }
     let mut for_all = activations.iter().rev();
     let for_all = for_all.find(|one| one.switch.connection.is_none());
     if let Some(last) = for_all
         && last.switch.why == Why::Operator
         && last.switch.digest == active.digest()
+        && watching.activated.is_none()
     {
-        let watch = Watch::new(active.digest(), last.at, now, active.tally());
+        let mut watch = Watch::new(active.digest(), last.at, now, active.tally());
+        if is_failing {
+            // Until it does well.
+            watch.extend(now);
+        }
+        watching.is_failing = is_failing;
         watching.activated = Some(watch);
     }
     // It may have ended before all of what was left was asked for.
@@ -170,7 +207,8 @@ async fn begin_one(host: &Host, versions: &Versions, connector: String) -> Resul
             watching.left.push(Left::new(failed, since, now));
         }
     }
-    Ok(watching)
+    watching.is_begun = true;
+    Ok(())
 }
 
 /// Does one thing. Returns whether there was any.
@@ -194,17 +232,30 @@ async fn look_after(host: &Host, connector: &str, watching: &mut Watching) -> Re
     if let Some(watched) = &mut watching.activated
         && let Ok(active) = host.plugins.active(connector)
     {
-        match watched.look(now, active.tally()) {
-            Verdict::Well => {}
-            Verdict::Trusted => watching.activated = None,
+        let verdict = watched.look(now, active.tally());
+        match verdict {
+            Verdict::Well | Verdict::Trusted => {
+                if watching.is_failing {
+                    tracing::info!(connector, "the plugin version fails too often no more");
+                    set_failing(host, connector, &watched.digest, None).await?;
+                    watching.is_failing = false;
+                }
+                if verdict == Verdict::Trusted {
+                    watching.activated = None;
+                }
+            }
+            // It is known that there is nothing to go back to.
+            Verdict::Fails(_) if watching.is_failing => {}
             Verdict::Fails(within) => {
-                let went_back = take_back(host, connector, watched, within).await?;
-                if went_back {
+                if take_back(host, connector, watched, within).await? {
                     let left = Left::new(&watched.digest, watched.since, now);
                     watching.left.push(left);
+                    watching.activated = None;
+                    return Ok(true);
                 }
-                watching.activated = None;
-                return Ok(went_back);
+                let failing = failing(within);
+                set_failing(host, connector, &watched.digest, Some(failing)).await?;
+                watching.is_failing = true;
             }
         }
     }
@@ -219,6 +270,28 @@ async fn look_after(host: &Host, connector: &str, watching: &mut Watching) -> Re
     }
     watching.left.retain(|left| now <= left.until);
     Ok(false)
+}
+
+/// Says how often a version fails that there is none to go back from, or that it does
+/// so no more.
+async fn set_failing(
+    host: &Host,
+    connector: &str,
+    digest: &str,
+    failing: Option<String>,
+) -> Result<(), Error> {
+    let (connector, digest) = (connector.to_owned(), digest.to_owned());
+    let set = host
+        .store
+        .transact(move |tx| tx.set_failing(&connector, &digest, failing.as_deref()));
+    set.await?;
+    host.pipeline.notify_changed();
+    Ok(())
+}
+
+/// How often a version fails, in words.
+fn failing(Tally { passes, failed }: Tally) -> String {
+    format!("{failed} of {passes} passes failed")
 }
 
 /// Asks for what is left to be worked on again, where there is any.
@@ -305,6 +378,7 @@ async fn for_all(
         tx.end_switch(request, None)
     });
     let at = at.await?;
+    watching.is_failing = false;
     watching.activated =
         (why == Why::Operator).then(|| Watch::new(version.digest(), at, at, version.tally()));
     // The switch is made, whatever becomes of these.
@@ -342,7 +416,9 @@ async fn take_back(
         None => release,
     };
     let Tally { passes, failed } = within;
-    let reason = format!("{failed} of {passes} passes failed");
+    let reason = failing(within);
+    // The built-in one may be the one that fails.
+    let version = version.filter(|version| version.digest() != watched.digest);
     let Some(version) = version else {
         tracing::error!(
             connector,
@@ -387,6 +463,7 @@ async fn switch_to(
         digest: Some(switch.digest.clone()),
         built_in: release.map(|version| version.digest().to_owned()),
         problem: None,
+        failing: None,
     };
     let before = versions.map(|versions| versions.active().digest().to_owned());
     let says = described(&version);

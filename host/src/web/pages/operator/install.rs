@@ -135,8 +135,9 @@ async fn install_it(visit: &Visit, upload: Upload) -> Result<Result<String, Vec<
         by: name(&upload.session),
     };
     let (directory, now) = (&host.config.data.directory, host.clock.now());
-    let installed = library::install(&host.engine, &host.store, directory, brought, now).await;
-    match installed.map_err(crate::web::error::Error::from) {
+    let (installing, engine) = (&host.installing, &host.engine);
+    let installed = library::install(installing, engine, &host.store, directory, brought, now);
+    match installed.await.map_err(crate::web::error::Error::from) {
         Ok(version) => {
             host.pipeline.notify_changed();
             Ok(Ok(version.digest))

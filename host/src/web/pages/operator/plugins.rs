@@ -65,10 +65,17 @@ impl Standing {
         self.running.as_ref()?.problem.as_deref()
     }
 
+    /// How often what runs fails, where that is too often and there is none to go back
+    /// to.
+    pub(super) fn failing(&self) -> Option<&str> {
+        self.running.as_ref()?.failing.as_deref()
+    }
+
     /// How a version stands, in a word and its tone: `good`, `warn`, `bad` or nothing.
     pub(super) fn of(&self, digest: &str) -> (&'static str, &'static str) {
         let is_shadow = |report: &Report| report.shadow.digest == digest;
         match self.problem() {
+            None if self.runs(digest) && self.failing().is_some() => ("Fails", "bad"),
             None if self.runs(digest) => ("Active", "good"),
             Some(_) if self.runs(digest) => ("Stands in", "warn"),
             Some(_) if self.chosen.as_deref() == Some(digest) => ("Cannot be run", "bad"),
@@ -88,6 +95,8 @@ struct Row {
     tone: &'static str,
     /// Whether a rollback goes back to it.
     is_before: bool,
+    /// Whether it serves single connections.
+    is_tried: bool,
     /// The name of its file; none where it is built in.
     file: Option<String>,
     installed_by: String,
@@ -153,6 +162,8 @@ struct Connector {
     /// What the active version says it is.
     active: Option<String>,
     problem: Option<String>,
+    /// How often the active version fails, where there is none to go back to.
+    failing: Option<String>,
     rows: Vec<Row>,
     /// The version that shadows: its digest, what it is shown as, and how far it is.
     shadow: Option<(String, String, String)>,
@@ -185,10 +196,14 @@ impl Connector {
             Some((version.digest.clone(), named(version), far))
         });
         let history = switched(tx.activations(&name)?, &versions, calendar);
+        let trials = tx.trials()?;
         let row = |version: PluginVersion| {
+            let mut tried = trials.iter();
+            let is_tried = tried.any(|trial| trial.digest == version.digest);
             let (word, tone) = standing.of(&version.digest);
             let is_before = |before: &PluginVersion| before.digest == version.digest;
             Row {
+                is_tried,
                 short: short(&version.digest).to_owned(),
                 is_before: standing.before.as_ref().is_some_and(is_before),
                 word,
@@ -205,6 +220,7 @@ impl Connector {
             label,
             active,
             problem: standing.problem().map(str::to_owned),
+            failing: standing.failing().map(str::to_owned),
             shadow,
             before: standing.before.as_ref().map(named),
             history,

@@ -58,6 +58,8 @@ struct VersionShown {
     is_awaited: bool,
     /// Why it cannot be run although it was chosen, or why it stands in for another.
     problem: Option<String>,
+    /// How often it fails, where it is active and there is none to go back to.
+    failing: Option<String>,
     /// Whether the file can go.
     is_removable: bool,
     shadow: Option<ShadowShown>,
@@ -160,6 +162,7 @@ impl Part for VersionPart {
             is_comparable: standing.active().is_some() && !is_active,
             is_before: standing.before.as_ref().is_some_and(is_before),
             is_awaited,
+            failing: standing.failing().filter(|_| is_active).map(str::to_owned),
             problem: problem.map(str::to_owned),
             is_removable: version.file.is_some()
                 && !is_active
