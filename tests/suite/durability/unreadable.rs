@@ -136,3 +136,59 @@ async fn an_entry_that_cannot_be_applied_holds_up_its_account_alone_until_what_i
     let metrics = page(&program, "/metrics").await.1;
     assert!(metrics.contains(&format!("{stuck}0\n")), "{metrics}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mappings_that_cannot_be_read_hold_up_their_account_alone_until_they_are_mended() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path();
+    fill(path, world(6, 3)).await;
+    let portal = World::portal(0).to_string();
+    let of_account = "UPDATE object_mappings SET matching_properties = ?2 WHERE connection = (
+        SELECT c.id FROM connections c JOIN accounts a ON a.id = c.account WHERE a.key = ?1)";
+    let held: String = store(path)
+        .query_one(
+            "SELECT m.matching_properties FROM object_mappings m
+             JOIN connections c ON c.id = m.connection JOIN accounts a ON a.id = c.account
+             WHERE a.key = ?1",
+            [&portal],
+            |row| row.get(0),
+        )
+        .unwrap();
+    let set = |text: &str| store(path).execute(of_account, params![portal, text]);
+    assert_eq!(set("nonsense").unwrap(), 1);
+
+    let program = Program::start(path, &program::alone());
+    let webhooks = format!("{}/webhooks/hubspot", program.url);
+    // One delivery may hold changes of several accounts.
+    let both: Vec<Value> = [change(1, 2, "beside it"), change(0, 0, "of both")]
+        .iter()
+        .flat_map(|body| serde_json::from_slice::<Vec<Value>>(body).unwrap())
+        .collect();
+    let bodies = [
+        change(0, 1, "waits"),
+        change(1, 3, "another's"),
+        json!(both).to_string().into_bytes(),
+        change(2, 4, "a third's"),
+    ];
+    for body in bodies {
+        let status = deliver(&webhooks, CLIENT_SECRET, body).await.unwrap();
+        assert_eq!(status, 204);
+    }
+    for text in ["another's", "a third's"] {
+        until_said(path, text).await;
+    }
+    let told = |line: &Value| {
+        let error = line["fields"]["error"].as_str().unwrap_or_default();
+        error.contains(&format!("what the account {portal} wants cannot be read"))
+    };
+    program.line(told).await;
+    assert_eq!(page(&program, "/health/ready").await.0, 200);
+    for waits in ["waits", "of both", "beside it"] {
+        assert!(!is_said(path, waits), "{waits}");
+    }
+
+    assert_eq!(set(&held).unwrap(), 1);
+    for text in ["waits", "beside it", "of both"] {
+        until_said(path, text).await;
+    }
+}
