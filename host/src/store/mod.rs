@@ -110,6 +110,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0029_reselections.sql"),
     include_str!("../../migrations/sqlite/store/0030_configuration.sql"),
     include_str!("../../migrations/sqlite/store/0031_plugin_failing.sql"),
+    include_str!("../../migrations/sqlite/store/0032_run_users.sql"),
 ];
 
 /// What can go wrong with the store.

@@ -298,6 +298,7 @@ impl Tx<'_> {
              WHERE id IN (SELECT activity FROM activity_users WHERE user = ?1)",
             "DELETE FROM activity_users WHERE user = ?1",
             "DELETE FROM run_examples WHERE user = ?1",
+            "DELETE FROM run_users WHERE user = ?1",
             "DELETE FROM users WHERE id = ?1",
         ] {
             super::delete(self, sql, user.0)?;

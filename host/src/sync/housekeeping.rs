@@ -132,6 +132,7 @@ async fn trim(host: &Host, stop: &CancellationToken) -> Result<(), TrimError> {
     })
     .await?;
     in_pieces(host, stop, TRIM_ROWS, |tx, piece| tx.trim_counted(piece)).await?;
+    in_pieces(host, stop, TRIM_ROWS, |tx, piece| tx.trim_run_users(piece)).await?;
     for connection in connections {
         host.store
             .transact(move |tx| tx.trim_hours(connection.id, now))

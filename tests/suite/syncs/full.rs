@@ -212,6 +212,7 @@ async fn a_dry_run_counts_what_it_would_do_and_writes_nothing() {
         let run = rehearse(&world, &connection).await;
         assert_eq!(run["status"], "completed", "{run}");
         assert_eq!(run["counts"]["values"], json!({"set": 5}), "{run}");
+        assert_eq!(run["counts"]["users"], 3, "{run}");
         assert_eq!(world.count("SELECT count(*) FROM shown_values"), 0);
         assert_eq!(world.count("SELECT count(*) FROM records"), 0);
 
@@ -229,7 +230,10 @@ async fn a_dry_run_counts_what_it_would_do_and_writes_nothing() {
         let run = rehearse(&world, &connection).await;
         let would = json!({"changed": 1, "cleared": 2});
         assert_eq!(run["counts"]["values"], would, "{run}");
+        assert_eq!(run["counts"]["users"], 3, "{run}");
         assert_eq!(world.values(&ids[0]).await, cooked);
+        let run = rehearse(&world, &connection).await;
+        assert_eq!(run["counts"]["users"], 3, "each of them anew: {run}");
     }
 }
 
@@ -259,6 +263,7 @@ async fn a_dry_run_counts_a_company_once_however_many_steps_lead_to_it() {
         let run = rehearse(&world, &connection).await;
         let counts = &run["counts"];
         assert_eq!(counts["values"], json!({"set": 450}), "{run}");
+        assert_eq!(counts["users"], 450, "{run}");
         assert_eq!(counts["matched"], 451, "{run}");
         assert_eq!(counts["updated"], 1, "{run}");
         assert_eq!(accounted(counts), counts["read"].as_i64().unwrap(), "{run}");
@@ -286,6 +291,8 @@ async fn a_dry_run_counts_a_company_once_however_many_steps_lead_to_it() {
             json!({"changed": 450, "set": set}),
             "{run}"
         );
+        // Of some, both the company's name and their own title.
+        assert_eq!(counts["users"], 451, "{run}");
         assert_eq!(counts["matched"], 452, "{run}");
         assert_eq!(counts["updated"], 1 + patched.len(), "{run}");
         assert_eq!(accounted(counts), counts["read"].as_i64().unwrap(), "{run}");

@@ -211,14 +211,12 @@ impl Feeder<'_, '_> {
         if loses {
             self.lose(user);
         }
-        self.report.count_in_run(
-            match (had, becomes) {
-                (None, _) => "values.set",
-                (Some(_), Some(_)) => "values.changed",
-                (Some(_), None) => "values.cleared",
-            },
-            1,
-        );
+        let how = match (had, becomes) {
+            (None, _) => "values.set",
+            (Some(_), Some(_)) => "values.changed",
+            (Some(_), None) => "values.cleared",
+        };
+        self.report.shows_otherwise(user, how);
         Ok(Shown::Changed)
     }
 }

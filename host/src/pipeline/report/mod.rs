@@ -167,6 +167,15 @@ impl Report {
         }
     }
 
+    /// A user shows something else, by one value: counted under `name` for the run that
+    /// is counted for.
+    pub(super) fn shows_otherwise(&mut self, user: UserId, name: &str) {
+        self.count_in_run(name, 1);
+        if let Some(run) = self.run {
+            self.runs.entry(run).or_default().users.insert(user);
+        }
+    }
+
     /// A record turns out to change what users show, whatever was counted of it for the
     /// run. Returns what that was.
     fn updated(&mut self, object_type: &ObjectType, record: &RecordId) -> Option<String> {

@@ -1,10 +1,10 @@
 //! What is counted for a run, with each record counted once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::{MATCHED, READ, UPDATED};
 use crate::{
-    model::{ObjectType, RecordId, RunId},
+    model::{ObjectType, RecordId, RunId, UserId},
     store::{
         self, Tx,
         runs::{Counted, Counts, Example, Examples},
@@ -18,12 +18,14 @@ pub struct RunReport {
     pub(super) examples: Examples,
     /// What was counted of each record.
     pub(super) records: HashMap<(ObjectType, RecordId), Counted>,
+    /// The users who show something else.
+    pub(super) users: BTreeSet<UserId>,
 }
 
 impl RunReport {
-    /// Adds it to the run, with each record of some object types counted once,
-    /// however many steps of the run meet it: what it would change counts most, and
-    /// then what was found first.
+    /// Adds it to the run, with each user, and each record of some object types,
+    /// counted once, however many steps of the run meet them: what a record would
+    /// change counts most, and then what was found first.
     ///
     /// # Errors
     ///
@@ -65,6 +67,7 @@ impl RunReport {
             }
             tx.keep_counted(run, &object_type, &record, &both)?;
         }
+        tx.count_run_users(run, &self.users)?;
         self.save(tx, run)
     }
 

@@ -1,10 +1,15 @@
-//! What a dry run counted of the records that several of its steps may lead to, so
-//! that each is counted once.
+//! What a dry run counted of the records and users that several of its steps may lead
+//! to, so that each is counted once.
+
+use std::collections::BTreeSet;
 
 use rusqlite::{OptionalExtension, params};
 
-use super::super::{Error, Tx, encode};
-use crate::model::{ConnectionId, ObjectType, RecordId, RunId};
+use super::{
+    super::{Error, Tx, encode},
+    Counts, USERS,
+};
+use crate::model::{ConnectionId, ObjectType, RecordId, RunId, UserId};
 
 /// What was counted of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +74,31 @@ impl Tx<'_> {
             counted.matched
         ])?;
         Ok(())
+    }
+
+    /// Counts users for a run, those of whom it has not counted yet.
+    pub fn count_run_users(&self, run: RunId, users: &BTreeSet<UserId>) -> Result<(), Error> {
+        let mut statement = self.statement(
+            "INSERT OR IGNORE INTO run_users (run, user)
+             SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM runs WHERE id = ?1)",
+        )?;
+        let mut new = 0;
+        for user in users {
+            new += statement.execute(params![run.0, user.0])?;
+        }
+        let new = i64::try_from(new).unwrap_or(i64::MAX);
+        self.add_run_counts(run, &Counts::from([(USERS.to_owned(), new)]))
+    }
+
+    /// Forgets some of the users whom runs counted that are over. Returns how many.
+    pub fn trim_run_users(&self, limit: usize) -> Result<usize, Error> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut statement = self.statement(
+            "DELETE FROM run_users WHERE (run, user) IN (
+                SELECT u.run, u.user FROM runs r CROSS JOIN run_users u ON u.run = r.id
+                WHERE r.status NOT IN ('running', 'braked') LIMIT ?1)",
+        )?;
+        Ok(statement.execute([limit])?)
     }
 
     /// Forgets some of what runs counted that are over. Returns how many records'.

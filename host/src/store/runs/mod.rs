@@ -32,6 +32,9 @@ const BRIEF_RUNS_KEPT: i64 = 20;
 /// The runs of a connection that its brake holds.
 const BRAKED: &str = "WHERE connection = ?1 AND status = 'braked' ORDER BY id";
 
+/// What a dry run counts under of users, each once, who would show something else.
+pub const USERS: &str = "users";
+
 /// What could not be read is counted under.
 const FAILED: &str = "failed";
 
@@ -295,6 +298,7 @@ impl Tx<'_> {
             "DELETE FROM run_counts WHERE run = ?1",
             "DELETE FROM run_losses WHERE run = ?1",
             "DELETE FROM run_counted WHERE run = ?1",
+            "DELETE FROM run_users WHERE run = ?1",
         ] {
             super::delete(self, sql, run.0)?;
         }

@@ -17,7 +17,10 @@ use crate::{
         RunKind, RunStatus, Timestamp,
     },
     pipeline::report::MISSED,
-    store::{self, Tx, runs::Counts},
+    store::{
+        self, Tx,
+        runs::{Counts, USERS},
+    },
     sync::runs,
     web::{error::Error, problem::Problem},
 };
@@ -125,6 +128,9 @@ pub struct SyncCounts {
     pub failed_associations: BTreeMap<String, i64>,
     /// Users' values that were set, changed and cleared.
     pub values: BTreeMap<String, i64>,
+    /// Of a dry run: the users whose values these are, each once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub users: Option<i64>,
 }
 
 /// A connection's syncs.
@@ -374,7 +380,7 @@ pub fn of(
 
 /// A run as it is shown.
 pub fn show(tx: &Tx<'_>, run: Run, now: Timestamp) -> Result<Sync, store::Error> {
-    let counts = counts(run.kind, tx.run_counts(run.id)?);
+    let counts = counts(&run, tx.run_counts(run.id)?);
     let progress = progress(&run, now);
     let held_users = match run.status {
         RunStatus::Braked => {
@@ -423,9 +429,12 @@ fn progress(run: &Run, now: Timestamp) -> Progress {
     }
 }
 
-fn counts(kind: RunKind, all: Counts) -> SyncCounts {
-    let mut counts = SyncCounts::default();
-    if kind == RunKind::CatchUp {
+fn counts(run: &Run, all: Counts) -> SyncCounts {
+    let mut counts = SyncCounts {
+        users: run.dry_run.then_some(0),
+        ..SyncCounts::default()
+    };
+    if run.kind == RunKind::CatchUp {
         let kinds = Missed::ALL.iter().map(|kind| kind.as_str().to_owned());
         counts.missed.extend(kinds.map(|kind| (kind, 0)));
     }
@@ -435,6 +444,7 @@ fn counts(kind: RunKind, all: Counts) -> SyncCounts {
             "matched" => counts.matched = count,
             "updated" => counts.updated = count,
             "unchanged" => counts.unchanged = count,
+            USERS => counts.users = Some(count),
             "failed" | "read_put_off" => counts.failed += count,
             _ => {
                 if let Some(to_type) = name.strip_prefix("failed.") {
