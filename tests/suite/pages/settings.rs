@@ -305,6 +305,8 @@ async fn a_full_sync_is_estimated_rehearsed_run_and_summed_up() {
     let (_, dry) = ran(&admin, &csrf, &[("kind", "full"), ("dry_run", "true")]).await;
     assert!(dry.contains("What it would do"), "{dry}");
     assert!(dry.contains("Records that would update users"), "{dry}");
+    let users = "<dt>Users who would change</dt><dd class=\"large\">0</dd>";
+    assert!(dry.contains(users), "{dry}");
     let (path, page) = ran(&admin, &csrf, &[("kind", "full")]).await;
     assert!(
         page.contains("What it did") && page.contains("No Jimo user matches"),

@@ -18,7 +18,8 @@ use super::{
     Error, Surroundings, Visit, calendar,
     extract::{Path, Query},
     format::Calendar,
-    profile::{Place, Profile, RecordLinks},
+    profile::{Place, Profile},
+    record_links::RecordLinks,
     streams,
 };
 use crate::{

@@ -23,6 +23,7 @@ mod once;
 mod operator;
 mod paging;
 mod profile;
+mod record_links;
 mod settings;
 mod sign_in;
 pub(in crate::web) mod streams;

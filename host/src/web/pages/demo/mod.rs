@@ -23,6 +23,7 @@ use super::{
     extract::{Path, Query},
     html,
     profile::{self, Place, Profile},
+    record_links::object_names,
     see_other,
     users::Person,
 };
@@ -84,7 +85,7 @@ struct Hub {
 
 impl Hub {
     fn new(account: &Account, object_type: ObjectType) -> Self {
-        let (object, _) = profile::object_names(object_type.name());
+        let (object, _) = object_names(object_type.name());
         let types = [
             (ObjectType::Contacts, "Contacts"),
             (ObjectType::Companies, "Companies"),

@@ -11,7 +11,7 @@ use super::{
         format::{self, Calendar, Moment},
         html,
         paging::Pages,
-        profile::RecordLinks,
+        record_links::RecordLinks,
     },
     Shell, Tab,
     explanation::{self, Told},

@@ -2,7 +2,7 @@
 
 use super::super::super::{
     format::{Calendar, Moment, Shown},
-    profile::{RecordLinks, object_names},
+    record_links::{RecordLinks, object_names},
     users::Person,
 };
 use crate::{

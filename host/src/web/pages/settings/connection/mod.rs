@@ -13,6 +13,7 @@ mod matching;
 mod overview;
 mod previewed;
 mod run;
+mod run_records;
 mod silence;
 mod syncs;
 
@@ -48,7 +49,7 @@ pub(super) fn router() -> Router<Arc<Host>> {
         .route("/syncs/estimate", get(syncs::estimate))
         .route("/syncs/{run}", get(run::page))
         .route("/syncs/{run}/live", get(run::live))
-        .route("/syncs/{run}/records", get(run::records))
+        .route("/syncs/{run}/records", get(run_records::page))
         .route("/syncs/{run}/cancel", post(run::cancel))
         .route("/syncs/{run}/continue", post(run::go_on))
         .merge(matching::router())
@@ -151,7 +152,7 @@ impl Shell {
         let label = Connectors::of(&visit.host).label(&state.connector);
         let title = format!("{} · {label}", tab.label());
         let frame = Frame {
-            live: Some(live_at(&visit.host, id, "/head/live")),
+            live: Some(live_at(&visit.host, id, headed::stream_of(state.status))),
             ..visit.settings_frame(title, Section::Integrations).await?
         };
         let shell = Self {

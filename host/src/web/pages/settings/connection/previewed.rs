@@ -7,7 +7,7 @@ use super::{
     super::super::{
         Error, Visit,
         format::{self, Shown},
-        profile::RecordLinks,
+        record_links::RecordLinks,
         users::Person,
     },
     fields::draft,

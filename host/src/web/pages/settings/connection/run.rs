@@ -1,6 +1,6 @@
 //! One run: how far it is, what it did, and what it counts.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use askama::Template;
 use axum::{
@@ -12,11 +12,10 @@ use super::{
     super::{
         super::{
             Error, Frame, Visit,
-            extract::{Path, Query},
+            extract::Path,
             format::{self, Calendar, Moment},
             html,
             live::Part,
-            profile::RecordLinks,
             see_other,
             users::Person,
             words,
@@ -24,13 +23,15 @@ use super::{
         integrations::Nothing,
         path,
     },
-    Shell, Tab, headed, live_at, silence,
+    Shell, Tab, headed, live_at,
+    run_records::{Through, not_looked_up_hint, not_looked_up_label, not_read, through},
+    silence,
 };
 use crate::{
     host::Host,
     model::{ConnectionId, Problem, ProjectId, RunId, RunKind, RunStatus, Timestamp, UserId},
     secrets::random_token,
-    store::{self, Tx, runs::Example},
+    store::{self, Tx},
     sync::runs,
     web::{
         api::syncs::{self, Sync},
@@ -80,7 +81,7 @@ struct Counted {
     label: String,
     hint: &'static str,
     count: String,
-    /// What [`records`] is asked for; none where nothing is kept of it.
+    /// What [`run_records`](super::run_records) is asked for; none where nothing is kept of it.
     of: Option<String>,
 }
 
@@ -119,6 +120,8 @@ struct RunShown {
     matched: String,
     updated: String,
     unchanged: String,
+    /// Of a dry run: how many users would show something else.
+    users: Option<String>,
     values: Vec<(&'static str, String)>,
     skipped: Vec<Counted>,
     missed: Vec<(&'static str, String)>,
@@ -226,6 +229,7 @@ impl RunShown {
             matched: format::count(counts.matched),
             updated: format::count(counts.updated),
             unchanged: format::count(counts.unchanged),
+            users: counts.users.map(format::count),
             values,
             skipped,
             missed: counts
@@ -296,49 +300,6 @@ impl RunPart {
         let silence = account.and_then(|(account, _)| silences.of(account, now));
         let pause = silences.of_run(self.run);
         Ok(silence::of_run(silence, pause, calendar, now))
-    }
-}
-
-/// By which other object types the records of some find users.
-type Through = BTreeMap<String, String>;
-
-fn through(tx: &Tx<'_>, connection: ConnectionId) -> Result<Through, store::Error> {
-    let mappings = tx.mappings(connection)?.into_iter();
-    let through = mappings.filter_map(|mapping| {
-        let through = mapping.through?;
-        Some((mapping.object_type.to_string(), through.to_string()))
-    });
-    Ok(through.collect())
-}
-
-/// What records are called whose associations to a type could not be read.
-fn not_looked_up_label(to_type: &str, through: &Through) -> String {
-    let from = through.get(to_type).map_or("records", String::as_str);
-    let mut letters = to_type.chars();
-    let first = letters.next().map(char::to_uppercase);
-    let to: String = first.into_iter().flatten().chain(letters).collect();
-    format!("{to} of these {from} could not be looked up")
-}
-
-fn not_looked_up_hint(problem: Option<&Problem>) -> &'static str {
-    match problem {
-        Some(problem) if problem.code == "missing_scopes" => {
-            "Their own values came. Our access lacks a permission in HubSpot for what belongs to them. Once it is granted, a full sync looks it up."
-        }
-        _ => {
-            "Their own values came. HubSpot did not say well enough what belongs to them; it is asked again later by itself."
-        }
-    }
-}
-
-/// What is said of records that could not be read, in a run with this problem.
-fn not_read(problem: Option<&Problem>) -> (&'static str, &'static str) {
-    match problem {
-        Some(problem) if problem.code == "missing_scopes" => (
-            "Could not be read",
-            "Our access lacks a permission in HubSpot for these, or HubSpot did not answer well enough. Once it is granted, a full sync reads them.",
-        ),
-        _ => words::reason("failed"),
     }
 }
 
@@ -426,117 +387,4 @@ pub async fn go_on(
     let (project, by) = (session.project.id, session.actor());
     syncs::steer(&host, project, sync, &by, runs::go_on).await?;
     Ok(see_other(&path(connection, &format!("/syncs/{id}"))))
-}
-
-/// Something that a run counted.
-enum Listed {
-    Record {
-        object: String,
-        id: String,
-        link: Option<String>,
-        /// What asks why, of the activity's page.
-        question: String,
-    },
-    User(Person),
-}
-
-#[derive(Template)]
-#[template(path = "integrations/run_records.html")]
-struct RecordsPage {
-    frame: Frame,
-    shell: Shell,
-    id: RunId,
-    label: String,
-    hint: &'static str,
-    listed: Vec<Listed>,
-    /// How many there were, where not all are kept.
-    of_in_all: Option<String>,
-    is_elsewhere: bool,
-}
-
-/// What is asked for.
-#[derive(serde::Deserialize)]
-pub struct RecordsQuery {
-    of: String,
-}
-
-/// `GET …/syncs/{run}/records?of=skipped.no_match`: some of what a run counted.
-pub async fn records(
-    visit: Visit,
-    Path((connection, id)): Path<(ConnectionId, RunId)>,
-    Query(query): Query<RecordsQuery>,
-) -> Result<Html<String>, Error> {
-    let (frame, shell, _) = Shell::load(&visit, connection, Tab::Syncs).await?;
-    let project = visit.session.project.id;
-    let reason = query.of.strip_prefix("skipped.").unwrap_or(&query.of);
-    let words = words::reason(reason);
-    // What could not be read is counted at once, or record by record.
-    let names = match &*query.of {
-        "failed" => vec!["failed".to_owned(), "read_put_off".to_owned()],
-        of => vec![of.to_owned()],
-    };
-    let links = RecordLinks::new(&visit.host, &visit.surroundings);
-    let is_elsewhere = links.are_elsewhere();
-    let (listed, counted, problem, through) = visit
-        .host
-        .store
-        .read(move |tx| {
-            let problem = syncs::of(tx, project, connection, id)?.problem;
-            let counts = tx.run_counts(id)?;
-            if names
-                .iter()
-                .all(|name| name.starts_with("failed.") && !counts.contains_key(name))
-            {
-                // Nothing is called what an address says.
-                return Err(store::Error::NotFound("page"));
-            }
-            let counted: i64 = names.iter().filter_map(|name| counts.get(name)).sum();
-            let mut listed = Vec::new();
-            for name in names {
-                for example in tx.run_examples(id, &name)? {
-                    listed.push(match example {
-                        Example::Record(object_type, record) => {
-                            let (object, link) = links.of(tx, connection, &object_type, &record)?;
-                            let id = record.as_str().to_owned();
-                            let question = format!("{object_type} {id}");
-                            Listed::Record {
-                                object,
-                                id,
-                                link,
-                                question,
-                            }
-                        }
-                        Example::User(user) => match tx.user(project, user) {
-                            Ok(user) => Listed::User(user.into()),
-                            Err(store::Error::NotFound(_)) => continue,
-                            Err(error) => return Err(error),
-                        },
-                    });
-                }
-            }
-            Ok((listed, counted, problem, through(tx, connection)?))
-        })
-        .await?;
-    let (label, hint) = match (&*query.of, query.of.strip_prefix("failed.")) {
-        (_, Some(to_type)) => (
-            not_looked_up_label(to_type, &through),
-            not_looked_up_hint(problem.as_ref()),
-        ),
-        ("failed", None) => {
-            let (label, hint) = not_read(problem.as_ref());
-            (label.to_owned(), hint)
-        }
-        _ => (words.0.to_owned(), words.1),
-    };
-    html(&RecordsPage {
-        frame,
-        shell,
-        id,
-        label,
-        hint,
-        of_in_all: (usize::try_from(counted).unwrap_or(0) > listed.len() && !listed.is_empty())
-            .then(|| format::count(counted)),
-        listed,
-        is_elsewhere,
-    })
 }
