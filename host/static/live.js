@@ -5,7 +5,8 @@
 // whenever it changed. What has a data-key is compared with what is shown and
 // replaced alone, so that focus, selection and scrolling stay where they are.
 // What has a data-label is read out as it changes; what has a data-tell, such as
-// where a run stands, when that word is another.
+// where a run stands, when that word is another. Where data-load-again comes, the page
+// is another by now, and is loaded again.
 "use strict";
 
 // How long what changed stays marked, and how long a stream may be broken
@@ -112,6 +113,7 @@ class LivePart {
     if (!this.element.isConnected) return this.close();
     const fresh = document.createElement("template");
     fresh.innerHTML = html;
+    if (fresh.content.querySelector("[data-load-again]")) return location.reload();
     const held = new Map();
     for (const part of this.parts(this.element)) held.set(part.dataset.key, part);
     const changed = [];
@@ -121,6 +123,11 @@ class LivePart {
       held.delete(part.dataset.key);
       const source = part.outerHTML;
       if (old && this.shown.get(old) === source) {
+        before = old;
+        continue;
+      }
+      // What is being sent says so until its page comes.
+      if (old?.querySelector("form[aria-busy]")) {
         before = old;
         continue;
       }

@@ -4,6 +4,7 @@
 use harness::receivers::HttpReceiver;
 use hubspot_sim::{FaultRule, Trouble};
 use jimo_connect::{
+    model::{ConnectionId, Status},
     pipeline::mapping::{self, NewMappings},
     store::projects::Role,
 };
@@ -67,10 +68,10 @@ async fn what_is_not_connected_or_maps_nothing_is_not_said_to_be_well() {
     assert!(page.contains("Not connected yet"), "{page}");
     assert!(page.contains("it is not connected yet"), "{page}");
     assert!(!page.contains("All is well"), "{page}");
-    // Below its head nothing is brought up to date.
+    // Below its head nothing is brought up to date until it is finished.
     let page = admin.page(pending).await;
     assert!(page.contains("Finish connecting"), "{page}");
-    let stream = format!("data-live=\"{pending}/head/live\"");
+    let stream = format!("data-live=\"{pending}/head/live?until=finished\"");
     assert!(page.contains(&stream), "{page}");
 
     let (project, keys, now) = (
@@ -99,6 +100,44 @@ async fn what_is_not_connected_or_maps_nothing_is_not_said_to_be_well() {
     let viewer = world.sign_in(Role::Viewer).await;
     let page = viewer.page(&path("/health")).await;
     assert!(!page.contains(">Map fields<"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_a_consent_sees_that_it_was_finished_elsewhere() {
+    let world = World::new().await;
+    let admin = world.sign_in(Role::Admin).await;
+    let csrf = admin.csrf().await;
+    let enable = "/settings/integrations/enable/hubspot";
+    admin.post(enable, &[("csrf", &csrf)]).await;
+    let page = "/settings/integrations/con_2/matching";
+    let page = admin.page(page).await;
+    let (_, stream) = page.split_once("data-live=\"").expect(&page);
+    let stream = stream.split('"').next().unwrap();
+    let mut waiting = admin.follow(stream).await;
+    let list = admin.page("/settings/integrations").await;
+    let own = "data-live=\"/settings/integrations/live\"";
+    assert!(list.contains(own), "{list}");
+    let mut list = admin.follow("/settings/integrations/live").await;
+    let told = waiting.until("Not finished").await;
+    assert!(!told.contains("data-load-again"), "{told}");
+    let told = list.until("Finish connecting").await;
+    assert!(!told.contains("second.example"), "{told}");
+
+    let id: ConnectionId = "con_2".parse().unwrap();
+    let finished = world.host.store.transact(move |tx| {
+        let domain = Some("second.example");
+        let account = tx.save_account("hubspot", &"2".into(), domain, None, None)?;
+        tx.set_connection_account(id, account)?;
+        tx.set_connection_status(id, Status::Active, None)
+    });
+    finished.await.expect("finished");
+    world.host.pipeline.notify_changed();
+    waiting.until("data-load-again").await;
+    let told = list.until("second.example").await;
+    assert!(!told.contains("Finish connecting"), "{told}");
+    // Then it is a page like any other.
+    let page = admin.page("/settings/integrations/con_2/matching").await;
+    assert!(page.contains("/con_2/head/live\""), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,18 +5,26 @@ use std::sync::Arc;
 use askama::Template;
 use axum::{
     extract::{Path, State},
-    response::Html,
+    response::{Html, Response},
 };
 
 use super::{
-    super::{Bare, Error, Frame, Section, Visit, html},
+    super::{
+        Banner, Bare, Error, Frame, Section, Visit, base,
+        format::Calendar,
+        html,
+        live::{self, Part},
+    },
+    INTEGRATIONS,
     connection::{Account, Standing},
+    found,
 };
 use crate::{
     host::Host,
     model::{ConnectionId, Status},
     plugin::Description,
     sources::Source,
+    store::{self, Tx},
     sync::consents,
     web::{
         api::{
@@ -24,7 +32,7 @@ use crate::{
             connections::{self, Values},
         },
         pages::{extract, format},
-        session::Posted,
+        session::{Posted, Session},
     },
 };
 
@@ -90,12 +98,52 @@ struct Card {
     freshness: Option<String>,
 }
 
+/// What can be connected, and what is, as the page shows it and brings it up to date.
+#[derive(Template)]
+#[template(path = "integrations/list_fragment.html")]
+struct Listing {
+    base: String,
+    /// What its forms carry; none for who may not change anything.
+    csrf: Option<String>,
+    /// Each with its connections.
+    connectors: Vec<(Connector, Vec<Card>)>,
+}
+
+impl Listing {
+    fn load(tx: &Tx<'_>, session: &Session, host: &Host) -> Result<Self, store::Error> {
+        let listed = Connectors::of(host).0.into_iter();
+        let mut connectors: Vec<_> = listed.map(|connector| (connector, Vec::new())).collect();
+        let now = host.clock.now();
+        for connection in tx.connections(session.project.id)? {
+            let state = connection_state::load(tx, connection, now)?.shown(host);
+            let card = Card {
+                id: state.id,
+                standing: Standing::of(&state),
+                freshness: state.freshness.p50_seconds.map(format::within),
+                account: state.account.as_ref().map(Account::from),
+            };
+            let connector = connectors
+                .iter_mut()
+                .find(|(connector, _)| connector.name == state.connector);
+            if let Some((connector, cards)) = connector {
+                connector.is_begun |= state.status == Status::Pending;
+                cards.push(card);
+            }
+        }
+        let csrf = session.may_change().then(|| session.csrf(host));
+        Ok(Self {
+            base: base(host),
+            csrf: csrf.map(|csrf| csrf.expose().to_owned()),
+            connectors,
+        })
+    }
+}
+
 #[derive(Template)]
 #[template(path = "integrations/list.html")]
 struct IntegrationsPage {
     frame: Frame,
-    /// Each with its connections.
-    connectors: Vec<(Connector, Vec<Card>)>,
+    listing: Listing,
     /// What became of the values of one that was deleted just now.
     deleted: Option<Values>,
 }
@@ -111,43 +159,52 @@ pub async fn page(
     visit: Visit,
     extract::Query(query): extract::Query<IntegrationsQuery>,
 ) -> Result<Html<String>, Error> {
-    let frame = visit
-        .settings_frame("Integrations", Section::Integrations)
-        .await?;
-    let project = visit.session.project.id;
-    let now = visit.host.clock.now();
-    let states = visit.host.store.read(move |tx| {
-        tx.connections(project)?
-            .into_iter()
-            .map(|connection| connection_state::load(tx, connection, now))
-            .collect::<Result<Vec<_>, _>>()
-    });
-    let mut connectors: Vec<_> = Connectors::of(&visit.host)
-        .0
-        .into_iter()
-        .map(|connector| (connector, Vec::new()))
-        .collect();
-    for state in states.await? {
-        let state = state.shown(&visit.host);
-        let card = Card {
-            id: state.id,
-            standing: Standing::of(&state),
-            freshness: state.freshness.p50_seconds.map(format::within),
-            account: state.account.as_ref().map(Account::from),
-        };
-        let connector = connectors
-            .iter_mut()
-            .find(|(connector, _)| connector.name == state.connector);
-        if let Some((connector, cards)) = connector {
-            connector.is_begun |= state.status == Status::Pending;
-            cards.push(card);
-        }
-    }
+    let frame = Frame {
+        live: Some(format!("{}{INTEGRATIONS}/live", base(&visit.host))),
+        ..visit
+            .settings_frame("Integrations", Section::Integrations)
+            .await?
+    };
+    let (host, session) = (visit.host.clone(), visit.session.clone());
+    let listing = visit
+        .host
+        .store
+        .read(move |tx| Listing::load(tx, &session, &host));
     html(&IntegrationsPage {
         frame,
-        connectors,
+        listing: listing.await?,
         deleted: query.deleted,
     })
+}
+
+/// What the page brings up to date: what is begun is often finished elsewhere.
+#[derive(Clone)]
+struct LivePart(Arc<Host>);
+
+#[derive(Template)]
+#[template(path = "integrations/list_live.html")]
+struct Live {
+    banners: Vec<Banner>,
+    listing: Listing,
+}
+
+impl Part for LivePart {
+    type Shown = Live;
+
+    fn load(&self, tx: &Tx<'_>, session: &Session, _: &Calendar) -> Result<Live, store::Error> {
+        let Self(host) = self;
+        let found = found(tx, session.project.id, &Connectors::of(host))?;
+        Ok(Live {
+            banners: found.banners,
+            listing: Listing::load(tx, session, host)?,
+        })
+    }
+}
+
+/// `GET /settings/integrations/live`.
+pub async fn live(visit: Visit) -> Result<Response, Error> {
+    let part = LivePart(visit.host.clone());
+    live::stream(visit, part).await
 }
 
 /// A form without fields of its own.

@@ -29,6 +29,7 @@ pub(super) const INTEGRATIONS: &str = "/settings/integrations";
 pub(super) fn router() -> Router<Arc<Host>> {
     Router::new()
         .route(INTEGRATIONS, get(integrations::page))
+        .route("/settings/integrations/live", get(integrations::live))
         .route(
             "/settings/integrations/enable/{connector}",
             post(integrations::enable),

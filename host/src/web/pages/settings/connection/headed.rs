@@ -5,12 +5,13 @@ use std::{sync::Arc, time::Duration};
 
 use askama::Template;
 use axum::response::Response;
+use serde::Deserialize;
 
 use super::{
     super::{
         super::{
             Banner, Error, Visit, base,
-            extract::Path,
+            extract::{Path, Query},
             format::Calendar,
             live::{self, Part},
         },
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{
     host::Host,
-    model::ConnectionId,
+    model::{ConnectionId, Status},
     store::{self, Tx},
     web::session::Session,
 };
@@ -130,7 +131,64 @@ impl Part for Nothing {
     }
 }
 
+/// That a connection is finished whose page waits for it: the page is another then.
+#[derive(Clone)]
+struct Finished(ConnectionId);
+
+#[derive(Template)]
+#[template(
+    source = "{% if is_finished %}<p data-load-again></p>{% endif %}",
+    ext = "html"
+)]
+struct LoadAgain {
+    is_finished: bool,
+}
+
+impl Part for Finished {
+    type Shown = LoadAgain;
+
+    fn load(
+        &self,
+        tx: &Tx<'_>,
+        session: &Session,
+        _: &Calendar,
+    ) -> Result<LoadAgain, store::Error> {
+        let connection = tx.connection(session.project.id, self.0)?;
+        let is_finished = connection.status != Status::Pending;
+        Ok(LoadAgain { is_finished })
+    }
+}
+
+/// The stream of a page of a connection that stands so, of which what stands above it
+/// alone is live.
+pub(super) fn stream_of(status: Status) -> &'static str {
+    match status {
+        Status::Pending => "/head/live?until=finished",
+        _ => "/head/live",
+    }
+}
+
+/// Until when the page is as it is.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Until {
+    Finished,
+}
+
+/// What the page is like that follows the stream.
+#[derive(Deserialize)]
+pub struct LiveQuery {
+    until: Option<Until>,
+}
+
 /// `GET …/head/live`.
-pub async fn live(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Response, Error> {
-    stream(visit, id, false, Nothing).await
+pub async fn live(
+    visit: Visit,
+    Path(id): Path<ConnectionId>,
+    Query(query): Query<LiveQuery>,
+) -> Result<Response, Error> {
+    match query.until {
+        Some(Until::Finished) => stream(visit, id, false, Finished(id)).await,
+        None => stream(visit, id, false, Nothing).await,
+    }
 }
