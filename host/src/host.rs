@@ -27,7 +27,7 @@ use crate::{
         journal::Journal,
         versions::{Installing, library},
     },
-    tasks::{self, Tasks},
+    tasks::{self, Errands, Tasks},
     telemetry::Metrics,
     web,
 };
@@ -121,6 +121,8 @@ pub struct Host {
     pub members: Members,
     /// The definitions of the accounts' properties that are kept for a while.
     pub definitions: Definitions,
+    /// What is done to its end though nobody waits for it any more.
+    pub errands: Errands,
 }
 
 impl Host {
@@ -208,6 +210,7 @@ impl Host {
             answered: Answered::default(),
             members: Members::default(),
             definitions: Definitions::default(),
+            errands: Errands::default(),
         })
     }
 
@@ -324,12 +327,14 @@ pub async fn run_with(
     stop.cancel();
     let ended = async {
         let ended = tasks.all().await;
+        host.errands.all().await;
         host.grants.settled().await;
         ended
     };
     match tokio::time::timeout(STOP_MAX, ended).await {
         Ok(ended) => outcome = outcome.and(ended),
         Err(_) => {
+            host.errands.give_up();
             tracing::warn!("work under way did not end in time; it goes on at the next start");
         }
     }

@@ -1,10 +1,12 @@
 //! The tasks of a host, which end when it is told to stop. One that ends before, by
 //! a defect, is no longer at work while all else seems well: so it ends the host.
+//! And its errands, which end by themselves.
 
 use std::{collections::HashMap, future::Future};
 
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument;
 
 /// A task ended unasked; a defect.
 #[derive(Debug, thiserror::Error)]
@@ -83,9 +85,67 @@ impl Tasks {
     }
 }
 
+/// What was asked for and is done to its end, though whoever asked goes away
+/// meanwhile. A host that stops waits for it.
+#[derive(Default)]
+pub struct Errands {
+    errands: TaskTracker,
+    given_up: CancellationToken,
+}
+
+impl Errands {
+    /// Begins one, and waits for what comes of it: nothing where it panicked, or was
+    /// given up.
+    pub fn spawn<T, E>(&self, errand: E) -> impl Future<Output = Option<T>> + Send + use<T, E>
+    where
+        T: Send + 'static,
+        E: Future<Output = T> + Send + 'static,
+    {
+        let given_up = self.given_up.clone();
+        let errand = async move { given_up.run_until_cancelled(errand).await };
+        let begun = self.errands.spawn(errand.in_current_span());
+        async move { begun.await.ok().flatten() }
+    }
+
+    /// Waits until none is under way.
+    pub async fn all(&self) {
+        self.errands.close();
+        self.errands.wait().await;
+    }
+
+    /// Gives up those that are under way, and all that are begun from now on.
+    pub fn give_up(&self) {
+        self.given_up.cancel();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn an_errand_is_waited_for_though_nobody_asks_for_what_comes_of_it() {
+        let errands = Errands::default();
+        let go = CancellationToken::new();
+        let waits = go.clone();
+        drop(errands.spawn(async move { waits.cancelled().await }));
+        let mut all = std::pin::pin!(errands.all());
+        assert!(futures_util::poll!(all.as_mut()).is_pending());
+        go.cancel();
+        all.await;
+        assert_eq!(errands.spawn(async { 7 }).await, Some(7));
+    }
+
+    #[tokio::test]
+    async fn nothing_comes_of_an_errand_that_panics_or_is_given_up() {
+        let errands = Errands::default();
+        let broken = errands.spawn(async { panic!("a test") });
+        assert_eq!(broken.await, None::<()>);
+        let endless = errands.spawn(std::future::pending::<()>());
+        errands.give_up();
+        errands.all().await;
+        assert_eq!(endless.await, None);
+    }
 
     /// A task that does as it is told.
     fn good(stop: &CancellationToken) -> impl Future<Output = ()> + Send + 'static {

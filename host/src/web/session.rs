@@ -4,13 +4,14 @@
 //! Architecture invariant: a token is kept by its hash alone, and what a form
 //! changes is reached through [`Posted`], which checks session, role and form.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     RequestExt,
     body::Bytes,
     extract::{Form, FromRequest, FromRequestParts, OptionalFromRequestParts, Request},
-    http::{HeaderMap, HeaderValue, request::Parts},
+    http::{HeaderMap, HeaderValue, header::SET_COOKIE, request::Parts},
+    response::{IntoResponseParts, ResponseParts},
 };
 use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq;
@@ -278,16 +279,12 @@ impl Session {
     }
 
     /// Goes on with another token, in a project: forms and links of pages that
-    /// were made before are not good any more. Returns the cookie.
+    /// were made before are not good any more.
     ///
     /// # Errors
     ///
     /// The store's own.
-    pub async fn renew(
-        &self,
-        host: &Host,
-        project: ProjectId,
-    ) -> Result<Option<HeaderValue>, store::Error> {
+    pub async fn renew(&self, host: &Host, project: ProjectId) -> Result<Renewed, store::Error> {
         let token = random_token();
         let (id, hash, person) = (self.id, hash_token(&token), self.person_id());
         let renewed = host.store.transact(move |tx| {
@@ -299,7 +296,8 @@ impl Session {
         let expires_at = renewed.await?;
         host.pipeline.notify_changed();
         let life = expires_at.since(host.clock.now());
-        Ok(cookies::set(host, COOKIE_NAME, token.expose(), life))
+        let cookie = cookies::set(host, COOKIE_NAME, token.expose(), life);
+        Ok(Renewed { cookie, hash })
     }
 
     /// Keeps that it is used, now and then.
@@ -342,6 +340,29 @@ impl Session {
     }
 }
 
+/// A session that goes on with another token, as part of the answer that says so.
+#[derive(Debug)]
+pub struct Renewed {
+    cookie: Option<HeaderValue>,
+    hash: [u8; 32],
+}
+
+/// Goes with an answer that renews a session: the hash of its new token.
+#[derive(Clone, Copy, Debug)]
+pub struct GoesOnAs(pub [u8; 32]);
+
+impl IntoResponseParts for Renewed {
+    type Error = Infallible;
+
+    fn into_response_parts(self, mut answer: ResponseParts) -> Result<ResponseParts, Infallible> {
+        if let Some(cookie) = self.cookie {
+            answer.headers_mut().append(SET_COOKIE, cookie);
+            answer.extensions_mut().insert(GoesOnAs(self.hash));
+        }
+        Ok(answer)
+    }
+}
+
 impl FromRequestParts<Arc<Host>> for Session {
     type Rejection = Error;
 
@@ -372,7 +393,7 @@ impl OptionalFromRequestParts<Arc<Host>> for Session {
 }
 
 /// The hash that names the session of a request's cookie, good or not.
-fn hash_of(host: &Host, headers: &HeaderMap) -> Option<[u8; 32]> {
+pub(super) fn hash_of(host: &Host, headers: &HeaderMap) -> Option<[u8; 32]> {
     let token = cookies::get(host, headers, COOKIE_NAME)?;
     Some(hash_token(&Secret::from(token)))
 }

@@ -230,6 +230,25 @@ async fn who_is_an_admin_of_one_project_alone_connects_it_wherever_they_look() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_confirms_another_project_twice_goes_on_in_it_once() {
+    let world = World::start().await;
+    let own: ProjectId = world.project.parse().unwrap();
+    let harbor = project(&world, "Harbor").await;
+    let (_, browser) = member(&world, &[(own, Role::Viewer), (harbor, Role::Admin)]).await;
+    let page = shown(&world, &browser).await;
+    let mut url = world.host().url("/oauth/hubspot/confirm");
+    url.set_query(Some("once=mark"));
+    let project = harbor.to_string();
+    let form = [("token", token_of(&page)), ("project", &project)];
+    let first = post(&url, &browser, &form).await;
+    let second = post(&url, &browser, &form).await;
+    for header in [header::LOCATION, header::SET_COOKIE] {
+        assert_eq!(first.headers()[&header], second.headers()[&header]);
+    }
+    assert_eq!(connections(&world, harbor).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_of_no_person_connects_its_own_project_alone() {
     let world = World::start().await;
     let own: ProjectId = world.project.parse().unwrap();

@@ -373,6 +373,33 @@ async fn a_consent_begun_over_the_api_is_of_whoever_brings_it_signed_in_or_not()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_signed_in_and_confirms_twice_connects_once_and_is_told_where_to_see_it() {
+    let world = World::start().await;
+    let begun = begin(&world).await;
+    let back = world.consent_at_hubspot(&begun, PORTAL).await;
+    let (_, page, _) = as_browser(back, None, None).await;
+    let (_, action) = page.split_once("action=\"").expect(&page);
+    let confirm = world.host().url("");
+    let confirm = confirm.join(action.split('"').next().unwrap()).unwrap();
+    let press = async || as_browser(confirm.clone(), None, Some(token_of(&page))).await;
+    let (first, second) = tokio::join!(press(), press());
+    let mut told = [first, second];
+    told.sort_by_key(|(status, ..)| *status);
+    let [(200, connected, _), (400, over, _)] = told else {
+        panic!("{told:?}")
+    };
+    assert!(
+        connected.contains("is connected to the project"),
+        "{connected}"
+    );
+    assert!(over.contains("Integrations shows whether"), "{over}");
+    assert_eq!(status(&world, &begun).await, "active");
+    assert_eq!(press().await.0, 400);
+    let made = world.get("/connections").await.good();
+    assert_eq!(made["connections"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_made_up_way_back_is_refused_and_asks_hubspot_nothing_of_strangers() {
     let world = World::start().await;
     let mut url = world.host().url(consents::CALLBACK);

@@ -1,20 +1,33 @@
 //! Forms that are pressed twice, as on a slow line.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
+use axum::{Router, routing::post};
 use hubspot_sim::{FaultRule, PropertySpec, Route, Trouble};
-use jimo_connect::{model::ConnectionId, store::projects::Role, web::session::Link};
-use reqwest::{Response, StatusCode};
+use jimo_connect::{
+    model::ConnectionId,
+    store::projects::Role,
+    web::{self, Extra, session::Link},
+};
+use reqwest::{Response, StatusCode, header};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
 };
 
 use super::{
     location,
     world::{Browser, PATIENCE, World, hidden},
 };
-use crate::members::people::{self, PASSWORD, becomes, cookie, invited, owner, person};
+use crate::members::people::{
+    self, PASSWORD, becomes, cookie, invited, is_in, owner, person, project_of, sign_in,
+};
 
 const CONNECTION: &str = "/settings/integrations/con_1";
 
@@ -252,6 +265,7 @@ fn define_customer_number(world: &World) {
 }
 
 /// A form that has contacts matched by a property, of the page that shows it.
+#[derive(Clone)]
 struct RuleForm {
     path: String,
     csrf: String,
@@ -289,19 +303,10 @@ async fn what_was_begun_is_done_though_nobody_waits_and_told_to_who_presses_agai
     let browser = world.sign_in(Role::Admin).await;
     let form = RuleForm::load(&browser, "email").await;
     define_customer_number(&world);
-    // HubSpot takes its time to say which properties there are.
-    world.sim.clear_calls();
-    let held = FaultRule::by_chance(Trouble::Held, 1.0).on(Route::Properties);
-    world.sim.inject(held);
-    let is_asked = async || {
-        let asks = |call: &hubspot_sim::Call| call.route == Route::Properties;
-        while !world.sim.calls().iter().any(asks) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
+    hold_properties(&world);
     tokio::select! {
         answer = form.send(&browser, "customer_no") => panic!("{answer:?}"),
-        asked = tokio::time::timeout(PATIENCE, is_asked()) => asked.expect("HubSpot is asked"),
+        () = is_asked(&world) => {}
     }
     // The host has seen that the browser went.
     browser.page("/users").await;
@@ -369,4 +374,211 @@ async fn what_was_refused_is_looked_at_anew() {
     assert!(told.contains("It could not be saved"), "{told}");
     define_customer_number(&world);
     assert_eq!(location(&save().await), format!("{fields}?saved=1"));
+}
+
+/// Mei, invited to a project that she is not in yet, and the form by which she joins it
+/// from where she is signed in.
+async fn joining<'w>(world: &'w World) -> (Browser<'w>, String, [(&'static str, String); 2]) {
+    let olga = owner(world).await;
+    let mei = invited(world, &olga, "admin").await;
+    let id = person(world, "olga@example.com").await;
+    let harbor = project_of(world, "Harbor", &[(id, Role::Admin)]).await;
+    let mut olga = sign_in(world, "olga@example.com", PASSWORD).await;
+    let harbor = harbor.to_string();
+    let moved = people::send(&olga, "/switch-project", &[("project", &harbor)]).await;
+    olga.cookie = cookie(&moved);
+    let token = people::invite(&olga, "mei@example.com", "viewer").await;
+    let page = mei.page(&format!("/join?token={token}")).await;
+    let path = action(&page, "/join/here").to_owned();
+    let form = [("csrf", mei.csrf().await), ("token", token)];
+    (mei, path, form)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_joins_twice_from_one_page_is_let_in_and_stays_signed_in() {
+    let world = World::new().await;
+    let (mut mei, path, form) = joining(&world).await;
+    let form = form.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let first = mei.post(&path, &form).await;
+    let renewed = cookie(&first).expect("another token");
+    assert!(!is_in(&mei).await, "the token before is good no more");
+    // The browser may have taken the new one, or dropped it with the first answer.
+    for token in [mei.cookie.clone(), Some(renewed.clone())] {
+        mei.cookie = token;
+        let second = mei.post(&path, &form).await;
+        assert_eq!(location(&second), "/users");
+        assert_eq!(cookie(&second).as_deref(), Some(renewed.as_str()));
+    }
+    assert!(is_in(&mei).await);
+    assert!(mei.page("/users").await.contains("Harbor"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_given_again_to_no_other_browser_and_not_once_it_is_over() {
+    let world = World::new().await;
+    let (mut mei, path, form) = joining(&world).await;
+    let form = form.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let ended = mei.cookie.clone();
+    let first = mei.post(&path, &form).await;
+    let renewed = cookie(&first).expect("another token");
+    let mut others = vec![Browser::new(&world), world.sign_in(Role::Admin).await];
+    others.push(sign_in(&world, "mei@example.com", PASSWORD).await);
+    for other in others {
+        let answer = other.post(&path, &form).await;
+        assert_eq!(cookie(&answer), None, "{answer:?}");
+    }
+    // Another page's form has another mark.
+    let foreign = mei.post("/join/here?once=another", &form).await;
+    assert_eq!(cookie(&foreign), None);
+
+    let mut signed_in = Browser::new(&world);
+    signed_in.cookie = Some(renewed);
+    people::send(&signed_in, "/sign-out", &[]).await;
+    mei.cookie = ended;
+    let late = mei.post(&path, &form).await;
+    assert_eq!(location(&late), "/sign-in");
+    assert_eq!(cookie(&late), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_press_waits_for_what_the_first_one_began() {
+    let world = World::new().await;
+    let browser = world.sign_in(Role::Admin).await;
+    let form = RuleForm::load(&browser, "email").await;
+    define_customer_number(&world);
+    hold_properties(&world);
+    let press = async || location(&form.send(&browser, "customer_no").await).to_owned();
+    let release = async {
+        is_asked(&world).await;
+        // By now the second one waits, or is about to.
+        browser.page("/users").await;
+        let asked = asks(&world);
+        world.sim.clear_faults();
+        asked
+    };
+    let (first, second, asked) = tokio::join!(press(), press(), release);
+    assert_eq!((first.as_str(), asked), (second.as_str(), 1));
+    assert_eq!(first, format!("{MATCHING}?saved=true"));
+}
+
+/// Has HubSpot take its time to say which properties there are.
+fn hold_properties(world: &World) {
+    world.sim.clear_calls();
+    let held = FaultRule::by_chance(Trouble::Held, 1.0);
+    world.sim.inject(held.on(Route::Properties));
+}
+
+/// Waits until HubSpot is asked that.
+async fn is_asked(world: &World) {
+    let asked = async {
+        while asks(world) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let asked = tokio::time::timeout(PATIENCE, asked).await;
+    asked.expect("HubSpot is asked");
+}
+
+/// How often HubSpot was asked which properties there are.
+fn asks(world: &World) -> usize {
+    let calls = world.sim.calls();
+    let asks = calls.iter().filter(|call| call.route == Route::Properties);
+    asks.count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_stops_does_what_was_begun_to_its_end() {
+    let world = World::new().await;
+    let browser = world.sign_in(Role::Admin).await;
+    let form = RuleForm::load(&browser, "email").await;
+    define_customer_number(&world);
+    hold_properties(&world);
+    tokio::select! {
+        answer = form.send(&browser, "customer_no") => panic!("{answer:?}"),
+        () = is_asked(&world) => {}
+    }
+    let before: i64 = form.version.parse().unwrap();
+    let url = world.url("/");
+    let address = (url.host_str().unwrap(), url.port().unwrap());
+    world.stop.cancel();
+    // Nobody is served any more, and HubSpot has not answered yet.
+    while TcpStream::connect(address).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    world.sim.clear_faults();
+    world.running.await.unwrap().unwrap();
+    let id: ConnectionId = "con_1".parse().unwrap();
+    let version = world.host.store.read(move |tx| tx.mappings_version(id));
+    assert!(version.await.unwrap() > before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_more_marks_than_a_session_may_hold_the_rest_simply_run() {
+    let world = World::new().await;
+    let browser = world.sign_in(Role::Admin).await;
+    let form = RuleForm::load(&browser, "email").await;
+    define_customer_number(&world);
+    hold_properties(&world);
+    let held = (1..=8).map(|number| {
+        let path = format!("{MATCHING}?once=mark-{number}");
+        let form = RuleForm {
+            path,
+            ..form.clone()
+        };
+        let browser = &browser;
+        async move { form.send(browser, "customer_no").await }
+    });
+    let mut held = std::pin::pin!(futures_util::future::join_all(held));
+    let is_full = async {
+        loop {
+            let form = TokenForm::load(&browser).await;
+            if form.made(&browser).await != form.made(&browser).await {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        answers = &mut held => panic!("{answers:?}"),
+        full = tokio::time::timeout(PATIENCE, is_full) => full.expect("no more are held"),
+    }
+    let other = world.sign_in(Role::Admin).await;
+    let token = TokenForm::load(&other).await;
+    assert_eq!(token.made(&other).await, token.made(&other).await);
+    world.sim.clear_faults();
+    held.await;
+    let token = TokenForm::load(&browser).await;
+    assert_eq!(token.made(&browser).await, token.made(&browser).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_whose_work_panics_is_told_so_and_begun_again() {
+    let world = World::new().await;
+    let browser = world.sign_in(Role::Admin).await;
+    let begun = Arc::new(AtomicUsize::new(0));
+    let count = begun.clone();
+    let work = async move || match count.fetch_add(1, Ordering::SeqCst) {
+        0 => panic!("a test"),
+        _ => "done",
+    };
+    let extra = Extra {
+        pages: Router::new().route("/panics", post(work)),
+        simulated_hubspot: None,
+    };
+    let router = web::router(&world.host, extra, &world.stop);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/panics?once=mark", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let send = async || {
+        let cookie = browser.cookie.clone().unwrap();
+        let request = reqwest::Client::builder().no_proxy().build().unwrap();
+        let request = request.post(&url).form(&[("a", "b")]);
+        let answer = request.header(header::COOKIE, cookie).send().await.unwrap();
+        (answer.status(), answer.text().await.unwrap())
+    };
+    let (status, page) = send().await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{page}");
+    for _ in 0..2 {
+        assert_eq!(send().await, (StatusCode::OK, "done".to_owned()));
+    }
+    assert_eq!(begun.load(Ordering::SeqCst), 2);
 }

@@ -17,7 +17,6 @@ mod connecting;
 use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use tracing::Instrument;
 use url::Url;
 
 use connecting::{Known, connect, connection_for, known, sides};
@@ -416,7 +415,7 @@ pub async fn confirm(
     visitor: Option<Visitor>,
     chosen: Option<ProjectId>,
 ) -> Result<Confirmed, Refusal> {
-    let (host, hash) = (host.clone(), hash_token(token));
+    let (errands, host, hash) = (&host.errands, host.clone(), hash_token(token));
     // A consent that is taken is good no second time: it is connected, whether or not
     // the browser waits for it.
     let confirming = async move {
@@ -431,8 +430,7 @@ pub async fn confirm(
             Err(error) => Err(Refusal::of(&host, error, &consent).await),
         }
     };
-    let confirmed = tokio::spawn(confirming.in_current_span());
-    confirmed.await.map_err(|_| Error::Ended)?
+    errands.spawn(confirming).await.ok_or(Error::Ended)?
 }
 
 async fn confirmed(

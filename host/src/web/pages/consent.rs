@@ -7,7 +7,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::{StatusCode, header::SET_COOKIE};
+use http::StatusCode;
 use serde::Deserialize;
 
 use super::{
@@ -128,18 +128,15 @@ pub async fn confirm(
             Err(refusal) => return refused(&host, &refusal, session.as_ref()),
         };
     let mut looked_at = session.as_ref().map(|session| session.project.id);
-    let mut cookie = None;
+    let mut renewed = None;
     if let Some(session) = session
         && is_chosen
         && session.project.id != sides.project
     {
-        cookie = session.renew(&host, sides.project).await?;
+        renewed = Some(session.renew(&host, sides.project).await?);
         looked_at = Some(sides.project);
     }
-    let mut response = connected(&host, &sides, looked_at)?;
-    let headers = response.headers_mut();
-    headers.extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
-    Ok(response)
+    Ok((renewed, connected(&host, &sides, looked_at)?).into_response())
 }
 
 /// Who looks at the project goes on setting it up.

@@ -3,7 +3,7 @@
 
 use askama::Template;
 use axum::{
-    http::{StatusCode, header::SET_COOKIE},
+    http::StatusCode,
     response::{Html, IntoResponse, Response},
 };
 
@@ -165,11 +165,9 @@ pub async fn change_password(
         let (current, new) = (&form.current, &form.password);
         match members::change_password(&visit.host, &person, current, new, session.id).await {
             Ok(()) => {
-                let mut response = see_other(&format!("{ACCOUNT}?done=password"));
-                if let Some(cookie) = session.renew(&visit.host, session.project.id).await? {
-                    response.headers_mut().append(SET_COOKIE, cookie);
-                }
-                return Ok(response);
+                let renewed = session.renew(&visit.host, session.project.id).await?;
+                let done = see_other(&format!("{ACCOUNT}?done=password"));
+                return Ok((renewed, done).into_response());
             }
             Err(error @ (members::Error::Wrong | members::Error::TooManyAttempts)) => {
                 wrong.add("current", password_refusal(&error));
@@ -228,9 +226,6 @@ pub async fn switch_project(visit: Visit, signed: Signed<SwitchForm>) -> Result<
         .store
         .read(move |tx| tx.member_role(project, own));
     role.await?.ok_or(Error::NotFound("project"))?;
-    let mut response = see_other("/users");
-    if let Some(cookie) = session.renew(&visit.host, project).await? {
-        response.headers_mut().append(SET_COOKIE, cookie);
-    }
-    Ok(response)
+    let renewed = session.renew(&visit.host, project).await?;
+    Ok((renewed, see_other("/users")).into_response())
 }

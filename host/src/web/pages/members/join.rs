@@ -5,7 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::{
     extract::State,
-    http::{HeaderMap, StatusCode, header::SET_COOKIE},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 
@@ -171,9 +171,6 @@ pub async fn join_here(
     let session = signed.session;
     let person = session.person_id().ok_or(members::Error::OthersLink)?;
     let project = members::join(&host, &signed.form.token, person).await?;
-    let mut response = see_other(NEXT);
-    if let Some(cookie) = session.renew(&host, project).await? {
-        response.headers_mut().append(SET_COOKIE, cookie);
-    }
-    Ok(response)
+    let renewed = session.renew(&host, project).await?;
+    Ok((renewed, see_other(NEXT)).into_response())
 }

@@ -63,6 +63,20 @@ impl<A: Clone> Kept<A> {
         Some(self.forms.get(key)?.answer.clone())
     }
 
+    /// The answers to a form, made or about to be, and the sessions that sent it.
+    pub fn of_form(&mut self, form: &[u8; 32], now: Timestamp) -> Vec<([u8; 32], A)> {
+        self.forget(now);
+        let forms = self.forms.iter().filter(|(key, _)| key.form == *form);
+        forms
+            .map(|(key, form)| (key.session, form.answer.clone()))
+            .collect()
+    }
+
+    /// Whether a session sent any of the forms.
+    pub fn knows(&self, session: &[u8; 32]) -> bool {
+        self.forms.keys().any(|key| key.session == *session)
+    }
+
     /// Whether one more form of a session may be begun.
     pub fn has_room(&self, session: &[u8; 32]) -> bool {
         let forms = self.forms.iter();

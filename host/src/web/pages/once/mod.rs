@@ -12,6 +12,9 @@
 //! - Nothing is kept of, nor given to, whom no session is of that is good now and
 //!   may do what it might at the first press; whatever else has a mark simply
 //!   runs. So no answer that signs a browser in is ever given again.
+//! - An answer that gives a session another token is given again for as long as that
+//!   one is good, to who sends the form with it or with the one before: to the
+//!   browser whose form it is, which knows the mark of its page.
 //! - What refuses forms of other sites stands before this.
 
 mod kept;
@@ -37,12 +40,14 @@ use futures_util::{
     future::{BoxFuture, Shared},
 };
 use sha2::{Digest, Sha256};
-use tracing::Instrument;
 use url::form_urlencoded;
 
 use self::kept::{Kept, Key};
 use super::{Error, error};
-use crate::{host::Host, web::session::Session};
+use crate::{
+    host::Host,
+    web::session::{self, GoesOnAs, Session},
+};
 
 /// What marks a form in its address.
 const MARK: &str = "once";
@@ -97,10 +102,43 @@ impl Once {
             once.settle(&key, answer.as_ref());
             answer
         };
-        let task = tokio::spawn(handled.in_current_span());
-        let answer = async move { task.await.ok().flatten() }.boxed().shared();
+        let handled = self.host.errands.spawn(handled);
+        let answer = handled.map(Option::flatten).boxed().shared();
         kept.begin(key, answer.clone());
         Ok(answer)
+    }
+
+    /// The answer to a form that gave the session it was sent with another token, for
+    /// who sends it again with the hash of either; none where there is no such answer,
+    /// or the session has ended since.
+    async fn renewed(
+        &self,
+        token: &[u8; 32],
+        form: &[u8; 32],
+    ) -> Result<Option<Response<Bytes>>, Error> {
+        let answers = lock(&self.kept).of_form(form, self.host.clock.now());
+        for (session, answer) in answers {
+            let goes_on_as = answer.peek().and_then(|made| goes_on_as(made.as_ref()?));
+            if session != *token && goes_on_as != Some(*token) {
+                continue;
+            }
+            let Some(answer) = answer.await else {
+                continue;
+            };
+            let Some(hash) = self::goes_on_as(&answer) else {
+                continue;
+            };
+            let now = self.host.clock.now();
+            let found = self
+                .host
+                .store
+                .read(move |tx| Session::find(tx, hash, now))
+                .await?;
+            if found.is_some() {
+                return Ok(Some(answer));
+            }
+        }
+        Ok(None)
     }
 
     /// Keeps the answer to a form for its time, where it was done.
@@ -139,7 +177,10 @@ pub(super) async fn layer(
     }
     let (mut parts, body) = request.into_parts();
     let session = parts.extract_with_state::<Option<Session>, _>(&once.host);
-    let Some(session) = session.await? else {
+    let session = session.await?;
+    let token = session::hash_of(&once.host, &parts.headers);
+    let token = token.filter(|token| session.is_some() || lock(&once.kept).knows(token));
+    let Some(token) = token else {
         return Ok(next.run(Request::from_parts(parts, body)).await);
     };
     let body = Bytes::from_request(Request::new(body), &once.host)
@@ -149,13 +190,20 @@ pub(super) async fn layer(
     digest.update(parts.uri.to_string());
     digest.update([0]);
     digest.update(&body);
+    let form = digest.finalize().into();
+    if let Some(answer) = once.renewed(&token, &form).await? {
+        return Ok(answer.map(Body::from));
+    }
+    let request = Request::from_parts(parts, body.into());
+    let Some(session) = session else {
+        return Ok(next.run(request).await);
+    };
     let key = Key {
         session: session.hash,
         role: session.role,
         operates: session.operates,
-        form: digest.finalize().into(),
+        form,
     };
-    let request = Request::from_parts(parts, body.into());
     let answer = match once.answer(key, next.run(request)) {
         Ok(answer) => answer.await,
         Err(run) => return Ok(run.await),
@@ -181,11 +229,19 @@ async fn whole(answer: Response<Body>) -> Option<Response<Bytes>> {
 }
 
 /// Whether an answer is kept. What was refused, or could not be done, may go well
-/// next time; one with a cookie ended the session that it was given to, or renewed
-/// it, so nobody could get it.
+/// next time; one with another cookie than that of the same session ended it, so
+/// nobody could get it.
 fn is_done(answer: &Response<Bytes>) -> bool {
     let is_good = answer.status().is_success() || answer.status().is_redirection();
+    let has_cookie = answer.headers().contains_key(SET_COOKIE);
     is_good
-        && !answer.headers().contains_key(SET_COOKIE)
+        && (!has_cookie || goes_on_as(answer).is_some())
         && answer.extensions().get::<error::SignInFirst>().is_none()
+}
+
+/// The hash of the token that an answer gives its session; none where that has the one
+/// it had.
+fn goes_on_as(answer: &Response<Bytes>) -> Option<[u8; 32]> {
+    let GoesOnAs(hash) = answer.extensions().get()?;
+    Some(*hash)
 }
