@@ -302,6 +302,53 @@ mod tests {
         assert_eq!(turns.taken(), Position(6));
     }
 
+    fn overran<const N: usize>(spent: [(i64, u64); N]) -> BTreeMap<Position, Duration> {
+        let spent = spent.into_iter();
+        spent
+            .map(|(position, seconds)| (Position(position), Duration::from_secs(seconds)))
+            .collect()
+    }
+
+    #[test]
+    fn of_a_batch_that_is_given_up_those_at_fault_go_on_entry_by_entry_and_the_others_together() {
+        let mut turns = Turns::new(Place::default());
+        let lanes = [(1, 7), (2, 8), (3, 7), (4, 9), (5, 7)];
+        let entries = lanes.map(|(position, lane)| entry(position, lane, 300));
+        turns.hear(entries.to_vec(), NOW);
+        let turn = turns.take(NOW).expect("all of them");
+        assert_eq!(turn.entries.len(), 5);
+        let spent = overran([(1, 8), (3, 2)]);
+        turns.overran(&turn, &spent, NOW);
+        turns.give_up(turn, &spent);
+        assert_eq!(positions(turns.take(NOW)), [2, 4]);
+        // Still spun on: no larger.
+        for position in [1, 3] {
+            let turn = turns.take(NOW).expect("one");
+            assert!(!turns.applied(&turn));
+            assert_eq!(positions(Some(turn)), [position]);
+        }
+        assert_eq!(positions(turns.take(NOW)), [5]);
+        assert_eq!(turns.taken(), Position(5));
+    }
+
+    #[test]
+    fn of_several_lanes_that_give_way_one_goes_on_after_the_other_and_none_waits_for_long() {
+        let mut turns = Turns::new(Place::default());
+        let entries = [(1, 7), (2, 8), (3, 9)].map(|(position, lane)| entry(position, lane, 300));
+        turns.hear(entries.to_vec(), NOW);
+        let turn = turns.take(NOW).expect("all of them");
+        turns.overran(&turn, &overran([(1, 2), (2, 2), (3, 600)]), NOW);
+        let mut at = |seconds| {
+            turns
+                .trouble
+                .giving_way(NOW.plus(Duration::from_secs(seconds)))
+        };
+        assert_eq!(at(7).len(), 3);
+        assert_eq!(at(15).len(), 2);
+        assert_eq!(at(16), [Lane(9)]);
+        assert!(at(60).is_empty());
+    }
+
     proptest! {
         #[test]
         fn what_cannot_be_applied_holds_up_its_lane_alone_and_nothing_is_skipped(

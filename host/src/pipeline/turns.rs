@@ -65,7 +65,7 @@ pub struct Turns {
     /// Whether these were passed over by the last batch.
     passed_over: bool,
     known: usize,
-    trouble: Trouble,
+    pub(super) trouble: Trouble,
 }
 
 /// Entries that make a batch.

@@ -222,13 +222,13 @@ pub(super) async fn look_after(
         let tried = versions.compiled(digest);
         let tried = tried.filter(|version| version.digest() != versions.active().digest());
         match tried.map(|version| watch.look(now, version.tally())) {
-            Some(Verdict::Well) => true,
+            Some(Verdict::Well | Verdict::Unsaid) => !watch.is_over(now),
             // It is watched until it was taken back.
             Some(Verdict::Fails(within)) => {
                 failing = Some((watch.digest.clone(), watch.since, within));
                 true
             }
-            Some(Verdict::Trusted) | None => false,
+            None => false,
         }
     });
     let Some((digest, since, within)) = failing else {

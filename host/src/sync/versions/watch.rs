@@ -38,10 +38,10 @@ pub(super) struct Watch {
 /// What a look at a version finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It does well, or there is too little to say.
+    /// It does well.
     Well,
-    /// It need not be watched any longer.
-    Trusted,
+    /// There is too little to say.
+    Unsaid,
     /// It fails too often: so many passes, of which so many failed.
     Fails(Tally),
 }
@@ -82,15 +82,18 @@ impl Watch {
         if last.is_none_or(|(at, _)| now.since(*at) >= SAMPLE_EVERY) {
             self.samples.push_back((now, tally));
         }
-        if within.passes >= PASSES_MIN
-            && within.failed as f64 > within.passes as f64 * FAILED_SHARE_MAX
-        {
+        if within.passes < PASSES_MIN {
+            Verdict::Unsaid
+        } else if within.failed as f64 > within.passes as f64 * FAILED_SHARE_MAX {
             Verdict::Fails(within)
-        } else if now.since(self.extended) >= WATCHED_FOR {
-            Verdict::Trusted
         } else {
             Verdict::Well
         }
+    }
+
+    /// Whether it was watched for as long as it need be.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        now.since(self.extended) >= WATCHED_FOR
     }
 }
 
@@ -114,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_fifth_of_enough_passes_may_fail_and_not_one_more() {
-        assert_eq!(watch().look(after(1), tally(519, 419)), Verdict::Well);
+        assert_eq!(watch().look(after(1), tally(519, 419)), Verdict::Unsaid);
         assert_eq!(watch().look(after(1), tally(520, 404)), Verdict::Well);
         let fails = Verdict::Fails(tally(20, 5));
         assert_eq!(watch().look(after(1), tally(520, 405)), fails);
@@ -125,7 +128,8 @@ mod tests {
         let mut watch = watch();
         for minute in 0..180 {
             let good = tally(500 + minute * 100, 400);
-            assert_eq!(watch.look(after(minute * 60), good), Verdict::Well);
+            let verdict = watch.look(after(minute * 60), good);
+            assert_eq!(verdict == Verdict::Well, minute > 0, "{verdict:?}");
         }
         let verdict = watch.look(after(180 * 60), tally(500 + 18_000 + 400, 400 + 400));
         assert!(matches!(verdict, Verdict::Fails(_)), "{verdict:?}");
@@ -134,17 +138,19 @@ mod tests {
     #[test]
     fn what_failed_before_the_window_is_over() {
         let mut watch = watch();
-        assert_eq!(watch.look(after(2), tally(515, 415)), Verdict::Well);
+        assert_eq!(watch.look(after(2), tally(515, 415)), Verdict::Unsaid);
         let later = WINDOW.as_secs() + 3;
-        assert_eq!(watch.look(after(later), tally(530, 415)), Verdict::Well);
+        assert_eq!(watch.look(after(later), tally(535, 415)), Verdict::Well);
     }
 
     #[test]
     fn a_version_is_watched_for_a_day() {
         let mut watch = watch();
         let day = WATCHED_FOR.as_secs();
-        assert_eq!(watch.look(after(day - 1), tally(500, 400)), Verdict::Well);
-        assert_eq!(watch.look(after(day), tally(500, 400)), Verdict::Trusted);
+        assert!(!watch.is_over(after(day - 1)));
+        assert!(watch.is_over(after(day)));
+        watch.extend(after(60));
+        assert!(!watch.is_over(after(day)));
     }
 
     #[test]

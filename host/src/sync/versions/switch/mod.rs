@@ -188,11 +188,7 @@ async fn begin_one(
         && last.switch.digest == active.digest()
         && watching.activated.is_none()
     {
-        let mut watch = Watch::new(active.digest(), last.at, now, active.tally());
-        if is_failing {
-            // Until it does well.
-            watch.extend(now);
-        }
+        let watch = Watch::new(active.digest(), last.at, now, active.tally());
         watching.is_failing = is_failing;
         watching.activated = Some(watch);
     }
@@ -232,16 +228,13 @@ async fn look_after(host: &Host, connector: &str, watching: &mut Watching) -> Re
     if let Some(watched) = &mut watching.activated
         && let Ok(active) = host.plugins.active(connector)
     {
-        let verdict = watched.look(now, active.tally());
-        match verdict {
-            Verdict::Well | Verdict::Trusted => {
+        match watched.look(now, active.tally()) {
+            Verdict::Unsaid => {}
+            Verdict::Well => {
                 if watching.is_failing {
                     tracing::info!(connector, "the plugin version fails too often no more");
                     set_failing(host, connector, &watched.digest, None).await?;
                     watching.is_failing = false;
-                }
-                if verdict == Verdict::Trusted {
-                    watching.activated = None;
                 }
             }
             // It is known that there is nothing to go back to.
@@ -257,6 +250,10 @@ async fn look_after(host: &Host, connector: &str, watching: &mut Watching) -> Re
                 set_failing(host, connector, &watched.digest, Some(failing)).await?;
                 watching.is_failing = true;
             }
+        }
+        // One that fails is watched until it does well.
+        if !watching.is_failing && watched.is_over(now) {
+            watching.activated = None;
         }
     }
     if let Some(left) = trials::look_after(host, connector, &mut watching.tried).await? {

@@ -75,7 +75,7 @@ impl Standing {
     pub(super) fn of(&self, digest: &str) -> (&'static str, &'static str) {
         let is_shadow = |report: &Report| report.shadow.digest == digest;
         match self.problem() {
-            None if self.runs(digest) && self.failing().is_some() => ("Fails", "bad"),
+            None if self.runs(digest) && self.failing().is_some() => ("Active, fails", "bad"),
             None if self.runs(digest) => ("Active", "good"),
             Some(_) if self.runs(digest) => ("Stands in", "warn"),
             Some(_) if self.chosen.as_deref() == Some(digest) => ("Cannot be run", "bad"),
