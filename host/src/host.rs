@@ -327,7 +327,8 @@ pub async fn run_with(
     stop.cancel();
     let ended = async {
         let ended = tasks.all().await;
-        host.errands.all().await;
+        // What a renewal answers must not be lost, whatever an errand waits for.
+        tokio::join!(host.errands.all(), host.grants.settled());
         host.grants.settled().await;
         ended
     };

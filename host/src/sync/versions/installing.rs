@@ -5,15 +5,18 @@ use std::{sync::Arc, thread, time::Duration};
 
 use tokio::{
     sync::{Semaphore, oneshot},
-    time::{Instant, timeout_at},
+    time::timeout,
 };
 use tracing::Span;
 
 use super::Error;
 
-/// How long somebody waits for a component to be checked, and for its turn. One of ours
-/// takes half a second, and this is beyond any that is meant well.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long somebody waits for a component to be checked. One of ours takes half a
+/// second, and this is beyond any that is meant well; it is less than a request may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long somebody waits for the turn of theirs.
+const TURN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Whose turn it is.
 #[derive(Clone, Debug)]
@@ -36,15 +39,14 @@ impl Installing {
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`] where another is checked for as long as this may take, and
-    /// [`Error::TooLong`] where this one is. Nothing can stop the thread: it keeps its
+    /// [`Error::Busy`] where another is still checked after a while, and
+    /// [`Error::TooLong`] where this one takes longer than it may. Nothing can stop the thread: it keeps its
     /// turn until it ends, and what it comes to is dropped.
     pub(super) async fn check<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let until = Instant::now() + self.patience;
-        let turn = timeout_at(until, self.turns.clone().acquire_owned()).await;
+        let turn = timeout(TURN_PATIENCE, self.turns.clone().acquire_owned()).await;
         // Nobody closes it.
         let turn = turn.map_err(|_| Error::Busy)?.map_err(|_| Error::Ended)?;
         let (done, checked) = oneshot::channel();
@@ -58,7 +60,7 @@ impl Installing {
             let _ = done.send(checked);
         });
         started.map_err(|_| Error::Ended)?;
-        let checked = timeout_at(until, checked).await;
+        let checked = timeout(self.patience, checked).await;
         checked
             .map_err(|_| Error::TooLong)?
             .map_err(|_| Error::Ended)

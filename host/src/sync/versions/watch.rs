@@ -33,6 +33,10 @@ pub(super) struct Watch {
     /// When it was last given more to serve.
     extended: Timestamp,
     samples: VecDeque<(Timestamp, Tally)>,
+    /// What was counted at the last look.
+    seen: Tally,
+    /// Passes since one failed.
+    in_a_row: u64,
 }
 
 /// What a look at a version finds.
@@ -55,6 +59,8 @@ impl Watch {
             since,
             extended: since,
             samples: VecDeque::from([(now, tally)]),
+            seen: tally,
+            in_a_row: 0,
         }
     }
 
@@ -82,7 +88,17 @@ impl Watch {
         if last.is_none_or(|(at, _)| now.since(*at) >= SAMPLE_EVERY) {
             self.samples.push_back((now, tally));
         }
-        if within.passes < PASSES_MIN {
+        let passes = tally.passes.saturating_sub(self.seen.passes);
+        self.in_a_row = match tally.failed > self.seen.failed {
+            // Which of these came after it is not known.
+            true => 0,
+            false => self.in_a_row + passes,
+        };
+        self.seen = tally;
+        // A quiet source has fewer in a window.
+        if self.in_a_row >= PASSES_MIN {
+            Verdict::Well
+        } else if within.passes < PASSES_MIN {
             Verdict::Unsaid
         } else if within.failed as f64 > within.passes as f64 * FAILED_SHARE_MAX {
             Verdict::Fails(within)
@@ -141,6 +157,23 @@ mod tests {
         assert_eq!(watch.look(after(2), tally(515, 415)), Verdict::Unsaid);
         let later = WINDOW.as_secs() + 3;
         assert_eq!(watch.look(after(later), tally(535, 415)), Verdict::Well);
+    }
+
+    #[test]
+    fn twenty_passes_in_a_row_are_enough_however_long_they_take() {
+        let mut watch = watch();
+        assert!(matches!(
+            watch.look(after(1), tally(530, 430)),
+            Verdict::Fails(_)
+        ));
+        for hour in 1..20 {
+            let verdict = watch.look(after(hour * 3_600), tally(530 + hour, 430));
+            assert_eq!(verdict, Verdict::Unsaid);
+        }
+        let hours = 20 * 3_600;
+        assert_eq!(watch.look(after(hours), tally(551, 431)), Verdict::Unsaid);
+        assert_eq!(watch.look(after(hours), tally(570, 431)), Verdict::Unsaid);
+        assert_eq!(watch.look(after(hours), tally(571, 431)), Verdict::Well);
     }
 
     #[test]
