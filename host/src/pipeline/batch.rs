@@ -112,12 +112,10 @@ impl Pipeline {
         entries: Vec<Logged>,
         purpose: Purpose,
     ) -> Result<Prepared, Error> {
-        let preparing = spawn_blocking(move || prepare(&routing, &serving, &entries, purpose));
-        let prepared = preparing.await.map_err(|_| Error::Ended)??;
-        match prepared.unreadable {
-            Some((account, error)) => Err(Error::Account(account, error)),
-            None => Ok(prepared),
-        }
+        spawn_blocking(move || prepare(&routing, &serving, &entries, purpose))
+            .await
+            .map_err(|_| Error::Ended)?
+            .map_err(Error::from)
     }
 }
 

@@ -30,8 +30,6 @@ pub struct Routing {
     /// The records that were erased lately.
     pub erased: Arc<ErasedRecords>,
     accounts: HashMap<String, HashMap<AccountKey, Arc<AccountRoute>>>,
-    /// Accounts of which something cannot be read: all of theirs waits.
-    unreadable: HashMap<String, HashMap<AccountKey, Arc<store::Error>>>,
 }
 
 /// What an account's connections want together.
@@ -114,29 +112,13 @@ impl Routing {
         let known: HashMap<AccountId, &Arc<AccountRoute>> =
             self.accounts().map(|route| (route.id, route)).collect();
         let mut accounts: HashMap<_, HashMap<_, _>> = HashMap::new();
-        let mut unreadable: HashMap<_, HashMap<_, _>> = HashMap::new();
         for (id, configuration) in tx.account_configurations()? {
             let same = known
                 .get(&id)
                 .filter(|route| route.configuration == configuration);
-            let loaded = match same {
-                Some(route) => Ok(Arc::clone(route)),
-                None => AccountRoute::load(tx, id).map(Arc::new),
-            };
-            let route = match loaded {
-                Err(error) if error.is_of_the_data() => {
-                    let account = tx.account(id)?;
-                    if self.unreadable(&account.connector, &account.key).is_none() {
-                        tracing::error!(
-                            account = %account.key, %error,
-                            "what an account wants cannot be read: all of its changes wait"
-                        );
-                    }
-                    let of_connector = unreadable.entry(account.connector).or_default();
-                    of_connector.insert(account.key, Arc::new(error));
-                    continue;
-                }
-                loaded => loaded?,
+            let route = match same {
+                Some(route) => Arc::clone(route),
+                None => Arc::new(AccountRoute::load(tx, id)?),
             };
             let of_connector = accounts.entry(route.connector.clone()).or_default();
             of_connector.insert(route.key.clone(), route);
@@ -145,16 +127,14 @@ impl Routing {
             configuration: tx.configuration()?,
             erased: Arc::new(tx.erased_records()?),
             accounts,
-            unreadable,
         })
     }
 
     /// What is connected now, where that is another configuration than this, or
     /// where records were erased since.
     pub fn renewed(&self, tx: &Tx<'_>) -> Result<Option<Self>, store::Error> {
-        // Zero is the configuration of a store that has none. What is mended by hand
-        // moves no number.
-        if tx.configuration()? != self.configuration || !self.unreadable.is_empty() {
+        // Zero is the configuration of a store that has none.
+        if tx.configuration()? != self.configuration {
             return self.load_changes(tx).map(Some);
         }
         if tx.newest_erasure()? == self.erased.newest {
@@ -170,11 +150,6 @@ impl Routing {
     /// it.
     pub fn account(&self, connector: &str, key: &AccountKey) -> Option<&Arc<AccountRoute>> {
         self.accounts.get(connector)?.get(key)
-    }
-
-    /// Why it cannot be read what an account's connections want; none where it can.
-    pub fn unreadable(&self, connector: &str, key: &AccountKey) -> Option<&Arc<store::Error>> {
-        self.unreadable.get(connector)?.get(key)
     }
 
     /// All accounts that something is connected to.

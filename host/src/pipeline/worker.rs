@@ -19,7 +19,6 @@ use super::{
 use crate::{
     clock::Clock,
     log::{self, EventLog, Lane, Place, Position},
-    model::AccountKey,
     plugin::{Fault, Plugins},
     secrets::Keys,
     sources, sqlite,
@@ -45,9 +44,6 @@ pub enum Error {
     /// The store.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// What an account's connections want.
-    #[error("what the account {0} wants cannot be read: {1}")]
-    Account(AccountKey, Arc<store::Error>),
     /// The host cannot run plugins.
     #[error(transparent)]
     Plugin(#[from] Fault),
@@ -63,10 +59,6 @@ impl Error {
             Self::Store(store::Error::Database(error)) | Self::Log(log::Error::Database(error)) => {
                 error
             }
-            Self::Account(_, error) => match error.as_ref() {
-                store::Error::Database(error) => error,
-                _ => return false,
-            },
             _ => return false,
         };
         matches!(database, sqlite::Error::Damaged(_))
@@ -417,7 +409,7 @@ impl Pipeline {
             }
             Error::Store(error) => error.is_of_the_data(),
             Error::Plugin(_) => false,
-            Error::Account(..) | Error::Ended => true,
+            Error::Ended => true,
         }
     }
 

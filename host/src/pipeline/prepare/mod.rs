@@ -35,7 +35,7 @@ use crate::{
         BodyKind, Description, Element, Fault, Interest, Outcome, Pass, PassOutput, Serving,
         Version, join,
     },
-    store::{self, set_aside::SetAside},
+    store::set_aside::SetAside,
 };
 
 /// A change, in a connection's terms.
@@ -124,9 +124,6 @@ pub struct Prepared {
     /// Whether plugins ran too long for the batch to be worked on together: it is not
     /// whole, and is not to be applied.
     pub given_up: bool,
-    /// An account of which it cannot be read what its connections want, and why: none of
-    /// this is to be applied.
-    pub unreadable: Option<(AccountKey, Arc<store::Error>)>,
 }
 
 /// Prepares entries of the log, all of them of the plugin's own connector. Fails only where the host cannot run plugins.
@@ -170,10 +167,6 @@ pub fn prepare_by(
             split_entry(routing, plugin, entry, &mut accounts, &mut prepared);
         }
         for (account, parts) in accounts {
-            if let Some(error) = routing.unreadable(plugin.connector(), &account) {
-                prepared.unreadable = Some((account, error.clone()));
-                return Ok(prepared);
-            }
             let Some(account_route) = routing.account(plugin.connector(), &account) else {
                 prepared.unknown_account_events += parts
                     .iter()
