@@ -1,7 +1,7 @@
 //! A batch: entries of the log, prepared connector by connector, and applied in the
 //! one transaction that moves the place in the log.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 use tracing::Instrument;
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     log::{EntryKind, Logged, Position, Step},
-    model::{AccountId, Timestamp},
+    model::Timestamp,
     plugin::Serving,
     secrets::Keys,
     store::{self, set_aside::SetAside},
@@ -181,23 +181,14 @@ fn apply(
     Ok(())
 }
 
-/// Whether the connections that are told something want what they did when it was
-/// prepared. What came before others were connected, or mapped, is not for them.
+/// Whether the accounts that it was prepared for want what they did then. What came
+/// before others were connected is not for them.
 pub(super) fn is_as_prepared(
     tx: &store::Tx<'_>,
     prepared: &Prepared,
 ) -> Result<bool, store::Error> {
-    let told = prepared.connections.iter().map(|told| &told.route);
-    let pushed = prepared
-        .pushed
-        .iter()
-        .flat_map(|pushed| &pushed.connections);
-    let routes = told.chain(pushed.map(|(route, _)| route));
-    let configurations: BTreeMap<AccountId, i64> = routes
-        .map(|route| (route.account, route.configuration))
-        .collect();
-    for (account, configuration) in configurations {
-        if !tx.is_configuration(account, configuration)? {
+    for (account, configuration) in &prepared.configurations {
+        if !tx.is_configuration(*account, *configuration)? {
             return Ok(false);
         }
     }

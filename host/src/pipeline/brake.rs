@@ -11,8 +11,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use super::{feeding::Feeder, routing::ConnectionRoute};
 use crate::{
-    model::{Actor, ConnectionId, Problem, Timestamp, UserId},
+    model::{Actor, Cause, ConnectionId, MappingId, Problem, Timestamp, UserId},
     store::{
         self, Tx,
         brakes::{Brake, Held},
@@ -83,6 +84,36 @@ pub(super) fn count(
         true => Err(store::Error::BrakedLive { connection, lost }),
         false => Ok(()),
     }
+}
+
+/// Whether to select anew for these users of a connection would take values from more
+/// of them, with those who lost some lately, than may lose them uncounted: from how many.
+/// What is done a page at a time is asked for as a whole, before the first of it.
+pub fn foreseen(
+    tx: &Tx<'_>,
+    route: &ConnectionRoute,
+    selections: &[(MappingId, UserId)],
+    now: Timestamp,
+) -> Result<Option<u64>, store::Error> {
+    let brake = tx.brake(route.id)?;
+    if brake.held_at.is_some() {
+        return Ok(None);
+    }
+    let Some(since) = counted_since(&brake, now) else {
+        return Ok(None);
+    };
+    let mut lost: BTreeSet<UserId> = tx.lost_since(route.id, since)?.into_iter().collect();
+    let feeder = Feeder::new(tx, route, Cause::LIVE, now);
+    for (mapping, user) in selections {
+        let index = route.mappings.iter().position(|one| one.id == *mapping);
+        if let Some(index) = index
+            && feeder.would_lose(index, *user)?
+        {
+            lost.insert(*user);
+        }
+    }
+    let lost = lost.len() as u64;
+    Ok((lost > LOSSES_MIN).then_some(lost))
 }
 
 /// How many of a connection's users may lose values, where all that it feeds are

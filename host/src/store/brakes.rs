@@ -72,6 +72,18 @@ impl Tx<'_> {
         Ok(lost.unsigned_abs())
     }
 
+    /// Who lost values after a moment.
+    pub fn lost_since(
+        &self,
+        connection: ConnectionId,
+        since: Timestamp,
+    ) -> Result<Vec<UserId>, Error> {
+        let mut statement =
+            self.statement("SELECT user FROM losses WHERE connection = ?1 AND at > ?2")?;
+        let rows = statement.query_map([connection.0, since.0], |row| row.get(0).map(UserId))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Forgets who lost values up to a moment, at most `limit`. Returns how many.
     pub fn trim_losses(
         &self,

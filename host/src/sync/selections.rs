@@ -2,16 +2,16 @@
 //! held of connections that are held no more, and what a saved mapping selects
 //! otherwise. It goes on after a crash, and holds up nobody.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio_util::sync::CancellationToken;
 
-use super::steps;
+use super::{lock, steps};
 use crate::{
     host::Host,
-    model::{Cause, MappingId, Timestamp, UserId},
+    model::{Cause, ConnectionId, MappingId, Timestamp, UserId},
     pipeline::{
-        brake::{BRAKE, empty_holds, end_hold},
+        brake::{BRAKE, empty_holds, end_hold, foreseen},
         feeding::Feeder,
         routing::ConnectionRoute,
     },
@@ -19,16 +19,20 @@ use crate::{
 };
 
 /// Users for whom a transaction selects anew.
-const PAGE: usize = 500;
+const PAGE: usize = 100;
+
+/// The connection of which the brake was asked last, and under which configuration.
+type Asked = Mutex<Option<(ConnectionId, i64)>>;
 
 /// Selects anew until it is told to stop.
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
     let failed = "what was held or is selected otherwise could not be shown yet";
-    steps::take(&host, &stop, failed, || step(&host)).await;
+    let asked = Asked::default();
+    steps::take(&host, &stop, failed, || step(&host, &asked)).await;
 }
 
-async fn step(host: &Host) -> Result<bool, store::Error> {
-    Ok(release(host).await? || reselect(host).await?)
+async fn step(host: &Host, asked: &Asked) -> Result<bool, store::Error> {
+    Ok(release(host).await? || reselect(host, asked).await?)
 }
 
 /// Ends holds of which nothing is left, and selects a page of what was held anew.
@@ -77,10 +81,19 @@ fn release_page(tx: &Tx<'_>, now: Timestamp) -> Result<(), store::Error> {
 
 /// Selects a page of what a saved mapping selects otherwise anew. Returns whether
 /// there was any.
-async fn reselect(host: &Host) -> Result<bool, store::Error> {
-    let is_due = host.store.read(|tx| Ok(tx.next_reselections(1)?.is_some()));
-    if !is_due.await? {
+async fn reselect(host: &Host, asked: &Asked) -> Result<bool, store::Error> {
+    let due = host.store.read(|tx| {
+        let due = tx.next_reselections(1)?;
+        let route = due.map(|due| route(tx, &due)).transpose()?;
+        Ok(route.map(|route| (route.id, route.configuration)))
+    });
+    let Some(due) = due.await? else {
         return Ok(false);
+    };
+    if *lock(asked) != Some(due) {
+        ask(host).await?;
+        *lock(asked) = Some(due);
+        return Ok(true);
     }
     let now = host.clock.now();
     let selected = host.store.transact_much(move |tx| reselect_page(tx, now));
@@ -93,6 +106,28 @@ async fn reselect(host: &Host) -> Result<bool, store::Error> {
     }
     host.pipeline.notify_changed();
     Ok(true)
+}
+
+/// Asks the brake before the first page: it stops what would take values from many
+/// before any of it is done.
+async fn ask(host: &Host) -> Result<(), store::Error> {
+    let now = host.clock.now();
+    let foreseen = host.store.read(move |tx| {
+        let Some(due) = tx.next_reselections(usize::MAX)? else {
+            return Ok(None);
+        };
+        let foreseen = foreseen(tx, &route(tx, &due)?, &due.selections, now)?;
+        Ok(foreseen.map(|lost| (due.connection, lost)))
+    });
+    let Some((connection, lost)) = foreseen.await? else {
+        return Ok(());
+    };
+    let error = store::Error::BrakedLive { connection, lost };
+    match host.pipeline.braked(error).await {
+        // It is held now, or so many are allowed.
+        store::Error::ConfigurationChanged => Ok(()),
+        error => Err(error),
+    }
 }
 
 fn reselect_page(tx: &Tx<'_>, now: Timestamp) -> Result<(), store::Error> {

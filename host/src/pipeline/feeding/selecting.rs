@@ -79,6 +79,13 @@ impl Feeder<'_, '_> {
         Ok(())
     }
 
+    /// Whether to select anew would take a value from a user.
+    pub fn would_lose(&self, mapping: usize, user: UserId) -> Result<bool, store::Error> {
+        let mapped = &self.route.mappings[mapping];
+        let (_, chosen) = self.choose(mapping, user)?;
+        Ok(chosen != self.tx.feed(mapped.id, user)? && self.moves(mapped, user, chosen)?)
+    }
+
     /// The records that can feed a user, and the one that is selected.
     fn choose(
         &self,

@@ -16,6 +16,7 @@ use crate::{
         BodyKind, Fault, Outcome, Pass, Refusal, Serving, Version,
         elements::{Element, join},
     },
+    store::reads::Wanted,
 };
 
 /// On so many records of a page a version may run too long, each by itself, until it
@@ -34,9 +35,12 @@ pub fn prepare_records(
 ) -> Result<RecordsPage, Error> {
     let active = serving.active();
     let elements = active.split_answer(body, active.description().records_page.as_ref())?;
+    let reads = |one: &Arc<ConnectionRoute>| one.reads(object_type, &Wanted::Record);
+    let is_for = |(_, route): &(_, &AccountRoute)| route.connections.iter().any(reads);
     let mut served = account.served();
-    if served.len() > 1 {
-        served.retain(|(_, route)| !route.connections.is_empty());
+    if served.iter().any(is_for) {
+        // What serves others alone need not understand it.
+        served.retain(is_for);
     }
     let is_alone = served.len() == 1;
     let mut page = RecordsPage {
@@ -69,7 +73,7 @@ pub fn prepare_records(
             page.answered.entry(record).or_insert(modified_at);
         }
         if !part.not_understood.is_empty() {
-            let connections = route.connections.iter();
+            let connections = route.connections.iter().filter(|one| reads(one));
             page.misread.push(Misread {
                 plugin: version.digest().to_owned(),
                 connections: connections.map(|connection| connection.id).collect(),

@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     log::{EntryKind, Logged, Position},
-    model::{AccountKey, Change, ChangeKind, ObjectType, RecordId, Timestamp},
+    model::{AccountId, AccountKey, Change, ChangeKind, ObjectType, RecordId, Timestamp},
     plugin::{
         BodyKind, Description, Element, Fault, Interest, Outcome, Pass, PassOutput, Serving,
         Version, join,
@@ -99,6 +99,9 @@ pub struct Prepared {
     pub pushed: Vec<Pushed>,
     /// The records to be erased, account by account.
     pub erasures: Vec<AccountErasures>,
+    /// The accounts whose routes it was prepared by, each with the number of its
+    /// configuration.
+    pub configurations: BTreeMap<AccountId, i64>,
     /// The number of the newest erasure that was known.
     pub newest_erasure: i64,
     /// Entries that tell of records that were erased before.
@@ -174,6 +177,8 @@ pub fn prepare_by(
                     .sum::<u64>();
                 continue;
             };
+            let configuration = (account_route.id, account_route.configuration);
+            prepared.configurations.extend([configuration]);
             let _in_span = tracing::error_span!("passes", %account).entered();
             for parts in passes(parts, plugin.elements_bytes_max()) {
                 let served = account_route.served();

@@ -52,7 +52,9 @@ pub enum Error {
     #[error(transparent)]
     File(#[from] files::Error),
     /// It takes too long to be compiled and tried.
-    #[error("this component takes longer than twenty seconds to be compiled and tried: it is refused")]
+    #[error(
+        "this component takes longer than twenty seconds to be compiled and tried: it is refused"
+    )]
     TooLong,
     /// Another component is being compiled.
     #[error("another component is still being compiled: try again in a while")]

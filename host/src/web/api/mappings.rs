@@ -22,7 +22,7 @@ use crate::{
     host::Host,
     model::{AccountId, Actor, ConnectionId, ObjectType, ProjectId, Timestamp},
     pipeline::{self, mapping::NewMappings, mapping_changes},
-    store::{self, Tx, activity::Activity},
+    store::{Tx, activity::Activity},
     sync::definitions,
     telemetry::spawn_blocking,
     web::{
@@ -196,16 +196,7 @@ pub async fn save(
         )?;
         Ok(Saved::Done)
     };
-    let saved = loop {
-        match host.store.transact_much(write.clone()).await {
-            // Whom it would take values from is held then, and it is saved.
-            Err(error) => match host.pipeline.braked(error).await {
-                store::Error::ConfigurationChanged => {}
-                error => return Err(error.into()),
-            },
-            Ok(saved) => break saved,
-        }
-    };
+    let saved = host.store.transact_much(write).await?;
     host.pipeline.notify_changed();
     match saved {
         Saved::Done => Ok(()),
