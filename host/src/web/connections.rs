@@ -4,14 +4,15 @@
 //! peer waits for us. Where there are as many as may be, those that have kept us
 //! waiting longest go, as nginx does with what it calls reusable: one who holds
 //! thousands open keeps nobody out, and nobody is told by an address, since
-//! behind a proxy all have one. Whoever has sent a whole request is let be.
+//! behind a proxy all have one. Whoever has sent a whole request is let be, and those
+//! who have shown who they are go after all others.
 
 use std::{
     collections::HashMap,
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -44,6 +45,7 @@ pub struct Connections {
 /// What is known of one connection.
 struct State {
     turn: AtomicU64,
+    known: AtomicBool,
     goes: Notify,
 }
 
@@ -72,17 +74,18 @@ impl Connections {
         }
     }
 
-    /// Tells those that have kept us waiting longest to go.
+    /// Tells those that have kept us waiting longest to go, of those who are known to
+    /// nobody first.
     pub fn make_room(&self) {
-        let mut waiting: Vec<_> = self
-            .lock()
-            .values()
-            .map(|state| (state.turn.load(Ordering::Relaxed), state.clone()))
-            .filter(|(turn, _)| *turn != NO_TURN)
-            .collect();
-        waiting.sort_unstable_by_key(|(turn, _)| *turn);
+        let rank = |state: &Arc<State>| {
+            let turn = state.turn.load(Ordering::Relaxed);
+            (state.known.load(Ordering::Relaxed), turn, state.clone())
+        };
+        let mut waiting: Vec<_> = self.lock().values().map(rank).collect();
+        waiting.retain(|(_, turn, _)| *turn != NO_TURN);
+        waiting.sort_unstable_by_key(|(known, turn, _)| (*known, *turn));
         waiting.truncate(waiting.len().div_ceil(ONE_GOES_OF));
-        for (turn, state) in &waiting {
+        for (_, turn, state) in &waiting {
             // Its request may have come meanwhile.
             let goes =
                 state
@@ -99,6 +102,7 @@ impl Connections {
         let id = self.next_turn.fetch_add(1, Ordering::Relaxed);
         let state = Arc::new(State {
             turn: AtomicU64::new(id),
+            known: AtomicBool::new(false),
             goes: Notify::new(),
         });
         self.lock().insert(id, state.clone());
@@ -160,6 +164,11 @@ impl Watch {
     /// It is ours to do something.
     fn works(&self) {
         self.state.turn.store(NO_TURN, Ordering::Relaxed);
+    }
+
+    /// The peer has shown who it is.
+    pub fn is_known(&self) {
+        self.state.known.store(true, Ordering::Relaxed);
     }
 
     /// A request's body; the peer is waited for until it is whole, or nobody
@@ -309,6 +318,17 @@ mod tests {
         let open = connections.place().await;
         let _body = open.watch().request(Full::new(Bytes::from("body")));
         assert_eq!(told(&connections), 1);
+    }
+
+    #[tokio::test]
+    async fn those_who_are_known_go_after_all_others() {
+        let connections = at_most(3);
+        let open = places(&connections, 3).await;
+        open[0].watch().is_known();
+        for goes in [1, 2, 0] {
+            assert_eq!(told(&connections), 1);
+            assert!(is_told(&open[goes]), "{goes}");
+        }
     }
 
     #[tokio::test]

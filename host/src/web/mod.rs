@@ -24,7 +24,7 @@ use axum::{
     Router,
     response::{IntoResponse, Response},
 };
-use http::Request;
+use http::{Request, StatusCode};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -142,6 +142,10 @@ pub async fn serve(host: Arc<Host>, listener: TcpListener, extra: Extra, stop: C
             async move {
                 let request = request.map(|body| watch.request(body));
                 let response = router.oneshot(request).await?;
+                // Without a signature or a token nothing is answered so.
+                if response.status() == StatusCode::NO_CONTENT {
+                    watch.is_known();
+                }
                 Ok::<_, Infallible>(response.map(|body| watch.answer(body)))
             }
         });
@@ -187,7 +191,6 @@ mod tests {
         routing::post,
     };
     use futures_util::stream;
-    use http::StatusCode;
     use hyper::service::Service;
     use hyper_util::service::TowerToHyperService;
 

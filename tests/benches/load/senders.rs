@@ -2,7 +2,7 @@
 //! planned moments.
 
 use std::{
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::TcpStream,
     sync::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -139,21 +139,35 @@ impl Connection {
         if self.used_at.elapsed() > IDLE_MAX {
             self.stream = connect(&self.address);
         }
-        self.stream.write_all(&request.bytes).unwrap();
-        let mut length = 0;
-        // A 204 has no body.
-        while !self.answer[..length].ends_with(b"\r\n\r\n") {
-            let read = self.stream.read(&mut self.answer[length..]).unwrap();
-            assert_ne!(read, 0, "the host closed the connection");
-            length += read;
-        }
-        let answer = &self.answer[..length];
+        // A connection that was kept may have been closed meanwhile: a client then takes
+        // another, as RFC 9112, section 9.3.1, has it.
+        let length = self.ask(request).or_else(|_| {
+            self.stream = connect(&self.address);
+            self.ask(request)
+        });
+        let answer = &self.answer[..length.expect("an answer")];
         assert!(
             answer.starts_with(b"HTTP/1.1 204"),
             "a delivery was not taken in: {}",
             String::from_utf8_lossy(answer)
         );
         self.used_at = Instant::now();
+    }
+}
+
+impl Connection {
+    /// Sends a request; the length of its answer.
+    fn ask(&mut self, request: &Request) -> io::Result<usize> {
+        self.stream.write_all(&request.bytes)?;
+        let mut length = 0;
+        // A 204 has no body.
+        while !self.answer[..length].ends_with(b"\r\n\r\n") {
+            match self.stream.read(&mut self.answer[length..])? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => length += read,
+            }
+        }
+        Ok(length)
     }
 }
 
