@@ -194,7 +194,7 @@ impl From<&connection_state::Account> for Account {
 }
 
 impl Account {
-    fn of(key: &AccountKey, domain: Option<String>) -> Self {
+    pub fn of(key: &AccountKey, domain: Option<String>) -> Self {
         let id = key.to_string();
         Self {
             has_domain: domain.is_some(),
@@ -213,12 +213,12 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    pub fn of(state: &Connection) -> Self {
+    fn of(state: &Connection) -> Self {
         Self::new(state.status, state.problem.is_some())
     }
 
     /// `asks`: whether it asks something, or has a problem.
-    fn new(status: Status, asks: bool) -> Self {
+    pub fn new(status: Status, asks: bool) -> Self {
         let (word, tone) = match status {
             Status::Pending => ("Not finished", ""),
             Status::Paused => ("Paused", "warn"),
