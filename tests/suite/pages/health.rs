@@ -143,6 +143,36 @@ async fn who_waits_for_a_consent_sees_that_it_was_finished_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_a_page_that_is_another_once_a_connection_is_finished_waits_for_that() {
+    let world = World::new().await;
+    let admin = world.sign_in(Role::Admin).await;
+    let csrf = admin.csrf().await;
+    let enable = "/settings/integrations/enable/hubspot";
+    admin.post(enable, &[("csrf", &csrf)]).await;
+    let pending = "/settings/integrations/con_2";
+    for waits in ["", "/matching", "/fields", "/syncs"] {
+        let page = admin.page(&format!("{pending}{waits}")).await;
+        let stream = format!("data-live=\"{pending}/head/live?until=finished\"");
+        assert!(page.contains(&stream), "{waits}: {page}");
+    }
+    let alone = format!("data-live=\"{pending}/head/live\"");
+    for other in ["/activity", "/alerts", "/delete"] {
+        let page = admin.page(&format!("{pending}{other}")).await;
+        assert!(page.contains(&alone), "{other}: {page}");
+    }
+    // A signing secret is shown once.
+    let form = [
+        ("csrf", csrf.as_str()),
+        ("kind", "webhook"),
+        ("to", "https://hooks.example/jimo"),
+    ];
+    let added = admin.post(&format!("{pending}/alerts"), &form).await;
+    let page = added.text().await.expect("text");
+    assert!(page.contains("id=\"signing-secret\""), "{page}");
+    assert!(page.contains(&alone), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_list_of_integrations_shows_what_asks_and_how_fresh_it_is_as_they_change() {
     let world = World::new().await;
     let admin = world.sign_in(Role::Admin).await;
