@@ -6,7 +6,8 @@
 // replaced alone, so that focus, selection and scrolling stay where they are.
 // What has a data-label is read out as it changes; what has a data-tell, such as
 // where a run stands, when that word is another. Where data-load-again comes, the page
-// is another by now, and is loaded again.
+// is another by now, and is gone to anew. None of that is done to a form that is under
+// way: what came meanwhile is shown once the form is given back.
 "use strict";
 
 // How long what changed stays marked, and how long a stream may be broken
@@ -36,6 +37,7 @@ class LivePart {
     document.addEventListener("visibilitychange", () => this.follow());
     addEventListener("pagehide", () => this.close());
     addEventListener("pageshow", () => this.follow());
+    document.addEventListener("givenback", () => this.catchUp());
     this.follow();
   }
 
@@ -113,7 +115,9 @@ class LivePart {
     if (!this.element.isConnected) return this.close();
     const fresh = document.createElement("template");
     fresh.innerHTML = html;
-    if (fresh.content.querySelector("[data-load-again]")) return location.reload();
+    // What came last is the whole part.
+    this.missed = null;
+    if (fresh.content.querySelector("[data-load-again]")) return this.loadAgain(html);
     const held = new Map();
     for (const part of this.parts(this.element)) held.set(part.dataset.key, part);
     const changed = [];
@@ -126,8 +130,9 @@ class LivePart {
         before = old;
         continue;
       }
-      // What is being sent says so until its page comes.
+      // What is being sent says so until its page comes, or it is given back.
       if (old?.querySelector("form[aria-busy]")) {
+        this.missed = html;
         before = old;
         continue;
       }
@@ -156,6 +161,17 @@ class LivePart {
     if (told.length) announce(told.join(" "));
     const first = this.element.querySelector(".is-changed[data-label]");
     if (first) this.reveal(first);
+  }
+
+  // The page is asked for by its address, for it may be what came of a form.
+  loadAgain(html) {
+    if (document.querySelector("form[aria-busy]")) this.missed = html;
+    else location.replace(location.pathname + location.search);
+  }
+
+  // Shows what came while a form was under way.
+  catchUp() {
+    if (this.missed) this.update(this.missed);
   }
 
   // A part that is new stands after the one before it, or first of its kind. So what

@@ -216,6 +216,8 @@ function leave(event) {
 function stay(form) {
   leaving.get(form)?.();
   leaving.delete(form);
+  // Parts that are live waited for it.
+  document.dispatchEvent(new Event("givenback"));
 }
 
 // Who comes back to a page finds its forms as they were.

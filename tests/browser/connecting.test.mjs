@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { describe } from 'node:test'
 
-import { connect, grant, said, statuses, tab, toConsent, toIntegrations } from './pages.mjs'
+import { connect, grant, said, statuses, tab, toConsent, toIntegrations, underWay } from './pages.mjs'
 import { scene } from './scene.mjs'
 
 describe('connecting', { concurrency: 2 }, () => {
@@ -103,6 +103,44 @@ describe('connecting', { concurrency: 2 }, () => {
     await page.getByRole('heading', { name: 'Set it up' }).waitFor()
     // It went on with the one that was begun.
     assert.deepEqual(await statuses(project), ['active'])
+  })
+
+  scene('a page whose consent is finished elsewhere is another once no form of it is under way', async (scene) => {
+    const [project, account] = await scene.sides()
+    const { page } = await scene.signedIn(project)
+    await toIntegrations(page)
+    await toConsent(page)
+    await page.goto('/settings/integrations')
+    await page.getByRole('link', { name: 'No account yet' }).click()
+    await page.getByRole('heading', { name: 'Finish connecting' }).waitFor()
+    await underWay(page.locator('form[action$="/reconnect"]'))
+    const asked = []
+    page.on('request', (request) => { if (request.isNavigationRequest()) asked.push(request.url()) })
+    const other = await page.context().newPage()
+    await other.goto(page.url())
+    await toConsent(other, 'Connect with HubSpot')
+    await grant(other, account)
+    await other.getByRole('button', { name: 'Connect', exact: true }).click()
+    await other.getByRole('heading', { name: 'HubSpot integration' }).waitFor()
+    await other.close()
+    await page.bringToFront()
+    // By the time that the host has answered anything more, the page knows.
+    await page.evaluate(() => new Promise((told) => {
+      const part = document.querySelector('[data-live]')
+      const source = new EventSource(part.dataset.live)
+      source.addEventListener('part', async ({ data }) => {
+        source.close()
+        new LivePart(part).update(JSON.parse(data))
+        await fetch('/users')
+        told()
+      })
+    }))
+    assert.deepEqual(asked, [])
+    // As by the link that skips the navigation: the page is asked for all the same.
+    await page.evaluate(() => history.replaceState(null, '', '#main'))
+    // As when somebody comes back to it.
+    await page.evaluate(() => dispatchEvent(new PageTransitionEvent('pageshow')))
+    await page.getByRole('heading', { name: 'Set it up' }).waitFor()
   })
 
   scene('of a wrong account nothing is kept', async (scene) => {

@@ -41,6 +41,16 @@ export async function connect(page, account) {
   return connectionOf(page)
 }
 
+/** Has a form be under way, as it is between a press and the page that comes of it. */
+export async function underWay(form) {
+  // Were it really sent, the library would wait for that page.
+  await form.evaluate((form) => {
+    const [submitter] = form.querySelectorAll('button')
+    form.dispatchEvent(new SubmitEvent('submit', { bubbles: true, cancelable: true, submitter }))
+  })
+  assert.equal(await form.getAttribute('aria-busy'), 'true')
+}
+
 /** Something that the page says, and not what is read out of it. */
 export function said(page, text, options) {
   return page.getByRole('main').getByText(text, options)

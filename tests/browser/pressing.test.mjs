@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { describe } from 'node:test'
 
-import { comes, connectionPath, grant, said, statuses, toConsent, toIntegrations } from './pages.mjs'
+import { comes, connectionPath, grant, said, statuses, toConsent, toIntegrations, underWay } from './pages.mjs'
 import { scene } from './scene.mjs'
 
 /** Has the page write down what its buttons say while they wait from now on. */
@@ -82,6 +82,22 @@ async function all(scene) {
 
 describe('pressing twice', { concurrency: 2 }, () => {
   scene('a button says what it waits for, is not pressed again, and what was done is said', all)
+
+  scene('what changed beside a form that was under way is shown once the form is given back', async (scene) => {
+    const [project, account] = await scene.sides()
+    const id = await project.connect(account)
+    const { page } = await scene.signedIn(project)
+    await page.goto(connectionPath(id))
+    const pause = page.locator('form[action$="/pause"]')
+    await underWay(pause)
+    await project.call('POST', `/connections/${id}/pause`)
+    await said(page, 'Paused', { exact: true }).waitFor()
+    assert.equal(await pause.getAttribute('aria-busy'), 'true')
+    // As when somebody comes back to it.
+    await page.evaluate(() => dispatchEvent(new PageTransitionEvent('pageshow')))
+    await pause.waitFor({ state: 'detached' })
+    await page.getByRole('region', { name: 'Stop the integration' }).getByRole('button', { name: 'Resume' }).waitFor()
+  })
 
   scene('who comes back to a form finds it as it was', async (scene) => {
     const [project] = await scene.sides()

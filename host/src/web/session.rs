@@ -1,8 +1,12 @@
 //! Who is looking: sign-in by link, sessions in a cookie, and forms that only
 //! the session they were made for can post.
 //!
-//! Architecture invariant: a token is kept by its hash alone, and what a form
-//! changes is reached through [`Posted`], which checks session, role and form.
+//! Architecture invariants:
+//! - A token is kept by its hash alone, but for one place: the answer that gives a
+//!   session another token has it in its `Set-Cookie`, and the forms that are done once
+//!   keep that answer, with the token as it is, in memory for a minute.
+//! - What a form changes is reached through [`Posted`], which checks session, role and
+//!   form.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 

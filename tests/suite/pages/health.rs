@@ -1,12 +1,14 @@
 //! Health, activity and alerts of a connection, as a browser gets them without
 //! scripts.
 
+use std::collections::BTreeMap;
+
 use harness::receivers::HttpReceiver;
 use hubspot_sim::{FaultRule, Trouble};
 use jimo_connect::{
-    model::{ConnectionId, Status},
+    model::{ConnectionId, Problem, Status},
     pipeline::mapping::{self, NewMappings},
-    store::projects::Role,
+    store::{hours::freshness_bucket, projects::Role},
 };
 use reqwest::StatusCode;
 
@@ -138,6 +140,82 @@ async fn who_waits_for_a_consent_sees_that_it_was_finished_elsewhere() {
     // Then it is a page like any other.
     let page = admin.page("/settings/integrations/con_2/matching").await;
     assert!(page.contains("/con_2/head/live\""), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_page_that_is_another_once_a_connection_is_finished_waits_for_that() {
+    let world = World::new().await;
+    let admin = world.sign_in(Role::Admin).await;
+    let csrf = admin.csrf().await;
+    let enable = "/settings/integrations/enable/hubspot";
+    admin.post(enable, &[("csrf", &csrf)]).await;
+    let pending = "/settings/integrations/con_2";
+    for waits in ["", "/matching", "/fields", "/syncs"] {
+        let page = admin.page(&format!("{pending}{waits}")).await;
+        let stream = format!("data-live=\"{pending}/head/live?until=finished\"");
+        assert!(page.contains(&stream), "{waits}: {page}");
+    }
+    let alone = format!("data-live=\"{pending}/head/live\"");
+    for other in ["/activity", "/alerts", "/delete"] {
+        let page = admin.page(&format!("{pending}{other}")).await;
+        assert!(page.contains(&alone), "{other}: {page}");
+    }
+    // A signing secret is shown once.
+    let form = [
+        ("csrf", csrf.as_str()),
+        ("kind", "webhook"),
+        ("to", "https://hooks.example/jimo"),
+    ];
+    let added = admin.post(&format!("{pending}/alerts"), &form).await;
+    let page = added.text().await.expect("text");
+    assert!(page.contains("id=\"signing-secret\""), "{page}");
+    assert!(page.contains(&alone), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_of_integrations_shows_what_asks_and_how_fresh_it_is_as_they_change() {
+    let world = World::new().await;
+    let admin = world.sign_in(Role::Admin).await;
+    let mut list = admin.follow("/settings/integrations/live").await;
+    let shown = list.next().await.expect("the list as it is");
+    let page = admin.page("/settings/integrations").await;
+    for said in [
+        ">Connected<",
+        "northwind.example",
+        "Account 48975575",
+        "freshness not measured yet",
+    ] {
+        assert!(shown.contains(said), "{said}: {shown}");
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    let id: ConnectionId = "con_1".parse().unwrap();
+    let now = world.host.clock.now();
+    // One change, which took about three seconds.
+    let took = BTreeMap::from([(freshness_bucket(3_000), 1)]);
+    let came = world
+        .host
+        .store
+        .transact(move |tx| tx.add_freshness(id, now, &took));
+    came.await.expect("added");
+    world.host.pipeline.notify_changed();
+    list.until("half of the last day’s changes within 3").await;
+    let becomes = async |status, problem: Option<Problem>| {
+        let set = world
+            .host
+            .store
+            .transact(move |tx| tx.set_connection_status(id, status, problem.as_ref()));
+        set.await.expect("set");
+        world.host.pipeline.notify_changed();
+    };
+    let problem = Problem {
+        code: "missing_scopes".into(),
+        detail: "Deals cannot be read.".into(),
+        remedy: "Reconnect.".into(),
+    };
+    becomes(Status::Active, Some(problem)).await;
+    list.until(">Asks you<").await;
+    becomes(Status::Paused, None).await;
+    list.until(">Paused<").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

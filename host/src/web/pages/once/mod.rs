@@ -3,7 +3,8 @@
 //! On a slow line people press twice, and a browser shows the answer to the last
 //! press alone. Where a page gives the address of its form a mark of its own
 //! (`?once=…`), the first press goes on to its end whatever the browser does, and
-//! the very same form of the very same session gets that answer again.
+//! the very same form of the very same session gets that answer again. A refusal is
+//! given to who sent the form before it was made, and to nobody after that.
 //!
 //! Pages are kept as redirects are, for one that shows a secret once would be seen
 //! by nobody; so all are kept for a minute alone, and few of them.
@@ -110,16 +111,19 @@ impl Once {
 
     /// The answer to a form that gave the session it was sent with another token, for
     /// who sends it again with the hash of either; none where there is no such answer,
-    /// or the session has ended since.
+    /// or the session has ended since. What a session that `is_good` sent itself is no
+    /// matter of this: its [answer](Self::answer) is given whatever it says.
     async fn renewed(
         &self,
         token: &[u8; 32],
+        is_good: bool,
         form: &[u8; 32],
     ) -> Result<Option<Response<Bytes>>, Error> {
         let answers = lock(&self.kept).of_form(form, self.host.clock.now());
         for (session, answer) in answers {
             let goes_on_as = answer.peek().and_then(|made| goes_on_as(made.as_ref()?));
-            if session != *token && goes_on_as != Some(*token) {
+            let was_its_token = !is_good && session == *token;
+            if !was_its_token && goes_on_as != Some(*token) {
                 continue;
             }
             let Some(answer) = answer.await else {
@@ -191,7 +195,7 @@ pub(super) async fn layer(
     digest.update([0]);
     digest.update(&body);
     let form = digest.finalize().into();
-    if let Some(answer) = once.renewed(&token, &form).await? {
+    if let Some(answer) = once.renewed(&token, session.is_some(), &form).await? {
         return Ok(answer.map(Body::from));
     }
     let request = Request::from_parts(parts, body.into());

@@ -1,6 +1,6 @@
 //! Settings → Integrations: what can be connected, and what is.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use askama::Template;
 use axum::{
@@ -15,22 +15,19 @@ use super::{
         html,
         live::{self, Part},
     },
-    INTEGRATIONS,
+    Found, INTEGRATIONS,
     connection::{Account, Standing},
     found,
 };
 use crate::{
     host::Host,
-    model::{ConnectionId, Status},
+    model::{Connection, ConnectionId, Status, Timestamp},
     plugin::Description,
     sources::Source,
     store::{self, Tx},
     sync::consents,
     web::{
-        api::{
-            connection_state,
-            connections::{self, Values},
-        },
+        api::connections::{self, Values},
         pages::{extract, format},
         session::{Posted, Session},
     },
@@ -109,25 +106,46 @@ struct Listing {
     connectors: Vec<(Connector, Vec<Card>)>,
 }
 
+impl Card {
+    /// `asks`: whether it asks something, or has a problem.
+    fn load(
+        tx: &Tx<'_>,
+        connection: &Connection,
+        asks: bool,
+        now: Timestamp,
+    ) -> Result<Self, store::Error> {
+        let account = match &connection.account {
+            Some((account, key)) => Some(Account::of(key, tx.account(*account)?.domain)),
+            None => None,
+        };
+        let freshness = tx.freshness(connection.id, now, &[0.5])?;
+        Ok(Self {
+            id: connection.id,
+            account,
+            standing: Standing::new(connection.status, asks),
+            freshness: freshness.into_iter().flatten().next().map(format::within),
+        })
+    }
+}
+
 impl Listing {
-    fn load(tx: &Tx<'_>, session: &Session, host: &Host) -> Result<Self, store::Error> {
+    fn load(
+        tx: &Tx<'_>,
+        session: &Session,
+        host: &Host,
+        asking: &BTreeSet<ConnectionId>,
+    ) -> Result<Self, store::Error> {
         let listed = Connectors::of(host).0.into_iter();
         let mut connectors: Vec<_> = listed.map(|connector| (connector, Vec::new())).collect();
         let now = host.clock.now();
         for connection in tx.connections(session.project.id)? {
-            let state = connection_state::load(tx, connection, now)?.shown(host);
-            let card = Card {
-                id: state.id,
-                standing: Standing::of(&state),
-                freshness: state.freshness.p50_seconds.map(format::within),
-                account: state.account.as_ref().map(Account::from),
-            };
             let connector = connectors
                 .iter_mut()
-                .find(|(connector, _)| connector.name == state.connector);
+                .find(|(connector, _)| connector.name == connection.connector);
             if let Some((connector, cards)) = connector {
-                connector.is_begun |= state.status == Status::Pending;
-                cards.push(card);
+                connector.is_begun |= connection.status == Status::Pending;
+                let asks = connection.problem.is_some() || asking.contains(&connection.id);
+                cards.push(Card::load(tx, &connection, asks, now)?);
             }
         }
         let csrf = session.may_change().then(|| session.csrf(host));
@@ -166,13 +184,13 @@ pub async fn page(
             .await?
     };
     let (host, session) = (visit.host.clone(), visit.session.clone());
-    let listing = visit
+    let shown = visit
         .host
         .store
-        .read(move |tx| Listing::load(tx, &session, &host));
+        .read(move |tx| Live::load(tx, &session, &host));
     html(&IntegrationsPage {
         frame,
-        listing: listing.await?,
+        listing: shown.await?.listing,
         deleted: query.deleted,
     })
 }
@@ -188,16 +206,25 @@ struct Live {
     listing: Listing,
 }
 
+impl Live {
+    fn load(tx: &Tx<'_>, session: &Session, host: &Host) -> Result<Self, store::Error> {
+        let Found { banners, asking } = found(tx, session.project.id, &Connectors::of(host))?;
+        let listing = Listing::load(tx, session, host, &asking)?;
+        Ok(Self { banners, listing })
+    }
+}
+
 impl Part for LivePart {
     type Shown = Live;
 
     fn load(&self, tx: &Tx<'_>, session: &Session, _: &Calendar) -> Result<Live, store::Error> {
         let Self(host) = self;
-        let found = found(tx, session.project.id, &Connectors::of(host))?;
-        Ok(Live {
-            banners: found.banners,
-            listing: Listing::load(tx, session, host)?,
-        })
+        Live::load(tx, session, host)
+    }
+
+    /// It looks at all connections of the project.
+    fn gathers(&self) -> Duration {
+        Duration::from_secs(2)
     }
 }
 

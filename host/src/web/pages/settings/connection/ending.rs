@@ -15,7 +15,7 @@ use super::{
         integrations::Nothing,
         path,
     },
-    Shell, Tab,
+    Shell, Tab, headed, live_at,
 };
 use crate::{
     host::Host,
@@ -62,7 +62,9 @@ struct DeletePage {
 
 /// `GET …/delete`: what deleting it means.
 pub async fn page(visit: Visit, Path(id): Path<ConnectionId>) -> Result<Html<String>, Error> {
-    let (frame, shell, _) = Shell::load(&visit, id, Tab::Overview).await?;
+    let (mut frame, shell, _) = Shell::load(&visit, id, Tab::Overview).await?;
+    // It is the same whether or not the connection is finished.
+    frame.live = Some(live_at(&visit.host, id, headed::STREAM));
     let project = visit.session.project.id;
     let variables = visit.host.store.read(move |tx| {
         let mappings = tx.mappings(id)?;

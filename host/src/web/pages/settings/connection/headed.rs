@@ -19,7 +19,7 @@ use super::{
         integrations::Connectors,
         without,
     },
-    Account, Standing,
+    Account, Standing, Tab,
 };
 use crate::{
     host::Host,
@@ -159,12 +159,15 @@ impl Part for Finished {
     }
 }
 
-/// The stream of a page of a connection that stands so, of which what stands above it
-/// alone is live.
-pub(super) fn stream_of(status: Status) -> &'static str {
+/// The stream of a page of a connection, of which what stands above it alone is live.
+pub(super) const STREAM: &str = "/head/live";
+
+/// [`STREAM`], of a tab of a connection that stands so: of one that is another once the
+/// connection is finished, until then.
+pub(super) fn stream_of(tab: Tab, status: Status) -> &'static str {
     match status {
-        Status::Pending => "/head/live?until=finished",
-        _ => "/head/live",
+        Status::Pending if tab.waits() => "/head/live?until=finished",
+        _ => STREAM,
     }
 }
 

@@ -100,6 +100,16 @@ impl Tab {
         }
     }
 
+    /// Whether the page waits for a connection that is not finished: it is another once
+    /// it is.
+    fn waits(self) -> bool {
+        match self {
+            Self::Overview | Self::Matching | Self::Fields | Self::Syncs => true,
+            // Health says itself how it stands; the others are the same either way.
+            Self::Health | Self::Activity | Self::Alerts => false,
+        }
+    }
+
     /// The path below the connection's.
     fn path(self) -> &'static str {
         match self {
@@ -152,7 +162,11 @@ impl Shell {
         let label = Connectors::of(&visit.host).label(&state.connector);
         let title = format!("{} · {label}", tab.label());
         let frame = Frame {
-            live: Some(live_at(&visit.host, id, headed::stream_of(state.status))),
+            live: Some(live_at(
+                &visit.host,
+                id,
+                headed::stream_of(tab, state.status),
+            )),
             ..visit.settings_frame(title, Section::Integrations).await?
         };
         let shell = Self {
@@ -194,7 +208,7 @@ impl From<&connection_state::Account> for Account {
 }
 
 impl Account {
-    fn of(key: &AccountKey, domain: Option<String>) -> Self {
+    pub fn of(key: &AccountKey, domain: Option<String>) -> Self {
         let id = key.to_string();
         Self {
             has_domain: domain.is_some(),
@@ -213,12 +227,12 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    pub fn of(state: &Connection) -> Self {
+    fn of(state: &Connection) -> Self {
         Self::new(state.status, state.problem.is_some())
     }
 
     /// `asks`: whether it asks something, or has a problem.
-    fn new(status: Status, asks: bool) -> Self {
+    pub fn new(status: Status, asks: bool) -> Self {
         let (word, tone) = match status {
             Status::Pending => ("Not finished", ""),
             Status::Paused => ("Paused", "warn"),

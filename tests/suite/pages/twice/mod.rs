@@ -1,5 +1,7 @@
 //! Forms that are pressed twice, as on a slow line.
 
+mod meanwhile;
+
 use std::{
     sync::{
         Arc,
@@ -9,9 +11,7 @@ use std::{
 };
 
 use axum::{Router, routing::post};
-use hubspot_sim::{FaultRule, PropertySpec, Route, Trouble};
 use jimo_connect::{
-    model::ConnectionId,
     store::projects::Role,
     web::{self, Extra, session::Link},
 };
@@ -23,7 +23,7 @@ use tokio::{
 
 use super::{
     location,
-    world::{Browser, PATIENCE, World, hidden},
+    world::{Browser, World},
 };
 use crate::members::people::{
     self, PASSWORD, becomes, cookie, invited, is_in, owner, person, project_of, sign_in,
@@ -256,126 +256,6 @@ async fn of_nobody_no_more_of_a_form_is_read_for_its_mark() {
     assert_eq!(&answer, b"HTTP/1.1 413");
 }
 
-const MATCHING: &str = "/settings/integrations/con_1/matching";
-
-/// Has a property, of which the host knows nothing.
-fn define_customer_number(world: &World) {
-    let spec = PropertySpec::text("customer_no").label("Customer number");
-    world.account.define("contacts", spec).unwrap();
-}
-
-/// A form that has contacts matched by a property, of the page that shows it.
-#[derive(Clone)]
-struct RuleForm {
-    path: String,
-    csrf: String,
-    version: String,
-}
-
-impl RuleForm {
-    async fn load(browser: &Browser<'_>, property: &str) -> Self {
-        let query = format!("?object_type=contacts&way=own&property={property}&user=external_id");
-        let page = browser.page(&format!("{MATCHING}{query}")).await;
-        let (_, version) = page.split_once("name=\"version\" value=\"").expect(&page);
-        Self {
-            path: format!("{MATCHING}?once=mark"),
-            csrf: browser.csrf().await,
-            version: version.split('"').next().unwrap().to_owned(),
-        }
-    }
-
-    async fn send(&self, browser: &Browser<'_>, property: &str) -> Response {
-        let form = [
-            ("csrf", self.csrf.as_str()),
-            ("object_type", "contacts"),
-            ("way", "own"),
-            ("property", property),
-            ("user", "external_id"),
-            ("version", self.version.as_str()),
-        ];
-        browser.post(&self.path, &form).await
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_begun_is_done_though_nobody_waits_and_told_to_who_presses_again() {
-    let world = World::new().await;
-    let browser = world.sign_in(Role::Admin).await;
-    let form = RuleForm::load(&browser, "email").await;
-    define_customer_number(&world);
-    hold_properties(&world);
-    tokio::select! {
-        answer = form.send(&browser, "customer_no") => panic!("{answer:?}"),
-        () = is_asked(&world) => {}
-    }
-    // The host has seen that the browser went.
-    browser.page("/users").await;
-    world.sim.clear_faults();
-
-    let id: ConnectionId = "con_1".parse().unwrap();
-    let mut changed = world.host.pipeline.changed();
-    let before: i64 = form.version.parse().unwrap();
-    let mut is_saved = async || {
-        loop {
-            changed.mark_unchanged();
-            let version = world.host.store.read(move |tx| tx.mappings_version(id));
-            if version.await.unwrap() > before {
-                break;
-            }
-            changed.changed().await.unwrap();
-        }
-    };
-    let saved = tokio::time::timeout(PATIENCE, is_saved()).await;
-    saved.expect("it is saved");
-    let again = form.send(&browser, "customer_no").await;
-    assert_eq!(location(&again), format!("{MATCHING}?saved=true"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_refused_is_looked_at_anew() {
-    let world = World::new().await;
-    let browser = world.sign_in(Role::Admin).await;
-    let form = RuleForm::load(&browser, "email").await;
-    let refused = form.send(&browser, "customer_no").await;
-    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
-    define_customer_number(&world);
-    let saved = form.send(&browser, "customer_no").await;
-    assert_eq!(location(&saved), format!("{MATCHING}?saved=true"));
-
-    let fields = format!("{CONNECTION}/fields");
-    let csrf = browser.csrf().await;
-    let add = [
-        ("csrf", csrf.as_str()),
-        ("object_type", "contacts"),
-        ("property", "firstname"),
-        ("variable", "first_name"),
-    ];
-    browser.post(&format!("{fields}/add"), &add).await;
-    let path = format!("{fields}/review");
-    let page = browser.page(&path).await;
-    let (_, version) = page.split_once("name=\"version\" value=\"").unwrap();
-    let version = version.split('"').next().unwrap();
-    let draft = hidden(&page, "draft");
-    let save = [
-        ("csrf", csrf.as_str()),
-        ("version", version),
-        ("draft", draft),
-    ];
-    let save = async || browser.post(action(&page, &path), &save).await;
-    world
-        .account
-        .archive_property("contacts", "customer_no")
-        .unwrap();
-    // Of what HubSpot defines, a minute is kept.
-    world.host.clock.turn(Duration::from_secs(120));
-    let refused = save().await;
-    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
-    let told = refused.text().await.unwrap();
-    assert!(told.contains("It could not be saved"), "{told}");
-    define_customer_number(&world);
-    assert_eq!(location(&save().await), format!("{fields}?saved=1"));
-}
-
 /// Mei, invited to a project that she is not in yet, and the form by which she joins it
 /// from where she is signed in.
 async fn joining<'w>(world: &'w World) -> (Browser<'w>, String, [(&'static str, String); 2]) {
@@ -438,116 +318,6 @@ async fn a_token_is_given_again_to_no_other_browser_and_not_once_it_is_over() {
     let late = mei.post(&path, &form).await;
     assert_eq!(location(&late), "/sign-in");
     assert_eq!(cookie(&late), None);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_second_press_waits_for_what_the_first_one_began() {
-    let world = World::new().await;
-    let browser = world.sign_in(Role::Admin).await;
-    let form = RuleForm::load(&browser, "email").await;
-    define_customer_number(&world);
-    hold_properties(&world);
-    let press = async || location(&form.send(&browser, "customer_no").await).to_owned();
-    let release = async {
-        is_asked(&world).await;
-        // By now the second one waits, or is about to.
-        browser.page("/users").await;
-        let asked = asks(&world);
-        world.sim.clear_faults();
-        asked
-    };
-    let (first, second, asked) = tokio::join!(press(), press(), release);
-    assert_eq!((first.as_str(), asked), (second.as_str(), 1));
-    assert_eq!(first, format!("{MATCHING}?saved=true"));
-}
-
-/// Has HubSpot take its time to say which properties there are.
-fn hold_properties(world: &World) {
-    world.sim.clear_calls();
-    let held = FaultRule::by_chance(Trouble::Held, 1.0);
-    world.sim.inject(held.on(Route::Properties));
-}
-
-/// Waits until HubSpot is asked that.
-async fn is_asked(world: &World) {
-    let asked = async {
-        while asks(world) == 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let asked = tokio::time::timeout(PATIENCE, asked).await;
-    asked.expect("HubSpot is asked");
-}
-
-/// How often HubSpot was asked which properties there are.
-fn asks(world: &World) -> usize {
-    let calls = world.sim.calls();
-    let asks = calls.iter().filter(|call| call.route == Route::Properties);
-    asks.count()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_stops_does_what_was_begun_to_its_end() {
-    let world = World::new().await;
-    let browser = world.sign_in(Role::Admin).await;
-    let form = RuleForm::load(&browser, "email").await;
-    define_customer_number(&world);
-    hold_properties(&world);
-    tokio::select! {
-        answer = form.send(&browser, "customer_no") => panic!("{answer:?}"),
-        () = is_asked(&world) => {}
-    }
-    let before: i64 = form.version.parse().unwrap();
-    let url = world.url("/");
-    let address = (url.host_str().unwrap(), url.port().unwrap());
-    world.stop.cancel();
-    // Nobody is served any more, and HubSpot has not answered yet.
-    while TcpStream::connect(address).await.is_ok() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    world.sim.clear_faults();
-    world.running.await.unwrap().unwrap();
-    let id: ConnectionId = "con_1".parse().unwrap();
-    let version = world.host.store.read(move |tx| tx.mappings_version(id));
-    assert!(version.await.unwrap() > before);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn of_more_marks_than_a_session_may_hold_the_rest_simply_run() {
-    let world = World::new().await;
-    let browser = world.sign_in(Role::Admin).await;
-    let form = RuleForm::load(&browser, "email").await;
-    define_customer_number(&world);
-    hold_properties(&world);
-    let held = (1..=8).map(|number| {
-        let path = format!("{MATCHING}?once=mark-{number}");
-        let form = RuleForm {
-            path,
-            ..form.clone()
-        };
-        let browser = &browser;
-        async move { form.send(browser, "customer_no").await }
-    });
-    let mut held = std::pin::pin!(futures_util::future::join_all(held));
-    let is_full = async {
-        loop {
-            let form = TokenForm::load(&browser).await;
-            if form.made(&browser).await != form.made(&browser).await {
-                return;
-            }
-        }
-    };
-    tokio::select! {
-        answers = &mut held => panic!("{answers:?}"),
-        full = tokio::time::timeout(PATIENCE, is_full) => full.expect("no more are held"),
-    }
-    let other = world.sign_in(Role::Admin).await;
-    let token = TokenForm::load(&other).await;
-    assert_eq!(token.made(&other).await, token.made(&other).await);
-    world.sim.clear_faults();
-    held.await;
-    let token = TokenForm::load(&browser).await;
-    assert_eq!(token.made(&browser).await, token.made(&browser).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
