@@ -95,11 +95,12 @@ impl Watch {
             false => self.in_a_row + passes,
         };
         self.seen = tally;
-        // A quiet source has fewer in a window.
-        if self.in_a_row >= PASSES_MIN {
-            Verdict::Well
-        } else if within.passes < PASSES_MIN {
-            Verdict::Unsaid
+        if within.passes < PASSES_MIN {
+            // A quiet source has fewer in a window.
+            match self.in_a_row >= PASSES_MIN {
+                true => Verdict::Well,
+                false => Verdict::Unsaid,
+            }
         } else if within.failed as f64 > within.passes as f64 * FAILED_SHARE_MAX {
             Verdict::Fails(within)
         } else {
@@ -149,6 +150,14 @@ mod tests {
         }
         let verdict = watch.look(after(180 * 60), tally(500 + 18_000 + 400, 400 + 400));
         assert!(matches!(verdict, Verdict::Fails(_)), "{verdict:?}");
+    }
+
+    #[test]
+    fn good_passes_do_not_hide_what_failed_a_moment_before() {
+        let mut watch = watch();
+        assert_eq!(watch.look(after(1), tally(510, 410)), Verdict::Unsaid);
+        let fails = Verdict::Fails(tally(30, 10));
+        assert_eq!(watch.look(after(2), tally(530, 410)), fails);
     }
 
     #[test]
