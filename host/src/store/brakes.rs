@@ -5,8 +5,12 @@ use std::collections::BTreeSet;
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Error, Tx, optional_timestamp, reselections::Selections, timestamp};
-use crate::model::{AccountId, ConnectionId, MappingId, ProjectId, Timestamp, UserId};
+use super::{
+    Error, Tx, optional_timestamp,
+    reselections::{Selections, selection},
+    timestamp,
+};
+use crate::model::{ConnectionId, MappingId, Timestamp, UserId};
 
 /// Where the brake of a connection stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -217,9 +221,7 @@ impl Tx<'_> {
              JOIN held_selections h ON h.mapping = m.id WHERE m.connection = ?1 LIMIT ?2",
         )?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = statement.query_map([connection.0, limit], |row| {
-            Ok((MappingId(row.get(0)?), UserId(row.get(1)?)))
-        })?;
+        let rows = statement.query_map([connection.0, limit], selection)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -277,14 +279,7 @@ impl Tx<'_> {
                     WHERE m.connection = c.id)
                  ORDER BY c.id LIMIT 1",
             )?
-            .query_row([], |row| {
-                Ok(Selections {
-                    connection: ConnectionId(row.get(0)?),
-                    project: ProjectId(row.get(1)?),
-                    account: AccountId(row.get(2)?),
-                    selections: Vec::new(),
-                })
-            })
+            .query_row([], Selections::of)
             .optional()?;
         let Some(mut released) = found else {
             return Ok(None);

@@ -1,6 +1,6 @@
 //! Users whose records are to be selected anew since their mapping was saved.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Error, Tx};
 use crate::model::{AccountId, ConnectionId, MappingId, ObjectType, ProjectId, UserId};
@@ -16,6 +16,23 @@ pub struct Selections {
     pub account: AccountId,
     /// The users, each with the object mapping that feeds them.
     pub selections: Vec<(MappingId, UserId)>,
+}
+
+impl Selections {
+    /// Of a connection, its project and its account; none yet.
+    pub(super) fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            connection: ConnectionId(row.get(0)?),
+            project: ProjectId(row.get(1)?),
+            account: AccountId(row.get(2)?),
+            selections: Vec::new(),
+        })
+    }
+}
+
+/// A user with the object mapping that feeds them.
+pub(super) fn selection(row: &Row<'_>) -> rusqlite::Result<(MappingId, UserId)> {
+    Ok((MappingId(row.get(0)?), UserId(row.get(1)?)))
 }
 
 impl Tx<'_> {
@@ -60,14 +77,7 @@ impl Tx<'_> {
                  JOIN connections c ON c.id = m.connection
                  WHERE c.account IS NOT NULL LIMIT 1",
             )?
-            .query_row([], |row| {
-                Ok(Selections {
-                    connection: ConnectionId(row.get(0)?),
-                    project: ProjectId(row.get(1)?),
-                    account: AccountId(row.get(2)?),
-                    selections: Vec::new(),
-                })
-            })
+            .query_row([], Selections::of)
             .optional()?;
         let Some(mut found) = found else {
             return Ok(None);
@@ -77,9 +87,7 @@ impl Tx<'_> {
              JOIN reselections r ON r.mapping = m.id WHERE m.connection = ?1 LIMIT ?2",
         )?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = statement.query_map([found.connection.0, limit], |row| {
-            Ok((MappingId(row.get(0)?), UserId(row.get(1)?)))
-        })?;
+        let rows = statement.query_map([found.connection.0, limit], selection)?;
         found.selections = rows.collect::<Result<_, _>>()?;
         Ok(Some(found))
     }

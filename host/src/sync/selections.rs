@@ -21,8 +21,11 @@ use crate::{
 /// Users for whom a transaction selects anew.
 const PAGE: usize = 100;
 
-/// The connection of which the brake was asked last, and under which configuration.
-type Asked = Mutex<Option<(ConnectionId, i64)>>;
+/// A connection, and the configuration of its account.
+type Configured = (ConnectionId, i64);
+
+/// Of whom the brake was asked last.
+type Asked = Mutex<Option<Configured>>;
 
 /// Selects anew until it is told to stop.
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
@@ -82,17 +85,20 @@ fn release_page(tx: &Tx<'_>, now: Timestamp) -> Result<(), store::Error> {
 /// Selects a page of what a saved mapping selects otherwise anew. Returns whether
 /// there was any.
 async fn reselect(host: &Host, asked: &Asked) -> Result<bool, store::Error> {
-    let due = host.store.read(|tx| {
-        let due = tx.next_reselections(1)?;
-        let route = due.map(|due| route(tx, &due)).transpose()?;
-        Ok(route.map(|route| (route.id, route.configuration)))
+    let due = host.store.read(|tx| match tx.next_reselections(1)? {
+        Some(due) => Ok(Some((
+            due.connection,
+            tx.account(due.account)?.configuration,
+        ))),
+        None => Ok(None),
     });
-    let Some(due) = due.await? else {
+    let due = due.await?;
+    if due.is_none() {
         return Ok(false);
-    };
-    if *lock(asked) != Some(due) {
-        ask(host).await?;
-        *lock(asked) = Some(due);
+    }
+    if *lock(asked) != due {
+        let of = ask(host).await?;
+        *lock(asked) = of;
         return Ok(true);
     }
     let now = host.clock.now();
@@ -109,23 +115,28 @@ async fn reselect(host: &Host, asked: &Asked) -> Result<bool, store::Error> {
 }
 
 /// Asks the brake before the first page: it stops what would take values from many
-/// before any of it is done.
-async fn ask(host: &Host) -> Result<(), store::Error> {
+/// before any of it is done. Returns of whom it was asked.
+async fn ask(host: &Host) -> Result<Option<Configured>, store::Error> {
     let now = host.clock.now();
-    let foreseen = host.store.read(move |tx| {
+    let looked = host.store.read(move |tx| {
         let Some(due) = tx.next_reselections(usize::MAX)? else {
             return Ok(None);
         };
-        let foreseen = foreseen(tx, &route(tx, &due)?, &due.selections, now)?;
-        Ok(foreseen.map(|lost| (due.connection, lost)))
+        let route = route(tx, &due)?;
+        let lost = foreseen(tx, &route, &due.selections, now)?;
+        Ok(Some(((route.id, route.configuration), lost)))
     });
-    let Some((connection, lost)) = foreseen.await? else {
-        return Ok(());
+    let Some((of, lost)) = looked.await? else {
+        return Ok(None);
     };
+    let Some(lost) = lost else {
+        return Ok(Some(of));
+    };
+    let (connection, _) = of;
     let error = store::Error::BrakedLive { connection, lost };
     match host.pipeline.braked(error).await {
         // It is held now, or so many are allowed.
-        store::Error::ConfigurationChanged => Ok(()),
+        store::Error::ConfigurationChanged => Ok(Some(of)),
         error => Err(error),
     }
 }

@@ -165,10 +165,10 @@ pub async fn save(
             tx.mappings(id)?,
             mapping_variables::used(tx, project, &drafts)?,
         );
-        let new = match mapping_variables::resolve(tx, project, id, drafts.clone(), now)? {
+        let new = match mapping_variables::resolve(tx, project, id, drafts, now)? {
             Ok(mappings) => NewMappings {
                 mappings,
-                options: choices.clone(),
+                options: choices,
                 options_read_at: asked_at,
             },
             Err(errors) => return Ok(Saved::Invalid(errors)),
