@@ -15,6 +15,17 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// process of the host writes is signalled to nobody.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
+/// Waits until something is true.
+pub async fn until(is_true: impl AsyncFn() -> bool) {
+    let waited = async {
+        while !is_true().await {
+            tokio::time::sleep(LOOK_AGAIN / 5).await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, waited).await;
+    waited.expect("true in time");
+}
+
 /// Waits until everything that happened in HubSpot shows on users: webhooks
 /// delivered, the log applied, nothing left to read, to look up, to convert
 /// again, to show that was held or to erase, no labels left to refresh now.

@@ -3,6 +3,7 @@
 mod activity;
 mod choices;
 mod log;
+mod reads;
 mod runs;
 mod settling;
 mod shadows;

@@ -9,6 +9,7 @@ use harness::{
     bare::{BareHost, deliver},
     components::misbehaving_as,
     program,
+    settled::until,
     world::World,
 };
 use jimo_connect::{
@@ -327,9 +328,7 @@ async fn what_a_plugin_fails_on_while_all_is_paused_is_kept_for_a_deletion_may_b
         .await
         .unwrap();
     host.host.pipeline.notify_changed();
-    while !host.set_aside().await.is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    until(async || host.set_aside().await.is_empty()).await;
     let erased = store.read(|tx| tx.newest_erasure()).await.unwrap();
     assert_eq!(erased, 1);
     host.stop().await;

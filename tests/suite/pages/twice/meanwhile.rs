@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use harness::settled::until;
 use hubspot_sim::{FaultRule, PropertySpec, Route, Trouble};
 use jimo_connect::{
     model::{ConnectionId, Timestamp},
@@ -40,11 +41,10 @@ impl RuleForm {
     async fn load(browser: &Browser<'_>, property: &str) -> Self {
         let query = format!("?object_type=contacts&way=own&property={property}&user=external_id");
         let page = browser.page(&format!("{MATCHING}{query}")).await;
-        let (_, version) = page.split_once("name=\"version\" value=\"").expect(&page);
         Self {
             path: format!("{MATCHING}?once=mark"),
             csrf: browser.csrf().await,
-            version: version.split('"').next().unwrap().to_owned(),
+            version: hidden(&page, "version").to_owned(),
         }
     }
 
@@ -117,8 +117,7 @@ async fn what_was_refused_is_looked_at_anew() {
     browser.post(&format!("{fields}/add"), &add).await;
     let path = format!("{fields}/review");
     let page = browser.page(&path).await;
-    let (_, version) = page.split_once("name=\"version\" value=\"").unwrap();
-    let version = version.split('"').next().unwrap();
+    let version = hidden(&page, "version");
     let draft = hidden(&page, "draft");
     let save = [
         ("csrf", csrf.as_str()),
@@ -198,21 +197,15 @@ async fn who_presses_again_before_a_refusal_is_told_the_reason_and_begins_nothin
 async fn is_used(world: &World, browser: &Browser<'_>, since: Timestamp) {
     let (_, token) = browser.cookie.as_ref().unwrap().split_once('=').unwrap();
     let hash = hash_token(&Secret::from(token));
-    let used = async {
-        loop {
-            let now = world.host.clock.now();
-            let found = world.host.store.read(move |tx| {
-                let found = tx.session(hash, now, now.minus(SESSION_IDLE))?;
-                Ok(found.expect("it goes on").used_at)
-            });
-            if found.await.unwrap() >= since {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let used = tokio::time::timeout(PATIENCE, used).await;
-    used.expect("the session is used");
+    until(async || {
+        let now = world.host.clock.now();
+        let found = world.host.store.read(move |tx| {
+            let found = tx.session(hash, now, now.minus(SESSION_IDLE))?;
+            Ok(found.expect("it goes on").used_at)
+        });
+        found.await.unwrap() >= since
+    })
+    .await;
 }
 
 /// Has HubSpot take its time to say which properties there are.
@@ -224,13 +217,7 @@ fn hold_properties(world: &World) {
 
 /// Waits until HubSpot is asked that.
 async fn is_asked(world: &World) {
-    let asked = async {
-        while asks(world) == 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let asked = tokio::time::timeout(PATIENCE, asked).await;
-    asked.expect("HubSpot is asked");
+    until(async || asks(world) > 0).await;
 }
 
 /// How often HubSpot was asked which properties there are.
@@ -256,9 +243,7 @@ async fn a_host_that_stops_does_what_was_begun_to_its_end() {
     let address = (url.host_str().unwrap(), url.port().unwrap());
     world.stop.cancel();
     // Nobody is served any more, and HubSpot has not answered yet.
-    while TcpStream::connect(address).await.is_ok() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until(async || TcpStream::connect(address).await.is_err()).await;
     world.sim.clear_faults();
     world.running.await.unwrap().unwrap();
     let id: ConnectionId = "con_1".parse().unwrap();

@@ -19,6 +19,7 @@ use harness::{
     caller::Caller,
     components::{misbehaving, rebuilt},
     program::{self, Program, printed, refused},
+    settled::until,
 };
 use jimo_connect::{
     clock::Clock,
@@ -112,17 +113,6 @@ async fn send_until(
         host.applied().await;
     }
     sent
-}
-
-async fn until(is_true: impl AsyncFn() -> bool) {
-    let waited = async {
-        while !is_true().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waited)
-        .await
-        .expect("true in time");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
