@@ -38,6 +38,8 @@ impl Fed {
         world.map(&connection, mappings()).await;
         let users = json!([{"email": "ana@example.com", "external_id": "u_1"}]);
         let user = world.put_users(users).await.remove(0);
+        // Who arrives is looked up, and would find what is created meanwhile.
+        world.settle().await;
         let account = world.account(PORTAL);
         let values = [("email", "ana@example.com"), ("jobtitle", "Cook")];
         let contact = account.create("contacts", &values).unwrap();
