@@ -15,7 +15,7 @@ use crate::{
     log::{self, EventLog},
     members::Members,
     pipeline::Pipeline,
-    plugin::{self, EMBEDDED, Engine, Limits, Plugins},
+    plugin::{self, EMBEDDED, Engine, Plugins},
     secrets::{self, Keys, Secret},
     sources::{Senders, push},
     store::{self, Store},
@@ -127,12 +127,18 @@ pub struct Host {
 
 impl Host {
     /// Opens everything a host needs, with the plugin it was built with.
-    pub async fn open(config: Config, public_url: Url, clock: Clock) -> Result<Self, Error> {
-        Self::open_with(config, public_url, clock, EMBEDDED).await
+    pub async fn open(
+        engine: &Engine,
+        config: Config,
+        public_url: Url,
+        clock: Clock,
+    ) -> Result<Self, Error> {
+        Self::open_with(engine, config, public_url, clock, EMBEDDED).await
     }
 
     /// Opens everything a host needs, with another component built in.
     pub async fn open_with(
+        engine: &Engine,
         config: Config,
         public_url: Url,
         clock: Clock,
@@ -148,7 +154,7 @@ impl Host {
         store.bind_keys(&keys).await?;
         let log = Arc::new(EventLog::open(&directory).await?);
         store.bind_log(&log).await?;
-        let engine = Engine::new(&Limits::default())?;
+        let engine = engine.apart();
         let built_in = (engine.load(component)?, component.len());
         let opening = library::open(&engine, &store, &directory, built_in, clock.now());
         let plugins = Arc::new(opening.await?);

@@ -26,6 +26,8 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
+use crate::engine::engine;
+
 /// The client secret of the app, which signs deliveries.
 pub const CLIENT_SECRET: &str = "yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy";
 
@@ -91,10 +93,9 @@ impl BareHost {
     pub async fn start_in(directory: TempDir, component: &[u8]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = host::listening_url(&listener).unwrap();
-        let host = Host::open_with(config(directory.path()), url, Clock::system(), component)
-            .await
-            .unwrap();
-        let host = Arc::new(host);
+        let (config, clock) = (config(directory.path()), Clock::system());
+        let host = Host::open_with(engine(), config, url, clock, component).await;
+        let host = Arc::new(host.unwrap());
         let stop = CancellationToken::new();
         let running = tokio::spawn(host::run(host.clone(), listener, stop.clone()));
         Self {

@@ -17,6 +17,8 @@ use jimo_connect::{
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
+use crate::engine::open;
+
 /// A host that runs until it is stopped or dropped.
 pub struct RunningHost {
     /// Everything it holds.
@@ -70,7 +72,7 @@ impl RunningHost {
     pub async fn start(sim: &Simulator, config: Config, clock: Clock) -> Self {
         let listener = TcpListener::bind(config.address.listen).await.unwrap();
         let url = host::listening_url(&listener).unwrap();
-        let host = Arc::new(Host::open(config, url, clock).await.unwrap());
+        let host = Arc::new(open(config, url, clock).await.unwrap());
         sim.set_webhook_target(host.url(intake::PATH).as_str());
         let stop = CancellationToken::new();
         let running = tokio::spawn(host::run(host.clone(), listener, stop.clone()));

@@ -10,6 +10,7 @@ pub mod answer;
 pub mod bare;
 pub mod caller;
 pub mod components;
+pub mod engine;
 pub mod host;
 pub mod program;
 pub mod receivers;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use harness::engine;
 use hubspot_sim::{
     Account, AccountSpec, Config, FaultRule, Limits, Link, Route, Simulator, Trouble,
 };
@@ -543,7 +544,7 @@ async fn the_share_that_is_set_is_the_share_of_each_limit_that_is_used() {
         let mut config = harness::host::config(&sim, directory.path());
         config.hubspot.share = share;
         let url = sim.url().parse().expect("address");
-        let host = jimo_connect::host::Host::open(config, url, Clock::system()).await;
+        let host = engine::open(config, url, Clock::system()).await;
         let budgets = host.expect("host").hubspot.budgets().clone();
         let (usage, _) = budgets.of(&PORTAL.to_string().into()).usage();
         assert_eq!(usage.allowed, allowed, "{share}");

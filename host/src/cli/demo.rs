@@ -28,6 +28,7 @@ use crate::{
     host::{self, Host},
     hubspot::{ApiUrl, budget},
     model::{Actor, ConnectionId, ProjectId},
+    plugin::{Engine, Limits},
     secrets::Secret,
     store::projects::Role,
     sync::consents::{self, Answer, Step},
@@ -70,7 +71,8 @@ impl Demo {
         let account =
             simulator.add_account(AccountSpec::new(PORTAL).domain("acme-travel-group.example"));
         let config = self.config(&directory.0, &simulator)?;
-        let host = Arc::new(Host::open(config, url, Clock::system()).await?);
+        let engine = Engine::new(&Limits::default()).map_err(host::Error::from)?;
+        let host = Arc::new(Host::open(&engine, config, url, Clock::system()).await?);
         let stop = stop_signal()?;
         let extra = demo::extra(account.clone());
         let running = tokio::spawn(host::run_with(host.clone(), listener, extra, stop.clone()));

@@ -11,6 +11,7 @@ use crate::{
     host::{self, Host},
     lock::DirectoryLock,
     members,
+    plugin::{Engine, Limits},
 };
 
 /// Run the host.
@@ -39,7 +40,8 @@ impl Serve {
                  connected, and no delivery is taken in"
             );
         }
-        let host = Host::open(self.config, public_url, Clock::system()).await?;
+        let engine = Engine::new(&Limits::default()).map_err(host::Error::from)?;
+        let host = Host::open(&engine, self.config, public_url, Clock::system()).await?;
         println!("listening on {}", listening.as_str().trim_end_matches('/'));
         tell_owner(&host).await?;
         host::run(Arc::new(host), listener, stop_signal()?).await?;

@@ -2,11 +2,13 @@
 //!
 //! This file is all that configures wasmtime. Every pass has an instance of
 //! its own from a pool, so starting one costs microseconds; a thread ticks
-//! while passes run, so that none outlives its deadline.
+//! while passes run, so that none outlives its deadline. A component is compiled
+//! once for as long as any of its versions is in use, however often it is loaded.
 
 use std::{
+    collections::HashMap,
     fmt::Write as _,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
     thread,
 };
 
@@ -41,15 +43,17 @@ pub enum Error {
 /// Runs components. One per process: its pool reserves address space.
 #[derive(Clone)]
 pub struct Engine {
-    pub(super) shared: Arc<Shared>,
+    shared: Arc<Shared>,
+    faults: PluginFaults,
 }
 
 /// What an engine and its versions share.
 pub(super) struct Shared {
     pub(super) wasmtime: wasmtime::Engine,
     pub(super) limits: Limits,
-    pub(super) faults: PluginFaults,
     passes: Arc<Passes>,
+    /// What is compiled, by digest.
+    compiled: Mutex<HashMap<String, Weak<Exports>>>,
 }
 
 impl Engine {
@@ -76,24 +80,48 @@ impl Engine {
             shared: Arc::new(Shared {
                 wasmtime,
                 limits: limits.clone(),
-                faults: PluginFaults::default(),
                 passes,
+                compiled: Mutex::default(),
             }),
+            faults: PluginFaults::default(),
         })
+    }
+
+    /// The same engine for another host: its versions count their faults apart.
+    pub fn apart(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            faults: PluginFaults::default(),
+        }
     }
 
     /// Where its versions count the passes that end in a fault.
     pub fn faults(&self) -> PluginFaults {
-        self.shared.faults.clone()
+        self.faults.clone()
     }
 
-    /// Makes a version of a component: compiles it, refuses what it may not
-    /// import, runs it for the first time, and checks what it says it is.
+    /// Makes a version of a component: compiles it, where it is not compiled, refuses
+    /// what it may not import, runs it for the first time, and checks what it says it
+    /// is.
     ///
     /// Any thread will do, one of the runtime's as well. It is kept for as long
     /// as compiling and one call of the component take, so asynchronous code
     /// that others wait beside hands this to `spawn_blocking`.
     pub fn load(&self, component: &[u8]) -> Result<Version, InstallError> {
+        let digest = digest(component);
+        let exports = match self.shared.compiled(&digest) {
+            Some(exports) => exports,
+            None => self.shared.keep(&digest, self.compile(component)?),
+        };
+        Version::new(
+            Arc::clone(&self.shared),
+            self.faults.clone(),
+            exports,
+            digest,
+        )
+    }
+
+    fn compile(&self, component: &[u8]) -> Result<Exports, InstallError> {
         let shared = &self.shared;
         if !component.starts_with(MAGIC) {
             return Err(InstallError::Component("they are no WebAssembly".into()));
@@ -114,12 +142,11 @@ impl Engine {
             .then(|| DefinitionsPre::new(instances))
             .transpose()
             .map_err(|error| InstallError::Contract(chain(&error)))?;
-        let exports = Exports {
+        Ok(Exports {
             connector,
             definitions,
             contract: world::contract(&shared.wasmtime, &compiled).unwrap_or_default(),
-        };
-        Version::new(Arc::clone(shared), exports, digest(component))
+        })
     }
 }
 
@@ -127,6 +154,23 @@ impl Shared {
     /// Waits until a pass may begin; it lasts until what is returned is dropped.
     pub(super) fn begin_pass(&self) -> Running<'_> {
         self.passes.begin(self.limits.passes_max)
+    }
+
+    /// A component that is compiled, where any of its versions is in use.
+    fn compiled(&self, digest: &str) -> Option<Arc<Exports>> {
+        let compiled = self.compiled.lock();
+        let compiled = compiled.unwrap_or_else(PoisonError::into_inner);
+        compiled.get(digest).and_then(Weak::upgrade)
+    }
+
+    /// Remembers a component that was compiled.
+    fn keep(&self, digest: &str, exports: Exports) -> Arc<Exports> {
+        let exports = Arc::new(exports);
+        let compiled = self.compiled.lock();
+        let mut compiled = compiled.unwrap_or_else(PoisonError::into_inner);
+        compiled.retain(|_, exports| exports.strong_count() > 0);
+        compiled.insert(digest.to_owned(), Arc::downgrade(&exports));
+        exports
     }
 }
 
@@ -250,5 +294,26 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.lock().running -= 1;
         self.0.changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::EMBEDDED;
+
+    #[test]
+    fn a_component_is_compiled_once_for_as_long_as_a_version_of_it_is_in_use() {
+        let engine = Engine::new(&Limits::default()).expect("an engine");
+        let first = engine.load(EMBEDDED).expect("a version");
+        let digest = first.digest().to_owned();
+        let compiled = engine.shared.compiled(&digest).expect("compiled");
+        let other = engine.apart().load(EMBEDDED).expect("a version");
+        let again = engine.shared.compiled(&digest).expect("compiled");
+        assert!(Arc::ptr_eq(&compiled, &again));
+        drop((compiled, again, first));
+        assert!(engine.shared.compiled(&digest).is_some());
+        drop(other);
+        assert!(engine.shared.compiled(&digest).is_none());
     }
 }

@@ -24,7 +24,10 @@ use super::{
     },
     values,
 };
-use crate::model::{MatchingRule, ObjectType, PropertyDefinition, Selection};
+use crate::{
+    model::{MatchingRule, ObjectType, PropertyDefinition, Selection},
+    telemetry::PluginFaults,
+};
 
 /// One version of a plugin: a compiled component, named by its digest. It may
 /// be used by several threads at once.
@@ -35,7 +38,8 @@ use crate::model::{MatchingRule, ObjectType, PropertyDefinition, Selection};
 /// until one may begin, so asynchronous code hands them to `spawn_blocking`.
 pub struct Version {
     shared: Arc<Shared>,
-    exports: Exports,
+    faults: PluginFaults,
+    exports: Arc<Exports>,
     digest: String,
     description: Description,
     definitions: Option<Vec<ObjectDefinitions>>,
@@ -71,7 +75,8 @@ impl Version {
     /// Runs a component for the first time, and checks what it says of itself.
     pub(super) fn new(
         shared: Arc<Shared>,
-        exports: Exports,
+        faults: PluginFaults,
+        exports: Arc<Exports>,
         digest: String,
     ) -> Result<Self, InstallError> {
         let said = exports.describe(&shared)?;
@@ -79,6 +84,7 @@ impl Version {
         let definitions = exports.define(&shared, &description)?;
         Ok(Self {
             shared,
+            faults,
             exports,
             digest,
             description,
@@ -115,8 +121,7 @@ impl Version {
 
     /// Counts that it came to a fault; against the version where that is the plugin's.
     fn count_fault(&self, fault: &Fault) {
-        let faults = &self.shared.faults;
-        faults.count(self.connector(), fault.as_str());
+        self.faults.count(self.connector(), fault.as_str());
         if fault.is_the_plugins() {
             self.count(true);
         }

@@ -5,11 +5,11 @@ use std::{hint::black_box, time::Duration};
 
 use harness::{
     bare::{CLIENT_SECRET, config},
+    engine,
     seed::World,
 };
 use jimo_connect::{
     clock::Clock,
-    host::Host,
     hubspot::signature,
     pipeline::routing::Routing,
     plugin::{BodyKind, Element, Pass, join, split},
@@ -44,7 +44,7 @@ impl Alone {
         let url = "http://127.0.0.1:1".parse().unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let clock = Clock::system();
-        let opened = Host::open(config(directory.path()), url, clock.clone());
+        let opened = engine::open(config(directory.path()), url, clock.clone());
         let host = runtime.block_on(opened).unwrap();
         let routing = runtime.block_on(host.store.read(Routing::load)).unwrap();
         let account = World::portal(0).to_string().as_str().into();

@@ -10,13 +10,9 @@
 use std::sync::Arc;
 
 use clap::Parser;
+use harness::engine::open;
 use jimo_connect::{
-    clock::Clock,
-    config::Config,
-    host::{self, Host},
-    lock::DirectoryLock,
-    model::Timestamp,
-    telemetry,
+    clock::Clock, config::Config, host, lock::DirectoryLock, model::Timestamp, telemetry,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -39,8 +35,8 @@ async fn main() {
     let public_url = config.address.public_url.clone();
     let public_url = public_url.unwrap_or_else(|| url.clone());
     let clock = Clock::manual(Timestamp(moment));
-    let host = Host::open(config, public_url, clock.clone()).await.unwrap();
-    let host = Arc::new(host);
+    let host = open(config, public_url, clock.clone()).await;
+    let host = Arc::new(host.unwrap());
     let stop = CancellationToken::new();
     std::thread::spawn({
         let (host, stop) = (host.clone(), stop.clone());

@@ -8,7 +8,6 @@ use std::{path::Path, sync::Arc};
 
 use jimo_connect::{
     clock::Clock,
-    host::Host,
     model::{
         ConnectionId, Existence, FieldId, FieldMapping, KeyKind, MappingId, MatchingRule,
         ObjectMapping, ProjectId, PropertyDefinition, Readable, Register, Shown, Status, Timestamp,
@@ -26,7 +25,7 @@ use jimo_connect::{
 };
 
 pub use self::world::{COMPANY, COMPANY_PROPERTY, World};
-use crate::bare::config;
+use crate::{bare::config, engine::open};
 
 /// Users whom one transaction makes.
 const BATCH: u64 = 5_000;
@@ -57,9 +56,8 @@ pub fn seeded_text(user: u64) -> String {
 pub async fn fill(directory: &Path, world: World) -> Vec<ProjectId> {
     let url = "http://127.0.0.1:1".parse().unwrap();
     let at = seeded_at();
-    let host = Host::open(config(directory), url, Clock::system())
-        .await
-        .unwrap();
+    let host = open(config(directory), url, Clock::system()).await;
+    let host = host.unwrap();
     let needs = |object_type: &str, rule: Option<&MatchingRule>| {
         let plugin = host.plugins.active("hubspot").expect("a version");
         let needs = plugin.needs(&object_type.into(), rule, None);

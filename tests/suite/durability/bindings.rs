@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use harness::bare::{BareHost, config};
+use harness::{
+    bare::{BareHost, config},
+    engine,
+};
 use jimo_connect::{
     clock::Clock,
     host::{Error, Host},
@@ -85,7 +88,7 @@ async fn another_secret_key_stops_the_start() {
 
 async fn open(directory: &Path) -> Result<Host, Error> {
     let url = "http://127.0.0.1:1".parse().unwrap();
-    Host::open(config(directory), url, Clock::system()).await
+    engine::open(config(directory), url, Clock::system()).await
 }
 
 fn entry() -> jimo_connect::log::Entry {

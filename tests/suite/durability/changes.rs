@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt::Write, path::Path};
 
 use harness::{
     bare::{APP_ID, config},
+    engine,
     seed::{World, fill, seeded_at, seeded_text},
 };
 use jimo_connect::{
@@ -154,7 +155,7 @@ pub struct Outcome {
 /// Opens a host on a data directory, lets it apply all that waits, and looks.
 pub async fn outcome(directory: &Path, projects: &[ProjectId]) -> Outcome {
     let url = "http://127.0.0.1:1".parse().unwrap();
-    let host = Host::open(config(directory), url, Clock::system())
+    let host = engine::open(config(directory), url, Clock::system())
         .await
         .unwrap();
     let (tail, place) = (

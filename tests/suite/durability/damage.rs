@@ -9,6 +9,7 @@ use std::{
 
 use harness::{
     bare::config,
+    engine,
     program::{self, Program},
 };
 use jimo_connect::{
@@ -104,7 +105,7 @@ impl Data {
 
     async fn open(&self) -> Result<Host, Error> {
         let url = "http://127.0.0.1:1".parse().unwrap();
-        Host::open(config(self.path()), url, Clock::system()).await
+        engine::open(config(self.path()), url, Clock::system()).await
     }
 
     async fn refusal(&self) -> store::Error {

@@ -13,9 +13,10 @@ use std::{
 
 use harness::{
     bare::{client, config},
+    engine,
     program::{self, Program},
 };
-use jimo_connect::{clock::Clock, host::Host, log::EventLog};
+use jimo_connect::{clock::Clock, log::EventLog};
 use tempfile::TempDir;
 
 use super::{
@@ -119,7 +120,7 @@ async fn a_power_cut_in_the_first_start_loses_nothing_and_leaves_nothing_in_the_
                 let directory = made(&left, &root.disk);
                 let data = directory.path().join("var/data");
                 let url = "http://127.0.0.1:1".parse().unwrap();
-                let opened = Host::open(config(&data), url, Clock::system()).await;
+                let opened = engine::open(config(&data), url, Clock::system()).await;
                 let error = opened.err().map(|error| error.to_string());
                 assert_eq!(error, None, "at {instant} of {}", steps.len());
             }

@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use harness::engine;
 use jimo_connect::{
     clock::Clock,
-    host::{self, Host},
+    host,
     store::projects::Role,
     web::session::{Link, SESSION_IDLE, SESSION_LIFE, make_sign_in_link},
 };
@@ -157,7 +158,7 @@ async fn over_https_the_cookie_is_of_this_very_host_alone() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = host::listening_url(&listener).unwrap();
     let public_url = "https://connect.example.com".parse().unwrap();
-    let host = Host::open(config, public_url, Clock::system())
+    let host = engine::open(config, public_url, Clock::system())
         .await
         .unwrap();
     let (host, stop) = (Arc::new(host), CancellationToken::new());

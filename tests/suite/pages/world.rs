@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use harness::settled::settle;
+use harness::{engine, settled::settle};
 use hubspot_sim::{Account, Link, PropertySpec, Simulator};
 use jimo_connect::{
     clock::Clock,
@@ -155,7 +155,7 @@ impl World {
             log: "warn".into(),
             log_format: jimo_connect::telemetry::LogFormat::Text,
         };
-        let host = Host::open(config, base.clone(), Clock::system()).await;
+        let host = engine::open(config, base.clone(), Clock::system()).await;
         let host = Arc::new(host.expect("host"));
         sim.set_webhook_target(host.url("/webhooks/hubspot").as_str());
         sim.subscribe_defaults();

@@ -9,6 +9,7 @@ use std::{
 
 use harness::{
     bare::{APP_ID, config},
+    engine,
     program::{self, Program},
     seed::{World as Seeds, fill, seeded_at},
 };
@@ -49,7 +50,7 @@ fn says(user: u64, text: &str) -> String {
 /// Opens a host that does nothing by itself.
 async fn open(directory: &Path) -> Host {
     let url = "http://127.0.0.1:1".parse().unwrap();
-    Host::open(config(directory), url, Clock::system())
+    engine::open(config(directory), url, Clock::system())
         .await
         .unwrap()
 }
