@@ -21,8 +21,9 @@ const PAGE_SIZE_BYTES: u32 = 32 * 1024;
 /// it.
 const CACHE_KIBIBYTES: u32 = 8 * 1024;
 
-/// 128 MiB of pages in the write-ahead log start a checkpoint.
-const CHECKPOINT_PAGES: i32 = 4_096;
+/// 32 MiB of pages in the write-ahead log start a checkpoint: while they are synced no
+/// answer waits for the disk for long.
+const CHECKPOINT_PAGES: i32 = 1_024;
 
 /// Entries that one transaction removes, so that trimming never holds up an
 /// append for long.

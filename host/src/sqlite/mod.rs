@@ -341,7 +341,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn the_write_ahead_log_begins_anew_however_busy_writer_and_readers_are() {
         let directory = std::env::temp_dir().join(format!("jimo-{:x}", rand::random::<u64>()));
-        let (page_size_bytes, checkpoint_pages) = (4_096, 20);
+        let (page_size_bytes, checkpoint_pages) = (4_096, 10);
         let database = Database::open(&Options {
             path: directory.join("file.sqlite"),
             page_size_bytes,

@@ -74,9 +74,10 @@ const PAGE_SIZE_BYTES: u32 = 4_096;
 /// their pages again.
 const CACHE_KIBIBYTES: u32 = 128 * 1024;
 
-/// 160 MiB of pages in the write-ahead log start a checkpoint: a random page is
-/// then written once for many changes, not once for each.
-const CHECKPOINT_PAGES: i32 = 40_000;
+/// 80 MiB of pages in the write-ahead log start a checkpoint: a random page is then
+/// written once for many changes, and while they are synced no commit waits for the
+/// disk for long.
+const CHECKPOINT_PAGES: i32 = 20_000;
 
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0001_store.sql"),
