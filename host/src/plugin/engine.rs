@@ -169,6 +169,10 @@ impl Shared {
         let compiled = self.compiled.lock();
         let mut compiled = compiled.unwrap_or_else(PoisonError::into_inner);
         compiled.retain(|_, exports| exports.strong_count() > 0);
+        // Two may have compiled it at once.
+        if let Some(first) = compiled.get(digest).and_then(Weak::upgrade) {
+            return first;
+        }
         compiled.insert(digest.to_owned(), Arc::downgrade(&exports));
         exports
     }

@@ -3,15 +3,16 @@
 //!
 //! The log starts anew only when all of it was moved, which a busy writer may
 //! leave no moment for: while one part is moved, the next is written. So the
-//! thread goes on until little is left, and the writer moves that itself after its
-//! next commit, where it is still little: all others wait for it. Readers keep it from
+//! thread goes on until little is left, and the writer moves that little itself
+//! with what its next commit brings, while all others wait. Readers keep it from
 //! beginning anew while any looks at what it held before: once it is several times
 //! too long, the writer waits for those that do.
 //!
 //! SQLite syncs the file only where nothing was committed while a part was moved
 //! (`walCheckpoint` in its `wal.c`). Else the writer, moving the last little, would
 //! have to wait until all that the thread wrote is on disk. So the thread moves what
-//! little has come several times more: one of these falls between two commits.
+//! little has come several times more: most likely one of these falls between two
+//! commits.
 //!
 //! The log keeps what it held until it is written over. Whoever has to know that
 //! something is nowhere any more has it moved, and the writer empties it between
@@ -21,7 +22,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicI32, Ordering},
+        atomic::{AtomicBool, Ordering},
         mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
@@ -35,13 +36,13 @@ use super::{BUSY_TIMEOUT, Error, stem};
 /// The part of a log, as one in so many, that is little.
 const LITTLE: i32 = 16;
 
-/// How often what is little is moved, so that the file is synced and little is left to
-/// sync, too: a busy writer commits during one in two, at the most.
+/// How often what is little, or no less than before, is moved: so that the file is
+/// synced, and little is left to sync, too.
 const LAST_PARTS: usize = 8;
 
 /// How many times too long the log may become before the writer waits for
 /// readers, and does so again for each time that it is longer.
-const OVERLONG: i32 = 8;
+const OVERLONG: i32 = 6;
 
 /// What the thread is asked for.
 enum Task {
@@ -78,16 +79,15 @@ pub(super) fn start(
     let own = Connection::open(path)?;
     own.busy_timeout(BUSY_TIMEOUT)?;
     let (due, asked) = sync_channel(1);
-    // How much of the log was moved when the thread was done; 0 where it is not.
-    let moved = Arc::new(AtomicI32::new(0));
+    let nearly_moved = Arc::new(AtomicBool::new(false));
     let thread = std::thread::Builder::new()
         .name(format!("{}-moves", stem(path)))
         .spawn({
-            let moved = moved.clone();
+            let nearly_moved = nearly_moved.clone();
             move || {
                 while let Ok(task) = asked.recv() {
                     match move_most(&own, pages_max) {
-                        Ok(pages) => moved.store(pages, Ordering::Relaxed),
+                        Ok(most) => nearly_moved.store(most, Ordering::Relaxed),
                         Err(error) => {
                             tracing::warn!(%error, "a checkpoint failed; the next commits try again");
                         }
@@ -112,14 +112,9 @@ pub(super) fn start(
         }
         let is_due = pages >= asked_at.saturating_add(pages_max);
         let is_overlong = pages >= pages_max.saturating_mul(OVERLONG);
-        let rest = match moved.swap(0, Ordering::Relaxed) {
-            0 => None,
-            moved => Some(pages - moved),
-        };
-        let moved = match rest {
-            _ if is_overlong && is_due => wal.checkpoint_v2(CheckpointMode::RESTART).map(|_| ()),
-            // Below zero, it began anew.
-            Some(rest) if (0..=pages_max / LITTLE).contains(&rest) => wal.checkpoint(),
+        let moved = match (nearly_moved.swap(false, Ordering::Relaxed), is_overlong) {
+            (_, true) if is_due => wal.checkpoint_v2(CheckpointMode::RESTART).map(|_| ()),
+            (true, _) => wal.checkpoint(),
             _ => Ok(()),
         };
         // It fails while the other thread is at it, and a later commit tries
@@ -138,10 +133,10 @@ pub(super) fn start(
 }
 
 /// Moves all but the rest that the writer moves by itself, or what it can before
-/// the log is too long. Returns how many of its pages are moved; none where readers
-/// hold on to what is old, or it began anew: then the writer has nothing to do.
-fn move_most(connection: &Connection, pages_max: i32) -> rusqlite::Result<i32> {
-    let (mut moved_before, mut last_parts) = (0, 0);
+/// the log is too long. Returns whether the writer is to go on: where readers
+/// hold on to what is old, it could not, and where the log began anew, it need not.
+fn move_most(connection: &Connection, pages_max: i32) -> rusqlite::Result<bool> {
+    let (mut moved_before, mut came_before, mut last_parts) = (0, i32::MAX, 0);
     while last_parts < LAST_PARTS {
         // https://sqlite.org/pragma.html#pragma_wal_checkpoint: whether it was
         // kept from it, the pages in the log as it began, and those of them that are
@@ -150,20 +145,22 @@ fn move_most(connection: &Connection, pages_max: i32) -> rusqlite::Result<i32> {
             connection.query_one("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
                 Ok((row.get(1)?, row.get(2)?))
             })?;
+        if pages >= pages_max.saturating_mul(OVERLONG) {
+            return Ok(true);
+        }
         let has_begun_anew = pages < moved_before;
         let is_kept_by_readers = moved < pages && moved <= moved_before;
         if has_begun_anew || is_kept_by_readers {
-            return Ok(0);
+            return Ok(false);
         }
-        // Nothing came since the part before began, which was synced: so is everything.
-        let is_done = pages == moved_before;
-        if pages - moved_before <= pages_max / LITTLE {
-            last_parts += 1;
-        }
-        moved_before = moved;
-        if is_done || pages >= pages_max.saturating_mul(OVERLONG) {
+        // Since the part before began. Where nothing did, that part was synced, and so
+        // is everything.
+        let came = pages - moved_before;
+        if came == 0 {
             break;
         }
+        last_parts += usize::from(came <= pages_max / LITTLE || came > came_before / 2);
+        (moved_before, came_before) = (moved, came);
     }
-    Ok(moved_before)
+    Ok(true)
 }

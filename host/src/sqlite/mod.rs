@@ -340,20 +340,30 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn the_write_ahead_log_begins_anew_however_busy_writer_and_readers_are() {
+        // A page or two a commit, which is little, and twenty, which are not.
+        for body_bytes in [2_000, 80_000] {
+            begins_anew(body_bytes, 0, 5).await;
+            // Somebody always looks at what it held before, until the writer waits for them.
+            begins_anew(body_bytes, READERS_MAX, 8).await;
+        }
+    }
+
+    /// It never becomes so many times too long.
+    async fn begins_anew(body_bytes: u32, readers: usize, too_long: u64) {
         let directory = std::env::temp_dir().join(format!("jimo-{:x}", rand::random::<u64>()));
-        let (page_size_bytes, checkpoint_pages) = (4_096, 10);
+        let (page_size_bytes, checkpoint_pages) = (4_096, 1_600_u16);
         let database = Database::open(&Options {
             path: directory.join("file.sqlite"),
             page_size_bytes,
             cache_kibibytes: 1_024,
-            checkpoint_pages,
+            checkpoint_pages: checkpoint_pages.into(),
             migrations: &["CREATE TABLE bodies (body BLOB)"],
             functions: no_functions,
         })
         .expect("opens");
         let database = Arc::new(database);
         let ended = tokio_util::sync::CancellationToken::new();
-        let readers: Vec<_> = (0..READERS_MAX)
+        let readers: Vec<_> = (0..readers)
             .map(|_| {
                 let (database, ended) = (database.clone(), ended.clone());
                 tokio::spawn(async move {
@@ -369,17 +379,18 @@ mod tests {
                 })
             })
             .collect();
-        for _ in 0..400 {
-            let insert = |connection: &Connection| {
-                let sql = "INSERT INTO bodies VALUES (zeroblob(20000))";
-                connection.execute(sql, []).map_err(Error::from)
+        for _ in 0..1_600 {
+            let insert = move |connection: &Connection| {
+                let sql = "INSERT INTO bodies VALUES (zeroblob(?1))";
+                connection.execute(sql, [body_bytes]).map_err(Error::from)
             };
             database.write(insert).await.expect("writes");
         }
-        // Two thousand pages were written, and each has a header in the log.
+        // It is never made shorter: this is as long as it ever was.
         let log = std::fs::metadata(directory.join("file.sqlite-wal")).expect("a log");
         let pages = log.len() / u64::from(page_size_bytes);
-        assert!(pages < 400, "{pages} pages");
+        let enough = too_long * u64::from(checkpoint_pages);
+        assert!(pages < enough, "{pages} pages, {body_bytes} bytes a commit");
         ended.cancel();
         for reader in readers {
             reader.await.expect("a reader");

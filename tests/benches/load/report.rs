@@ -15,22 +15,19 @@ pub fn row(cells: &[String]) {
     println!("| {} |", cells.join(" | "));
 }
 
-/// A table of two phases, by whether a request was to be sent before the second began:
-/// what is told of, and the phases' names; what was answered, and what was seen.
-pub fn phases(
-    [what, first, second]: [&str; 3],
-    second_begins: Instant,
-    (answers, seen): (&[Answer], &[Seen]),
-) {
+/// A table of phases, by when a request was to be sent: what is told of, each phase's
+/// name and when it begins, in their order; what was answered, and what was seen.
+pub fn phases(what: &str, phases: &[(&str, Instant)], (answers, seen): (&[Answer], &[Seen])) {
     head(&[what, "204 p50 / p99 ms", "readable p50 / p99 ms"]);
-    for (name, is_second) in [(first, false), (second, true)] {
-        let is_in = |planned: Instant| (planned >= second_begins) == is_second;
+    for (index, (name, begins)) in phases.iter().enumerate() {
+        let ends = phases.get(index + 1).map(|(_, ends)| *ends);
+        let is_in = |planned: Instant| planned >= *begins && ends.is_none_or(|ends| planned < ends);
         let answered = answers.iter().filter(|answer| is_in(answer.planned));
         let answered: Vec<Duration> = answered.map(|answer| answer.took).collect();
         let readable = seen.iter().filter(|seen| is_in(seen.planned));
         let readable: Vec<Duration> = readable.map(|seen| seen.took).collect();
         row(&[
-            name.to_owned(),
+            (*name).to_owned(),
             percentiles(&answered),
             percentiles(&readable),
         ]);

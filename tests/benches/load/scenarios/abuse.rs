@@ -83,8 +83,8 @@ pub fn run(options: &Options) {
     });
 
     report::phases(
-        ["good deliveries", "alone", "meanwhile"],
-        begin + half,
+        "good deliveries",
+        &[("alone", begin), ("meanwhile", begin + half)],
         (&answers, &seen),
     );
     println!(

@@ -86,8 +86,12 @@ pub fn run(options: &Options) {
     });
 
     report::phases(
-        ["the other account", "before the flood", "during the flood"],
-        flooded,
+        "the other account",
+        &[
+            ("before the flood", begin),
+            ("while it is taken in", flooded),
+            ("until it is applied", flooded + taken_in),
+        ],
         (&answers, &seen),
     );
     let events = flood.len() as u64 * 100;
