@@ -67,8 +67,9 @@ impl Staff {
     /// Time passes, for both sides.
     fn pass(&self, seconds: u64) {
         let time = Duration::from_secs(seconds);
-        self.world.clock.turn(time);
+        // HubSpot's first: else it refuses what the host believes is allowed again.
         self.world.sim.turn(time);
+        self.world.clock.turn(time);
     }
 
     /// What happened in HubSpot has come, and all of it was worked on.
