@@ -5,11 +5,11 @@ use harness::bare::CLIENT_SECRET;
 use jimo_connect::{
     clock::Clock,
     hubspot::signature,
-    plugin::{EMBEDDED, split},
+    plugin::{EMBEDDED, Engine, Limits, split},
     secrets::{Keys, Secret},
 };
 
-use crate::input::{DELIVERY, ENGINE, EVENTS, PLUGIN, native, pass};
+use crate::input::{DELIVERY, EVENTS, PLUGIN, native, pass};
 
 /// A fresh instance, and nothing to do for it.
 #[divan::bench]

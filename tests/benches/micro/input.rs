@@ -35,11 +35,11 @@ pub static DELIVERY: LazyLock<Vec<u8>> = LazyLock::new(|| {
     format!("[{}]", events.join(",")).into_bytes()
 });
 
-/// The one engine of this process.
-pub static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new(&Limits::default()).unwrap());
-
 /// The plugin, as the host runs it.
-pub static PLUGIN: LazyLock<Version> = LazyLock::new(|| ENGINE.load(EMBEDDED).unwrap());
+pub static PLUGIN: LazyLock<Version> = LazyLock::new(|| {
+    let engine = Engine::new(&Limits::default()).unwrap();
+    engine.load(EMBEDDED).unwrap()
+});
 
 static INTERESTS: LazyLock<Vec<Interest>> = LazyLock::new(|| {
     vec![Interest {
