@@ -340,18 +340,19 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn the_write_ahead_log_begins_anew_however_busy_writer_and_readers_are() {
-        // A page or two a commit, which is little, and twenty, which are not.
-        for body_bytes in [2_000, 80_000] {
-            begins_anew(body_bytes, 0, 5).await;
+        // A page or two a commit, and twenty: each moves a hundred commits together.
+        for (body_bytes, checkpoint_pages) in [(2_000, 160), (80_000, 1_600)] {
+            begins_anew(body_bytes, checkpoint_pages, 0, 5).await;
             // Somebody always looks at what it held before, until the writer waits for them.
-            begins_anew(body_bytes, READERS_MAX, 8).await;
+            begins_anew(body_bytes, checkpoint_pages, READERS_MAX, 12).await;
         }
     }
 
-    /// It never becomes so many times too long.
-    async fn begins_anew(body_bytes: u32, readers: usize, too_long: u64) {
+    /// Much more is written than so many times what starts a checkpoint, and it is
+    /// never as long as that.
+    async fn begins_anew(body_bytes: u32, checkpoint_pages: u16, readers: usize, too_long: u64) {
         let directory = std::env::temp_dir().join(format!("jimo-{:x}", rand::random::<u64>()));
-        let (page_size_bytes, checkpoint_pages) = (4_096, 1_600_u16);
+        let page_size_bytes = 4_096;
         let database = Database::open(&Options {
             path: directory.join("file.sqlite"),
             page_size_bytes,
