@@ -112,6 +112,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0030_configuration.sql"),
     include_str!("../../migrations/sqlite/store/0031_plugin_failing.sql"),
     include_str!("../../migrations/sqlite/store/0032_run_users.sql"),
+    include_str!("../../migrations/sqlite/store/0033_provisional_feeds.sql"),
 ];
 
 /// What can go wrong with the store.

@@ -34,6 +34,16 @@ pub struct Candidate {
     pub closed: bool,
 }
 
+/// The record that was selected to feed a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Feed {
+    /// Its number.
+    pub record: RecordKey,
+    /// Whether it does only until all that could feed the user are read: it began to
+    /// before that.
+    pub provisional: bool,
+}
+
 /// What a selection depends on beside what is kept of every record.
 #[derive(Clone, Debug, Default)]
 pub struct SelectionFields {
@@ -342,11 +352,51 @@ impl Tx<'_> {
         Ok(false)
     }
 
-    /// The record that feeds a user by a mapping.
-    pub fn feed(&self, mapping: MappingId, user: UserId) -> Result<Option<RecordKey>, Error> {
+    /// Whether an existing record that could feed a user by a mapping is still to be
+    /// read.
+    pub fn has_unread_candidate(
+        &self,
+        connection: ConnectionId,
+        mapping: &ObjectMapping,
+        user: UserId,
+    ) -> Result<bool, Error> {
+        // In the order of [`Tx::candidates`], for the same reason.
+        let sql = match &mapping.through {
+            None => {
+                "SELECT EXISTS (SELECT 1 FROM links l
+                 CROSS JOIN records r ON r.id = l.record
+                 WHERE l.user = ?1 AND r.connection = ?2 AND r.object_type = ?3
+                   AND r.existence < 2 AND NOT r.filled AND ?4 IS NULL)"
+            }
+            Some(_) => {
+                "SELECT EXISTS (SELECT 1 FROM links l
+                 CROSS JOIN records c ON c.id = l.record
+                 CROSS JOIN associations a ON a.from_record = c.id AND a.to_type = ?3
+                 CROSS JOIN records r ON r.id = a.to_record
+                 WHERE l.user = ?1 AND c.connection = ?2 AND c.object_type = ?4
+                   AND c.existence < 2 AND r.existence < 2 AND NOT r.filled)"
+            }
+        };
+        let object_type = self.object_type_id(&mapping.object_type)?;
+        let through = mapping.through.as_ref();
+        let through = through.map(|one| self.object_type_id(one)).transpose()?;
         Ok(self
-            .statement("SELECT record FROM feeds WHERE mapping = ?1 AND user = ?2")?
-            .query_row(params![mapping.0, user.0], |row| row.get(0).map(RecordKey))
+            .statement(sql)?
+            .query_one(params![user.0, connection.0, object_type, through], |row| {
+                row.get(0)
+            })?)
+    }
+
+    /// The record that feeds a user by a mapping.
+    pub fn feed(&self, mapping: MappingId, user: UserId) -> Result<Option<Feed>, Error> {
+        Ok(self
+            .statement("SELECT record, provisional FROM feeds WHERE mapping = ?1 AND user = ?2")?
+            .query_row(params![mapping.0, user.0], |row| {
+                Ok(Feed {
+                    record: RecordKey(row.get(0)?),
+                    provisional: row.get(1)?,
+                })
+            })
             .optional()?)
     }
 
@@ -355,15 +405,17 @@ impl Tx<'_> {
         &self,
         mapping: MappingId,
         user: UserId,
-        record: Option<RecordKey>,
+        feed: Option<Feed>,
     ) -> Result<(), Error> {
-        match record {
-            Some(record) => self
+        match feed {
+            Some(feed) => self
                 .statement(
-                    "INSERT INTO feeds (mapping, user, record) VALUES (?1, ?2, ?3)
-                     ON CONFLICT (mapping, user) DO UPDATE SET record = excluded.record",
+                    "INSERT INTO feeds (mapping, user, record, provisional)
+                     VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (mapping, user) DO UPDATE SET
+                        record = excluded.record, provisional = excluded.provisional",
                 )?
-                .execute(params![mapping.0, user.0, record.0])?,
+                .execute(params![mapping.0, user.0, feed.record.0, feed.provisional])?,
             None => self
                 .statement("DELETE FROM feeds WHERE mapping = ?1 AND user = ?2")?
                 .execute(params![mapping.0, user.0])?,

@@ -18,7 +18,7 @@ use jimo_connect::{
     secrets::Keys,
     store::{
         self, Tx,
-        reach::KeptAssociation,
+        reach::{Feed, KeptAssociation},
         records::{RecordKey, RecordState},
         registers::FedValue,
     },
@@ -285,7 +285,11 @@ fn seed_user(
         feeds.push((mapping, *company, "seeded".to_owned()));
     }
     for (mapping, record, text) in feeds {
-        tx.set_feed(mapping.id, user, Some(record))?;
+        let feed = Feed {
+            record,
+            provisional: false,
+        };
+        tx.set_feed(mapping.id, user, Some(feed))?;
         for field in &mapping.fields {
             let Some(variable) = field.variable else {
                 continue;

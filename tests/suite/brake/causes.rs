@@ -158,20 +158,6 @@ async fn dealers(prefer_open: bool) -> Staff {
     staff
 }
 
-impl Staff {
-    /// Maps deals with this selection, too.
-    async fn map_deals(&self, rule: &str, prefer_open: bool) {
-        let mut mappings = super::mappings();
-        mappings["deals"] = json!({
-            "selection": {"rule": rule, "prefer_open": prefer_open},
-            "fields": [{"property": "dealname", "variable": "deal"}],
-        });
-        let saved = self.world.map(&self.connection, mappings).await;
-        assert_eq!(saved["deals"]["selection"]["rule"], rule, "{saved:#}");
-        self.settle().await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_selection_rule_that_moves_everybody() {
     let staff = dealers(false).await;

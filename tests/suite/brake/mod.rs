@@ -4,6 +4,7 @@
 mod causes;
 mod ends;
 mod exempt;
+mod first_readings;
 
 use std::time::Duration;
 
@@ -77,6 +78,18 @@ impl Staff {
         // The account allows so many calls a second.
         self.pass(10);
         self.world.settle().await;
+    }
+
+    /// Maps deals with this selection, too.
+    async fn map_deals(&self, rule: &str, prefer_open: bool) {
+        let mut mappings = mappings();
+        mappings["deals"] = json!({
+            "selection": {"rule": rule, "prefer_open": prefer_open},
+            "fields": [{"property": "dealname", "variable": "deal"}],
+        });
+        let saved = self.world.map(&self.connection, mappings).await;
+        assert_eq!(saved["deals"]["selection"]["rule"], rule, "{saved:#}");
+        self.settle().await;
     }
 
     /// How many users show that.

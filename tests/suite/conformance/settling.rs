@@ -14,6 +14,7 @@ use jimo_connect::{
     pipeline::mapping,
     store::{
         Error, Store, Tx,
+        reach::Feed,
         records::RecordKey,
         registers::FedValue,
         segments::NewSegment,
@@ -261,7 +262,11 @@ impl World {
                 // Only such records have registers.
                 tx.link(record.key, user, 0)?;
                 tx.refresh_reached(record.key)?;
-                tx.set_feed(mapping, user, Some(record.key))?;
+                let feed = Feed {
+                    record: record.key,
+                    provisional: false,
+                };
+                tx.set_feed(mapping, user, Some(feed))?;
                 for ((field, value), variable) in fields.iter().zip(&values).zip([plan, teams]) {
                     let version = Version {
                         stamp: NOW,

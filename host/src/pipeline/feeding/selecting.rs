@@ -4,7 +4,11 @@ use super::{Feeder, Shown};
 use crate::{
     model::{ObjectMapping, Timestamp, UserId, VariableId},
     pipeline::select::select,
-    store::{self, reach::Candidate, records::RecordKey},
+    store::{
+        self,
+        reach::{Candidate, Feed},
+        records::RecordKey,
+    },
 };
 
 impl Feeder<'_, '_> {
@@ -12,17 +16,23 @@ impl Feeder<'_, '_> {
         let mapped = &self.route.mappings[mapping];
         let (candidates, chosen) = self.choose(mapping, user)?;
         let before = self.tx.feed(mapped.id, user)?;
+        let fed_by = before.map(|feed| feed.record);
+        let gives_way = gives_way(before, chosen);
         let just_read = chosen.is_some_and(|key| self.just_read.contains(&key));
         let was_held = self.is_held(mapping, user)?;
-        if chosen != before {
-            if self.moves(mapped, user, chosen)? {
-                if self.holds(mapping, user)? {
-                    self.hold(mapping, user)?;
-                    return self.tell_held(mapped, chosen.or(before));
-                }
-                self.lose(user);
+        let is_another = chosen != fed_by;
+        if is_another && self.moves(mapped, user, chosen, gives_way)? {
+            if self.holds(mapping, user)? {
+                self.hold(mapping, user)?;
+                return self.tell_held(mapped, chosen.or(fed_by));
             }
-            self.tx.set_feed(mapped.id, user, chosen)?;
+            self.lose(user);
+        }
+        let feed = self.feed(mapped, user, chosen, before)?;
+        if feed != before {
+            self.tx.set_feed(mapped.id, user, feed)?;
+        }
+        if is_another {
             self.report.count("selected", 1);
             // A record that begins to feed is read: that fills what was mapped
             // since it was read last.
@@ -56,7 +66,7 @@ impl Feeder<'_, '_> {
             let said = readable
                 .as_ref()
                 .map(|(record, readable)| (*record, readable));
-            match self.show(mapping, user, (variable, field.id), said)? {
+            match self.show(mapping, user, (variable, field.id), said, gives_way)? {
                 Shown::Changed => variables.push(self.variable_name(variable).to_owned()),
                 Shown::Held => is_held = true,
                 Shown::Unchanged => {}
@@ -68,8 +78,7 @@ impl Feeder<'_, '_> {
         if variables.is_empty() {
             return Ok(());
         }
-        let fed_by = chosen.or(before);
-        if let Some(key) = fed_by.filter(|key| !self.erased.contains(key))
+        if let Some(key) = chosen.or(fed_by).filter(|key| !self.erased.contains(key))
             && let Some(record) = self.tx.record_id(key)?
         {
             let object_type = &mapped.object_type;
@@ -83,7 +92,9 @@ impl Feeder<'_, '_> {
     pub fn would_lose(&self, mapping: usize, user: UserId) -> Result<bool, store::Error> {
         let mapped = &self.route.mappings[mapping];
         let (_, chosen) = self.choose(mapping, user)?;
-        Ok(chosen != self.tx.feed(mapped.id, user)? && self.moves(mapped, user, chosen)?)
+        let before = self.tx.feed(mapped.id, user)?;
+        let is_another = chosen != before.map(|feed| feed.record);
+        Ok(is_another && self.moves(mapped, user, chosen, gives_way(before, chosen))?)
     }
 
     /// The records that can feed a user, and the one that is selected.
@@ -97,6 +108,26 @@ impl Feeder<'_, '_> {
         let candidates = self.tx.candidates(self.route.id, mapped, fields, user)?;
         let chosen = select(&candidates, mapped.selection.as_ref());
         Ok((candidates, chosen))
+    }
+
+    /// How the record that is selected feeds a user who was fed so before: one that
+    /// nothing went before is provisional as long as others are still to be read.
+    fn feed(
+        &self,
+        mapped: &ObjectMapping,
+        user: UserId,
+        chosen: Option<RecordKey>,
+        before: Option<Feed>,
+    ) -> Result<Option<Feed>, store::Error> {
+        let Some(record) = chosen else {
+            return Ok(None);
+        };
+        let provisional = before.is_none_or(|feed| feed.provisional)
+            && self.tx.has_unread_candidate(self.route.id, mapped, user)?;
+        Ok(Some(Feed {
+            record,
+            provisional,
+        }))
     }
 
     /// Whether a record feeds a user only because another selection is held, or was
@@ -124,20 +155,22 @@ impl Feeder<'_, '_> {
     }
 
     /// Whether a user loses a value to the record that is selected now, or to
-    /// none; also one that the record lacks, for it is read then. What a run takes
-    /// is looked at as it is shown.
+    /// none; also one that the record lacks, for it is read then. Those of a record
+    /// that gives way are nobody's to lose. What a run takes is looked at as it is
+    /// shown.
     fn moves(
         &self,
         mapped: &ObjectMapping,
         user: UserId,
         chosen: Option<RecordKey>,
+        gives_way: Option<RecordKey>,
     ) -> Result<bool, store::Error> {
         if self.unbraked || (self.cause.run.is_some() && !self.route.held) {
             return Ok(false);
         }
         for variable in mapped.fields.iter().filter_map(|field| field.variable) {
             let shown = self.tx.value_record(user, variable)?;
-            if shown.is_some() && shown != chosen {
+            if shown.is_some() && shown != chosen && shown != gives_way {
                 return Ok(true);
             }
         }
@@ -186,4 +219,12 @@ impl Feeder<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// The record that feeds a user only until all are read, where it gives way to another.
+fn gives_way(before: Option<Feed>, chosen: Option<RecordKey>) -> Option<RecordKey> {
+    let provisional = before.filter(|feed| feed.provisional)?.record;
+    chosen
+        .is_some_and(|record| record != provisional)
+        .then_some(provisional)
 }

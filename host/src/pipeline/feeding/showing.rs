@@ -129,6 +129,7 @@ impl Feeder<'_, '_> {
                 *user,
                 (variable, field.id),
                 Some((record, readable)),
+                None,
             )? {
                 Shown::Changed => {
                     told.shown(*user, self.variable_name(variable));
@@ -165,13 +166,15 @@ impl Feeder<'_, '_> {
     }
 
     /// Shows on a user what a record's field says; takes away what the field
-    /// showed, where nothing of it can be read, unless that is held.
+    /// showed, where nothing of it can be read, unless that is held. What a record
+    /// showed that gives way is nobody's to lose.
     pub(super) fn show(
         &mut self,
         mapping: usize,
         user: UserId,
         (variable, field): (VariableId, FieldId),
         said: Option<(RecordKey, &Readable)>,
+        gives_way: Option<RecordKey>,
     ) -> Result<Shown, store::Error> {
         let becomes = said.filter(|(_, readable)| readable.value.is_some());
         let becomes = becomes.map(|(record, _)| record);
@@ -183,7 +186,7 @@ impl Feeder<'_, '_> {
         };
         // What was set in Jimo whoever took the variable over has given up.
         let loses = match had {
-            Some(ValueSource::Record(had)) => becomes != Some(had),
+            Some(ValueSource::Record(had)) => becomes != Some(had) && gives_way != Some(had),
             Some(ValueSource::Own) | None => false,
         };
         if loses && self.holds(mapping, user)? {

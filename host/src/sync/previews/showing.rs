@@ -220,10 +220,10 @@ fn sample(
     user: UserId,
 ) -> Result<Option<Sample>, store::Error> {
     let mapping = &route.mappings[index];
-    let Some(key) = tx.feed(mapping.id, user)? else {
+    let Some(feed) = tx.feed(mapping.id, user)? else {
         return Ok(None);
     };
-    let Some(record) = tx.record_id(key)? else {
+    let Some(record) = tx.record_id(feed.record)? else {
         return Ok(None);
     };
     let mut values = Vec::new();
@@ -232,7 +232,7 @@ fn sample(
         .iter()
         .filter(|field| field.variable.is_some())
     {
-        let register = tx.register(key, field.id, field.target)?;
+        let register = tx.register(feed.record, field.id, field.target)?;
         values.push(match register {
             None => Err(NOT_TOLD.to_owned()),
             Some(register) => match register.unreadable {

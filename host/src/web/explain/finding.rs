@@ -164,7 +164,7 @@ impl Teller<'_, '_> {
         for (index, mapping) in mappings {
             let of = &mapping.object_type;
             let fed_by = self.tx.feed(mapping.id, user)?;
-            let mut records: Vec<RecordKey> = fed_by.into_iter().collect();
+            let mut records: Vec<RecordKey> = fed_by.into_iter().map(|feed| feed.record).collect();
             if records.is_empty() {
                 let fields = &self.route.selection_fields[index];
                 let candidates = self.tx.candidates(self.route.id, mapping, fields, user)?;

@@ -275,7 +275,7 @@ impl Teller<'_, '_> {
         let of = &mapping.object_type;
         let (one, many) = (self.names.one(of), self.names.several(of));
         let rule = words::selection(mapping, many);
-        let fed_by = self.tx.feed(mapping.id, user)?;
+        let fed_by = self.tx.feed(mapping.id, user)?.map(|feed| feed.record);
         if fed_by == Some(state.key) {
             let index = self.route.mapping(of).map_or(0, |(index, _)| index);
             let fields = &self.route.selection_fields[index];
