@@ -384,7 +384,7 @@ impl World {
     }
 
     /// Changes the store behind the host's back.
-    pub async fn tamper(&self, sql: &'static str) {
+    pub async fn tamper(&self, sql: &str) {
         let path = self.directory.path().join("store.sqlite");
         let store = rusqlite::Connection::open(path).unwrap();
         store.execute_batch(sql).unwrap();

@@ -3,7 +3,12 @@
 
 use hubspot_sim::Link;
 
+use serde_json::json;
+
 use super::{PORTAL, Staff, pair, staff};
+
+const GOES_ON: &str = "DROP TRIGGER asked; DROP TRIGGER asked_again;
+     UPDATE reads SET not_before = 0";
 
 impl Staff {
     /// Gives each of them a deal of their own, in HubSpot.
@@ -17,8 +22,9 @@ impl Staff {
         }
     }
 
-    /// Gives all of them one deal, in HubSpot.
-    fn shared_deal(&self, name: &str) {
+    /// Gives all of them one deal, in HubSpot. Its reads are put off, as where HubSpot
+    /// refuses them.
+    async fn shared_deal(&self, name: &str) {
         self.pass(1);
         let account = self.world.account(PORTAL);
         let deal = account.create("deals", &[("dealname", name)]).unwrap();
@@ -26,6 +32,17 @@ impl Staff {
             let (from, to) = (("contacts", *contact), ("deals", deal));
             account.associate(from, to, Link::Plain).unwrap();
         }
+        let put_off = |name: &str, when: &str| {
+            format!(
+                "CREATE TRIGGER {name} AFTER {when} ON reads
+                 WHEN new.record = {deal} AND new.to_type = 0
+                 BEGIN UPDATE reads SET not_before = 9223372036854775807
+                       WHERE record = {deal} AND to_type = 0; END;"
+            )
+        };
+        let asked = put_off("asked", "INSERT");
+        let again = put_off("asked_again", "UPDATE OF requested");
+        self.world.tamper(&(asked + &again)).await;
     }
 }
 
@@ -33,19 +50,10 @@ impl Staff {
 async fn a_deal_that_is_read_later_takes_nothing_from_those_whom_another_fed_until_then() {
     let staff = staff(150).await;
     staff.own_deals("Own");
-    staff.shared_deal("Shared");
-    // Only one read is asked for again and again while it waits. It is put off, as where
-    // HubSpot refuses it.
-    let put_off = "CREATE TRIGGER put_off AFTER UPDATE OF requested ON reads
-         WHEN new.to_type = 0 AND new.requested > old.requested
-         BEGIN UPDATE reads SET not_before = 9223372036854775807
-               WHERE account = new.account AND object_type = new.object_type
-                 AND to_type = 0 AND record = new.record; END";
-    staff.world.tamper(put_off).await;
+    staff.shared_deal("Shared").await;
     staff.map_deals("latest_created", false).await;
     assert_eq!((staff.shown("Own"), staff.shown("Shared")), (150, 0));
-    let goes_on = "DROP TRIGGER put_off; UPDATE reads SET not_before = 0";
-    staff.world.tamper(goes_on).await;
+    staff.world.tamper(GOES_ON).await;
     let is_read = async || {
         staff.pass(1);
         staff.shown("Shared") > 0
@@ -62,4 +70,38 @@ async fn a_deal_that_is_read_later_takes_nothing_from_those_whom_another_fed_unt
     let (shared, later) = (staff.shown("Shared"), staff.shown("Later"));
     assert!(later <= 100 && shared == 150 - later, "{shared}, {later}");
     assert_eq!(staff.told().await, [pair("brake", "held")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_does_a_first_sync() {
+    let staff = staff(150).await;
+    staff.own_deals("Own");
+    staff.shared_deal("Shared").await;
+    staff.map_deals("latest_created", false).await;
+    assert_eq!(staff.shown("Own"), 150);
+    let started = staff
+        .world
+        .post(&staff.path("/syncs"), json!({"kind": "full"}))
+        .await
+        .good();
+    let path = staff.path(&format!("/syncs/{}", started["id"].as_str().unwrap()));
+    // What waits is the sync's to read from here on.
+    let of_a_run = "SELECT count(*) FROM reads WHERE run IS NOT NULL
+         AND not_before = 9223372036854775807";
+    let is_asked = async || {
+        staff.pass(1);
+        staff.world.count(of_a_run) == 1
+    };
+    staff.world.until(is_asked).await;
+    assert_eq!(staff.shown("Own"), 150);
+    staff.world.tamper(GOES_ON).await;
+    let is_over = async || {
+        staff.pass(1);
+        staff.world.get(&path).await.good()["status"] != "running"
+    };
+    staff.world.until(is_over).await;
+    let run = staff.world.get(&path).await.good();
+    assert_eq!(run["status"], "completed", "{run:#}");
+    assert_eq!(run["counts"]["values"]["changed"], 150, "{run:#}");
+    assert_eq!((staff.shown("Own"), staff.shown("Shared")), (0, 150));
 }
