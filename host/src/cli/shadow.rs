@@ -91,7 +91,7 @@ pub fn state(report: &Report) -> String {
     };
     let entries = shadow.work.entries;
     let (waiting, differences) = (shadow.waiting, report.difference_count());
-    format!("{far}; {entries} entries compared, {waiting} wait; {differences} differences")
+    format!("{far}; entries compared: {entries}, waiting: {waiting}, differences: {differences}")
 }
 
 /// What a shadow found, line by line.

@@ -194,17 +194,11 @@ fn standing(report: &Report) -> (&'static str, &'static str, &'static str) {
 /// How far a shadow is, in one line.
 pub(super) fn far(report: &Report) -> String {
     let (word, ..) = standing(report);
-    let differences = report.difference_count();
-    let noun = if differences == 1 {
-        "difference"
-    } else {
-        "differences"
-    };
     format!(
-        "{word}: {} entries compared, {} wait, {} {noun}",
+        "{word}; entries compared: {}, waiting: {}, differences: {}",
         format::count(report.shadow.work.entries),
         format::count(report.shadow.waiting),
-        format::count(differences)
+        format::count(report.difference_count())
     )
 }
 
