@@ -113,6 +113,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0031_plugin_failing.sql"),
     include_str!("../../migrations/sqlite/store/0032_run_users.sql"),
     include_str!("../../migrations/sqlite/store/0033_provisional_feeds.sql"),
+    include_str!("../../migrations/sqlite/store/0034_provisional_until.sql"),
 ];
 
 /// What can go wrong with the store.

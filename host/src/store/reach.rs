@@ -39,9 +39,18 @@ pub struct Candidate {
 pub struct Feed {
     /// Its number.
     pub record: RecordKey,
-    /// Whether it does only until all that could feed the user are read: it began to
-    /// before that.
-    pub provisional: bool,
+    /// Until when at most it does only until all that could feed the user are read: it
+    /// began to before that. Long ago, where it is there to stay.
+    pub provisional_until: Timestamp,
+}
+
+/// The existing records that could feed a user.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Candidates {
+    /// Those that are read, of which one does.
+    pub read: Vec<Candidate>,
+    /// Whether others are still to be read.
+    pub others: bool,
 }
 
 /// What a selection depends on beside what is kept of every record.
@@ -277,36 +286,37 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// The existing, filled records that could feed a user by a mapping.
+    /// The existing records that could feed a user by a mapping.
     pub fn candidates(
         &self,
         connection: ConnectionId,
         mapping: &ObjectMapping,
         fields: &SelectionFields,
         user: UserId,
-    ) -> Result<Vec<Candidate>, Error> {
+    ) -> Result<Candidates, Error> {
         let object_type = self.object_type_id(&mapping.object_type)?;
         // In this order: a user has few links, a connection many records, which
         // SQLite does not know.
         let sql = match &mapping.through {
             None => {
-                "SELECT r.id, r.record, l.rank, 0, r.created_at, r.modified_at, g.value
+                "SELECT r.id, r.record, l.rank, 0, r.created_at, r.modified_at, g.value,
+                        r.filled
                  FROM links l
                  CROSS JOIN records r ON r.id = l.record
                  LEFT JOIN registers g ON g.record = r.id AND g.field = ?4
                  WHERE l.user = ?1 AND r.connection = ?2 AND r.object_type = ?3
-                   AND r.existence < 2 AND r.filled AND ?5 IS NULL"
+                   AND r.existence < 2 AND ?5 IS NULL"
             }
             Some(_) => {
                 "SELECT r.id, r.record, min(l.rank), max(a.is_primary), r.created_at,
-                        r.modified_at, g.value
+                        r.modified_at, g.value, r.filled
                  FROM links l
                  CROSS JOIN records c ON c.id = l.record
                  CROSS JOIN associations a ON a.from_record = c.id AND a.to_type = ?3
                  CROSS JOIN records r ON r.id = a.to_record
                  LEFT JOIN registers g ON g.record = r.id AND g.field = ?4
                  WHERE l.user = ?1 AND c.connection = ?2 AND c.object_type = ?5
-                   AND c.existence < 2 AND r.existence < 2 AND r.filled
+                   AND c.existence < 2 AND r.existence < 2
                  GROUP BY r.id"
             }
         };
@@ -323,10 +333,14 @@ impl Tx<'_> {
             fields.ranking.map(|field| field.0),
             through
         ])?;
-        let mut candidates = Vec::new();
+        let mut candidates = Candidates::default();
         while let Some(row) = rows.next()? {
+            if !row.get::<_, bool>(7)? {
+                candidates.others = true;
+                continue;
+            }
             let key = RecordKey(row.get(0)?);
-            candidates.push(Candidate {
+            candidates.read.push(Candidate {
                 key,
                 record: encode::read_record_id(row.get_ref(1)?)?,
                 rank: row.get(2)?,
@@ -352,49 +366,17 @@ impl Tx<'_> {
         Ok(false)
     }
 
-    /// Whether an existing record that could feed a user by a mapping is still to be
-    /// read.
-    pub fn has_unread_candidate(
-        &self,
-        connection: ConnectionId,
-        mapping: &ObjectMapping,
-        user: UserId,
-    ) -> Result<bool, Error> {
-        // In the order of [`Tx::candidates`], for the same reason.
-        let sql = match &mapping.through {
-            None => {
-                "SELECT EXISTS (SELECT 1 FROM links l
-                 CROSS JOIN records r ON r.id = l.record
-                 WHERE l.user = ?1 AND r.connection = ?2 AND r.object_type = ?3
-                   AND r.existence < 2 AND NOT r.filled AND ?4 IS NULL)"
-            }
-            Some(_) => {
-                "SELECT EXISTS (SELECT 1 FROM links l
-                 CROSS JOIN records c ON c.id = l.record
-                 CROSS JOIN associations a ON a.from_record = c.id AND a.to_type = ?3
-                 CROSS JOIN records r ON r.id = a.to_record
-                 WHERE l.user = ?1 AND c.connection = ?2 AND c.object_type = ?4
-                   AND c.existence < 2 AND r.existence < 2 AND NOT r.filled)"
-            }
-        };
-        let object_type = self.object_type_id(&mapping.object_type)?;
-        let through = mapping.through.as_ref();
-        let through = through.map(|one| self.object_type_id(one)).transpose()?;
-        Ok(self
-            .statement(sql)?
-            .query_one(params![user.0, connection.0, object_type, through], |row| {
-                row.get(0)
-            })?)
-    }
-
     /// The record that feeds a user by a mapping.
     pub fn feed(&self, mapping: MappingId, user: UserId) -> Result<Option<Feed>, Error> {
         Ok(self
-            .statement("SELECT record, provisional FROM feeds WHERE mapping = ?1 AND user = ?2")?
+            .statement(
+                "SELECT record, provisional_until FROM feeds
+                 WHERE mapping = ?1 AND user = ?2",
+            )?
             .query_row(params![mapping.0, user.0], |row| {
                 Ok(Feed {
                     record: RecordKey(row.get(0)?),
-                    provisional: row.get(1)?,
+                    provisional_until: Timestamp(row.get(1)?),
                 })
             })
             .optional()?)
@@ -410,12 +392,18 @@ impl Tx<'_> {
         match feed {
             Some(feed) => self
                 .statement(
-                    "INSERT INTO feeds (mapping, user, record, provisional)
+                    "INSERT INTO feeds (mapping, user, record, provisional_until)
                      VALUES (?1, ?2, ?3, ?4)
                      ON CONFLICT (mapping, user) DO UPDATE SET
-                        record = excluded.record, provisional = excluded.provisional",
+                        record = excluded.record,
+                        provisional_until = excluded.provisional_until",
                 )?
-                .execute(params![mapping.0, user.0, feed.record.0, feed.provisional])?,
+                .execute(params![
+                    mapping.0,
+                    user.0,
+                    feed.record.0,
+                    feed.provisional_until.0
+                ])?,
             None => self
                 .statement("DELETE FROM feeds WHERE mapping = ?1 AND user = ?2")?
                 .execute(params![mapping.0, user.0])?,

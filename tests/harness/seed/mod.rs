@@ -287,7 +287,7 @@ fn seed_user(
     for (mapping, record, text) in feeds {
         let feed = Feed {
             record,
-            provisional: false,
+            provisional_until: Timestamp::default(),
         };
         tx.set_feed(mapping.id, user, Some(feed))?;
         for field in &mapping.fields {

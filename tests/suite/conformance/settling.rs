@@ -264,7 +264,7 @@ impl World {
                 tx.refresh_reached(record.key)?;
                 let feed = Feed {
                     record: record.key,
-                    provisional: false,
+                    provisional_until: Timestamp::default(),
                 };
                 tx.set_feed(mapping, user, Some(feed))?;
                 for ((field, value), variable) in fields.iter().zip(&values).zip([plan, teams]) {

@@ -1,15 +1,21 @@
 //! Which record feeds a user, and what the user shows by it.
 
+use std::time::Duration;
+
 use super::{Feeder, Shown};
 use crate::{
     model::{ObjectMapping, Timestamp, UserId, VariableId},
     pipeline::select::select,
     store::{
         self,
-        reach::{Candidate, Feed},
+        reach::{Candidate, Candidates, Feed},
         records::RecordKey,
     },
 };
+
+/// How long a record is provisional at most: others that could feed the user may never
+/// be read.
+const PROVISIONAL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Feeder<'_, '_> {
     pub(super) fn select(&mut self, mapping: usize, user: UserId) -> Result<(), store::Error> {
@@ -17,10 +23,12 @@ impl Feeder<'_, '_> {
         let (candidates, chosen) = self.choose(mapping, user)?;
         let before = self.tx.feed(mapped.id, user)?;
         let fed_by = before.map(|feed| feed.record);
-        let gives_way = gives_way(before, chosen);
         let just_read = chosen.is_some_and(|key| self.just_read.contains(&key));
         let was_held = self.is_held(mapping, user)?;
         let is_another = chosen != fed_by;
+        let gives_way = before
+            .filter(|feed| is_another && just_read && self.gives_way(feed, &candidates.read))
+            .map(|feed| feed.record);
         if is_another && self.moves(mapped, user, chosen, gives_way)? {
             if self.holds(mapping, user)? {
                 self.hold(mapping, user)?;
@@ -28,7 +36,7 @@ impl Feeder<'_, '_> {
             }
             self.lose(user);
         }
-        let feed = self.feed(mapped, user, chosen, before)?;
+        let feed = chosen.map(|record| self.feed(record, before, candidates.others));
         if feed != before {
             self.tx.set_feed(mapped.id, user, feed)?;
         }
@@ -37,7 +45,7 @@ impl Feeder<'_, '_> {
             // A record that begins to feed is read: that fills what was mapped
             // since it was read last.
             if !just_read
-                && let Some(candidate) = candidates.iter().find(|one| Some(one.key) == chosen)
+                && let Some(candidate) = candidates.read.iter().find(|one| Some(one.key) == chosen)
             {
                 self.read_record(&mapped.object_type, &candidate.record, Timestamp::default())?;
             }
@@ -60,7 +68,10 @@ impl Feeder<'_, '_> {
             };
             // Until the selected record is read, what it lacks stays as another
             // that could feed showed it.
-            if readable.is_none() && !just_read && self.is_shown_by(&candidates, user, variable)? {
+            if readable.is_none()
+                && !just_read
+                && self.is_shown_by(&candidates.read, user, variable)?
+            {
                 continue;
             }
             let said = readable
@@ -92,9 +103,8 @@ impl Feeder<'_, '_> {
     pub fn would_lose(&self, mapping: usize, user: UserId) -> Result<bool, store::Error> {
         let mapped = &self.route.mappings[mapping];
         let (_, chosen) = self.choose(mapping, user)?;
-        let before = self.tx.feed(mapped.id, user)?;
-        let is_another = chosen != before.map(|feed| feed.record);
-        Ok(is_another && self.moves(mapped, user, chosen, gives_way(before, chosen))?)
+        let fed_by = self.tx.feed(mapped.id, user)?.map(|feed| feed.record);
+        Ok(chosen != fed_by && self.moves(mapped, user, chosen, None)?)
     }
 
     /// The records that can feed a user, and the one that is selected.
@@ -102,32 +112,32 @@ impl Feeder<'_, '_> {
         &self,
         mapping: usize,
         user: UserId,
-    ) -> Result<(Vec<Candidate>, Option<RecordKey>), store::Error> {
+    ) -> Result<(Candidates, Option<RecordKey>), store::Error> {
         let mapped = &self.route.mappings[mapping];
         let fields = &self.route.selection_fields[mapping];
         let candidates = self.tx.candidates(self.route.id, mapped, fields, user)?;
-        let chosen = select(&candidates, mapped.selection.as_ref());
+        let chosen = select(&candidates.read, mapped.selection.as_ref());
         Ok((candidates, chosen))
     }
 
     /// How the record that is selected feeds a user who was fed so before: one that
     /// nothing went before is provisional as long as others are still to be read.
-    fn feed(
-        &self,
-        mapped: &ObjectMapping,
-        user: UserId,
-        chosen: Option<RecordKey>,
-        before: Option<Feed>,
-    ) -> Result<Option<Feed>, store::Error> {
-        let Some(record) = chosen else {
-            return Ok(None);
+    fn feed(&self, record: RecordKey, before: Option<Feed>, others: bool) -> Feed {
+        let provisional_until = match (others, before) {
+            (false, _) => Timestamp::default(),
+            (true, Some(before)) => before.provisional_until,
+            (true, None) => self.now.plus(PROVISIONAL_MAX),
         };
-        let provisional = before.is_none_or(|feed| feed.provisional)
-            && self.tx.has_unread_candidate(self.route.id, mapped, user)?;
-        Ok(Some(Feed {
+        Feed {
             record,
-            provisional,
-        }))
+            provisional_until,
+        }
+    }
+
+    /// Whether what a record shows on a user is nobody's to lose to one that was just
+    /// read: it could feed the user still, but began to before all were read.
+    fn gives_way(&self, feed: &Feed, candidates: &[Candidate]) -> bool {
+        feed.provisional_until > self.now && candidates.iter().any(|one| one.key == feed.record)
     }
 
     /// Whether a record feeds a user only because another selection is held, or was
@@ -219,12 +229,4 @@ impl Feeder<'_, '_> {
         }
         Ok(())
     }
-}
-
-/// The record that feeds a user only until all are read, where it gives way to another.
-fn gives_way(before: Option<Feed>, chosen: Option<RecordKey>) -> Option<RecordKey> {
-    let provisional = before.filter(|feed| feed.provisional)?.record;
-    chosen
-        .is_some_and(|record| record != provisional)
-        .then_some(provisional)
 }

@@ -168,7 +168,7 @@ impl Teller<'_, '_> {
             if records.is_empty() {
                 let fields = &self.route.selection_fields[index];
                 let candidates = self.tx.candidates(self.route.id, mapping, fields, user)?;
-                records.extend(candidates.iter().map(|candidate| candidate.key));
+                records.extend(candidates.read.iter().map(|candidate| candidate.key));
             }
             if records.is_empty() {
                 let linked = self.tx.links_of_user(self.route.id, of, user)?;

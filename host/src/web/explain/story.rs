@@ -279,7 +279,10 @@ impl Teller<'_, '_> {
         if fed_by == Some(state.key) {
             let index = self.route.mapping(of).map_or(0, |(index, _)| index);
             let fields = &self.route.selection_fields[index];
-            let candidates = self.tx.candidates(self.route.id, mapping, fields, user)?;
+            let candidates = self
+                .tx
+                .candidates(self.route.id, mapping, fields, user)?
+                .read;
             let detail = match candidates.len() {
                 0 | 1 => format!("It is the only {one} that reaches this user."),
                 count => format!("It is chosen of {count} {many} that reach this user. {rule}"),
