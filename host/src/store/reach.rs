@@ -49,8 +49,8 @@ pub struct Feed {
 pub struct Candidates {
     /// Those that are read, of which one does.
     pub read: Vec<Candidate>,
-    /// Whether others are still to be read.
-    pub others: bool,
+    /// Whether any is still to be read.
+    pub unread: bool,
 }
 
 /// What a selection depends on beside what is kept of every record.
@@ -336,7 +336,7 @@ impl Tx<'_> {
         let mut candidates = Candidates::default();
         while let Some(row) = rows.next()? {
             if !row.get::<_, bool>(7)? {
-                candidates.others = true;
+                candidates.unread = true;
                 continue;
             }
             let key = RecordKey(row.get(0)?);

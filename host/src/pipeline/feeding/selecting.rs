@@ -36,7 +36,7 @@ impl Feeder<'_, '_> {
             }
             self.lose(user);
         }
-        let feed = chosen.map(|record| self.feed(record, before, candidates.others));
+        let feed = chosen.map(|record| self.feed(record, before, candidates.unread));
         if feed != before {
             self.tx.set_feed(mapped.id, user, feed)?;
         }
@@ -122,8 +122,8 @@ impl Feeder<'_, '_> {
 
     /// How the record that is selected feeds a user who was fed so before: one that
     /// nothing went before is provisional as long as others are still to be read.
-    fn feed(&self, record: RecordKey, before: Option<Feed>, others: bool) -> Feed {
-        let provisional_until = match (others, before) {
+    fn feed(&self, record: RecordKey, before: Option<Feed>, unread: bool) -> Feed {
+        let provisional_until = match (unread, before) {
             (false, _) => Timestamp::default(),
             (true, Some(before)) => before.provisional_until,
             (true, None) => self.now.plus(PROVISIONAL_MAX),
