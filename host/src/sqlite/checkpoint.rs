@@ -4,9 +4,9 @@
 //! The log starts anew only when all of it was moved, which a busy writer may
 //! leave no moment for: while one part is moved, the next is written. So the
 //! thread goes on until little is left, and the writer moves that little itself
-//! with what its next commit brings, while all others wait. Readers keep it from
-//! beginning anew while any looks at what it held before: once it is several times
-//! too long, the writer waits for those that do.
+//! between two transactions, while all others wait. Readers keep it from beginning
+//! anew while any looks at what it held before: once it is too long, the writer waits
+//! a moment for those that do.
 //!
 //! SQLite syncs the file only where nothing was committed while a part was moved
 //! (`walCheckpoint` in its `wal.c`). Else the writer, moving the last little, would
@@ -22,13 +22,14 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI32, Ordering},
         mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
-use rusqlite::{Connection, hooks::Wal, wal::CheckpointMode};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, hooks::Wal, wal::CheckpointMode};
 use tokio::sync::oneshot;
 
 use super::{BUSY_TIMEOUT, Error, stem};
@@ -40,9 +41,15 @@ const LITTLE: i32 = 16;
 /// synced, and little is left to sync, too.
 const LAST_PARTS: usize = 8;
 
-/// How many times too long the log may become before the writer waits for
-/// readers, and does so again for each time that it is longer.
-const OVERLONG: i32 = 6;
+/// How many times as long as what starts a checkpoint the log may become before the
+/// writer waits for readers, where little is left to move.
+const OVERLONG: i32 = 3;
+
+/// As [`OVERLONG`], however much is left, and for as long as they take.
+const FAR_OVERLONG: i32 = 6;
+
+/// How long the writer waits for readers: all that is to be written waits with it.
+const READERS_WAITED_FOR_MAX: Duration = Duration::from_millis(50);
 
 /// What the thread is asked for.
 enum Task {
@@ -68,26 +75,76 @@ impl Asking {
     }
 }
 
+/// What the writer does about its log: it asks the thread whenever its commits have
+/// added so many pages, and moves what the thread leaves.
+pub(super) struct Checkpoints {
+    pages_max: i32,
+    /// Pages in the log after the last commit.
+    pages: Arc<AtomicI32>,
+    /// How many there were when the thread was asked last.
+    asked_at: i32,
+    /// Whether the thread has left little.
+    little_is_left: Arc<AtomicBool>,
+    due: SyncSender<Task>,
+}
+
+impl Checkpoints {
+    /// Lets others ask the thread.
+    pub(super) fn asking(&self) -> Asking {
+        Asking(self.due.clone())
+    }
+
+    /// To be called between transactions, when everybody was told of the last.
+    pub(super) fn after_commit(&mut self, writer: &Connection) {
+        let pages = self.pages.load(Ordering::Relaxed);
+        if pages < self.asked_at {
+            // It began anew.
+            self.asked_at = 0;
+        }
+        let is_due = pages >= self.asked_at.saturating_add(self.pages_max);
+        let little_is_left = self.little_is_left.swap(false, Ordering::Relaxed);
+        let times_too_long = pages / self.pages_max;
+        let rest = if times_too_long >= FAR_OVERLONG && is_due {
+            Some((CheckpointMode::RESTART, BUSY_TIMEOUT))
+        } else if times_too_long >= OVERLONG && little_is_left {
+            Some((CheckpointMode::RESTART, READERS_WAITED_FOR_MAX))
+        } else {
+            little_is_left.then_some((CheckpointMode::PASSIVE, READERS_WAITED_FOR_MAX))
+        };
+        // What was committed is committed, and a later commit tries again.
+        if let Some((mode, wait)) = rest
+            && let Err(error) = move_rest(writer, mode, wait)
+        {
+            tracing::warn!(%error, "the writer could not make a checkpoint");
+        }
+        if is_due {
+            self.asked_at = pages;
+            // Where it cannot be sent, it was asked for already.
+            let _ = self.due.try_send(Task::Move);
+        }
+    }
+}
+
 /// Has the log moved by another thread whenever commits of `writer` have added
-/// this many pages to it. The thread ends with `writer`'s connection and with
-/// who may ask for more.
+/// this many pages to it. The thread ends with the writer's part and with who may
+/// ask for more.
 pub(super) fn start(
     writer: &mut Connection,
     path: &Path,
     pages_max: i32,
-) -> Result<(JoinHandle<()>, Asking), Error> {
+) -> Result<(JoinHandle<()>, Checkpoints), Error> {
     let own = Connection::open(path)?;
     own.busy_timeout(BUSY_TIMEOUT)?;
     let (due, asked) = sync_channel(1);
-    let nearly_moved = Arc::new(AtomicBool::new(false));
+    let little_is_left = Arc::new(AtomicBool::new(false));
     let thread = std::thread::Builder::new()
         .name(format!("{}-moves", stem(path)))
         .spawn({
-            let nearly_moved = nearly_moved.clone();
+            let little_is_left = little_is_left.clone();
             move || {
                 while let Ok(task) = asked.recv() {
                     match move_most(&own, pages_max) {
-                        Ok(most) => nearly_moved.store(most, Ordering::Relaxed),
+                        Ok(most) => little_is_left.store(most, Ordering::Relaxed),
                         Err(error) => {
                             tracing::warn!(%error, "a checkpoint failed; the next commits try again");
                         }
@@ -103,38 +160,45 @@ pub(super) fn start(
             path: path.to_path_buf(),
             source,
         })?;
-    let asking = Asking(due.clone());
-    let mut asked_at: i32 = 0;
-    writer.wal_hook(Some(move |wal: &mut Wal, pages| {
-        if pages < asked_at {
-            // It began anew.
-            asked_at = 0;
-        }
-        let is_due = pages >= asked_at.saturating_add(pages_max);
-        let is_overlong = pages >= pages_max.saturating_mul(OVERLONG);
-        let moved = match (nearly_moved.swap(false, Ordering::Relaxed), is_overlong) {
-            (_, true) if is_due => wal.checkpoint_v2(CheckpointMode::RESTART).map(|_| ()),
-            (true, _) => wal.checkpoint(),
-            _ => Ok(()),
-        };
-        // It fails while the other thread is at it, and a later commit tries
-        // again. What was committed is committed.
-        if let Err(error) = moved {
-            tracing::debug!(%error, "the writer could not make a checkpoint");
-        }
-        if is_due {
-            asked_at = pages;
-            // Where it cannot be sent, it was asked for already.
-            let _ = due.try_send(Task::Move);
-        }
+    let pages = Arc::new(AtomicI32::new(0));
+    let counted = pages.clone();
+    // In place of SQLite's own checkpoints.
+    writer.wal_hook(Some(move |_: &mut Wal, pages| {
+        counted.store(pages, Ordering::Relaxed);
         Ok(())
     }))?;
-    Ok((thread, asking))
+    let checkpoints = Checkpoints {
+        pages_max,
+        pages,
+        asked_at: 0,
+        little_is_left,
+        due,
+    };
+    Ok((thread, checkpoints))
 }
 
-/// Moves all but the rest that the writer moves by itself, or what it can before
-/// the log is too long. Returns whether the writer is to go on: where readers
-/// hold on to what is old, it could not, and where the log began anew, it need not.
+/// Moves all, by the writer, and empties the log. Returns whether it could: a reader that
+/// looks at what the log holds may be in the way.
+pub(super) fn empty(writer: &Connection) -> Result<bool, Error> {
+    move_rest(writer, CheckpointMode::TRUNCATE, READERS_WAITED_FOR_MAX)
+}
+
+/// Moves what is left, by the writer. Returns whether it could: where it waits for
+/// them, not while a reader looks at what the log holds, nor while the thread moves it.
+fn move_rest(writer: &Connection, mode: CheckpointMode, wait: Duration) -> Result<bool, Error> {
+    writer.busy_timeout(wait)?;
+    let moved = writer.wal_checkpoint_v2(Some(MAIN_DB), mode);
+    writer.busy_timeout(BUSY_TIMEOUT)?;
+    match moved {
+        Ok(_) => Ok(true),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Moves all but the rest that the writer moves by itself. Returns whether the writer
+/// is to go on: where readers hold on to what is old, it could not, and where the log
+/// began anew, it need not.
 fn move_most(connection: &Connection, pages_max: i32) -> rusqlite::Result<bool> {
     let (mut moved_before, mut came_before, mut last_parts) = (0, i32::MAX, 0);
     while last_parts < LAST_PARTS {
@@ -145,9 +209,6 @@ fn move_most(connection: &Connection, pages_max: i32) -> rusqlite::Result<bool> 
             connection.query_one("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
                 Ok((row.get(1)?, row.get(2)?))
             })?;
-        if pages >= pages_max.saturating_mul(OVERLONG) {
-            return Ok(true);
-        }
         let has_begun_anew = pages < moved_before;
         let is_kept_by_readers = moved < pages && moved <= moved_before;
         if has_begun_anew || is_kept_by_readers {

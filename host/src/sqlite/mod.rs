@@ -26,6 +26,7 @@ use rusqlite::{Connection, MAIN_DB, config::DbConfig};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tracing::Span;
 
+use checkpoint::Checkpoints;
 use readers::Readers;
 use writer::{Extent, Task, job, write_loop};
 
@@ -66,7 +67,7 @@ pub fn no_functions(_: &Connection) -> rusqlite::Result<()> {
 pub struct Database {
     tasks: Option<mpsc::Sender<Task>>,
     writer: Option<JoinHandle<()>>,
-    checkpoints: Option<checkpoint::Asking>,
+    moves: Option<checkpoint::Asking>,
     readers: Arc<Readers>,
 }
 
@@ -82,10 +83,11 @@ impl Database {
             },
         })?;
         let (tasks, waiting) = mpsc::channel(WAITING_JOBS_MAX);
+        let moves = checkpoints.asking();
         let writer = std::thread::Builder::new()
             .name(format!("{}-writer", stem(&options.path)))
             .spawn(move || {
-                write_loop(&connection, waiting);
+                write_loop(&connection, checkpoints, waiting);
                 drop(connection);
                 // A panic was reported.
                 let _ = moving.join();
@@ -97,7 +99,7 @@ impl Database {
         Ok(Self {
             tasks: Some(tasks),
             writer: Some(writer),
-            checkpoints: Some(checkpoints),
+            moves: Some(moves),
             readers: Arc::new(Readers::new(options)),
         })
     }
@@ -163,8 +165,8 @@ impl Database {
     /// log: what was overwritten before is in neither then. Returns whether it
     /// could be; a reader may be in the way for a moment.
     pub async fn empty_write_ahead_log(&self) -> Result<bool, Error> {
-        let checkpoints = self.checkpoints.as_ref().ok_or(Error::Closed)?;
-        checkpoints.move_most().await?;
+        let moves = self.moves.as_ref().ok_or(Error::Closed)?;
+        moves.move_most().await?;
         let (answer, emptied) = oneshot::channel();
         let tasks = self.tasks.as_ref().ok_or(Error::Closed)?;
         let emptying = tasks.send(Task::EmptyLog(answer)).await;
@@ -249,7 +251,7 @@ impl Drop for Database {
         // which readers may not.
         self.readers.close();
         self.tasks = None;
-        self.checkpoints = None;
+        self.moves = None;
         if let Some(writer) = self.writer.take() {
             // What was sent before is still written; a panic was reported.
             let _ = writer.join();
@@ -268,9 +270,9 @@ fn execute(connection: &Connection, sql: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The writer's connection to a file that is up to date, and the thread that
-/// makes its checkpoints.
-fn start(options: &Options) -> Result<(Connection, JoinHandle<()>, checkpoint::Asking), Error> {
+/// The writer's connection to a file that is up to date, the thread that makes its
+/// checkpoints, and what the writer does for them.
+fn start(options: &Options) -> Result<(Connection, JoinHandle<()>, Checkpoints), Error> {
     let mut connection = open_writer(options)?;
     migrate(&connection, options)?;
     let (moving, checkpoints) =

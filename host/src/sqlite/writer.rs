@@ -1,23 +1,20 @@
 //! The writer thread: jobs in the order they came, many to a commit.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::Duration,
-};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Span;
 
-use super::{BUSY_TIMEOUT, Error, execute};
+use super::{
+    Error,
+    checkpoint::{self, Checkpoints},
+    execute,
+};
 
 /// Jobs that share one commit. Beyond a few hundred the sync is no longer what
 /// a commit costs, and everyone would wait for the last of them.
 const JOBS_PER_COMMIT_MAX: usize = 512;
-
-/// How long emptying the write-ahead log may wait for readers: all that is to be
-/// written waits with it.
-const EMPTYING_MAX: Duration = Duration::from_millis(50);
 
 /// What the thread is asked for.
 pub(super) enum Task {
@@ -93,13 +90,22 @@ where
 }
 
 /// Does what it is asked for until nothing can come any more.
-pub(super) fn write_loop(connection: &Connection, mut waiting: mpsc::Receiver<Task>) {
+pub(super) fn write_loop(
+    connection: &Connection,
+    mut checkpoints: Checkpoints,
+    mut waiting: mpsc::Receiver<Task>,
+) {
     let mut next = waiting.blocking_recv();
     while let Some(task) = next.take() {
         match task {
-            Task::Write(first) => next = transact(connection, first, &mut waiting),
-            // Whoever asked may have gone away.
-            Task::EmptyLog(answer) => drop(answer.send(empty_log(connection))),
+            Task::Write(first) => {
+                next = transact(connection, first, &mut waiting);
+                checkpoints.after_commit(connection);
+            }
+            Task::EmptyLog(answer) => {
+                // Whoever asked may have gone away.
+                let _ = answer.send(checkpoint::empty(connection));
+            }
         }
         next = next.or_else(|| waiting.blocking_recv());
     }
@@ -124,20 +130,6 @@ fn transact(
     }
     transaction.end();
     next
-}
-
-/// Returns whether it could: not while a reader looks at what the log holds, or
-/// the other thread moves it.
-fn empty_log(connection: &Connection) -> Result<bool, Error> {
-    connection.busy_timeout(EMPTYING_MAX)?;
-    // https://sqlite.org/pragma.html#pragma_wal_checkpoint: first of all, whether
-    // it was kept from it.
-    let emptied = connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
-        row.get::<_, bool>(0)
-            .map(|was_kept_from_it| !was_kept_from_it)
-    });
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    Ok(emptied?)
 }
 
 /// A transaction, and who waits for it.
