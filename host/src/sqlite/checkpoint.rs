@@ -6,7 +6,7 @@
 //! thread goes on until little is left, and the writer moves that little itself
 //! between two transactions, while all others wait. Readers keep it from beginning
 //! anew while any looks at what it held before: once it is too long, the writer waits
-//! a moment for those that do.
+//! a moment for those that do, and once it is far too long, until they are done.
 //!
 //! SQLite syncs the file only where nothing was committed while a part was moved
 //! (`walCheckpoint` in its `wal.c`). Else the writer, moving the last little, would
@@ -45,10 +45,11 @@ const LAST_PARTS: usize = 8;
 /// writer waits for readers, where little is left to move.
 const OVERLONG: i32 = 3;
 
-/// As [`OVERLONG`], however much is left, and for as long as they take.
+/// As [`OVERLONG`], however much is left, and for as long as readers take.
 const FAR_OVERLONG: i32 = 6;
 
-/// How long the writer waits for readers: all that is to be written waits with it.
+/// How long the writer waits for readers while the log is not far too long: all that is
+/// to be written waits with it.
 const READERS_WAITED_FOR_MAX: Duration = Duration::from_millis(50);
 
 /// What the thread is asked for.
@@ -101,26 +102,31 @@ impl Checkpoints {
             // It began anew.
             self.asked_at = 0;
         }
-        let is_due = pages >= self.asked_at.saturating_add(self.pages_max);
         let little_is_left = self.little_is_left.swap(false, Ordering::Relaxed);
-        let times_too_long = pages / self.pages_max;
-        let rest = if times_too_long >= FAR_OVERLONG && is_due {
-            Some((CheckpointMode::RESTART, BUSY_TIMEOUT))
-        } else if times_too_long >= OVERLONG && little_is_left {
-            Some((CheckpointMode::RESTART, READERS_WAITED_FOR_MAX))
-        } else {
-            little_is_left.then_some((CheckpointMode::PASSIVE, READERS_WAITED_FOR_MAX))
-        };
-        // What was committed is committed, and a later commit tries again.
-        if let Some((mode, wait)) = rest
-            && let Err(error) = move_rest(writer, mode, wait)
-        {
-            tracing::warn!(%error, "the writer could not make a checkpoint");
+        if pages >= self.pages_max.saturating_mul(FAR_OVERLONG) {
+            // The thread is asked for no more, so that a later commit finds it at rest.
+            self.begin_anew(writer, BUSY_TIMEOUT);
+            return;
         }
-        if is_due {
+        if little_is_left && pages >= self.pages_max.saturating_mul(OVERLONG) {
+            self.begin_anew(writer, READERS_WAITED_FOR_MAX);
+        } else if little_is_left {
+            // It waits for nobody.
+            move_or_tell(writer, CheckpointMode::PASSIVE, Duration::ZERO);
+        }
+        if pages >= self.asked_at.saturating_add(self.pages_max) {
             self.asked_at = pages;
             // Where it cannot be sent, it was asked for already.
             let _ = self.due.try_send(Task::Move);
+        }
+    }
+
+    /// Moves what is left, and has the log begin anew with the next commit, if those who
+    /// look at what it held are done within `wait`.
+    fn begin_anew(&mut self, writer: &Connection, wait: Duration) {
+        if move_or_tell(writer, CheckpointMode::RESTART, wait) {
+            self.pages.store(0, Ordering::Relaxed);
+            self.asked_at = 0;
         }
     }
 }
@@ -178,13 +184,26 @@ pub(super) fn start(
 }
 
 /// Moves all, by the writer, and empties the log. Returns whether it could: a reader that
-/// looks at what the log holds may be in the way.
+/// looks at what the log holds may be in the way, or the thread be at it.
 pub(super) fn empty(writer: &Connection) -> Result<bool, Error> {
     move_rest(writer, CheckpointMode::TRUNCATE, READERS_WAITED_FOR_MAX)
 }
 
-/// Moves what is left, by the writer. Returns whether it could: where it waits for
-/// them, not while a reader looks at what the log holds, nor while the thread moves it.
+/// As [`move_rest`]. What fails, a later commit tries again: what was committed is
+/// committed.
+fn move_or_tell(writer: &Connection, mode: CheckpointMode, wait: Duration) -> bool {
+    let moved = move_rest(writer, mode, wait);
+    match &moved {
+        Ok(true) => {}
+        Ok(false) => tracing::debug!("the writer was kept from a checkpoint"),
+        Err(error) => tracing::warn!(%error, "the writer could not make a checkpoint"),
+    }
+    moved.unwrap_or(false)
+}
+
+/// Moves what is left, by the writer, and waits for readers as the mode says. Returns
+/// whether nobody was in the way. Where the thread is at it, SQLite gives up at once
+/// (`sqlite3WalCheckpoint` in its `wal.c`).
 fn move_rest(writer: &Connection, mode: CheckpointMode, wait: Duration) -> Result<bool, Error> {
     writer.busy_timeout(wait)?;
     let moved = writer.wal_checkpoint_v2(Some(MAIN_DB), mode);
