@@ -13,7 +13,9 @@
 //! It decides nothing: which value wins, which record feeds a user and what to
 //! read are the pipeline's.
 
+mod bindings;
 mod encode;
+mod error;
 mod filters;
 mod sought;
 mod statements;
@@ -57,12 +59,12 @@ use std::{cell::RefCell, collections::HashMap, path::Path};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+pub use error::Error;
 use statements::{InUse, Statements};
 
 use crate::{
-    log::{EventLog, Lane, Place, Position, Step},
-    model::{AccountId, ConnectionId, ObjectType, RunId, Timestamp, UserId, VariableId},
-    secrets::Keys,
+    log::{Lane, Place, Position, Step},
+    model::{AccountId, ConnectionId, ObjectType, Timestamp, VariableId},
     sqlite::{Database, Options},
 };
 
@@ -116,114 +118,6 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0034_provisional_until.sql"),
 ];
 
-/// What can go wrong with the store.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The file underneath.
-    #[error("user store: {0}")]
-    Database(#[from] crate::sqlite::Error),
-    /// Something asked for does not exist, or belongs to another project.
-    #[error("there is no such {0}")]
-    NotFound(&'static str),
-    /// A run is about to take values from more users than it may without asking.
-    #[error("{run} would take values from {lost} users")]
-    Braked {
-        /// The run.
-        run: RunId,
-        /// From how many it would have taken some, with those from whom it has.
-        lost: u64,
-        /// Some of those from whom it would.
-        examples: Vec<UserId>,
-    },
-    /// What comes live is about to take values from more of a connection's users
-    /// than it was found to be allowed without asking.
-    #[error("what comes live would have taken values from {lost} users of {connection}")]
-    BrakedLive {
-        /// The connection.
-        connection: ConnectionId,
-        /// How many of its users would have lost values lately.
-        lost: u64,
-    },
-    /// Something exists already.
-    #[error("{0}")]
-    Conflict(String),
-    /// The configuration changed since the work was prepared.
-    #[error("connections or mappings changed meanwhile")]
-    ConfigurationChanged,
-    /// The store goes with another log than the one given.
-    #[error(
-        "the event log in this data directory is not the one that this store was written with: \
-         restore both from the same backup, or go on with this one: `jimo-connect log accept`"
-    )]
-    ForeignLog,
-    /// The store is new, and the log beside it is not.
-    #[error(
-        "there is no store in this data directory, but an event log with deliveries: restore \
-         store.sqlite from the backup, or begin with an empty data directory"
-    )]
-    NoStore,
-    /// The store's tokens are sealed with another secret key.
-    #[error(
-        "this data directory goes with another secret key: set JIMO_SECRET_KEY to it, or restore \
-         the file secret.key from the backup"
-    )]
-    ForeignKeys,
-    /// The log ends before the place that the store has reached.
-    #[error(
-        "the event log ends at {log}, but this store has applied up to {store}: the log is from an \
-         older backup than the store; restore both from the same backup, or go on with this one: \
-         `jimo-connect log accept`"
-    )]
-    LogBehind {
-        /// The newest position in the log.
-        log: i64,
-        /// The place in the store.
-        store: i64,
-    },
-    /// The log does not reach back to the place that the store has reached.
-    #[error(
-        "this store has applied up to {store}, but the event log begins at {log}: the store is \
-         from a backup older than what the log keeps, and the deliveries between them are in \
-         neither; restore a newer backup, or go on without them: `jimo-connect log accept`"
-    )]
-    LogTrimmed {
-        /// The oldest position in the log.
-        log: i64,
-        /// The place in the store.
-        store: i64,
-    },
-    /// A stored value that this release cannot read.
-    #[error("the store holds a {0} that this release does not understand")]
-    Undecodable(&'static str),
-}
-
-impl From<rusqlite::Error> for Error {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Database(error.into())
-    }
-}
-
-impl Error {
-    /// Whether the same call may succeed later without anyone's help.
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Database(error) => error.is_retryable(),
-            Self::ConfigurationChanged => true,
-            _ => false,
-        }
-    }
-
-    /// Whether what a transaction read or did may be the cause: another may succeed.
-    pub fn is_of_the_data(&self) -> bool {
-        match self {
-            Self::Database(error) => error.is_of_the_data(),
-            Self::NotFound(_) | Self::Conflict(_) | Self::Undecodable(_) => true,
-            // None of these comes of a batch, but the change, which is no failure.
-            _ => false,
-        }
-    }
-}
-
 /// The user store. See the module's documentation for what it promises.
 pub struct Store {
     database: Database,
@@ -250,80 +144,6 @@ impl Store {
             functions: audience::functions,
         })?;
         Ok(Self { database })
-    }
-
-    /// Binds the store to its log. Refuses a log that is not the one it knows,
-    /// one that ends before the place it has reached, and one that begins after
-    /// it: with either, deliveries would be missing.
-    pub async fn bind_log(&self, log: &EventLog) -> Result<(), Error> {
-        let identity = log.identity().to_owned();
-        let (kept_from, tail) = (log.kept_from(), *log.tail().borrow());
-        self.transact(move |tx| {
-            let known: Option<String> =
-                tx.connection
-                    .query_one("SELECT log_identity FROM state", [], |row| row.get(0))?;
-            match known {
-                None if tail.0 > 0 => return Err(Error::NoStore),
-                Some(known) if known != identity => return Err(Error::ForeignLog),
-                _ => {}
-            }
-            let place = tx.log_place()?;
-            let reached = place.last();
-            if tail < reached {
-                return Err(Error::LogBehind {
-                    log: tail.0,
-                    store: reached.0,
-                });
-            }
-            if kept_from.0 > place.up_to.0 + 1 {
-                return Err(Error::LogTrimmed {
-                    log: kept_from.0,
-                    store: place.up_to.0,
-                });
-            }
-            tx.connection
-                .execute("UPDATE state SET log_identity = ?1", [identity])?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Binds the store to a log, whichever it is, and moves the place before
-    /// all that the log holds: everything is applied again, which changes
-    /// nothing that was applied before. Returns the place that it had reached.
-    pub async fn accept_log(&self, log: &EventLog) -> Result<Position, Error> {
-        let identity = log.identity().to_owned();
-        let before = log.kept_from().0 - 1;
-        self.transact(move |tx| {
-            let reached = tx.log_place()?.last();
-            tx.connection.execute("DELETE FROM lanes", [])?;
-            // Their places are in the former log.
-            tx.connection.execute("DELETE FROM shadows", [])?;
-            tx.connection.execute(
-                "UPDATE state SET log_identity = ?1, log_position = ?2",
-                params![identity, before],
-            )?;
-            Ok(reached)
-        })
-        .await
-    }
-
-    /// Binds the store to the secret key. Refuses another one than the one that
-    /// its tokens are sealed with and its match index was made with.
-    pub async fn bind_keys(&self, keys: &Keys) -> Result<(), Error> {
-        let check = keys.check_value();
-        self.transact(move |tx| {
-            let known: Option<[u8; 16]> =
-                tx.connection
-                    .query_one("SELECT keys_check FROM state", [], |row| row.get(0))?;
-            if known.is_some_and(|known| known != check) {
-                return Err(Error::ForeignKeys);
-            }
-            tx.connection
-                .execute("UPDATE state SET keys_check = ?1", [check])?;
-            Ok(())
-        })
-        .await
     }
 
     /// Runs `work` in a transaction; its error undoes all that it wrote.

@@ -2,10 +2,12 @@
 
 mod barred;
 mod brake;
+mod catch_ups;
 mod counted;
 mod examples;
 mod reach;
 
+pub use catch_ups::LastCatchUp;
 pub use counted::Counted;
 pub use examples::{EXAMPLES_MAX, Example, Examples};
 pub use reach::RunRecord;
@@ -20,8 +22,7 @@ use super::{
     timestamp,
 };
 use crate::model::{
-    AccountId, ConnectionId, Missed, Planned, Problem, Run, RunId, RunKind, RunStatus, Stage,
-    Timestamp,
+    AccountId, ConnectionId, Planned, Problem, Run, RunId, RunKind, RunStatus, Stage, Timestamp,
 };
 
 /// Runs kept for each connection, beside those that are not over; and of brief
@@ -76,19 +77,6 @@ pub struct RunningRun {
     pub account: AccountId,
     /// Whether it writes nothing.
     pub dry_run: bool,
-}
-
-/// The last catch-up that was asked for.
-#[derive(Clone, Debug)]
-pub struct LastCatchUp {
-    /// When it was.
-    pub requested_at: Timestamp,
-    /// Where it stands.
-    pub status: RunStatus,
-    /// What of it could not be done.
-    pub problem: Option<Problem>,
-    /// How many failed since the last one that did not.
-    pub failures: u32,
 }
 
 /// How a run begins.
@@ -214,16 +202,6 @@ impl Tx<'_> {
         );
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.read_runs(&sql, params![connection.0, are_brief, before.0, limit])
-    }
-
-    /// The last catch-up that went through to its end, whether all of it could be done
-    /// or not; none where none did. Brief ones do not count.
-    pub fn last_whole_catch_up(&self, connection: ConnectionId) -> Result<Option<Run>, Error> {
-        let sql = format!(
-            "{COLUMNS} WHERE connection = ?1 AND kind = 'catch_up' AND NOT brief AND NOT dry_run
-             AND status IN ('completed', 'failed') ORDER BY id DESC LIMIT 1"
-        );
-        Ok(self.read_runs(&sql, [connection.0])?.pop())
     }
 
     /// All runs that are not over, oldest first.
@@ -414,23 +392,6 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// What all connections' last catch-ups that looked at everything found that
-    /// live had missed.
-    pub fn missed(&self) -> Result<Vec<(Missed, u64)>, Error> {
-        let mut statement = self.statement(
-            "SELECT coalesce(sum(n.count), 0) FROM connections c
-             JOIN run_counts n ON n.name = 'missed.' || ?1 AND n.run = (
-                SELECT id FROM runs WHERE connection = c.id AND kind = 'catch_up' AND NOT brief
-                AND status IN ('completed', 'failed') ORDER BY id DESC LIMIT 1)",
-        )?;
-        let mut missed = Vec::new();
-        for kind in Missed::ALL {
-            let count: i64 = statement.query_one([kind.as_str()], |row| row.get(0))?;
-            missed.push((kind, count.unsigned_abs()));
-        }
-        Ok(missed)
-    }
-
     /// How many reads and look-ups a run waits for.
     pub fn waiting_of_run(&self, run: RunId) -> Result<u64, Error> {
         let waiting: i64 = self
@@ -469,42 +430,6 @@ impl Tx<'_> {
             super::delete(self, sql, run.0)?;
         }
         Ok(())
-    }
-
-    /// When a catch-up was last asked for, a brief one too.
-    pub fn last_look(&self, connection: ConnectionId) -> Result<Option<Timestamp>, Error> {
-        let at: Option<i64> = self
-            .statement(
-                "SELECT max(requested_at) FROM runs WHERE connection = ?1 AND kind = 'catch_up'",
-            )?
-            .query_one([connection.0], |row| row.get(0))?;
-        Ok(at.map(Timestamp))
-    }
-
-    /// The catch-up that was last asked for; none where none was. Brief ones do not
-    /// count.
-    pub fn last_catch_up(&self, connection: ConnectionId) -> Result<Option<LastCatchUp>, Error> {
-        let mut statement = self.statement(
-            "SELECT requested_at, status, problem,
-                    (SELECT count(*) FROM runs f WHERE f.connection = r.connection
-                     AND f.kind = 'catch_up' AND NOT f.brief AND f.status = 'failed'
-                     AND f.id > coalesce((SELECT max(id) FROM runs o
-                        WHERE o.connection = r.connection AND o.kind = 'catch_up'
-                        AND NOT o.brief AND o.status = 'completed'), 0))
-             FROM runs r WHERE connection = ?1 AND kind = 'catch_up' AND NOT brief
-             ORDER BY id DESC LIMIT 1",
-        )?;
-        let mut rows = statement.query([connection.0])?;
-        let Some(row) = rows.next()? else {
-            return Ok(None);
-        };
-        let problem: Option<String> = row.get(2)?;
-        Ok(Some(LastCatchUp {
-            requested_at: timestamp(row, 0)?,
-            status: encode::read_word(&row.get::<_, String>(1)?)?,
-            problem: problem.map(|text| encode::read_json(&text)).transpose()?,
-            failures: row.get(3)?,
-        }))
     }
 
     /// When a host was last at work on this store; none where none ever said so.
