@@ -2,6 +2,22 @@ use std::{os::unix::fs::PermissionsExt, sync::Barrier};
 
 use super::{readers::READERS_MAX, *};
 
+/// A file in a directory, without tables.
+fn options(directory: &Path) -> Options {
+    Options {
+        path: directory.join("file.sqlite"),
+        page_size_bytes: 4_096,
+        cache_kibibytes: 1_024,
+        checkpoint_pages: 1_000,
+        migrations: &[],
+        functions: no_functions,
+    }
+}
+
+fn opened(options: &Options) -> Arc<Database> {
+    Arc::new(Database::open(options).expect("opens"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_write_ahead_log_begins_anew_however_busy_writer_and_readers_are() {
     // A page or two a commit, and twenty: each moves a hundred commits together.
@@ -16,17 +32,12 @@ async fn the_write_ahead_log_begins_anew_however_busy_writer_and_readers_are() {
 /// never as long as that.
 async fn begins_anew(body_bytes: u32, checkpoint_pages: u16, readers: usize, too_long: u64) {
     let directory = std::env::temp_dir().join(format!("jimo-{:x}", rand::random::<u64>()));
-    let page_size_bytes = 4_096;
-    let database = Database::open(&Options {
-        path: directory.join("file.sqlite"),
-        page_size_bytes,
-        cache_kibibytes: 1_024,
+    let options = Options {
         checkpoint_pages: checkpoint_pages.into(),
         migrations: &["CREATE TABLE bodies (body BLOB)"],
-        functions: no_functions,
-    })
-    .expect("opens");
-    let database = Arc::new(database);
+        ..options(&directory)
+    };
+    let database = opened(&options);
     let ended = tokio_util::sync::CancellationToken::new();
     let readers: Vec<_> = (0..readers)
         .map(|_| {
@@ -53,7 +64,7 @@ async fn begins_anew(body_bytes: u32, checkpoint_pages: u16, readers: usize, too
     }
     // It is never made shorter: this is as long as it ever was.
     let log = std::fs::metadata(directory.join("file.sqlite-wal")).expect("a log");
-    let pages = log.len() / u64::from(page_size_bytes);
+    let pages = log.len() / u64::from(options.page_size_bytes);
     let enough = too_long * u64::from(checkpoint_pages);
     assert!(pages < enough, "{pages} pages, {body_bytes} bytes a commit");
     ended.cancel();
@@ -67,15 +78,10 @@ async fn begins_anew(body_bytes: u32, checkpoint_pages: u16, readers: usize, too
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_overwritten_is_in_no_file_once_the_write_ahead_log_is_emptied() {
     let directory = std::env::temp_dir().join(format!("jimo-{:x}", rand::random::<u64>()));
-    let database = Database::open(&Options {
-        path: directory.join("file.sqlite"),
-        page_size_bytes: 4_096,
-        cache_kibibytes: 1_024,
-        checkpoint_pages: 1_000,
+    let database = opened(&Options {
         migrations: &["CREATE TABLE bodies (body TEXT)"],
-        functions: no_functions,
-    })
-    .expect("opens");
+        ..options(&directory)
+    });
     let write = async |sql: &'static str| {
         let work = move |connection: &Connection| connection.execute(sql, []).map_err(Error::from);
         database.write(work).await.expect("writes")
@@ -119,15 +125,7 @@ async fn what_was_overwritten_is_in_no_file_once_the_write_ahead_log_is_emptied(
 async fn no_more_reads_run_at_once_than_may_and_the_directory_is_its_owners() {
     let parent = std::env::temp_dir().join(format!("jimo-sqlite-{:x}", rand::random::<u64>()));
     let directory = parent.join("data");
-    let options = Options {
-        path: directory.join("file.sqlite"),
-        page_size_bytes: 4_096,
-        cache_kibibytes: 1_024,
-        checkpoint_pages: 1_000,
-        migrations: &[],
-        functions: no_functions,
-    };
-    let database = Database::open(&options).expect("opens");
+    let database = opened(&options(&directory));
     let mode = std::fs::metadata(&directory).expect("directory");
     assert_eq!(mode.permissions().mode() & 0o777, 0o700);
 
@@ -148,23 +146,11 @@ async fn no_more_reads_run_at_once_than_may_and_the_directory_is_its_owners() {
     std::fs::remove_dir_all(&parent).expect("removed");
 }
 
-fn database(directory: &Path) -> Arc<Database> {
-    let database = Database::open(&Options {
-        path: directory.join("file.sqlite"),
-        page_size_bytes: 4_096,
-        cache_kibibytes: 1_024,
-        checkpoint_pages: 1_000,
-        migrations: &[],
-        functions: no_functions,
-    });
-    Arc::new(database.expect("opens"))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_writes_much_begins_a_transaction_and_undoes_itself_alone() {
     let directory = std::env::temp_dir().join(format!("jimo-{:x}", rand::random::<u64>()));
     std::fs::create_dir_all(&directory).expect("made");
-    let database = database(&directory);
+    let database = opened(&options(&directory));
     let run =
         |connection: &Connection, sql: &str| connection.execute_batch(sql).map_err(Error::from);
     let making = move |connection: &Connection| run(connection, "CREATE TABLE words (word)");
@@ -212,7 +198,7 @@ fn endless(connection: &Connection) -> Result<i64, Error> {
 async fn a_question_that_takes_too_long_ends_and_what_is_read_after_it_does_not() {
     let directory = std::env::temp_dir().join(format!("jimo-{:x}", rand::random::<u64>()));
     std::fs::create_dir_all(&directory).expect("made");
-    let database = database(&directory);
+    let database = opened(&options(&directory));
     let asked = database.ask_within(Duration::ZERO, endless).await;
     assert!(matches!(asked, Err(Error::TookTooLong)), "{asked:?}");
     let counted = database.read(|connection| {
@@ -229,7 +215,7 @@ async fn a_question_that_takes_too_long_ends_and_what_is_read_after_it_does_not(
 async fn what_others_read_waits_for_no_question_however_many_are_asked() {
     let directory = std::env::temp_dir().join(format!("jimo-{:x}", rand::random::<u64>()));
     std::fs::create_dir_all(&directory).expect("made");
-    let database = database(&directory);
+    let database = opened(&options(&directory));
     let (under_way, end) = (
         Arc::new(Barrier::new(readers::QUESTIONS_MAX + 1)),
         Arc::new(Barrier::new(readers::QUESTIONS_MAX + 1)),
