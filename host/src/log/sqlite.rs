@@ -21,9 +21,11 @@ const PAGE_SIZE_BYTES: u32 = 32 * 1024;
 /// it.
 const CACHE_KIBIBYTES: u32 = 8 * 1024;
 
-/// 32 MiB of pages in the write-ahead log start a checkpoint: while they are synced no
-/// answer waits for the disk for long.
-const CHECKPOINT_PAGES: i32 = 1_024;
+/// 4 MiB: no answer waits for the disk for long while they are synced.
+const MOVED_PAGES: i32 = 128;
+
+/// 32 MiB.
+const LONG_PAGES: i32 = 1_024;
 
 /// Entries that one transaction removes, so that trimming never holds up an
 /// append for long.
@@ -51,7 +53,8 @@ impl EventLog {
             path: directory.join(FILE_NAME),
             page_size_bytes: PAGE_SIZE_BYTES,
             cache_kibibytes: CACHE_KIBIBYTES,
-            checkpoint_pages: CHECKPOINT_PAGES,
+            moved_pages: MOVED_PAGES,
+            long_pages: LONG_PAGES,
             migrations: MIGRATIONS,
             functions: no_functions,
         })?;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
@@ -22,6 +23,7 @@ use crate::{
     model::Timestamp,
     plugin::Serving,
     secrets::Keys,
+    sqlite::Extent,
     store::{self, set_aside::SetAside},
     telemetry::spawn_blocking,
 };
@@ -50,6 +52,8 @@ pub(super) struct Applying {
     pub turn: Turn,
     /// Ends with what was applied.
     pub task: JoinHandle<Result<Vec<Part>, store::Error>>,
+    /// Is cancelled when that has ended.
+    pub ended: CancellationToken,
 }
 
 impl Pipeline {
@@ -84,11 +88,14 @@ impl Pipeline {
     }
 
     /// Begins to apply a batch. It is done, whoever waits for it.
-    pub(super) fn apply(&self, batch: Batch) -> Applying {
+    pub(super) fn apply(&self, batch: Batch, extent: Extent) -> Applying {
         let (store, keys, now) = (self.store.clone(), self.keys.clone(), self.clock.now());
         let Batch { parts, turn } = batch;
         let step = turn.step.clone();
+        let ended = CancellationToken::new();
+        let ends = ended.clone().drop_guard();
         let applying = async move {
+            let _ends = ends;
             let apply = move |tx: &store::Tx<'_>| {
                 for part in &parts {
                     if !is_as_prepared(tx, &part.prepared)? {
@@ -99,10 +106,10 @@ impl Pipeline {
                 tx.move_log_place(&step)?;
                 Ok(parts)
             };
-            store.transact_much(apply).await
+            store.transact_logged(extent, apply).await
         };
         let task = tokio::spawn(applying.in_current_span());
-        Applying { turn, task }
+        Applying { turn, task, ended }
     }
 
     pub(super) async fn prepare(

@@ -5,10 +5,11 @@
 //! transaction. While several are, it takes a turn of each, so that it is short;
 //! and those of whom nothing was waiting go before those who have a queue, every
 //! second time without them (as fair queueing does with sparse flows, RFC 8290
-//! §4). So whoever comes meanwhile waits for one short batch, or two where others
-//! came just before. Whoever comes while one account has long been alone waits for
-//! the batch that is being applied, and until the next one is prepared, which then
-//! gives way.
+//! §4). Whoever comes while a batch is being applied is taken beside it, and shares
+//! its commit. So nobody waits for more than one short batch, and while one is being
+//! prepared. Whoever comes while one account has long been alone waits for the batch
+//! that is being applied, too, and until the next one is prepared, which then gives
+//! way.
 //!
 //! An account that a plugin ran too long on gives way for a while, and one of which
 //! something cannot be applied is worked on by itself ([`trouble`](super::trouble)).
@@ -173,21 +174,12 @@ impl Turns {
         while !batch.is_full()
             && let Some(lane) = lanes.pop_front()
         {
-            let Some(waiting) = self.waiting.get_mut(&lane) else {
-                continue;
-            };
             let alone = self.trouble.alone(lane);
             if alone.is_some() && !batch.entries.is_empty() {
                 lanes.push_front(lane);
                 break;
             }
-            let moved = batch.fill(waiting, turn_bytes, alone.unwrap_or(usize::MAX));
-            batch.lanes.extend(moved.map(|position| (lane, position)));
-            if waiting.is_empty() {
-                self.waiting.remove(&lane);
-            } else {
-                self.order.push_back(lane);
-            }
+            self.fill(&mut batch, lane, turn_bytes, alone.unwrap_or(usize::MAX));
             if alone.is_some() {
                 break;
             }
@@ -196,18 +188,37 @@ impl Turns {
         lanes.append(&mut self.order);
         lanes.extend(behind);
         self.order = lanes;
-        if batch.entries.is_empty() {
-            return None;
+        self.turn(batch, self.heard)
+    }
+
+    /// A small batch of those of whom nothing was waiting, to be applied beside turns that
+    /// are under way, and whatever becomes of them: it has nothing of their lanes, and the
+    /// place moves past none of their entries. All that is beside the first of them is
+    /// one turn at most, or its commit would be put off by whoever comes.
+    pub fn take_beside<'t>(
+        &mut self,
+        under_way: impl Iterator<Item = &'t Turn> + Clone,
+        now: Timestamp,
+    ) -> Option<Turn> {
+        let beside = under_way.clone().skip(1).flat_map(|turn| &turn.entries);
+        let bytes: u64 = beside.map(|entry| u64::from(entry.bytes)).sum();
+        let slow = self.trouble.giving_way(now);
+        let mut batch = Batch::default();
+        for lane in std::mem::take(&mut self.fresh) {
+            let mut busy = under_way.clone().flat_map(|turn| &turn.step.lanes);
+            let waits = bytes + batch.bytes >= TURN_BYTES_MAX
+                || slow.contains(&lane)
+                || self.trouble.alone(lane).is_some()
+                || busy.any(|(busy, _)| *busy == lane);
+            if waits {
+                self.fresh.push_back(lane);
+            } else {
+                self.fill(&mut batch, lane, TURN_BYTES_MAX, usize::MAX);
+            }
         }
-        self.known -= batch.entries.len();
-        batch.entries.sort_unstable_by_key(|entry| entry.position);
-        Some(Turn {
-            entries: batch.entries,
-            step: Step {
-                up_to: self.taken(),
-                lanes: batch.lanes,
-            },
-        })
+        let first = under_way.filter_map(|turn| turn.entries.first());
+        let before = first.map(|entry| Position(entry.position.0 - 1)).min();
+        self.turn(batch, before.unwrap_or(self.heard))
     }
 
     /// What was taken and not done waits again, before everything else. Of
@@ -274,6 +285,37 @@ impl Turns {
     /// Who makes trouble.
     pub fn trouble(&self) -> &Trouble {
         &self.trouble
+    }
+
+    /// Takes a lane's turn into a batch; what is left of it has to queue.
+    fn fill(&mut self, batch: &mut Batch, lane: Lane, turn_bytes: u64, entries_max: usize) {
+        let Some(waiting) = self.waiting.get_mut(&lane) else {
+            return;
+        };
+        let moved = batch.fill(waiting, turn_bytes, entries_max);
+        batch.lanes.extend(moved.map(|position| (lane, position)));
+        if waiting.is_empty() {
+            self.waiting.remove(&lane);
+        } else {
+            self.order.push_back(lane);
+        }
+    }
+
+    /// What was taken as one batch; none where that is nothing. The place moves no
+    /// further than `up_to_max` with it.
+    fn turn(&mut self, mut batch: Batch, up_to_max: Position) -> Option<Turn> {
+        if batch.entries.is_empty() {
+            return None;
+        }
+        self.known -= batch.entries.len();
+        batch.entries.sort_unstable_by_key(|entry| entry.position);
+        Some(Turn {
+            entries: batch.entries,
+            step: Step {
+                up_to: self.taken().min(up_to_max),
+                lanes: batch.lanes,
+            },
+        })
     }
 
     /// Takes the lanes out that give way, where others wait.
@@ -414,6 +456,34 @@ mod tests {
     }
 
     #[test]
+    fn whoever_comes_while_a_flood_is_applied_is_taken_beside_it_as_far_as_a_turn_goes() {
+        let mut turns = Turns::new(Place::default());
+        let flood = (1..=600).map(|position| entry(position, 7, 32 * 1024));
+        turns.hear(flood.collect(), NOW);
+        let whole = turns.take(NOW).expect("a batch");
+        let mut under_way = vec![whole];
+        // More of the flood, of which nothing waited but what came now.
+        turns.hear((601..=603).map(|at| entry(at, 7, 300)).collect(), NOW);
+        assert_eq!(turns.take_beside(under_way.iter(), NOW), None);
+        turns.hear(vec![entry(604, 8, 300), entry(605, 8, 300)], NOW);
+        let beside = turns.take_beside(under_way.iter(), NOW).expect("the other");
+        assert_eq!(positions(&beside), [604, 605]);
+        // Whatever becomes of the flood's, it is not passed.
+        assert_eq!(beside.step.up_to, Position(0));
+        assert_eq!(beside.step.lanes, [(Lane(8), Position(605))]);
+        under_way.push(beside);
+        // Its own next ones follow it, not beside it.
+        turns.hear(vec![entry(606, 8, 300), entry(607, 9, 32 * 1024)], NOW);
+        let third = turns.take_beside(under_way.iter(), NOW).expect("a third");
+        assert_eq!(positions(&third), [607]);
+        under_way.push(third);
+        // A turn's worth is beside it: whoever comes now is next.
+        turns.hear(vec![entry(608, 10, 300)], NOW);
+        assert_eq!(turns.take_beside(under_way.iter(), NOW), None);
+        assert_eq!(positions(&turns.take(NOW).expect("a batch")), [606, 608]);
+    }
+
+    #[test]
     fn what_is_put_back_into_a_full_list_leaves_no_room_for_more() {
         let mut turns = Turns::new(Place::default());
         let full = i64::try_from(KNOWN_MAX).expect("a place");
@@ -448,7 +518,7 @@ mod tests {
         fn everything_is_taken_once_in_its_lanes_order_whatever_happens_between(
             lanes in prop::collection::vec((0_i64..4, 1_u32..200_000), 1..200),
             heard in prop::collection::vec(1_usize..40, 1..20),
-            between in prop::collection::vec(0..4, 1..20),
+            between in prop::collection::vec(0_usize..5, 1..20),
         ) {
             let log: Vec<_> = (1_i64..)
                 .zip(&lanes)
@@ -458,31 +528,50 @@ mod tests {
             let mut turns = Turns::new(place.clone());
             let mut done: Vec<Position> = Vec::new();
             for round in 0.. {
-                let after = usize::try_from(turns.heard().0).expect("a place");
-                let next = (after + heard[round % heard.len()]).min(log.len());
-                turns.hear(log[after..next].to_vec(), NOW);
+                let what = between[round % between.len()];
+                let is_outdated = what == 1 && round % 7 != 0;
+                let mut hear = |turns: &mut Turns| {
+                    let after = usize::try_from(turns.heard().0).expect("a place");
+                    let next = (after + heard[round % heard.len()]).min(log.len());
+                    turns.hear(log[after..next].to_vec(), NOW);
+                    next == log.len()
+                };
+                let all = hear(&mut turns);
                 let Some(turn) = turns.take(NOW) else {
-                    if next == log.len() {
+                    if all {
                         break;
                     }
                     continue;
                 };
-                if between[round % between.len()] == 1 && round % 7 != 0 {
-                    // It is found to be outdated, and so is the one after it.
-                    let next = turns.take(NOW);
-                    next.into_iter().for_each(|next| turns.put_back(next));
-                    turns.put_back(turn);
-                    continue;
+                let mut under_way = vec![turn];
+                while under_way.len() < what {
+                    hear(&mut turns);
+                    let Some(beside) = turns.take_beside(under_way.iter(), NOW) else {
+                        break;
+                    };
+                    under_way.push(beside);
                 }
-                // As the store keeps it.
-                place.up_to = turn.step.up_to;
-                place.ahead.extend(turn.step.lanes.iter().copied());
-                place.ahead.retain(|_, position| *position > turn.step.up_to);
-                done.extend(turn.entries.iter().map(|entry| entry.position));
-                for listed in &log {
-                    prop_assert_eq!(place.is_done(listed), done.contains(&listed.position));
+                if is_outdated {
+                    if what == under_way.len() {
+                        // So is the one that was prepared meanwhile.
+                        let next = turns.take(NOW);
+                        next.into_iter().for_each(|next| turns.put_back(next));
+                    }
+                    turns.put_back(under_way.remove(0));
                 }
-                if between[round % between.len()] == 2 {
+                for turn in under_way {
+                    // As the store keeps it.
+                    let Step { up_to, lanes } = turn.step;
+                    place.up_to = place.up_to.max(up_to);
+                    place.ahead.extend(lanes);
+                    let up_to = place.up_to;
+                    place.ahead.retain(|_, position| *position > up_to);
+                    done.extend(turn.entries.iter().map(|entry| entry.position));
+                    for listed in &log {
+                        prop_assert_eq!(place.is_done(listed), done.contains(&listed.position));
+                    }
+                }
+                if what == 0 {
                     turns = Turns::new(place.clone());
                 }
             }

@@ -21,7 +21,8 @@ use crate::{
     log::{self, EventLog, Lane, Place, Position},
     plugin::{Fault, Plugins},
     secrets::Keys,
-    sources, sqlite,
+    sources,
+    sqlite::{self, Extent},
     store::{self, Store},
     telemetry::Metrics,
 };
@@ -34,6 +35,10 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// How often the log is looked at when nothing says that it moved.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long to wait, while a batch is being applied, after a look at the log that found
+/// nobody to take beside it: a flood appends all the time.
+const LOOK_PAUSE: Duration = Duration::from_millis(1);
 
 /// Why a batch could not be worked on. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -88,10 +93,8 @@ impl Next {
     }
 }
 
-/// What became of the batch that was being applied.
+/// What became of a batch that was being applied.
 enum Finished {
-    /// There was none.
-    Nothing,
     /// It is applied.
     Applied(Turn),
     /// Connections or mappings have changed, or a connection is held now: it is to be
@@ -104,7 +107,7 @@ enum Finished {
 impl Finished {
     /// Whether nothing of it is left to be done.
     fn is_applied(&self) -> bool {
-        matches!(self, Self::Nothing | Self::Applied(_))
+        matches!(self, Self::Applied(_))
     }
 }
 
@@ -237,23 +240,38 @@ impl Pipeline {
         }
     }
 
-    /// Works through the log, batch by batch, until it is told to stop, or a batch
-    /// fails for nothing that it holds. While one is applied, the next is prepared; but
-    /// not while several accounts are at work, for whoever comes then would wait for
-    /// both.
+    /// Works through the log until it is told to stop, or a batch fails for nothing that
+    /// it holds.
     async fn work(
         &self,
         turns: &mut Turns,
         stop: &CancellationToken,
         pause: &mut Duration,
     ) -> Result<(), Error> {
+        let mut under_way = Vec::new();
+        let ended = self.work_on(turns, &mut under_way, stop, pause).await;
+        // Whoever begins again reads the place that these still move.
+        self.finish(&mut under_way, pause).await;
+        ended
+    }
+
+    /// Works through the log, batch by batch. While one is applied, the next is prepared;
+    /// but not while several accounts are at work, for whoever comes then would wait for
+    /// both: these are taken beside it.
+    async fn work_on(
+        &self,
+        turns: &mut Turns,
+        under_way: &mut Vec<Applying>,
+        stop: &CancellationToken,
+        pause: &mut Duration,
+    ) -> Result<(), Error> {
         let mut tail = self.log.tail();
         self.begin(turns).await?;
         self.applied.send_replace(turns.taken());
-        let mut applying: Option<Applying> = None;
         loop {
             if turns.is_shared(self.clock.now()) {
-                let finished = self.finish(applying.take(), pause).await;
+                self.take_beside(turns, under_way, &mut tail, stop).await?;
+                let finished = self.finish(under_way, pause).await;
                 self.settle(turns, finished).await?;
             }
             let next = if stop.is_cancelled() {
@@ -261,10 +279,10 @@ impl Pipeline {
             } else {
                 self.next_batch(turns).await
             };
-            let waited = applying.is_some();
-            let finished = self.finish(applying.take(), pause).await;
+            let waited = !under_way.is_empty();
+            let finished = self.finish(under_way, pause).await;
             let next = next?;
-            if !finished.is_applied() {
+            if !finished.iter().all(Finished::is_applied) {
                 // Of several turns the last taken is put back first.
                 if let Some(turn) = next.turn() {
                     turns.put_back(turn);
@@ -290,10 +308,46 @@ impl Pipeline {
                             continue;
                         }
                     }
-                    applying = Some(self.apply(batch));
+                    under_way.push(self.apply(batch, Extent::Many));
                 }
             }
         }
+    }
+
+    /// While the first batch under way is applied, prepares those of whom nothing was
+    /// waiting, and has them share its commit.
+    async fn take_beside(
+        &self,
+        turns: &mut Turns,
+        under_way: &mut Vec<Applying>,
+        tail: &mut watch::Receiver<Position>,
+        stop: &CancellationToken,
+    ) -> Result<(), Error> {
+        let Some(ended) = under_way.first().map(|first| first.ended.clone()) else {
+            return Ok(());
+        };
+        while !ended.is_cancelled() && !stop.is_cancelled() {
+            tail.mark_unchanged();
+            self.hear(turns).await?;
+            let turns_under_way = under_way.iter().map(|applying| &applying.turn);
+            let Some(turn) = turns.take_beside(turns_under_way, self.clock.now()) else {
+                tokio::select! {
+                    () = ended.cancelled() => return Ok(()),
+                    () = tokio::time::sleep(LOOK_PAUSE) => {}
+                }
+                tokio::select! {
+                    () = ended.cancelled() => return Ok(()),
+                    // The log is there for as long as the pipeline is.
+                    _ = tail.changed() => continue,
+                }
+            };
+            match self.prepare_batch(turns, turn).await? {
+                Next::Nothing | Next::Parted => {}
+                Next::Failed(turn, error) => self.failed(turns, turn, error).await?,
+                Next::Ready(batch) => under_way.push(self.apply(batch, Extent::Some)),
+            }
+        }
+        Ok(())
     }
 
     /// Begins after the place that the store has reached.
@@ -322,11 +376,18 @@ impl Pipeline {
         }
     }
 
-    /// Waits until a batch is applied, where there is one.
-    async fn finish(&self, applying: Option<Applying>, pause: &mut Duration) -> Finished {
-        let Some(Applying { turn, task }) = applying else {
-            return Finished::Nothing;
-        };
+    /// Waits until all that is under way is applied.
+    async fn finish(&self, under_way: &mut Vec<Applying>, pause: &mut Duration) -> Vec<Finished> {
+        let mut finished = Vec::with_capacity(under_way.len());
+        for applying in under_way.drain(..) {
+            finished.push(self.finished(applying, pause).await);
+        }
+        finished
+    }
+
+    /// Waits until a batch is applied.
+    async fn finished(&self, applying: Applying, pause: &mut Duration) -> Finished {
+        let Applying { turn, task, .. } = applying;
         let parts = match task.await {
             Err(_) => return Finished::Failed(turn, Error::Ended),
             Ok(Err(error)) => match self.braked(error).await {
@@ -337,34 +398,32 @@ impl Pipeline {
         };
         // A batch that is tried again counts once.
         self.metrics.batch(parts.iter().map(|part| &part.prepared));
-        self.applied.send_replace(turn.step.up_to);
+        self.applied.send_if_modified(|applied| {
+            let moves = turn.step.up_to > *applied;
+            *applied = turn.step.up_to.max(*applied);
+            moves
+        });
         self.failing.send_replace(false);
         self.notify_changed();
         *pause = RETRY_PAUSE;
         Finished::Applied(turn)
     }
 
-    /// Has those whose turn it was go on, or wait again. Returns whether what was taken
-    /// after that is forgotten, and is taken anew.
-    async fn settle(&self, turns: &mut Turns, finished: Finished) -> Result<bool, Error> {
-        match finished {
-            Finished::Nothing => Ok(false),
-            Finished::Applied(turn) => {
-                let begins = turns.applied(&turn);
-                if begins {
-                    self.begin(turns).await?;
-                }
-                Ok(begins)
-            }
-            Finished::Outdated(turn) => {
-                turns.put_back(turn);
-                Ok(false)
-            }
-            Finished::Failed(turn, error) => {
-                self.failed(turns, turn, error).await?;
-                Ok(false)
+    /// Has those whose turn it was go on, or wait again, once nothing is under way.
+    /// Returns whether all that was taken after them is forgotten, and is taken anew.
+    async fn settle(&self, turns: &mut Turns, finished: Vec<Finished>) -> Result<bool, Error> {
+        let mut begins = false;
+        for one in finished.into_iter().rev() {
+            match one {
+                Finished::Applied(turn) => begins |= turns.applied(&turn),
+                Finished::Outdated(turn) => turns.put_back(turn),
+                Finished::Failed(turn, error) => self.failed(turns, turn, error).await?,
             }
         }
+        if begins {
+            self.begin(turns).await?;
+        }
+        Ok(begins)
     }
 
     /// What to do about a batch that failed: where something that it holds is the
@@ -439,9 +498,14 @@ impl Pipeline {
     /// What waits in the log and whose turn it is, as one batch.
     async fn next_batch(&self, turns: &mut Turns) -> Result<Next, Error> {
         self.hear(turns).await?;
-        let Some(turn) = turns.take(self.clock.now()) else {
-            return Ok(Next::Nothing);
-        };
+        match turns.take(self.clock.now()) {
+            Some(turn) => self.prepare_batch(turns, turn).await,
+            None => Ok(Next::Nothing),
+        }
+    }
+
+    /// What was taken, as a batch.
+    async fn prepare_batch(&self, turns: &mut Turns, turn: Turn) -> Result<Next, Error> {
         let routing = self.routing().await?;
         let parts = match self.prepare_turn(routing, &turn).await {
             Ok(parts) => parts,

@@ -4,7 +4,7 @@
 //! The log starts anew only when all of it was moved, which a busy writer may
 //! leave no moment for: while one part is moved, the next is written. So the
 //! thread goes on until little is left, and the writer moves that little itself
-//! between two transactions, while all others wait. Readers keep it from beginning
+//! between two transactions, while all others wait, once the log is long. Readers keep it from beginning
 //! anew while any looks at what it held before: once it is too long, the writer waits
 //! a moment for those that do, and once it is far too long, until they are done.
 //!
@@ -19,7 +19,6 @@
 //! two transactions.
 
 use std::{
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicI32, Ordering},
@@ -32,17 +31,17 @@ use std::{
 use rusqlite::{Connection, ErrorCode, MAIN_DB, hooks::Wal, wal::CheckpointMode};
 use tokio::sync::oneshot;
 
-use super::{BUSY_TIMEOUT, Error, stem};
+use super::{BUSY_TIMEOUT, Error, Options, stem};
 
-/// The part of a log, as one in so many, that is little.
+/// The part of what the thread is asked to move, as one in so many, that is little.
 const LITTLE: i32 = 16;
 
 /// How often what is little, or no less than before, is moved: so that the file is
 /// synced, and little is left to sync, too.
 const LAST_PARTS: usize = 8;
 
-/// How many times as long as what starts a checkpoint the log may become before the
-/// writer waits for readers, where little is left to move.
+/// How many times as long as is long the log may become before the writer waits for
+/// readers, where little is left to move.
 const OVERLONG: i32 = 3;
 
 /// As [`OVERLONG`], however much is left, and for as long as readers take.
@@ -77,9 +76,10 @@ impl Asking {
 }
 
 /// What the writer does about its log: it asks the thread whenever its commits have
-/// added so many pages, and moves what the thread leaves.
+/// added so many pages, and moves what the thread leaves once the log is long.
 pub(super) struct Checkpoints {
-    pages_max: i32,
+    moved_pages: i32,
+    long_pages: i32,
     /// Pages in the log after the last commit.
     pages: Arc<AtomicI32>,
     /// How many there were when the thread was asked last.
@@ -103,18 +103,18 @@ impl Checkpoints {
             self.asked_at = 0;
         }
         let little_is_left = self.little_is_left.swap(false, Ordering::Relaxed);
-        if pages >= self.pages_max.saturating_mul(FAR_OVERLONG) {
+        if pages >= self.long_pages.saturating_mul(FAR_OVERLONG) {
             // The thread is asked for no more, so that a later commit finds it at rest.
             self.begin_anew(writer, BUSY_TIMEOUT);
             return;
         }
-        if little_is_left && pages >= self.pages_max.saturating_mul(OVERLONG) {
+        if little_is_left && pages >= self.long_pages.saturating_mul(OVERLONG) {
             self.begin_anew(writer, READERS_WAITED_FOR_MAX);
-        } else if little_is_left {
+        } else if little_is_left && pages >= self.long_pages {
             // It waits for nobody.
             move_or_tell(writer, CheckpointMode::PASSIVE, Duration::ZERO);
         }
-        if pages >= self.asked_at.saturating_add(self.pages_max) {
+        if pages >= self.asked_at.saturating_add(self.moved_pages) {
             self.asked_at = pages;
             // Where it cannot be sent, it was asked for already.
             let _ = self.due.try_send(Task::Move);
@@ -131,14 +131,13 @@ impl Checkpoints {
     }
 }
 
-/// Has the log moved by another thread whenever commits of `writer` have added
-/// this many pages to it. The thread ends with the writer's part and with who may
-/// ask for more.
+/// Has the log moved by another thread whenever commits of `writer` have added so many
+/// pages to it. The thread ends with the writer's part and with who may ask for more.
 pub(super) fn start(
     writer: &mut Connection,
-    path: &Path,
-    pages_max: i32,
+    options: &Options,
 ) -> Result<(JoinHandle<()>, Checkpoints), Error> {
+    let (path, moved_pages) = (&options.path, options.moved_pages);
     let own = Connection::open(path)?;
     own.busy_timeout(BUSY_TIMEOUT)?;
     let (due, asked) = sync_channel(1);
@@ -149,7 +148,7 @@ pub(super) fn start(
             let little_is_left = little_is_left.clone();
             move || {
                 while let Ok(task) = asked.recv() {
-                    match move_most(&own, pages_max) {
+                    match move_most(&own, moved_pages) {
                         Ok(most) => little_is_left.store(most, Ordering::Relaxed),
                         Err(error) => {
                             tracing::warn!(%error, "a checkpoint failed; the next commits try again");
@@ -163,7 +162,7 @@ pub(super) fn start(
             }
         })
         .map_err(|source| Error::Path {
-            path: path.to_path_buf(),
+            path: path.clone(),
             source,
         })?;
     let pages = Arc::new(AtomicI32::new(0));
@@ -174,7 +173,8 @@ pub(super) fn start(
         Ok(())
     }))?;
     let checkpoints = Checkpoints {
-        pages_max,
+        moved_pages,
+        long_pages: options.long_pages,
         pages,
         asked_at: 0,
         little_is_left,
@@ -218,7 +218,7 @@ fn move_rest(writer: &Connection, mode: CheckpointMode, wait: Duration) -> Resul
 /// Moves all but the rest that the writer moves by itself. Returns whether the writer
 /// is to go on: where readers hold on to what is old, it could not, and where the log
 /// began anew, it need not.
-fn move_most(connection: &Connection, pages_max: i32) -> rusqlite::Result<bool> {
+fn move_most(connection: &Connection, moved_pages: i32) -> rusqlite::Result<bool> {
     let (mut moved_before, mut came_before, mut last_parts) = (0, i32::MAX, 0);
     while last_parts < LAST_PARTS {
         // https://sqlite.org/pragma.html#pragma_wal_checkpoint: whether it was
@@ -239,7 +239,7 @@ fn move_most(connection: &Connection, pages_max: i32) -> rusqlite::Result<bool> 
         if came == 0 {
             break;
         }
-        last_parts += usize::from(came <= pages_max / LITTLE || came > came_before / 2);
+        last_parts += usize::from(came <= moved_pages / LITTLE || came > came_before / 2);
         (moved_before, came_before) = (moved, came);
     }
     Ok(true)

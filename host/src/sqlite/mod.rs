@@ -2,8 +2,9 @@
 //! file, whose jobs share commits, and a few readers beside it.
 //!
 //! A job's answer is sent after the commit that holds it has been synced to
-//! disk (`synchronous=FULL`), never before. Its log lines are in the span of
-//! whoever asked for it.
+//! disk (`synchronous=FULL`), never before; but for what can be done again
+//! ([`Database::write_repeatable`]). Its log lines are in the span of whoever asked for
+//! it.
 
 mod checkpoint;
 mod directory;
@@ -15,6 +16,7 @@ pub use directory::make as make_directory;
 pub use error::Error;
 
 use std::{
+    fs::File,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -28,7 +30,8 @@ use tracing::Span;
 
 use checkpoint::Checkpoints;
 use readers::Readers;
-use writer::{Extent, Task, job, write_loop};
+pub use writer::Extent;
+use writer::{Durability, Task, job, write_loop};
 
 /// Jobs that wait for the writer thread before callers wait for a place among them.
 /// Each holds at most one delivery, or one batch of the pipeline; intake bounds the
@@ -47,8 +50,12 @@ pub struct Options {
     pub page_size_bytes: u32,
     /// Memory that the writer keeps pages in.
     pub cache_kibibytes: u32,
-    /// Pages in the write-ahead log that start a checkpoint.
-    pub checkpoint_pages: i32,
+    /// Pages that another thread moves into the file as soon as so many were added to
+    /// the write-ahead log. While it syncs them, commits wait longer.
+    pub moved_pages: i32,
+    /// Pages from which on a write-ahead log is long: the writer sees to it that it
+    /// begins anew.
+    pub long_pages: i32,
     /// Numbered, never edited; the index is the schema version before it.
     pub migrations: &'static [&'static str],
     /// Gives each connection the functions that statements call.
@@ -69,6 +76,7 @@ pub struct Database {
     writer: Option<JoinHandle<()>>,
     moves: Option<checkpoint::Asking>,
     readers: Arc<Readers>,
+    write_ahead_log: PathBuf,
 }
 
 impl Database {
@@ -101,6 +109,7 @@ impl Database {
             writer: Some(writer),
             moves: Some(moves),
             readers: Arc::new(Readers::new(options)),
+            write_ahead_log: write_ahead_log(&options.path),
         })
     }
 
@@ -116,7 +125,7 @@ impl Database {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        self.write_as(Extent::Some, work).await
+        self.write_as(Extent::Some, Durability::Synced, work).await
     }
 
     /// As [`Self::write`], for work that writes a lot: it begins the transaction that
@@ -129,10 +138,13 @@ impl Database {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        self.write_as(Extent::Many, work).await
+        self.write_as(Extent::Many, Durability::Synced, work).await
     }
 
-    async fn write_as<T, E>(
+    /// As [`Self::write`], for work that whoever asks for it does again after a power
+    /// cut that undid it: its answer does not wait for the disk. It is synced with the
+    /// next that is, with a checkpoint, or by [`Self::sync`].
+    pub async fn write_repeatable<T, E>(
         &self,
         extent: Extent,
         work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
@@ -141,7 +153,20 @@ impl Database {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let (job, answer) = job(extent, work);
+        self.write_as(extent, Durability::Repeatable, work).await
+    }
+
+    async fn write_as<T, E>(
+        &self,
+        extent: Extent,
+        durability: Durability,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (job, answer) = job(extent, durability, work);
         let tasks = self.tasks.as_ref().ok_or(Error::Closed)?;
         let sending = tasks.send(Task::Write(job)).await;
         sending.map_err(|_| Error::Closed)?;
@@ -158,7 +183,21 @@ impl Database {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        self.write_as(Extent::OneStatement, work).await
+        self.write_as(Extent::OneStatement, Durability::Synced, work)
+            .await
+    }
+
+    /// Has all that was committed before on disk.
+    pub async fn sync(&self) -> Result<(), Error> {
+        let path = self.write_ahead_log.clone();
+        let syncing = move || match File::open(&path).and_then(|log| log.sync_data()) {
+            // What was in it is in the file.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(Error::Path { path, source }),
+            Ok(()) => Ok(()),
+        };
+        let synced = tokio::task::spawn_blocking(syncing).await;
+        synced.unwrap_or(Err(Error::Closed))
     }
 
     /// Moves all that was committed into the file, and empties the write-ahead
@@ -265,6 +304,13 @@ fn stem(path: &Path) -> String {
         .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
 }
 
+/// Where SQLite keeps the write-ahead log of a file.
+fn write_ahead_log(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
+}
+
 fn execute(connection: &Connection, sql: &str) -> Result<(), Error> {
     connection.prepare_cached(sql)?.execute([])?;
     Ok(())
@@ -275,8 +321,7 @@ fn execute(connection: &Connection, sql: &str) -> Result<(), Error> {
 fn start(options: &Options) -> Result<(Connection, JoinHandle<()>, Checkpoints), Error> {
     let mut connection = open_writer(options)?;
     migrate(&connection, options)?;
-    let (moving, checkpoints) =
-        checkpoint::start(&mut connection, &options.path, options.checkpoint_pages)?;
+    let (moving, checkpoints) = checkpoint::start(&mut connection, options)?;
     Ok((connection, moving, checkpoints))
 }
 

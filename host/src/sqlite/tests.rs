@@ -8,7 +8,8 @@ fn options(directory: &Path) -> Options {
         path: directory.join("file.sqlite"),
         page_size_bytes: 4_096,
         cache_kibibytes: 1_024,
-        checkpoint_pages: 1_000,
+        moved_pages: 1_000,
+        long_pages: 1_000,
         migrations: &[],
         functions: no_functions,
     }
@@ -21,19 +22,20 @@ fn opened(options: &Options) -> Arc<Database> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_write_ahead_log_begins_anew_however_busy_writer_and_readers_are() {
     // A page or two a commit, and twenty: each moves a hundred commits together.
-    for (body_bytes, checkpoint_pages) in [(2_000, 160), (80_000, 1_600)] {
-        begins_anew(body_bytes, checkpoint_pages, 0, 5).await;
+    for (body_bytes, long_pages) in [(2_000, 160), (80_000, 1_600)] {
+        begins_anew(body_bytes, long_pages, 0, 5).await;
         // Somebody always looks at what it held before, until the writer waits for them.
-        begins_anew(body_bytes, checkpoint_pages, READERS_MAX, 12).await;
+        begins_anew(body_bytes, long_pages, READERS_MAX, 12).await;
     }
 }
 
-/// Much more is written than so many times what starts a checkpoint, and it is
+/// Much more is written than so many times what is long, and it is
 /// never as long as that.
-async fn begins_anew(body_bytes: u32, checkpoint_pages: u16, readers: usize, too_long: u64) {
+async fn begins_anew(body_bytes: u32, long_pages: u16, readers: usize, too_long: u64) {
     let directory = std::env::temp_dir().join(format!("jimo-{:x}", rand::random::<u64>()));
     let options = Options {
-        checkpoint_pages: checkpoint_pages.into(),
+        moved_pages: i32::from(long_pages) / 4,
+        long_pages: long_pages.into(),
         migrations: &["CREATE TABLE bodies (body BLOB)"],
         ..options(&directory)
     };
@@ -65,7 +67,7 @@ async fn begins_anew(body_bytes: u32, checkpoint_pages: u16, readers: usize, too
     // It is never made shorter: this is as long as it ever was.
     let log = std::fs::metadata(directory.join("file.sqlite-wal")).expect("a log");
     let pages = log.len() / u64::from(options.page_size_bytes);
-    let enough = too_long * u64::from(checkpoint_pages);
+    let enough = too_long * u64::from(long_pages);
     assert!(pages < enough, "{pages} pages, {body_bytes} bytes a commit");
     ended.cancel();
     for reader in readers {

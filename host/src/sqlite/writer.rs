@@ -27,7 +27,7 @@ pub(super) enum Task {
 
 /// How much a job writes, by which it is known how to undo it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extent {
+pub enum Extent {
     /// One statement: SQLite undoes it by itself when it fails.
     OneStatement,
     /// Some statements.
@@ -35,6 +35,16 @@ pub(super) enum Extent {
     /// So many that SQLite's copies of what they change, by which they could be undone
     /// alone, would be large: they are undone with the transaction that they begin.
     Many,
+}
+
+/// When what a job wrote is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// When its answer comes.
+    Synced,
+    /// Sometime after it, and together with all that the same transaction wrote: whoever
+    /// asked can do it again after a power cut that undid it.
+    Repeatable,
 }
 
 /// Answers whoever asked for a job, once it is committed or is known not to be.
@@ -46,6 +56,7 @@ type Run = dyn FnOnce(Result<&Connection, String>) -> Ran + Send;
 /// What is to be done in a transaction.
 pub(super) struct Job {
     extent: Extent,
+    durability: Durability,
     run: Box<Run>,
 }
 
@@ -58,6 +69,7 @@ struct Ran {
 /// Makes a job of work, and where its answer comes.
 pub(super) fn job<T, E>(
     extent: Extent,
+    durability: Durability,
     work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
 ) -> (Job, oneshot::Receiver<Result<T, E>>)
 where
@@ -85,8 +97,12 @@ where
             reply: Box::new(reply),
         }
     };
-    let run = Box::new(run);
-    (Job { extent, run }, receiver)
+    let job = Job {
+        extent,
+        durability,
+        run: Box::new(run),
+    };
+    (job, receiver)
 }
 
 /// Does what it is asked for until nothing can come any more.
@@ -95,11 +111,13 @@ pub(super) fn write_loop(
     mut checkpoints: Checkpoints,
     mut waiting: mpsc::Receiver<Task>,
 ) {
+    // As it was opened.
+    let mut durability = Durability::Synced;
     let mut next = waiting.blocking_recv();
     while let Some(task) = next.take() {
         match task {
             Task::Write(first) => {
-                next = transact(connection, first, &mut waiting);
+                next = transact(connection, &mut durability, first, &mut waiting);
                 checkpoints.after_commit(connection);
             }
             Task::EmptyLog(answer) => {
@@ -111,19 +129,26 @@ pub(super) fn write_loop(
     }
 }
 
-/// Does a job, and those that wait already, in one transaction. Returns what is
-/// to be done after it, where that has come.
+/// Does a job, and those that wait already, in one transaction, which is as durable as
+/// the first asks, and as none of the others asks more. Returns what is to be done after
+/// it, where that has come. `durability`: of the last transaction, and of this one then.
 fn transact(
     connection: &Connection,
+    durability: &mut Durability,
     first: Job,
     waiting: &mut mpsc::Receiver<Task>,
 ) -> Option<Task> {
-    let mut transaction = Transaction::begin(connection);
+    let of_this = first.durability;
+    let mut transaction = Transaction::begin(connection, durability, of_this);
     transaction.run(first);
+    let joins = |job: &Job| {
+        job.extent != Extent::Many
+            && (of_this == Durability::Synced || job.durability == Durability::Repeatable)
+    };
     let mut next = None;
     while next.is_none() && transaction.replies.len() < JOBS_PER_COMMIT_MAX {
         match waiting.try_recv() {
-            Ok(Task::Write(job)) if job.extent != Extent::Many => transaction.run(job),
+            Ok(Task::Write(job)) if joins(&job) => transaction.run(job),
             Ok(other) => next = Some(other),
             Err(_) => break,
         }
@@ -143,10 +168,18 @@ struct Transaction<'c> {
 }
 
 impl<'c> Transaction<'c> {
-    fn begin(connection: &'c Connection) -> Self {
+    /// Begins one of a durability, after one of another.
+    fn begin(connection: &'c Connection, last: &mut Durability, durability: Durability) -> Self {
+        let mut begin = || {
+            if *last != durability {
+                connection.pragma_update(None, "synchronous", synchronous(durability))?;
+                *last = durability;
+            }
+            execute(connection, "BEGIN IMMEDIATE")
+        };
         Self {
             connection,
-            broken: in_words(execute(connection, "BEGIN IMMEDIATE")),
+            broken: in_words(begin()),
             is_empty: true,
             replies: Vec::new(),
         }
@@ -208,6 +241,16 @@ impl<'c> Transaction<'c> {
         if self.broken.is_ok() {
             self.broken = in_words(execute(self.connection, sql));
         }
+    }
+}
+
+/// What SQLite calls it: with `NORMAL` the write-ahead log is synced before it is moved
+/// into the file, and no commit waits for that
+/// (<https://sqlite.org/pragma.html#pragma_synchronous>).
+fn synchronous(durability: Durability) -> &'static str {
+    match durability {
+        Durability::Synced => "FULL",
+        Durability::Repeatable => "NORMAL",
     }
 }
 

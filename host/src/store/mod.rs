@@ -3,7 +3,9 @@
 //!
 //! What a store promises:
 //! - A call that writes returns after its transaction is synced to disk, and
-//!   does all or nothing.
+//!   does all or nothing; but what is read from the log, and moves the place in it, is
+//!   synced later: a power cut may undo the last of it, place and all, and the log has
+//!   it again ([`Store::transact_logged`]).
 //! - What the pipeline writes for a batch, the reads it asks for and the place
 //!   in the log move in one transaction ([`Store::transact`]).
 //! - Work prepared under an older configuration is never applied: a transaction
@@ -65,7 +67,7 @@ use statements::{InUse, Statements};
 use crate::{
     log::{Lane, Place, Position, Step},
     model::{AccountId, ConnectionId, ObjectType, Timestamp, VariableId},
-    sqlite::{Database, Options},
+    sqlite::{Database, Extent, Options},
 };
 
 const FILE_NAME: &str = "store.sqlite";
@@ -76,10 +78,11 @@ const PAGE_SIZE_BYTES: u32 = 4_096;
 /// their pages again.
 const CACHE_KIBIBYTES: u32 = 128 * 1024;
 
-/// 80 MiB of pages in the write-ahead log start a checkpoint: a random page is then
-/// written once for many changes, and while they are synced no commit waits for the
-/// disk for long.
-const CHECKPOINT_PAGES: i32 = 20_000;
+/// 4 MiB: no answer waits for the disk for long while they are synced.
+const MOVED_PAGES: i32 = 1_000;
+
+/// 80 MiB.
+const LONG_PAGES: i32 = 20_000;
 
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0001_store.sql"),
@@ -139,7 +142,8 @@ impl Store {
             path: directory.join(FILE_NAME),
             page_size_bytes: PAGE_SIZE_BYTES,
             cache_kibibytes: CACHE_KIBIBYTES,
-            checkpoint_pages: CHECKPOINT_PAGES,
+            moved_pages: MOVED_PAGES,
+            long_pages: LONG_PAGES,
             migrations: MIGRATIONS,
             functions: audience::functions,
         })?;
@@ -165,6 +169,32 @@ impl Store {
         self.database
             .write_much(|connection| work(&Tx::new(connection)))
             .await
+    }
+
+    /// As [`Self::transact`], for what comes of the log alone and moves the place in it
+    /// ([`Tx::move_log_place`]): it does not wait for the disk, for after a power cut that
+    /// undid it it is done again.
+    pub async fn transact_logged<T: Send + 'static>(
+        &self,
+        extent: Extent,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.database
+            .write_repeatable(extent, |connection| work(&Tx::new(connection)))
+            .await
+    }
+
+    /// Has all on disk that was committed before. What is taken from the log for good
+    /// waits for it.
+    pub async fn sync(&self) -> Result<(), Error> {
+        Ok(self.database.sync().await?)
+    }
+
+    /// The place in the log up to which everything is done, and on disk.
+    pub async fn synced_log_position(&self) -> Result<Position, Error> {
+        let position = self.read(|tx| tx.log_position()).await?;
+        self.sync().await?;
+        Ok(position)
     }
 
     /// Runs `work` in a transaction, and undoes all that it wrote.

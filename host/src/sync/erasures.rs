@@ -189,6 +189,8 @@ async fn rewrite(
     let bodies = rewriting.await.map_err(|_| Error::Ended)?;
     if !bodies.is_empty() {
         tracing::debug!(entries = bodies.len(), "entries of the log are rewritten");
+        // That they are erased may be told by one of these alone.
+        host.store.sync().await?;
         host.log.rewrite(bodies).await?;
     }
     Ok(())

@@ -103,7 +103,7 @@ enum TrimError {
 
 async fn trim(host: &Host, stop: &CancellationToken) -> Result<(), TrimError> {
     let now = host.clock.now();
-    let (place, connections) = host
+    let connections = host
         .store
         .transact(move |tx| {
             tx.remove_expired_tokens(now)?;
@@ -118,7 +118,7 @@ async fn trim(host: &Host, stop: &CancellationToken) -> Result<(), TrimError> {
             for project in tx.projects()? {
                 connections.extend(tx.connections(project.id)?);
             }
-            Ok((tx.log_position()?, connections))
+            Ok(connections)
         })
         .await?;
     let (aside_before, named_before) = (now.minus(SET_ASIDE_KEPT), now.minus(EXAMPLES_KEPT));
@@ -147,6 +147,7 @@ async fn trim(host: &Host, stop: &CancellationToken) -> Result<(), TrimError> {
         })
         .await?;
     }
+    let place = host.store.synced_log_position().await?;
     while !stop.is_cancelled() && host.log.trim(place, now.minus(LOG_KEPT)).await? > 0 {}
     Ok(())
 }

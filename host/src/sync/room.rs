@@ -44,7 +44,7 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
 async fn keep_room(host: &Host, stop: &CancellationToken) -> Result<(), Error> {
     let mut room = host.disk.look(host.log.reusable_bytes().await?)?;
     while !room.is_ample() && !stop.is_cancelled() {
-        let place = host.store.read(|tx| tx.log_position()).await?;
+        let place = host.store.synced_log_position().await?;
         if host.log.trim(place, host.clock.now()).await? == 0 {
             break;
         }
