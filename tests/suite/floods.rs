@@ -4,7 +4,8 @@
 use std::{sync::mpsc, time::Duration};
 
 use harness::bare::BareHost;
-use jimo_connect::{model::AccountId, plugin::EMBEDDED};
+use jimo_connect::{model::AccountId, plugin::EMBEDDED, store};
+use tokio::{sync::oneshot, task::JoinHandle};
 
 /// How long anything may take that should take a moment.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,6 +28,46 @@ fn before(host: &BareHost, account: AccountId) -> usize {
     asked.position(|of| of == account.0).unwrap()
 }
 
+/// A store in which nothing can be applied.
+struct Held {
+    release: mpsc::Sender<()>,
+    holding: JoinHandle<Result<(), store::Error>>,
+}
+
+async fn hold(host: &BareHost) -> Held {
+    let (release, released) = mpsc::channel();
+    let (begin, begun) = oneshot::channel();
+    let store = host.host.store.clone();
+    let hold = async move {
+        let hold = store.transact(move |_| {
+            begin.send(()).unwrap();
+            let _ = released.recv();
+            Ok(())
+        });
+        hold.await
+    };
+    let holding = tokio::spawn(hold);
+    begun.await.unwrap();
+    Held { release, holding }
+}
+
+impl Held {
+    async fn release(self) {
+        self.release.send(()).unwrap();
+        self.holding.await.unwrap().unwrap();
+    }
+}
+
+/// Waits until the plugin was asked so often.
+async fn passes(host: &BareHost, count: u64) {
+    let are_made = async {
+        while host.active().tally().passes < count {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, are_made).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_is_in_the_log_behind_a_flood_waits_for_one_delivery_of_it_and_none_is_prepared_twice()
  {
@@ -45,32 +86,40 @@ async fn whoever_is_in_the_log_behind_a_flood_waits_for_one_delivery_of_it_and_n
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_comes_while_several_are_at_work_is_prepared_beside_what_is_being_applied() {
+    let host = BareHost::start(EMBEDDED).await;
+    host.connect("1", "city").await;
+    host.connect("2", "city").await;
+    let third = host.connect("3", "city").await;
+    let held = hold(&host).await;
+    let flood = (0..20).map(|record| (1, created(1, record, 33_000)));
+    host.append(flood.chain([(2, created(2, 100, 0))])).await;
+    // A turn of each, which waits for the store now.
+    passes(&host, 2).await;
+    assert_eq!(host.deliver(created(3, 200, 0)).await, 204);
+    passes(&host, 3).await;
+    // Whoever has a batch under way waits for it, and all that a flood has waits, too.
+    assert_eq!(host.deliver(created(3, 201, 0)).await, 204);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(host.active().tally().passes, 3);
+    held.release().await;
+    host.applied().await;
+    assert_eq!(before(&host, third), 2);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_comes_while_a_flood_is_applied_goes_before_what_is_prepared_of_it() {
     let host = BareHost::start(EMBEDDED).await;
     host.connect("1", "city").await;
     let other = host.connect("2", "city").await;
-    // Nothing can be applied meanwhile.
-    let (release, released) = mpsc::channel::<()>();
-    let store = host.host.store.clone();
-    let holding = tokio::spawn(async move {
-        let hold = store.transact(move |_| {
-            let _ = released.recv();
-            Ok(())
-        });
-        hold.await
-    });
+    let held = hold(&host).await;
     // More than two whole batches.
     host.append((0..25_000).map(|record| (1, created(1, record, 0))))
         .await;
-    let is_prepared = async {
-        while host.active().tally().passes < 2 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, is_prepared).await.unwrap();
+    passes(&host, 2).await;
     assert_eq!(host.deliver(created(2, 30_000, 0)).await, 204);
-    release.send(()).unwrap();
-    holding.await.unwrap().unwrap();
+    held.release().await;
     host.applied().await;
     let before = before(&host, other);
     assert!((10_000..11_000).contains(&before), "{before}");

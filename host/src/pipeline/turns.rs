@@ -530,7 +530,7 @@ mod tests {
             for round in 0.. {
                 let what = between[round % between.len()];
                 let is_outdated = what == 1 && round % 7 != 0;
-                let mut hear = |turns: &mut Turns| {
+                let hear = |turns: &mut Turns| {
                     let after = usize::try_from(turns.heard().0).expect("a place");
                     let next = (after + heard[round % heard.len()]).min(log.len());
                     turns.hear(log[after..next].to_vec(), NOW);

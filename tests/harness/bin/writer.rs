@@ -1,6 +1,6 @@
-//! Writes rows to a file of SQLite and says on standard output which of them
-//! are durable: through the host's own writer, or with `synchronous=OFF`. What
-//! it says is held against its trace.
+//! Writes rows to a file of SQLite and says on standard output up to which of them all
+//! are durable: through the host's own writer, most of them as what can be done again,
+//! or with `synchronous=OFF`. What it says is held against its trace.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +9,7 @@
 
 use std::path::PathBuf;
 
-use jimo_connect::sqlite::{Database, Error, Options};
+use jimo_connect::sqlite::{Database, Error, Extent, Options};
 
 /// Rows that are written.
 const ROWS: i64 = 120;
@@ -48,8 +48,20 @@ async fn as_the_host_does(path: PathBuf) {
     .unwrap();
     for number in 1..=ROWS {
         let insert = move |connection: &rusqlite::Connection| insert(connection, number);
-        database.write(insert).await.unwrap();
-        println!("{number}");
+        // Of six, one takes all before it to the disk with it, and one is taken there.
+        if number % 6 == 3 {
+            database.write(insert).await.unwrap();
+            println!("{number}");
+            continue;
+        }
+        database
+            .write_repeatable(Extent::Some, insert)
+            .await
+            .unwrap();
+        if number % 6 == 0 {
+            database.sync().await.unwrap();
+            println!("{number}");
+        }
     }
 }
 
