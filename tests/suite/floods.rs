@@ -105,6 +105,10 @@ async fn whoever_comes_while_several_are_at_work_is_prepared_beside_what_is_bein
     held.release().await;
     host.applied().await;
     assert_eq!(before(&host, third), 2);
+    // What was applied out of turn left the place behind.
+    let place = host.host.store.read(|tx| tx.log_place()).await.unwrap();
+    assert_eq!(place.up_to, *host.host.log.tail().borrow());
+    assert!(place.ahead.is_empty());
     host.stop().await;
 }
 

@@ -23,7 +23,6 @@ use crate::{
     model::Timestamp,
     plugin::Serving,
     secrets::Keys,
-    sqlite::Extent,
     store::{self, set_aside::SetAside},
     telemetry::spawn_blocking,
 };
@@ -88,7 +87,7 @@ impl Pipeline {
     }
 
     /// Begins to apply a batch. It is done, whoever waits for it.
-    pub(super) fn apply(&self, batch: Batch, extent: Extent) -> Applying {
+    pub(super) fn apply(&self, batch: Batch) -> Applying {
         let (store, keys, now) = (self.store.clone(), self.keys.clone(), self.clock.now());
         let Batch { parts, turn } = batch;
         let step = turn.step.clone();
@@ -106,7 +105,7 @@ impl Pipeline {
                 tx.move_log_place(&step)?;
                 Ok(parts)
             };
-            store.transact_logged(extent, apply).await
+            store.transact_logged(apply).await
         };
         let task = tokio::spawn(applying.in_current_span());
         Applying { turn, task, ended }

@@ -5,11 +5,11 @@
 //! transaction. While several are, it takes a turn of each, so that it is short;
 //! and those of whom nothing was waiting go before those who have a queue, every
 //! second time without them (as fair queueing does with sparse flows, RFC 8290
-//! §4). Whoever comes while a batch is being applied is taken beside it, and shares
-//! its commit. So nobody waits for more than one short batch, and while one is being
-//! prepared. Whoever comes while one account has long been alone waits for the batch
-//! that is being applied, too, and until the next one is prepared, which then gives
-//! way.
+//! §4). Whoever comes while a batch is being applied is prepared beside it, and
+//! follows it at once, unless a turn's worth of others does. So who has nothing waiting
+//! waits for a short batch, and until one is prepared. Whoever comes while one account
+//! has long been alone waits for the batch that is being applied, too, and until the
+//! next one is prepared, which then gives way.
 //!
 //! An account that a plugin ran too long on gives way for a while, and one of which
 //! something cannot be applied is worked on by itself ([`trouble`](super::trouble)).
@@ -18,7 +18,7 @@
 //! are served in the order of the log.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     time::Duration,
 };
 
@@ -37,9 +37,9 @@ const BATCH_ENTRIES_MAX: usize = 10_000;
 /// that has to be written.
 const BATCH_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Bytes of one lane in a batch, while several are at work: a delivery of 100
-/// changes, which are applied within ten milliseconds.
-const TURN_BYTES_MAX: u64 = 32 * 1024;
+/// Bytes of one lane in a batch, while several are at work, and of all that is taken
+/// beside it: a delivery of 100 changes, which are applied within ten milliseconds.
+pub(super) const TURN_BYTES_MAX: u64 = 32 * 1024;
 
 /// How long after several lanes were at work the next batches are short.
 const SHARED_FOR: Duration = Duration::from_secs(60);
@@ -50,7 +50,7 @@ const KNOWN_MAX: usize = 1_000_000;
 
 /// What is known to wait, by lane.
 pub struct Turns {
-    /// What was done before the first entry was heard of.
+    /// What was done before the first entry was heard of, and the place since.
     begun: Place,
     /// The last entry that was heard of.
     heard: Position,
@@ -76,6 +76,21 @@ pub struct Turn {
     pub entries: Vec<Listed>,
     /// How the place in the log moves with them.
     pub step: Step,
+}
+
+impl Turn {
+    /// The lanes that are in it.
+    pub fn lanes(&self) -> impl Iterator<Item = Lane> {
+        self.step.lanes.iter().map(|(lane, _)| *lane)
+    }
+
+    /// Bytes of the entries.
+    pub fn bytes(&self) -> u64 {
+        self.entries
+            .iter()
+            .map(|entry| u64::from(entry.bytes))
+            .sum()
+    }
 }
 
 impl Turns {
@@ -191,34 +206,32 @@ impl Turns {
         self.turn(batch, self.heard)
     }
 
-    /// A small batch of those of whom nothing was waiting, to be applied beside turns that
-    /// are under way, and whatever becomes of them: it has nothing of their lanes, and the
-    /// place moves past none of their entries. All that is beside the first of them is
-    /// one turn at most, or its commit would be put off by whoever comes.
-    pub fn take_beside<'t>(
+    /// A small batch of those of whom nothing was waiting, to be applied beside others that
+    /// are under way, and whatever becomes of them: it has nothing of their lanes, which
+    /// are `busy`, and the place moves no further than `before` them. Only its last entry
+    /// may pass `bytes_max`.
+    pub fn take_beside(
         &mut self,
-        under_way: impl Iterator<Item = &'t Turn> + Clone,
+        busy: &HashSet<Lane>,
+        before: Position,
+        bytes_max: u64,
         now: Timestamp,
     ) -> Option<Turn> {
-        let beside = under_way.clone().skip(1).flat_map(|turn| &turn.entries);
-        let bytes: u64 = beside.map(|entry| u64::from(entry.bytes)).sum();
         let slow = self.trouble.giving_way(now);
         let mut batch = Batch::default();
         for lane in std::mem::take(&mut self.fresh) {
-            let mut busy = under_way.clone().flat_map(|turn| &turn.step.lanes);
-            let waits = bytes + batch.bytes >= TURN_BYTES_MAX
+            let room = bytes_max.saturating_sub(batch.bytes);
+            let waits = room == 0
                 || slow.contains(&lane)
                 || self.trouble.alone(lane).is_some()
-                || busy.any(|(busy, _)| *busy == lane);
+                || busy.contains(&lane);
             if waits {
                 self.fresh.push_back(lane);
             } else {
-                self.fill(&mut batch, lane, TURN_BYTES_MAX, usize::MAX);
+                self.fill(&mut batch, lane, room, usize::MAX);
             }
         }
-        let first = under_way.filter_map(|turn| turn.entries.first());
-        let before = first.map(|entry| Position(entry.position.0 - 1)).min();
-        self.turn(batch, before.unwrap_or(self.heard))
+        self.turn(batch, before)
     }
 
     /// What was taken and not done waits again, before everything else. Of
@@ -255,7 +268,23 @@ impl Turns {
     /// before anything else is taken, for a lane may go on of which more is in the log.
     #[must_use]
     pub fn applied(&mut self, turn: &Turn) -> bool {
+        self.placed(&turn.step);
         self.trouble.applied(&turn.entries)
+    }
+
+    /// How the place moves where nothing is under way: what was applied beside other turns
+    /// left it behind. None where it does not.
+    pub fn left_behind(&self) -> Option<Step> {
+        let up_to = self.taken();
+        (up_to > self.begun.up_to).then(|| Step {
+            up_to,
+            lanes: Vec::new(),
+        })
+    }
+
+    /// The place has moved.
+    pub fn placed(&mut self, step: &Step) {
+        self.begun.up_to = self.begun.up_to.max(step.up_to);
     }
 
     /// Plugins ran too long on some entries of what was taken, for so long: their lanes
@@ -461,26 +490,62 @@ mod tests {
         let flood = (1..=600).map(|position| entry(position, 7, 32 * 1024));
         turns.hear(flood.collect(), NOW);
         let whole = turns.take(NOW).expect("a batch");
-        let mut under_way = vec![whole];
-        // More of the flood, of which nothing waited but what came now.
+        let mut busy: HashSet<_> = whole.lanes().collect();
+        let mut beside = |turns: &mut Turns, bytes_max| {
+            let turn = turns.take_beside(&busy, Position(0), bytes_max, NOW);
+            busy.extend(turn.iter().flat_map(Turn::lanes));
+            turn
+        };
+        // More of the flood.
         turns.hear((601..=603).map(|at| entry(at, 7, 300)).collect(), NOW);
-        assert_eq!(turns.take_beside(under_way.iter(), NOW), None);
-        turns.hear(vec![entry(604, 8, 300), entry(605, 8, 300)], NOW);
-        let beside = turns.take_beside(under_way.iter(), NOW).expect("the other");
-        assert_eq!(positions(&beside), [604, 605]);
+        assert_eq!(beside(&mut turns, TURN_BYTES_MAX), None);
+        let others = [(604, 8, 300), (605, 8, 300), (606, 9, 300)];
+        turns.hear(
+            others
+                .map(|(at, lane, bytes)| entry(at, lane, bytes))
+                .to_vec(),
+            NOW,
+        );
+        let second = beside(&mut turns, 600).expect("the first of the others");
+        assert_eq!(positions(&second), [604, 605]);
         // Whatever becomes of the flood's, it is not passed.
-        assert_eq!(beside.step.up_to, Position(0));
-        assert_eq!(beside.step.lanes, [(Lane(8), Position(605))]);
-        under_way.push(beside);
-        // Its own next ones follow it, not beside it.
-        turns.hear(vec![entry(606, 8, 300), entry(607, 9, 32 * 1024)], NOW);
-        let third = turns.take_beside(under_way.iter(), NOW).expect("a third");
-        assert_eq!(positions(&third), [607]);
-        under_way.push(third);
-        // A turn's worth is beside it: whoever comes now is next.
-        turns.hear(vec![entry(608, 10, 300)], NOW);
-        assert_eq!(turns.take_beside(under_way.iter(), NOW), None);
-        assert_eq!(positions(&turns.take(NOW).expect("a batch")), [606, 608]);
+        assert_eq!(second.step.up_to, Position(0));
+        assert_eq!(second.step.lanes, [(Lane(8), Position(605))]);
+        // Its own next one does not follow beside it.
+        turns.hear(vec![entry(607, 8, 300)], NOW);
+        let third = beside(&mut turns, TURN_BYTES_MAX).expect("the other");
+        assert_eq!(positions(&third), [606]);
+        assert_eq!(beside(&mut turns, TURN_BYTES_MAX), None);
+        assert_eq!(positions(&turns.take(NOW).expect("a batch")), [607]);
+        assert_eq!(turns.taken(), Position(512));
+    }
+
+    #[test]
+    fn what_was_applied_beside_others_leaves_the_place_behind_until_it_is_moved() {
+        let mut turns = Turns::new(Place::default());
+        turns.hear(vec![entry(1, 7, 300)], NOW);
+        let first = turns.take(NOW).expect("a batch");
+        turns.hear(vec![entry(2, 8, 300)], NOW);
+        let busy = first.lanes().collect();
+        let beside = turns.take_beside(&busy, Position(0), TURN_BYTES_MAX, NOW);
+        let beside = beside.expect("the other");
+        assert!(!turns.applied(&first) && !turns.applied(&beside));
+        let step = turns.left_behind().expect("the second is not passed");
+        assert_eq!((step.up_to, &step.lanes[..]), (Position(2), &[][..]));
+        turns.placed(&step);
+        assert_eq!(turns.left_behind(), None);
+        // So is one that did so before a restart.
+        let ahead = BTreeMap::from([(Lane(8), Position(2))]);
+        let mut turns = Turns::new(Place {
+            up_to: Position(1),
+            ahead,
+        });
+        turns.hear(vec![entry(2, 8, 300)], NOW);
+        assert_eq!(turns.take(NOW), None);
+        assert_eq!(
+            turns.left_behind().map(|step| step.up_to),
+            Some(Position(2))
+        );
     }
 
     #[test]
@@ -529,7 +594,7 @@ mod tests {
             let mut done: Vec<Position> = Vec::new();
             for round in 0.. {
                 let what = between[round % between.len()];
-                let is_outdated = what == 1 && round % 7 != 0;
+                let is_outdated = what % 2 == 1 && round % 7 != 0;
                 let hear = |turns: &mut Turns| {
                     let after = usize::try_from(turns.heard().0).expect("a place");
                     let next = (after + heard[round % heard.len()]).min(log.len());
@@ -543,12 +608,16 @@ mod tests {
                     }
                     continue;
                 };
+                let before = Position(turn.entries[0].position.0 - 1);
+                let mut busy: HashSet<_> = turn.lanes().collect();
                 let mut under_way = vec![turn];
                 while under_way.len() < what {
                     hear(&mut turns);
-                    let Some(beside) = turns.take_beside(under_way.iter(), NOW) else {
+                    let beside = turns.take_beside(&busy, before, TURN_BYTES_MAX, NOW);
+                    let Some(beside) = beside else {
                         break;
                     };
+                    busy.extend(beside.lanes());
                     under_way.push(beside);
                 }
                 if is_outdated {
@@ -557,7 +626,8 @@ mod tests {
                         let next = turns.take(NOW);
                         next.into_iter().for_each(|next| turns.put_back(next));
                     }
-                    turns.put_back(under_way.remove(0));
+                    let which = round % under_way.len();
+                    turns.put_back(under_way.remove(which));
                 }
                 for turn in under_way {
                     // As the store keeps it.

@@ -2,7 +2,7 @@
 //! transaction.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -14,15 +14,14 @@ use super::{
     batch::{Applying, Batch},
     brake,
     routing::{AccountRoute, Routing},
-    turns::{Turn, Turns},
+    turns::{TURN_BYTES_MAX, Turn, Turns},
 };
 use crate::{
     clock::Clock,
     log::{self, EventLog, Lane, Place, Position},
     plugin::{Fault, Plugins},
     secrets::Keys,
-    sources,
-    sqlite::{self, Extent},
+    sources, sqlite,
     store::{self, Store},
     telemetry::Metrics,
 };
@@ -272,7 +271,8 @@ impl Pipeline {
             if turns.is_shared(self.clock.now()) {
                 self.take_beside(turns, under_way, &mut tail, stop).await?;
                 let finished = self.finish(under_way, pause).await;
-                self.settle(turns, finished).await?;
+                // Nothing is taken yet that it could forget.
+                let _ = self.settle(turns, finished).await?;
             }
             let next = if stop.is_cancelled() {
                 Ok(Next::Nothing)
@@ -296,7 +296,7 @@ impl Pipeline {
             }
             match next {
                 Next::Nothing if stop.is_cancelled() => return Ok(()),
-                Next::Nothing => self.rest(turns, &mut tail, stop, pause).await,
+                Next::Nothing => self.rest(turns, &mut tail, stop, pause).await?,
                 Next::Parted => {}
                 Next::Failed(turn, error) => self.failed(turns, turn, error).await?,
                 Next::Ready(batch) => {
@@ -308,14 +308,14 @@ impl Pipeline {
                             continue;
                         }
                     }
-                    under_way.push(self.apply(batch, Extent::Many));
+                    under_way.push(self.apply(batch));
                 }
             }
         }
     }
 
-    /// While the first batch under way is applied, prepares those of whom nothing was
-    /// waiting, and has them share its commit.
+    /// While a batch is applied, prepares those of whom nothing was waiting, and has them
+    /// follow it at once; no more than a turn's worth, for all others wait for these, too.
     async fn take_beside(
         &self,
         turns: &mut Turns,
@@ -323,28 +323,34 @@ impl Pipeline {
         tail: &mut watch::Receiver<Position>,
         stop: &CancellationToken,
     ) -> Result<(), Error> {
-        let Some(ended) = under_way.first().map(|first| first.ended.clone()) else {
+        let Some(Applying { turn, ended, .. }) = under_way.first() else {
             return Ok(());
         };
-        while !ended.is_cancelled() && !stop.is_cancelled() {
+        let ended = ended.clone();
+        let mut busy: HashSet<Lane> = turn.lanes().collect();
+        let first = turn.entries.first().map_or(0, |entry| entry.position.0);
+        let mut room = TURN_BYTES_MAX;
+        while room > 0 && !ended.is_cancelled() && !stop.is_cancelled() {
             tail.mark_unchanged();
             self.hear(turns).await?;
-            let turns_under_way = under_way.iter().map(|applying| &applying.turn);
-            let Some(turn) = turns.take_beside(turns_under_way, self.clock.now()) else {
-                tokio::select! {
-                    () = ended.cancelled() => return Ok(()),
-                    () = tokio::time::sleep(LOOK_PAUSE) => {}
-                }
-                tokio::select! {
-                    () = ended.cancelled() => return Ok(()),
+            let before = Position(first - 1);
+            let Some(turn) = turns.take_beside(&busy, before, room, self.clock.now()) else {
+                let comes = async {
+                    tokio::time::sleep(LOOK_PAUSE).await;
                     // The log is there for as long as the pipeline is.
-                    _ = tail.changed() => continue,
+                    let _ = tail.changed().await;
+                };
+                tokio::select! {
+                    () = ended.cancelled() => return Ok(()),
+                    () = comes => continue,
                 }
             };
+            busy.extend(turn.lanes());
+            room = room.saturating_sub(turn.bytes());
             match self.prepare_batch(turns, turn).await? {
                 Next::Nothing | Next::Parted => {}
                 Next::Failed(turn, error) => self.failed(turns, turn, error).await?,
-                Next::Ready(batch) => under_way.push(self.apply(batch, Extent::Some)),
+                Next::Ready(batch) => under_way.push(self.apply(batch)),
             }
         }
         Ok(())
@@ -357,14 +363,22 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Nothing waits: rests until something is appended.
+    /// Nothing waits, and nothing is under way: rests until something is appended.
     async fn rest(
         &self,
-        turns: &Turns,
+        turns: &mut Turns,
         tail: &mut watch::Receiver<Position>,
         stop: &CancellationToken,
         pause: &mut Duration,
-    ) {
+    ) -> Result<(), Error> {
+        if let Some(step) = turns.left_behind() {
+            let moving = step.clone();
+            let moved = self
+                .store
+                .transact_logged(move |tx| tx.move_log_place(&moving));
+            moved.await?;
+            turns.placed(&step);
+        }
         *pause = RETRY_PAUSE;
         self.applied.send_replace(turns.taken());
         self.failing.send_replace(false);
@@ -374,6 +388,7 @@ impl Pipeline {
             () = tokio::time::sleep(LOOK_EVERY) => {}
             () = stop.cancelled() => {}
         }
+        Ok(())
     }
 
     /// Waits until all that is under way is applied.

@@ -3,10 +3,11 @@
 //!
 //! The log starts anew only when all of it was moved, which a busy writer may
 //! leave no moment for: while one part is moved, the next is written. So the
-//! thread goes on until little is left, and the writer moves that little itself
-//! between two transactions, while all others wait, once the log is long. Readers keep it from beginning
-//! anew while any looks at what it held before: once it is too long, the writer waits
-//! a moment for those that do, and once it is far too long, until they are done.
+//! thread goes on until little is left, and once the log is long, the writer moves
+//! that little itself between two transactions, while all others wait. Readers keep it
+//! from beginning anew while any looks at what it held before: once it is too long, the
+//! writer waits a moment for those that do, and once it is far too long, until they are
+//! done.
 //!
 //! SQLite syncs the file only where nothing was committed while a part was moved
 //! (`walCheckpoint` in its `wal.c`). Else the writer, moving the last little, would
@@ -25,7 +26,7 @@ use std::{
         mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, ErrorCode, MAIN_DB, hooks::Wal, wal::CheckpointMode};
@@ -114,10 +115,12 @@ impl Checkpoints {
             // It waits for nobody.
             move_or_tell(writer, CheckpointMode::PASSIVE, Duration::ZERO);
         }
-        if pages >= self.asked_at.saturating_add(self.moved_pages) {
+        // Where the thread is at it, the next commit asks again: so whenever it ends, it is
+        // at rest until the writer was here, and not in its way.
+        if pages >= self.asked_at.saturating_add(self.moved_pages)
+            && self.due.try_send(Task::Move).is_ok()
+        {
             self.asked_at = pages;
-            // Where it cannot be sent, it was asked for already.
-            let _ = self.due.try_send(Task::Move);
         }
     }
 
@@ -140,7 +143,8 @@ pub(super) fn start(
     let (path, moved_pages) = (&options.path, options.moved_pages);
     let own = Connection::open(path)?;
     own.busy_timeout(BUSY_TIMEOUT)?;
-    let (due, asked) = sync_channel(1);
+    // Whatever is sent is taken at once, or not at all.
+    let (due, asked) = sync_channel(0);
     let little_is_left = Arc::new(AtomicBool::new(false));
     let thread = std::thread::Builder::new()
         .name(format!("{}-moves", stem(path)))
@@ -184,9 +188,17 @@ pub(super) fn start(
 }
 
 /// Moves all, by the writer, and empties the log. Returns whether it could: a reader that
-/// looks at what the log holds may be in the way, or the thread be at it.
+/// looks at what the log holds may be in the way. The thread may be at it for a moment:
+/// nothing is committed meanwhile, so it ends.
 pub(super) fn empty(writer: &Connection) -> Result<bool, Error> {
-    move_rest(writer, CheckpointMode::TRUNCATE, READERS_WAITED_FOR_MAX)
+    let begun = Instant::now();
+    loop {
+        let emptied = move_rest(writer, CheckpointMode::TRUNCATE, READERS_WAITED_FOR_MAX)?;
+        if emptied || begun.elapsed() >= READERS_WAITED_FOR_MAX {
+            return Ok(emptied);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// As [`move_rest`]. What fails, a later commit tries again: what was committed is

@@ -30,8 +30,7 @@ use tracing::Span;
 
 use checkpoint::Checkpoints;
 use readers::Readers;
-pub use writer::Extent;
-use writer::{Durability, Task, job, write_loop};
+use writer::{Durability, Extent, Task, job, write_loop};
 
 /// Jobs that wait for the writer thread before callers wait for a place among them.
 /// Each holds at most one delivery, or one batch of the pipeline; intake bounds the
@@ -76,7 +75,14 @@ pub struct Database {
     writer: Option<JoinHandle<()>>,
     moves: Option<checkpoint::Asking>,
     readers: Arc<Readers>,
-    write_ahead_log: PathBuf,
+    write_ahead_log: Arc<WriteAheadLog>,
+}
+
+/// What SQLite keeps beside a file. The system tells of a write that failed whoever had
+/// the log open then, once: so it stays open.
+struct WriteAheadLog {
+    path: PathBuf,
+    file: File,
 }
 
 impl Database {
@@ -90,6 +96,7 @@ impl Database {
                 source: Box::new(source),
             },
         })?;
+        let write_ahead_log = Arc::new(WriteAheadLog::open(&options.path)?);
         let (tasks, waiting) = mpsc::channel(WAITING_JOBS_MAX);
         let moves = checkpoints.asking();
         let writer = std::thread::Builder::new()
@@ -109,7 +116,7 @@ impl Database {
             writer: Some(writer),
             moves: Some(moves),
             readers: Arc::new(Readers::new(options)),
-            write_ahead_log: write_ahead_log(&options.path),
+            write_ahead_log,
         })
     }
 
@@ -141,19 +148,19 @@ impl Database {
         self.write_as(Extent::Many, Durability::Synced, work).await
     }
 
-    /// As [`Self::write`], for work that whoever asks for it does again after a power
-    /// cut that undid it: its answer does not wait for the disk. It is synced with the
-    /// next that is, with a checkpoint, or by [`Self::sync`].
+    /// As [`Self::write_much`], for work that whoever asks for it does again after a
+    /// power cut that undid it: its answer does not wait for the disk. It is synced with
+    /// the next other that writes anything, with a checkpoint, or by [`Self::sync`].
     pub async fn write_repeatable<T, E>(
         &self,
-        extent: Extent,
         work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        self.write_as(extent, Durability::Repeatable, work).await
+        self.write_as(Extent::Many, Durability::Repeatable, work)
+            .await
     }
 
     async fn write_as<T, E>(
@@ -189,15 +196,13 @@ impl Database {
 
     /// Has all that was committed before on disk.
     pub async fn sync(&self) -> Result<(), Error> {
-        let path = self.write_ahead_log.clone();
-        let syncing = move || match File::open(&path).and_then(|log| log.sync_data()) {
-            // What was in it is in the file.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(source) => Err(Error::Path { path, source }),
-            Ok(()) => Ok(()),
-        };
-        let synced = tokio::task::spawn_blocking(syncing).await;
-        synced.unwrap_or(Err(Error::Closed))
+        let log = self.write_ahead_log.clone();
+        let synced = tokio::task::spawn_blocking(move || log.file.sync_data()).await;
+        let synced = synced.map_err(|_| Error::Closed)?;
+        synced.map_err(|source| Error::Path {
+            path: self.write_ahead_log.path.clone(),
+            source,
+        })
     }
 
     /// Moves all that was committed into the file, and empties the write-ahead
@@ -304,11 +309,17 @@ fn stem(path: &Path) -> String {
         .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
 }
 
-/// Where SQLite keeps the write-ahead log of a file.
-fn write_ahead_log(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push("-wal");
-    name.into()
+impl WriteAheadLog {
+    /// That of a file that is open.
+    fn open(path: &Path) -> Result<Self, Error> {
+        let mut name = path.as_os_str().to_owned();
+        name.push("-wal");
+        let path = PathBuf::from(name);
+        match File::open(&path) {
+            Ok(file) => Ok(Self { path, file }),
+            Err(source) => Err(Error::Path { path, source }),
+        }
+    }
 }
 
 fn execute(connection: &Connection, sql: &str) -> Result<(), Error> {

@@ -34,7 +34,8 @@ async fn the_write_ahead_log_begins_anew_however_busy_writer_and_readers_are() {
 async fn begins_anew(body_bytes: u32, long_pages: u16, readers: usize, too_long: u64) {
     let directory = std::env::temp_dir().join(format!("jimo-{:x}", rand::random::<u64>()));
     let options = Options {
-        moved_pages: i32::from(long_pages) / 4,
+        // As the store's.
+        moved_pages: i32::from(long_pages) / 20,
         long_pages: long_pages.into(),
         migrations: &["CREATE TABLE bodies (body BLOB)"],
         ..options(&directory)

@@ -27,7 +27,7 @@ pub(super) enum Task {
 
 /// How much a job writes, by which it is known how to undo it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extent {
+pub(super) enum Extent {
     /// One statement: SQLite undoes it by itself when it fails.
     OneStatement,
     /// Some statements.
@@ -129,9 +129,9 @@ pub(super) fn write_loop(
     }
 }
 
-/// Does a job, and those that wait already, in one transaction, which is as durable as
-/// the first asks, and as none of the others asks more. Returns what is to be done after
-/// it, where that has come. `durability`: of the last transaction, and of this one then.
+/// Does a job, and those that wait already, in one transaction, which is as durable as the
+/// first asks: whoever asks for more has the next. Returns what is to be done after it,
+/// where that has come. `durability`: of the last transaction, and of this one then.
 fn transact(
     connection: &Connection,
     durability: &mut Durability,

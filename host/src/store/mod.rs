@@ -67,7 +67,7 @@ use statements::{InUse, Statements};
 use crate::{
     log::{Lane, Place, Position, Step},
     model::{AccountId, ConnectionId, ObjectType, Timestamp, VariableId},
-    sqlite::{Database, Extent, Options},
+    sqlite::{Database, Options},
 };
 
 const FILE_NAME: &str = "store.sqlite";
@@ -171,16 +171,15 @@ impl Store {
             .await
     }
 
-    /// As [`Self::transact`], for what comes of the log alone and moves the place in it
+    /// As [`Self::transact_much`], for what comes of the log alone and moves the place in it
     /// ([`Tx::move_log_place`]): it does not wait for the disk, for after a power cut that
     /// undid it it is done again.
     pub async fn transact_logged<T: Send + 'static>(
         &self,
-        extent: Extent,
         work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.database
-            .write_repeatable(extent, |connection| work(&Tx::new(connection)))
+            .write_repeatable(|connection| work(&Tx::new(connection)))
             .await
     }
 

@@ -9,7 +9,7 @@
 
 use std::path::PathBuf;
 
-use jimo_connect::sqlite::{Database, Error, Extent, Options};
+use jimo_connect::sqlite::{Database, Error, Options};
 
 /// Rows that are written.
 const ROWS: i64 = 120;
@@ -54,10 +54,7 @@ async fn as_the_host_does(path: PathBuf) {
             println!("{number}");
             continue;
         }
-        database
-            .write_repeatable(Extent::Some, insert)
-            .await
-            .unwrap();
+        database.write_repeatable(insert).await.unwrap();
         if number % 6 == 0 {
             database.sync().await.unwrap();
             println!("{number}");
