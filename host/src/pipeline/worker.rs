@@ -35,8 +35,8 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How often the log is looked at when nothing says that it moved.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long to wait, while a batch is being applied, after a look at the log that found
-/// nobody to take beside it: a flood appends all the time.
+/// How long to wait, while a batch is being applied, after two looks at the log in a row
+/// that found nobody to take beside it: a flood appends all the time.
 const LOOK_PAUSE: Duration = Duration::from_millis(1);
 
 /// Why a batch could not be worked on. It is tried again.
@@ -330,13 +330,16 @@ impl Pipeline {
         let mut busy: HashSet<Lane> = turn.lanes().collect();
         let first = turn.entries.first().map_or(0, |entry| entry.position.0);
         let mut room = TURN_BYTES_MAX;
+        let mut was_in_vain = false;
         while room > 0 && !ended.is_cancelled() && !stop.is_cancelled() {
             tail.mark_unchanged();
             self.hear(turns).await?;
             let before = Position(first - 1);
             let Some(turn) = turns.take_beside(&busy, before, room, self.clock.now()) else {
                 let comes = async {
-                    tokio::time::sleep(LOOK_PAUSE).await;
+                    if std::mem::replace(&mut was_in_vain, true) {
+                        tokio::time::sleep(LOOK_PAUSE).await;
+                    }
                     // The log is there for as long as the pipeline is.
                     let _ = tail.changed().await;
                 };
@@ -345,6 +348,7 @@ impl Pipeline {
                     () = comes => continue,
                 }
             };
+            was_in_vain = false;
             busy.extend(turn.lanes());
             room = room.saturating_sub(turn.bytes());
             match self.prepare_batch(turns, turn).await? {

@@ -15,12 +15,13 @@ use harness::{
     bare::{client, config},
     engine,
     program::{self, Program},
+    seed::fill,
 };
 use jimo_connect::{clock::Clock, log::EventLog};
 use tempfile::TempDir;
 
 use super::{
-    changes::{Changes, logged, outcome, seed},
+    changes::{Changes, logged, outcome, seed, world},
     image::{Disk, Files},
     random::Random,
     senders,
@@ -31,8 +32,11 @@ use super::{
 /// `POWER_CUTS` does not say. The log alone is looked at more often.
 const CUTS: u64 = 16;
 
-/// Users whose contacts change.
-const USERS: u64 = 100;
+/// Accounts whose deliveries are worked on by turns, and beside one another.
+const ACCOUNTS: u64 = 3;
+
+/// Users of them whose contacts change.
+const USERS: u64 = 102;
 
 /// Changes of a delivery.
 const EVENTS: u64 = 20;
@@ -59,9 +63,10 @@ async fn what_was_answered_204_outlives_a_power_cut_at_any_instant() {
     let mut random = Random::seeded_by("POWER_SEED");
     let root = Root::new();
     let data = root.disk.join("data");
-    let project = seed(&data, USERS).await;
+    let world = world(USERS, ACCOUNTS);
+    let projects = fill(&data, world).await;
     let mut disk = Disk::new(&root.disk, std::slice::from_ref(&data), files(&data));
-    let bodies = Changes::new(random.next_seed(), USERS, EVENTS).take(2 * DELIVERIES);
+    let bodies = Changes::of(random.next_seed(), world, EVENTS).take(2 * DELIVERIES);
     // The command between closes the store, which moves its write-ahead log
     // into the file and removes it.
     let mut steps = serve(&root, &data, &bodies[..DELIVERIES], false).await;
@@ -87,7 +92,7 @@ async fn what_was_answered_204_outlives_a_power_cut_at_any_instant() {
         if whole.contains(&instant) {
             for left in [disk.cut(), disk.cut_by_chance(&mut random)] {
                 let directory = made(&left, &root.disk);
-                let outcome = outcome(&directory.path().join("data"), &[project]).await;
+                let outcome = outcome(&directory.path().join("data"), &projects).await;
                 let fault = outcome.fault(&answered, USERS);
                 assert_eq!(fault, None, "at {instant} of {}", steps.len());
             }
