@@ -129,8 +129,8 @@ pub(super) fn write_loop(
     }
 }
 
-/// Does a job, and those that wait already, in one transaction, which is as durable as the
-/// first asks: whoever asks for more has the next. Returns what is to be done after it,
+/// Does a job, and, where it is synced, those that wait already and write little, in one
+/// transaction. Returns what is to be done after it,
 /// where that has come. `durability`: of the last transaction, and of this one then.
 fn transact(
     connection: &Connection,
@@ -141,10 +141,8 @@ fn transact(
     let of_this = first.durability;
     let mut transaction = Transaction::begin(connection, durability, of_this);
     transaction.run(first);
-    let joins = |job: &Job| {
-        job.extent != Extent::Many
-            && (of_this == Durability::Synced || job.durability == Durability::Repeatable)
-    };
+    // What can be done again begins transactions of its own.
+    let joins = |job: &Job| of_this == Durability::Synced && job.extent != Extent::Many;
     let mut next = None;
     while next.is_none() && transaction.replies.len() < JOBS_PER_COMMIT_MAX {
         match waiting.try_recv() {
