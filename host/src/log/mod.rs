@@ -13,8 +13,10 @@
 //! - [`EventLog::rewrite`] gives entries fewer bytes, where something may not be
 //!   kept any more. Their positions, order and moments stay.
 //!
-//! It never looks into a body, and never knows who reads it.
+//! It never looks into a body, and never knows who reads it. Its file has bodies
+//! compressed; lengths are of what came.
 
+mod body;
 mod place;
 mod sqlite;
 
@@ -103,6 +105,9 @@ pub enum Error {
         "the event log holds an entry of kind {0}, which this release does not know: run the release that wrote it, or a later one"
     )]
     UnknownKind(i64),
+    /// An entry whose body cannot be restored.
+    #[error("entry {0} of the event log is damaged")]
+    DamagedBody(i64),
 }
 
 impl From<rusqlite::Error> for Error {
@@ -116,7 +121,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Database(error) => error.is_retryable(),
-            Self::UnknownKind(_) => false,
+            Self::UnknownKind(_) | Self::DamagedBody(_) => false,
         }
     }
 
@@ -124,7 +129,7 @@ impl Error {
     pub fn is_of_the_data(&self) -> bool {
         match self {
             Self::Database(error) => error.is_of_the_data(),
-            Self::UnknownKind(_) => true,
+            Self::UnknownKind(_) | Self::DamagedBody(_) => true,
         }
     }
 }

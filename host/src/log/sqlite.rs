@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::Path};
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::watch;
 
-use super::{Cursor, Entry, EntryKind, Error, Lane, Listed, Logged, Place, Position};
+use super::{
+    Cursor, Entry, EntryKind, Error, Lane, Listed, Logged, Place, Position,
+    body::{Stored, restored},
+};
 use crate::{
     model::Timestamp,
     sqlite::{Database, Options, no_functions},
@@ -13,19 +16,19 @@ use crate::{
 
 const FILE_NAME: &str = "log.sqlite";
 
-/// Deliveries are tens of kilobytes: pages of this size halve what a commit
-/// writes.
-const PAGE_SIZE_BYTES: u32 = 32 * 1024;
+/// A large delivery, compressed, is some kilobytes: a few fit, and a commit writes little
+/// beside them.
+const PAGE_SIZE_BYTES: u32 = 16 * 1024;
 
 /// What is appended is read once more, soon after: the system's own cache has
 /// it.
 const CACHE_KIBIBYTES: u32 = 8 * 1024;
 
 /// 4 MiB: no answer waits for the disk for long while they are synced.
-const MOVED_PAGES: i32 = 128;
+const MOVED_PAGES: i32 = 256;
 
 /// 32 MiB.
-const LONG_PAGES: i32 = 1_024;
+const LONG_PAGES: i32 = 2_048;
 
 /// Entries that one transaction removes, so that trimming never holds up an
 /// append for long.
@@ -36,6 +39,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/log/0002_lanes.sql"),
     include_str!("../../migrations/sqlite/log/0003_cursors.sql"),
     include_str!("../../migrations/sqlite/log/0004_connectors.sql"),
+    include_str!("../../migrations/sqlite/log/0005_compressed.sql"),
 ];
 
 /// The event log. See the module's documentation for what it promises.
@@ -98,9 +102,10 @@ impl EventLog {
 
     /// Appends an entry. Returns once it is synced to disk.
     pub async fn append(&self, entry: Entry) -> Result<Position, Error> {
+        let body = Stored::of(&entry.body);
         let position = self
             .database
-            .write_once(move |connection| insert(connection, &entry))
+            .write_once(move |connection| insert(connection, &entry, &body))
             .await?;
         self.announce(position);
         Ok(position)
@@ -110,12 +115,13 @@ impl EventLog {
     /// Returns once it is synced to disk. Waits where more waits than the log
     /// can take.
     pub async fn append_all(&self, entries: Vec<Entry>, cursor: Cursor) -> Result<(), Error> {
+        let bodies: Vec<_> = entries.iter().map(|one| Stored::of(&one.body)).collect();
         let last = self
             .database
             .write(move |connection| {
                 let mut last = None;
-                for entry in &entries {
-                    last = Some(insert(connection, entry)?);
+                for (entry, body) in entries.iter().zip(&bodies) {
+                    last = Some(insert(connection, entry, body)?);
                 }
                 connection
                     .prepare_cached(
@@ -167,8 +173,8 @@ impl EventLog {
         self.database
             .read(move |connection| {
                 let mut statement = connection.prepare_cached(
-                    "SELECT position, kind, connector, received_at, body FROM entries
-                     WHERE position > ?1 ORDER BY position",
+                    "SELECT position, kind, connector, received_at, body, uncompressed_bytes
+                     FROM entries WHERE position > ?1 ORDER BY position",
                 )?;
                 let mut rows = statement.query([after.0])?;
                 let mut entries = Vec::new();
@@ -220,7 +226,7 @@ impl EventLog {
                 // A body's length is told without reading it; the lane stands
                 // behind it, so of one larger than a page the rest is passed.
                 let mut statement = connection.prepare_cached(
-                    "SELECT position, lane, length(body) FROM entries
+                    "SELECT position, lane, ifnull(uncompressed_bytes, length(body)) FROM entries
                      WHERE position > ?1 ORDER BY position LIMIT ?2",
                 )?;
                 let entries_max = i64::try_from(entries_max).unwrap_or(i64::MAX);
@@ -273,7 +279,8 @@ impl EventLog {
         self.database
             .read(move |connection| {
                 let mut statement = connection.prepare_cached(
-                    "SELECT position, kind, connector, received_at, body FROM entries WHERE position = ?1",
+                    "SELECT position, kind, connector, received_at, body, uncompressed_bytes
+                     FROM entries WHERE position = ?1",
                 )?;
                 let mut entries = Vec::with_capacity(positions.len());
                 for position in positions {
@@ -308,12 +315,16 @@ impl EventLog {
     /// is left out. Returns once it is synced to disk; the bytes they had may
     /// still be in the write-ahead log ([`Self::empty_write_ahead_log`]).
     pub async fn rewrite(&self, bodies: Vec<(Position, Vec<u8>)>) -> Result<(), Error> {
+        let stored = |(position, body): (Position, Vec<u8>)| (position, Stored::of(&body.into()));
+        let bodies: Vec<_> = bodies.into_iter().map(stored).collect();
         self.database
             .write(move |connection| {
-                let mut statement = connection
-                    .prepare_cached("UPDATE entries SET body = ?2 WHERE position = ?1")?;
+                let mut statement = connection.prepare_cached(
+                    "UPDATE entries SET body = ?2, uncompressed_bytes = ?3 WHERE position = ?1",
+                )?;
                 for (position, body) in bodies {
-                    statement.execute(params![position.0, body])?;
+                    let (bytes, uncompressed) = (&body.bytes[..], body.uncompressed_bytes);
+                    statement.execute(params![position.0, bytes, uncompressed])?;
                 }
                 Ok(())
             })
@@ -351,18 +362,19 @@ impl EventLog {
     }
 }
 
-fn insert(connection: &Connection, entry: &Entry) -> Result<Position, Error> {
+fn insert(connection: &Connection, entry: &Entry, body: &Stored) -> Result<Position, Error> {
     connection
         .prepare_cached(
-            "INSERT INTO entries (kind, connector, lane, received_at, body)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO entries (kind, connector, lane, received_at, body, uncompressed_bytes)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute(params![
             entry.kind as i64,
             entry.connector,
             entry.lane.0,
             entry.received_at.0,
-            &entry.body[..]
+            &body.bytes[..],
+            body.uncompressed_bytes,
         ])?;
     Ok(Position(connection.last_insert_rowid()))
 }
@@ -384,14 +396,18 @@ fn last_position(connection: &Connection) -> Result<Position, Error> {
     Ok(Position(sequence.unwrap_or(0)))
 }
 
-/// Reads an entry from a row of its position, kind, connector, moment and body.
+/// Reads an entry from a row of its position, kind, connector, moment, what is stored of
+/// its body, and how many bytes this has.
 fn logged(row: &rusqlite::Row<'_>) -> Result<Logged, Error> {
+    let position = row.get(0)?;
+    let stored = row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?;
+    let body = restored(stored, row.get(5)?).ok_or(Error::DamagedBody(position))?;
     Ok(Logged {
-        position: Position(row.get(0)?),
+        position: Position(position),
         kind: kind(row.get(1)?)?,
         connector: row.get(2)?,
         received_at: Timestamp(row.get(3)?),
-        body: row.get(4)?,
+        body,
     })
 }
 

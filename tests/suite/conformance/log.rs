@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use jimo_connect::{
-    log::{Cursor, Entry, EntryKind, EventLog, Lane, Listed, Position},
+    log::{Cursor, Entry, EntryKind, Error, EventLog, Lane, Listed, Position},
     model::Timestamp,
 };
+use rusqlite::params;
 use tempfile::TempDir;
 
 fn entry(body: &'static str, received_at: i64) -> Entry {
@@ -179,4 +180,155 @@ async fn a_place_that_cannot_be_kept_leaves_none_of_its_entries() {
         .await
         .unwrap();
     assert_eq!(log.read(Position(0), 9, 99).await.unwrap().len(), 2);
+}
+
+/// A delivery of so many events, which repeat each other.
+fn delivery(events: u64) -> Vec<u8> {
+    let event = |number| {
+        serde_json::json!({
+            "eventId": 9_000_000 + number, "portalId": 1_001, "objectId": number * 7 % 1_000,
+            "occurredAt": 1_790_000_000_000_u64 + number * 13,
+            "subscriptionType": "contact.propertyChange", "propertyName": "jobtitle",
+            "propertyValue": format!("Clerk {number}"), "changeSource": "CRM_UI",
+        })
+    };
+    let events: Vec<_> = (0..events).map(event).collect();
+    serde_json::to_vec(&events).unwrap()
+}
+
+/// Bytes that do not repeat each other.
+fn noise(bytes: usize) -> Vec<u8> {
+    let next = |seed: &u64| Some(seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+    let numbers = std::iter::successors(Some(7), next).take(bytes);
+    numbers.map(|number| (number >> 56) as u8).collect()
+}
+
+/// Those that a file stores in every way: as they come, and compressed.
+fn bodies() -> [Vec<u8>; 5] {
+    [
+        b"[]".to_vec(),
+        Vec::new(),
+        delivery(100),
+        noise(50_000),
+        delivery(2_000),
+    ]
+}
+
+fn with(body: Vec<u8>) -> Entry {
+    Entry {
+        body: body.into(),
+        ..entry("", 1)
+    }
+}
+
+#[tokio::test]
+async fn bodies_come_back_as_they_came_and_their_lengths_are_of_what_came() {
+    let directory = TempDir::new().unwrap();
+    let log = EventLog::open(directory.path()).await.unwrap();
+    for body in bodies() {
+        log.append(with(body)).await.unwrap();
+    }
+    let again = bodies().map(with).to_vec();
+    log.append_all(again, cursor("a")).await.unwrap();
+    drop(log);
+
+    let log = EventLog::open(directory.path()).await.unwrap();
+    let expected = [bodies(), bodies()].concat();
+    let read = log.read(Position(0), 99, usize::MAX).await.unwrap();
+    let read: Vec<_> = read.into_iter().map(|entry| entry.body).collect();
+    assert_eq!(read, expected);
+    let asked = (1..=10).map(Position).collect();
+    let read = log.read_at(asked).await.unwrap();
+    let read: Vec<_> = read.into_iter().map(|entry| entry.body).collect();
+    assert_eq!(read, expected);
+    let listed = log.list(Position(0), 99).await.unwrap();
+    let listed: Vec<_> = listed.iter().map(|entry| entry.bytes as usize).collect();
+    let lengths: Vec<_> = expected.iter().map(Vec::len).collect();
+    assert_eq!(listed, lengths);
+    // Bounds are of what came, too: the third body has more bytes than this.
+    assert_eq!(log.read(Position(0), 99, 10_000).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn deliveries_take_a_third_of_their_bytes_at_most() {
+    let directory = TempDir::new().unwrap();
+    let log = EventLog::open(directory.path()).await.unwrap();
+    let mut came = 0;
+    for _ in 0..50 {
+        let body = delivery(100);
+        came += body.len() as u64;
+        log.append(with(body)).await.unwrap();
+    }
+    assert!(log.empty_write_ahead_log().await.unwrap());
+    let file = directory.path().join("log.sqlite").metadata().unwrap();
+    assert!(file.len() < came / 3, "{} of {came}", file.len());
+}
+
+#[tokio::test]
+async fn a_body_that_is_rewritten_is_the_new_one_whatever_the_two_take_in_the_file() {
+    let directory = TempDir::new().unwrap();
+    let log = EventLog::open(directory.path()).await.unwrap();
+    for body in [delivery(100), delivery(100), noise(50_000), delivery(9)] {
+        log.append(with(body)).await.unwrap();
+    }
+    let rewritten = [(1, b"[]".to_vec()), (2, delivery(99)), (3, delivery(2))];
+    let bodies = rewritten.map(|(position, body)| (Position(position), body));
+    log.rewrite(bodies.to_vec()).await.unwrap();
+    let read = log.read(Position(0), 99, usize::MAX).await.unwrap();
+    let read: Vec<_> = read.into_iter().map(|entry| entry.body).collect();
+    let expected = [b"[]".to_vec(), delivery(99), delivery(2), delivery(9)];
+    assert_eq!(read, expected);
+    let listed = log.list(Position(0), 99).await.unwrap();
+    let listed: Vec<_> = listed.iter().map(|entry| entry.bytes as usize).collect();
+    assert_eq!(listed, expected.map(|body| body.len()));
+}
+
+#[tokio::test]
+async fn what_an_earlier_release_wrote_is_read_as_it_came() {
+    let directory = TempDir::new().unwrap();
+    let earlier = rusqlite::Connection::open(directory.path().join("log.sqlite")).unwrap();
+    for migration in [
+        include_str!("../../../host/migrations/sqlite/log/0001_log.sql"),
+        include_str!("../../../host/migrations/sqlite/log/0002_lanes.sql"),
+        include_str!("../../../host/migrations/sqlite/log/0003_cursors.sql"),
+        include_str!("../../../host/migrations/sqlite/log/0004_connectors.sql"),
+    ] {
+        earlier.execute_batch(migration).unwrap();
+    }
+    earlier.pragma_update(None, "user_version", 4).unwrap();
+    let insert = "INSERT INTO entries (kind, received_at, lane, body) VALUES (1, 5, 3, ?1)";
+    earlier.execute(insert, [delivery(100)]).unwrap();
+    drop(earlier);
+
+    let log = EventLog::open(directory.path()).await.unwrap();
+    log.append(with(delivery(100))).await.unwrap();
+    let read = log.read(Position(0), 99, usize::MAX).await.unwrap();
+    let read: Vec<_> = read.into_iter().map(|entry| entry.body).collect();
+    assert_eq!(read, [delivery(100), delivery(100)]);
+    let listed = log.list(Position(0), 99).await.unwrap();
+    assert_eq!(listed[0].bytes, listed[1].bytes);
+}
+
+#[tokio::test]
+async fn of_an_entry_whose_bytes_are_damaged_it_says_which_and_reads_the_others() {
+    let directory = TempDir::new().unwrap();
+    let log = EventLog::open(directory.path()).await.unwrap();
+    for _ in 0..3 {
+        log.append(with(delivery(100))).await.unwrap();
+    }
+    let file = rusqlite::Connection::open(directory.path().join("log.sqlite")).unwrap();
+    let stored = "SELECT body FROM entries WHERE position = 2";
+    let whole: Vec<u8> = file.query_one(stored, [], |row| row.get(0)).unwrap();
+    let cut = whole[..whole.len() / 2].to_vec();
+    let mut other = whole.clone();
+    other[0] ^= 0xff;
+    for damaged in [cut, other, Vec::new()] {
+        let damage = "UPDATE entries SET body = ?1 WHERE position = 2";
+        file.execute(damage, params![damaged]).unwrap();
+        let error = log.read_at(vec![Position(2)]).await.unwrap_err();
+        assert!(matches!(error, Error::DamagedBody(2)), "{error}");
+        assert!(error.is_of_the_data() && !error.is_retryable());
+        let others = [1, 3].map(Position).to_vec();
+        assert_eq!(log.read_at(others).await.unwrap().len(), 2);
+    }
 }

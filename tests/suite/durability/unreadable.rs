@@ -136,3 +136,41 @@ async fn an_entry_that_cannot_be_applied_holds_up_its_account_alone_until_what_i
     let metrics = page(&program, "/metrics").await.1;
     assert!(metrics.contains(&format!("{stuck}0\n")), "{metrics}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_whose_bytes_are_damaged_holds_up_its_account_alone() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path();
+    fill(path, world(4, 2)).await;
+    // The first entry holds up its account, so that the second is not read yet.
+    set_value(path, 0, 7.into());
+    let program = Program::start(path, &program::alone());
+    let webhooks = format!("{}/webhooks/hubspot", program.url);
+    for (user, text) in [(0, "first"), (1, "damaged"), (1, "behind")] {
+        let body = change(0, user, text);
+        assert_eq!(deliver(&webhooks, CLIENT_SECRET, body).await.unwrap(), 204);
+    }
+    program.line(|line| line["fields"]["position"] == 1).await;
+    program.kill();
+    let log = Connection::open(path.join("log.sqlite")).unwrap();
+    let damage = "UPDATE entries SET body = x'ff', uncompressed_bytes = 300 WHERE position = 2";
+    assert_eq!(log.execute(damage, []).unwrap(), 1);
+    drop(log);
+    set_value(path, 0, Vec::new().into());
+
+    let program = Program::start(path, &program::alone());
+    let webhooks = format!("{}/webhooks/hubspot", program.url);
+    until_said(path, "first").await;
+    let portal = World::portal(0).to_string();
+    let said = |line: &Value| {
+        let fields = &line["fields"];
+        let names = fields["position"] == 2 && fields["account"] == portal.as_str();
+        names && fields["error"] == "entry 2 of the event log is damaged"
+    };
+    program.line(said).await;
+    let body = change(1, 2, "another's");
+    assert_eq!(deliver(&webhooks, CLIENT_SECRET, body).await.unwrap(), 204);
+    until_said(path, "another's").await;
+    assert!(!is_said(path, "behind"));
+    assert_eq!(page(&program, "/health/ready").await.0, 200);
+}

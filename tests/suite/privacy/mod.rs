@@ -85,8 +85,10 @@ fn says(contact: u64, property: &str, text: &str) -> Value {
     })
 }
 
-/// The files below a directory in which some bytes stand.
+/// The files below a directory in which some bytes stand, and the entries of event logs
+/// that have them.
 fn files_with(directory: &Path, text: &str) -> Vec<String> {
+    let has = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains(text);
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -95,15 +97,33 @@ fn files_with(directory: &Path, text: &str) -> Vec<String> {
             continue;
         }
         // One that was there a moment ago may be gone.
-        let bytes = std::fs::read(&path).unwrap_or_default();
-        if bytes
-            .windows(text.len())
-            .any(|part| part == text.as_bytes())
-        {
+        if has(&std::fs::read(&path).unwrap_or_default()) {
             found.push(path.display().to_string());
+        }
+        if path.ends_with("log.sqlite") {
+            let entries = bodies(&path).into_iter().filter(|(_, body)| has(body));
+            found.extend(entries.map(|(position, _)| format!("entry {position}")));
         }
     }
     found
+}
+
+/// The bodies in a log's file, with their positions.
+fn bodies(path: &Path) -> Vec<(i64, Vec<u8>)> {
+    let read_only = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let log = rusqlite::Connection::open_with_flags(path, read_only).unwrap();
+    let entries = "SELECT position, body, uncompressed_bytes FROM entries";
+    let mut entries = log.prepare(entries).unwrap();
+    let bodies = entries.query_map([], |row| {
+        let (position, stored, bytes): (_, Vec<u8>, Option<u32>) =
+            (row.get(0)?, row.get(1)?, row.get(2)?);
+        let body = match bytes {
+            Some(bytes) => lz4_flex::block::decompress(&stored, bytes as usize).unwrap(),
+            None => stored,
+        };
+        Ok((position, body))
+    });
+    bodies.unwrap().map(Result::unwrap).collect()
 }
 
 /// Fails where any of these stand in any file.

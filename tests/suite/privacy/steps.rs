@@ -24,8 +24,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{nowhere, somewhere};
 
-const SECRET: &str = "what only she may know";
-const OPEN: &str = "what anybody may know";
+// Without anything in common, for the log has what comes a second time as a reference.
+const SECRET: &str = "her innermost secret";
+const OPEN: &str = "nobody minds this";
 
 /// Deliveries of so many bytes make the log as long as several steps take.
 const PADDING_BYTES: usize = 3 * 1024 * 1024;
