@@ -72,7 +72,7 @@ impl Data {
         };
         let connections = tokio::task::spawn_blocking(send).await.unwrap();
         assert_eq!(connections[0].answered.len(), count);
-        super::power::applied(&program).await;
+        super::traced::applied(&program).await;
         program.kill();
         self.answered.extend(bodies);
     }

@@ -12,6 +12,10 @@ mod room;
 mod senders;
 mod small_disk;
 mod trace;
+mod traced;
 mod unreadable;
 
+pub use image::Disk;
 pub use senders::send;
+pub use trace::Event;
+pub use traced::{Root, Step, files, made, serve};

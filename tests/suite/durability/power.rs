@@ -4,28 +4,24 @@
 //! must end with the right values.
 
 use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
-    sync::atomic::AtomicUsize,
-    time::Duration,
 };
 
 use harness::{
-    bare::{client, config},
+    bare::config,
     engine,
     program::{self, Program},
     seed::fill,
 };
 use jimo_connect::{clock::Clock, log::EventLog};
-use tempfile::TempDir;
 
 use super::{
     changes::{Changes, logged, outcome, seed, world},
     image::{Disk, Files},
     random::Random,
-    senders,
-    trace::{self, Event},
+    trace::Event,
+    traced::{Root, Step, files, made, serve, steps},
 };
 
 /// At how many instants a whole host is started on what is left, where
@@ -47,17 +43,6 @@ const DELIVERIES: usize = 60;
 /// Connections that send at once.
 const CONNECTIONS: usize = 4;
 
-/// How long until it is looked again whether all is applied.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
-
-/// What happened, in its order.
-enum Step {
-    /// To the disk.
-    Disk(Event),
-    /// This delivery was about to be answered 204.
-    Answered(usize),
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_answered_204_outlives_a_power_cut_at_any_instant() {
     let mut random = Random::seeded_by("POWER_SEED");
@@ -69,9 +54,23 @@ async fn what_was_answered_204_outlives_a_power_cut_at_any_instant() {
     let bodies = Changes::of(random.next_seed(), world, EVENTS).take(2 * DELIVERIES);
     // The command between closes the store, which moves its write-ahead log
     // into the file and removes it.
-    let mut steps = serve(&root, &data, &bodies[..DELIVERIES], false).await;
+    let mut steps = serve(
+        &root,
+        &data,
+        &bodies[..DELIVERIES],
+        CONNECTIONS,
+        nothing_else,
+    )
+    .await;
     steps.extend(list_projects(&root, &data));
-    let second = serve(&root, &data, &bodies[DELIVERIES..], false).await;
+    let second = serve(
+        &root,
+        &data,
+        &bodies[DELIVERIES..],
+        CONNECTIONS,
+        nothing_else,
+    )
+    .await;
     steps.extend(second.into_iter().map(|step| match step {
         Step::Answered(index) => Step::Answered(index + DELIVERIES),
         step => step,
@@ -108,7 +107,7 @@ async fn a_power_cut_in_the_first_start_loses_nothing_and_leaves_nothing_in_the_
     // Neither is there yet.
     let data = root.disk.join("var/data");
     let bodies = Changes::new(random.next_seed(), USERS, 1).take(8);
-    let steps = serve(&root, &data, &bodies, false).await;
+    let steps = serve(&root, &data, &bodies, CONNECTIONS, nothing_else).await;
     let mut disk = Disk::new(&root.disk, &[], Files::new());
     let whole = instants(&mut random, steps.len(), CUTS);
     let mut answered = Vec::new();
@@ -136,13 +135,13 @@ async fn a_power_cut_in_the_first_start_loses_nothing_and_leaves_nothing_in_the_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_only_says_that_it_synced_is_found_out() {
-    let root = Root::new();
+    let root = Root::that_lies();
     let data = root.disk.join("data");
     seed(&data, 1).await;
     let mut disk = Disk::new(&root.disk, std::slice::from_ref(&data), files(&data));
     let bodies = Changes::new(Random::seeded_by("POWER_SEED"), 1, 1).take(8);
     let mut answered = Vec::new();
-    for step in serve(&root, &data, &bodies, true).await {
+    for step in serve(&root, &data, &bodies, CONNECTIONS, nothing_else).await {
         match step {
             Step::Disk(event) => disk.happened(&event),
             Step::Answered(index) => answered.push(&bodies[index]),
@@ -168,8 +167,7 @@ fn a_writer_that_does_not_sync_is_found_out() {
 /// at others, and returns the first loss.
 fn first_loss(how: &str, random: &mut Random) -> Option<String> {
     let root = Root::new();
-    let output = root.trace();
-    let wrapper = trace::command(&output, false);
+    let wrapper = root.tracer();
     let written = Command::new(&wrapper[0])
         .args(&wrapper[1..])
         .arg(env!("CARGO_BIN_EXE_durable-writer"))
@@ -180,7 +178,7 @@ fn first_loss(how: &str, random: &mut Random) -> Option<String> {
     assert!(written.status.success(), "{written:?}");
     let mut disk = Disk::new(&root.disk, &[], Files::new());
     let mut durable = 0;
-    for event in trace::read(&output) {
+    for event in root.traced() {
         disk.happened(&event);
         if let Event::Said { port: None, bytes } = &event {
             durable = String::from_utf8_lossy(bytes).trim().parse().unwrap();
@@ -224,24 +222,8 @@ fn whole_rows(path: &Path, durable: i64) -> Result<(), String> {
     }
 }
 
-/// Where a disk is looked at, and the trace and the log beside it are not.
-struct Root {
-    directory: TempDir,
-    disk: PathBuf,
-}
-
-impl Root {
-    fn new() -> Self {
-        let directory = TempDir::new().unwrap();
-        let disk = directory.path().join("disk");
-        std::fs::create_dir(&disk).unwrap();
-        Self { directory, disk }
-    }
-
-    fn trace(&self) -> PathBuf {
-        self.directory.path().join("trace")
-    }
-}
+/// That all is applied is enough.
+async fn nothing_else(_: &Program) {}
 
 /// So many instants, drawn from all.
 fn instants(random: &mut Random, all: usize, count: u64) -> Vec<usize> {
@@ -249,45 +231,9 @@ fn instants(random: &mut Random, all: usize, count: u64) -> Vec<usize> {
     drawn.chain([all - 1]).collect()
 }
 
-/// Runs the program under strace, sends it deliveries, waits until they are
-/// applied, and kills it.
-async fn serve(root: &Root, data: &Path, bodies: &[String], lying_disk: bool) -> Vec<Step> {
-    let output = root.trace();
-    let wrapper = trace::command(&output, lying_disk);
-    let program = Program::start_under(
-        &wrapper,
-        data,
-        &root.directory.path().join("log"),
-        &program::alone(),
-    );
-    let connections = {
-        let (url, bodies) = (program.url.clone(), bodies.to_vec());
-        let send = move || senders::send(&url, &bodies, CONNECTIONS, &AtomicUsize::new(0));
-        tokio::task::spawn_blocking(send).await.unwrap()
-    };
-    applied(&program).await;
-    program.kill();
-    let events = trace::read(&output);
-    std::fs::remove_file(&output).unwrap();
-    steps(events, &connections)
-}
-
-/// Waits until everything in the log is applied.
-pub async fn applied(program: &Program) {
-    let metrics = format!("{}/metrics", program.url);
-    loop {
-        let text = client().get(&metrics).send().await.unwrap();
-        if text.text().await.unwrap().contains("log_waiting 0\n") {
-            break;
-        }
-        tokio::time::sleep(LOOK_AGAIN).await;
-    }
-}
-
 /// Opens and closes the store, as every command does.
 fn list_projects(root: &Root, data: &Path) -> Vec<Step> {
-    let output = root.trace();
-    let wrapper = trace::command(&output, false);
+    let wrapper = root.tracer();
     let listed = Command::new(&wrapper[0])
         .args(&wrapper[1..])
         .arg(program::path())
@@ -297,49 +243,7 @@ fn list_projects(root: &Root, data: &Path) -> Vec<Step> {
         .status()
         .unwrap();
     assert!(listed.success());
-    let events = trace::read(&output);
-    std::fs::remove_file(&output).unwrap();
-    steps(events, &[])
-}
-
-/// Tells which delivery each answer was to.
-fn steps(events: Vec<Event>, connections: &[senders::Connection]) -> Vec<Step> {
-    let mut answers: BTreeMap<u16, std::slice::Iter<'_, usize>> = connections
-        .iter()
-        .map(|connection| (connection.port, connection.answered.iter()))
-        .collect();
-    let step = |event| match event {
-        Event::Said {
-            port: Some(port),
-            bytes,
-        } if bytes.starts_with(b"HTTP/1.1 204 ") => {
-            let answered = answers.get_mut(&port)?.next()?;
-            Some(Step::Answered(*answered))
-        }
-        Event::Said { .. } => None,
-        event => Some(Step::Disk(event)),
-    };
-    events.into_iter().filter_map(step).collect()
-}
-
-/// The files of a directory.
-fn files(directory: &Path) -> Files {
-    let entries = std::fs::read_dir(directory).unwrap();
-    let paths = entries.map(|entry| entry.unwrap().path());
-    paths
-        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
-        .collect()
-}
-
-/// Makes what is left elsewhere.
-fn made(left: &Files, root: &Path) -> TempDir {
-    let directory = TempDir::new().unwrap();
-    for (path, bytes) in left {
-        let path: PathBuf = directory.path().join(path.strip_prefix(root).unwrap());
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, bytes).unwrap();
-    }
-    directory
+    steps(root.traced(), &[])
 }
 
 /// How many of these deliveries are not in the log that is left.

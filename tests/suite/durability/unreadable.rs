@@ -132,7 +132,7 @@ async fn an_entry_that_cannot_be_applied_holds_up_its_account_alone_until_what_i
     for text in ["at fault", "behind"] {
         until_said(path, text).await;
     }
-    super::power::applied(&program).await;
+    super::traced::applied(&program).await;
     let metrics = page(&program, "/metrics").await.1;
     assert!(metrics.contains(&format!("{stuck}0\n")), "{metrics}");
 }

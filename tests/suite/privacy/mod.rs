@@ -2,6 +2,7 @@
 
 mod everywhere;
 mod late;
+mod power_cuts;
 mod steps;
 
 use std::path::Path;

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::{nowhere, somewhere};
 
 // Without anything in common, for the log has what comes a second time as a reference.
-const SECRET: &str = "her innermost secret";
+pub(super) const SECRET: &str = "her innermost secret";
 const OPEN: &str = "nobody minds this";
 
 /// Deliveries of so many bytes make the log as long as several steps take.
@@ -34,7 +34,7 @@ const PADDING_BYTES: usize = 3 * 1024 * 1024;
 const LONG: usize = 6;
 
 /// An event of a seeded user's contact.
-fn event(user: u64, what: &str, more: &str) -> String {
+pub(super) fn event(user: u64, what: &str, more: &str) -> String {
     format!(
         r#"{{"portalId":{},"appId":{APP_ID},"objectId":{},"occurredAt":{},"subscriptionType":"contact.{what}"{more}}}"#,
         Seeds::portal(0),
@@ -43,13 +43,13 @@ fn event(user: u64, what: &str, more: &str) -> String {
     )
 }
 
-fn says(user: u64, text: &str) -> String {
+pub(super) fn says(user: u64, text: &str) -> String {
     let more = format!(r#","propertyName":"property_0","propertyValue":"{text}""#);
     event(user, "propertyChange", &more)
 }
 
 /// Opens a host that does nothing by itself.
-async fn open(directory: &Path) -> Host {
+pub(super) async fn open(directory: &Path) -> Host {
     let url = "http://127.0.0.1:1".parse().unwrap();
     engine::open(config(directory), url, Clock::system())
         .await
@@ -57,7 +57,7 @@ async fn open(directory: &Path) -> Host {
 }
 
 /// Applies all that is in the log.
-async fn apply(host: &Host) {
+pub(super) async fn apply(host: &Host) {
     let tail = *host.log.tail().borrow();
     let stop = CancellationToken::new();
     let (pipeline, until) = (host.pipeline.clone(), stop.clone());
@@ -68,7 +68,7 @@ async fn apply(host: &Host) {
     working.await.unwrap();
 }
 
-async fn append(host: &Host, events: &[String]) {
+pub(super) async fn append(host: &Host, events: &[String]) {
     let entry = Entry {
         kind: EntryKind::Delivery,
         connector: "hubspot".into(),
