@@ -5,8 +5,17 @@
 
 use bytes::Bytes;
 use lz4_flex::block::{compress, decompress};
+use tokio::task::spawn_blocking;
+
+/// Bodies of so many bytes together are compressed at once, which takes no longer than
+/// to have another thread do it; of more, by another thread.
+const AT_ONCE_BYTES_MAX: usize = 256 * 1024;
+
+/// What a byte of LZ4's block format stands for at most: one of a match's length.
+const BYTES_OF_A_BYTE_MAX: usize = 255;
 
 /// A body as it is stored.
+#[derive(Clone, Debug)]
 pub(super) struct Stored {
     /// What is stored.
     pub(super) bytes: Bytes,
@@ -15,29 +24,53 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    /// How to store a body.
-    pub(super) fn of(body: &Bytes) -> Self {
+    /// How to store a body: compressed where that saves an eighth at least, for both are
+    /// held until it is stored.
+    fn of(body: &Bytes) -> Self {
         let compressed = compress(body);
         match u32::try_from(body.len()) {
-            Ok(bytes) if compressed.len() < body.len() => Self {
+            Ok(bytes) if compressed.len() <= body.len() / 8 * 7 => Self {
                 bytes: compressed.into(),
                 uncompressed_bytes: Some(bytes),
             },
-            _ => Self {
-                bytes: body.clone(),
-                uncompressed_bytes: None,
-            },
+            _ => Self::as_it_came(body.clone()),
         }
+    }
+
+    fn as_it_came(body: Bytes) -> Self {
+        Self {
+            bytes: body,
+            uncompressed_bytes: None,
+        }
+    }
+
+    /// How to store some bodies, in their order.
+    pub(super) async fn all(bodies: Vec<Bytes>) -> Vec<Self> {
+        let bytes: usize = bodies.iter().map(Bytes::len).sum();
+        if bytes <= AT_ONCE_BYTES_MAX {
+            return bodies.iter().map(Self::of).collect();
+        }
+        let compressing = {
+            let bodies = bodies.clone();
+            spawn_blocking(move || bodies.iter().map(Self::of).collect())
+        };
+        // It ends with the runtime alone, which nobody waits for then.
+        let as_they_came = |_| bodies.into_iter().map(Self::as_it_came).collect();
+        compressing.await.unwrap_or_else(as_they_came)
     }
 }
 
-/// The body as it came; none where these are not the bytes that were stored.
-pub(super) fn restored(stored: &[u8], uncompressed_bytes: Option<u32>) -> Option<Vec<u8>> {
+/// The body as it came; none where what is stored does not come to so many bytes.
+pub(super) fn restored(stored: &[u8], uncompressed_bytes: Option<i64>) -> Option<Vec<u8>> {
     let Some(bytes) = uncompressed_bytes else {
         return Some(stored.to_vec());
     };
-    let body = decompress(stored, bytes as usize).ok()?;
-    (body.len() == bytes as usize).then_some(body)
+    let bytes = usize::try_from(bytes).ok()?;
+    if bytes / BYTES_OF_A_BYTE_MAX > stored.len() {
+        return None;
+    }
+    let body = decompress(stored, bytes).ok()?;
+    (body.len() == bytes).then_some(body)
 }
 
 #[cfg(test)]
@@ -56,7 +89,7 @@ mod tests {
             let body = [event.repeat(times), rest].concat();
             let stored = Stored::of(&body.clone().into());
             prop_assert!(stored.bytes.len() <= body.len());
-            let restored = restored(&stored.bytes, stored.uncompressed_bytes);
+            let restored = restored(&stored.bytes, stored.uncompressed_bytes.map(i64::from));
             prop_assert_eq!(restored, Some(body));
         }
 
@@ -64,7 +97,8 @@ mod tests {
         fn damaged_bytes_do_no_harm(
             event in vec(any::<u8>(), 20..80),
             damage in vec((any::<prop::sample::Index>(), any::<u8>()), 1..10),
-            bytes in 0..3_000_u32,
+            bytes in any::<i64>(),
+            few in 0..3_000_i64,
         ) {
             let body = event.repeat(20);
             let mut stored = compress(&body);
@@ -72,16 +106,19 @@ mod tests {
                 let length = stored.len();
                 stored[at.index(length)] = byte;
             }
-            for bytes in [bytes, body.len() as u32] {
+            for bytes in [bytes, few, body.len() as i64] {
                 let found = restored(&stored, Some(bytes));
-                prop_assert!(found.is_none_or(|found| found.len() == bytes as usize));
+                prop_assert!(found.is_none_or(|found| found.len() as i64 == bytes));
             }
         }
 
         #[test]
-        fn any_bytes_do_no_harm(stored in vec(any::<u8>(), 0..200), bytes in 0..3_000_u32) {
+        fn any_bytes_do_no_harm(
+            stored in vec(any::<u8>(), 0..200),
+            bytes in prop_oneof![any::<i64>(), 0..3_000_i64],
+        ) {
             let found = restored(&stored, Some(bytes));
-            prop_assert!(found.is_none_or(|found| found.len() == bytes as usize));
+            prop_assert!(found.is_none_or(|found| found.len() as i64 == bytes));
         }
     }
 }

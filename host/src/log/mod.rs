@@ -12,6 +12,8 @@
 //!   that are in this one.
 //! - [`EventLog::rewrite`] gives entries fewer bytes, where something may not be
 //!   kept any more. Their positions, order and moments stay.
+//! - An entry whose bytes in the file are damaged is read as one without a body, which
+//!   says so: it keeps nobody from reading the others.
 //!
 //! It never looks into a body, and never knows who reads it. Its file has bodies
 //! compressed; lengths are of what came.
@@ -90,8 +92,10 @@ pub struct Logged {
     pub connector: String,
     /// When we received it.
     pub received_at: Timestamp,
-    /// Its bytes.
+    /// Its bytes; none where they are damaged.
     pub body: Vec<u8>,
+    /// Whether its file has other bytes than were written, so that what came is lost.
+    pub is_damaged: bool,
 }
 
 /// What can go wrong with the log.
@@ -105,9 +109,6 @@ pub enum Error {
         "the event log holds an entry of kind {0}, which this release does not know: run the release that wrote it, or a later one"
     )]
     UnknownKind(i64),
-    /// An entry whose body cannot be restored.
-    #[error("entry {0} of the event log is damaged")]
-    DamagedBody(i64),
 }
 
 impl From<rusqlite::Error> for Error {
@@ -121,7 +122,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Database(error) => error.is_retryable(),
-            Self::UnknownKind(_) | Self::DamagedBody(_) => false,
+            Self::UnknownKind(_) => false,
         }
     }
 
@@ -129,7 +130,7 @@ impl Error {
     pub fn is_of_the_data(&self) -> bool {
         match self {
             Self::Database(error) => error.is_of_the_data(),
-            Self::UnknownKind(_) | Self::DamagedBody(_) => true,
+            Self::UnknownKind(_) => true,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::watch;
 
@@ -24,11 +25,10 @@ const PAGE_SIZE_BYTES: u32 = 16 * 1024;
 /// it.
 const CACHE_KIBIBYTES: u32 = 8 * 1024;
 
-/// 4 MiB: no answer waits for the disk for long while they are synced.
-const MOVED_PAGES: i32 = 256;
+/// No answer waits for the disk for long while they are synced.
+const MOVED_BYTES: u32 = 4 * 1024 * 1024;
 
-/// 32 MiB.
-const LONG_PAGES: i32 = 2_048;
+const LONG_BYTES: u32 = 32 * 1024 * 1024;
 
 /// Entries that one transaction removes, so that trimming never holds up an
 /// append for long.
@@ -57,8 +57,8 @@ impl EventLog {
             path: directory.join(FILE_NAME),
             page_size_bytes: PAGE_SIZE_BYTES,
             cache_kibibytes: CACHE_KIBIBYTES,
-            moved_pages: MOVED_PAGES,
-            long_pages: LONG_PAGES,
+            moved_bytes: MOVED_BYTES,
+            long_bytes: LONG_BYTES,
             migrations: MIGRATIONS,
             functions: no_functions,
         })?;
@@ -102,10 +102,10 @@ impl EventLog {
 
     /// Appends an entry. Returns once it is synced to disk.
     pub async fn append(&self, entry: Entry) -> Result<Position, Error> {
-        let body = Stored::of(&entry.body);
+        let bodies = Stored::all(vec![entry.body.clone()]).await;
         let position = self
             .database
-            .write_once(move |connection| insert(connection, &entry, &body))
+            .write_once(move |connection| insert(connection, &entry, &bodies[0]))
             .await?;
         self.announce(position);
         Ok(position)
@@ -115,7 +115,7 @@ impl EventLog {
     /// Returns once it is synced to disk. Waits where more waits than the log
     /// can take.
     pub async fn append_all(&self, entries: Vec<Entry>, cursor: Cursor) -> Result<(), Error> {
-        let bodies: Vec<_> = entries.iter().map(|one| Stored::of(&one.body)).collect();
+        let bodies = Stored::all(entries.iter().map(|one| one.body.clone()).collect()).await;
         let last = self
             .database
             .write(move |connection| {
@@ -223,7 +223,7 @@ impl EventLog {
     pub async fn list(&self, after: Position, entries_max: usize) -> Result<Vec<Listed>, Error> {
         self.database
             .read(move |connection| {
-                // A body's length is told without reading it; the lane stands
+                // A body's length is told without reading it; other columns stand
                 // behind it, so of one larger than a page the rest is passed.
                 let mut statement = connection.prepare_cached(
                     "SELECT position, lane, ifnull(uncompressed_bytes, length(body)) FROM entries
@@ -234,7 +234,8 @@ impl EventLog {
                     Ok(Listed {
                         position: Position(row.get(0)?),
                         lane: Lane(row.get(1)?),
-                        bytes: row.get(2)?,
+                        // A damaged one has no body.
+                        bytes: u32::try_from(row.get::<_, i64>(2)?).unwrap_or(0),
                     })
                 })?;
                 Ok(rows.collect::<Result<_, _>>()?)
@@ -315,14 +316,14 @@ impl EventLog {
     /// is left out. Returns once it is synced to disk; the bytes they had may
     /// still be in the write-ahead log ([`Self::empty_write_ahead_log`]).
     pub async fn rewrite(&self, bodies: Vec<(Position, Vec<u8>)>) -> Result<(), Error> {
-        let stored = |(position, body): (Position, Vec<u8>)| (position, Stored::of(&body.into()));
-        let bodies: Vec<_> = bodies.into_iter().map(stored).collect();
+        let (positions, bodies): (Vec<_>, Vec<_>) = bodies.into_iter().unzip();
+        let bodies = Stored::all(bodies.into_iter().map(Bytes::from).collect()).await;
         self.database
             .write(move |connection| {
                 let mut statement = connection.prepare_cached(
                     "UPDATE entries SET body = ?2, uncompressed_bytes = ?3 WHERE position = ?1",
                 )?;
-                for (position, body) in bodies {
+                for (position, body) in positions.iter().zip(&bodies) {
                     let (bytes, uncompressed) = (&body.bytes[..], body.uncompressed_bytes);
                     statement.execute(params![position.0, bytes, uncompressed])?;
                 }
@@ -399,15 +400,15 @@ fn last_position(connection: &Connection) -> Result<Position, Error> {
 /// Reads an entry from a row of its position, kind, connector, moment, what is stored of
 /// its body, and how many bytes this has.
 fn logged(row: &rusqlite::Row<'_>) -> Result<Logged, Error> {
-    let position = row.get(0)?;
     let stored = row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?;
-    let body = restored(stored, row.get(5)?).ok_or(Error::DamagedBody(position))?;
+    let body = restored(stored, row.get(5)?);
     Ok(Logged {
-        position: Position(position),
+        position: Position(row.get(0)?),
         kind: kind(row.get(1)?)?,
         connector: row.get(2)?,
         received_at: Timestamp(row.get(3)?),
-        body,
+        is_damaged: body.is_none(),
+        body: body.unwrap_or_default(),
     })
 }
 

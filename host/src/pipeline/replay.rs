@@ -56,6 +56,7 @@ impl Pipeline {
                     connector: connector.clone(),
                     received_at: replay.at,
                     body: as_logged(&replay.what, serving.active().description()),
+                    is_damaged: false,
                 };
                 let preparing = self.prepare(routing, serving, vec![entry], Purpose::Replay);
                 (preparing.await?, digest)

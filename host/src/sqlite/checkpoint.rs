@@ -140,7 +140,11 @@ pub(super) fn start(
     writer: &mut Connection,
     options: &Options,
 ) -> Result<(JoinHandle<()>, Checkpoints), Error> {
-    let (path, moved_pages) = (&options.path, options.moved_pages);
+    let path = &options.path;
+    // A file of an earlier release may have others than are asked for.
+    let page_bytes: u32 = writer.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    let in_pages = |bytes: u32| i32::try_from(bytes / page_bytes).unwrap_or(i32::MAX).max(1);
+    let moved_pages = in_pages(options.moved_bytes);
     let own = Connection::open(path)?;
     own.busy_timeout(BUSY_TIMEOUT)?;
     // Whatever is sent is taken at once, or not at all.
@@ -178,7 +182,7 @@ pub(super) fn start(
     }))?;
     let checkpoints = Checkpoints {
         moved_pages,
-        long_pages: options.long_pages,
+        long_pages: in_pages(options.long_bytes),
         pages,
         asked_at: 0,
         little_is_left,

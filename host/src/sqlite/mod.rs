@@ -49,12 +49,12 @@ pub struct Options {
     pub page_size_bytes: u32,
     /// Memory that the writer keeps pages in.
     pub cache_kibibytes: u32,
-    /// Pages that another thread moves into the file as soon as so many were added to
-    /// the write-ahead log. While it syncs them, commits wait longer.
-    pub moved_pages: i32,
-    /// Pages from which on a write-ahead log is long: the writer sees to it that it
+    /// What another thread moves into the file as soon as so much was added to the
+    /// write-ahead log. While it syncs that, commits wait longer.
+    pub moved_bytes: u32,
+    /// From how many bytes on a write-ahead log is long: the writer sees to it that it
     /// begins anew.
-    pub long_pages: i32,
+    pub long_bytes: u32,
     /// Numbered, never edited; the index is the schema version before it.
     pub migrations: &'static [&'static str],
     /// Gives each connection the functions that statements call.
@@ -196,8 +196,12 @@ impl Database {
 
     /// Has all that was committed before on disk.
     pub async fn sync(&self) -> Result<(), Error> {
+        self.on_log(File::sync_data).await
+    }
+
+    async fn on_log(&self, sync: fn(&File) -> io::Result<()>) -> Result<(), Error> {
         let log = self.write_ahead_log.clone();
-        let synced = tokio::task::spawn_blocking(move || log.file.sync_data()).await;
+        let synced = tokio::task::spawn_blocking(move || sync(&log.file)).await;
         let synced = synced.map_err(|_| Error::Closed)?;
         synced.map_err(|source| Error::Path {
             path: self.write_ahead_log.path.clone(),
@@ -215,7 +219,12 @@ impl Database {
         let tasks = self.tasks.as_ref().ok_or(Error::Closed)?;
         let emptying = tasks.send(Task::EmptyLog(answer)).await;
         emptying.map_err(|_| Error::Closed)?;
-        emptied.await.unwrap_or(Err(Error::Closed))
+        let emptied = emptied.await.unwrap_or(Err(Error::Closed))?;
+        if emptied {
+            // SQLite does not sync its length: after a power cut it could be as it was.
+            self.on_log(File::sync_all).await?;
+        }
+        Ok(emptied)
     }
 
     /// Runs `work` on a reader, which sees what was committed when it begins.

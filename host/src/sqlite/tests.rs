@@ -2,14 +2,16 @@ use std::{os::unix::fs::PermissionsExt, sync::Barrier};
 
 use super::{readers::READERS_MAX, *};
 
+const PAGE_BYTES: u32 = 4_096;
+
 /// A file in a directory, without tables.
 fn options(directory: &Path) -> Options {
     Options {
         path: directory.join("file.sqlite"),
-        page_size_bytes: 4_096,
+        page_size_bytes: PAGE_BYTES,
         cache_kibibytes: 1_024,
-        moved_pages: 1_000,
-        long_pages: 1_000,
+        moved_bytes: 1_000 * PAGE_BYTES,
+        long_bytes: 1_000 * PAGE_BYTES,
         migrations: &[],
         functions: no_functions,
     }
@@ -35,8 +37,8 @@ async fn begins_anew(body_bytes: u32, long_pages: u16, readers: usize, too_long:
     let directory = std::env::temp_dir().join(format!("jimo-{:x}", rand::random::<u64>()));
     let options = Options {
         // As the store's.
-        moved_pages: i32::from(long_pages) / 20,
-        long_pages: long_pages.into(),
+        moved_bytes: u32::from(long_pages) / 20 * PAGE_BYTES,
+        long_bytes: u32::from(long_pages) * PAGE_BYTES,
         migrations: &["CREATE TABLE bodies (body BLOB)"],
         ..options(&directory)
     };

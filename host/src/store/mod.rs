@@ -78,11 +78,10 @@ const PAGE_SIZE_BYTES: u32 = 4_096;
 /// their pages again.
 const CACHE_KIBIBYTES: u32 = 128 * 1024;
 
-/// 4 MiB: no answer waits for the disk for long while they are synced.
-const MOVED_PAGES: i32 = 1_000;
+/// No answer waits for the disk for long while they are synced.
+const MOVED_BYTES: u32 = 4 * 1024 * 1024;
 
-/// 80 MiB.
-const LONG_PAGES: i32 = 20_000;
+const LONG_BYTES: u32 = 80 * 1024 * 1024;
 
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0001_store.sql"),
@@ -142,8 +141,8 @@ impl Store {
             path: directory.join(FILE_NAME),
             page_size_bytes: PAGE_SIZE_BYTES,
             cache_kibibytes: CACHE_KIBIBYTES,
-            moved_pages: MOVED_PAGES,
-            long_pages: LONG_PAGES,
+            moved_bytes: MOVED_BYTES,
+            long_bytes: LONG_BYTES,
             migrations: MIGRATIONS,
             functions: audience::functions,
         })?;

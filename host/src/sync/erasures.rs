@@ -208,9 +208,15 @@ fn rewritten(
         kind,
         connector,
         body,
+        is_damaged,
         ..
     } in entries
     {
+        if is_damaged {
+            // What is left of it may still be legible.
+            bodies.push((position, b"[]".to_vec()));
+            continue;
+        }
         let Some((erased, plugin)) = erased.of(&connector).zip(plugins.active(&connector).ok())
         else {
             continue;

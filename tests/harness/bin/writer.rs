@@ -18,7 +18,7 @@ const ROWS: i64 = 120;
 const ROW_BYTES: usize = 3_000;
 
 /// Few, so that the write-ahead log begins anew many times.
-const LONG_PAGES: i32 = 16;
+const LONG_BYTES: u32 = 16 * 4_096;
 
 const SCHEMA: &str = "CREATE TABLE rows (number INTEGER PRIMARY KEY, body BLOB NOT NULL)";
 
@@ -39,8 +39,8 @@ async fn as_the_host_does(path: PathBuf) {
     let database = Database::open(&Options {
         path,
         page_size_bytes: 4_096,
-        moved_pages: LONG_PAGES,
-        long_pages: LONG_PAGES,
+        moved_bytes: LONG_BYTES,
+        long_bytes: LONG_BYTES,
         cache_kibibytes: 1_024,
         migrations: &[SCHEMA],
         functions: jimo_connect::sqlite::no_functions,

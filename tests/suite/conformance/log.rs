@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use jimo_connect::{
-    log::{Cursor, Entry, EntryKind, Error, EventLog, Lane, Listed, Position},
+    log::{Cursor, Entry, EntryKind, EventLog, Lane, Listed, Position},
     model::Timestamp,
 };
 use rusqlite::params;
@@ -287,6 +287,8 @@ async fn a_body_that_is_rewritten_is_the_new_one_whatever_the_two_take_in_the_fi
 async fn what_an_earlier_release_wrote_is_read_as_it_came() {
     let directory = TempDir::new().unwrap();
     let earlier = rusqlite::Connection::open(directory.path().join("log.sqlite")).unwrap();
+    earlier.pragma_update(None, "page_size", 32_768).unwrap();
+    earlier.pragma_update(None, "journal_mode", "WAL").unwrap();
     for migration in [
         include_str!("../../../host/migrations/sqlite/log/0001_log.sql"),
         include_str!("../../../host/migrations/sqlite/log/0002_lanes.sql"),
@@ -307,28 +309,48 @@ async fn what_an_earlier_release_wrote_is_read_as_it_came() {
     assert_eq!(read, [delivery(100), delivery(100)]);
     let listed = log.list(Position(0), 99).await.unwrap();
     assert_eq!(listed[0].bytes, listed[1].bytes);
+    let fewer = vec![(Position(1), delivery(99))];
+    log.rewrite(fewer).await.unwrap();
+    let read = log.read_at(vec![Position(1)]).await.unwrap();
+    assert_eq!(read[0].body, delivery(99));
 }
 
 #[tokio::test]
-async fn of_an_entry_whose_bytes_are_damaged_it_says_which_and_reads_the_others() {
+async fn an_entry_whose_bytes_are_damaged_says_so_and_keeps_nobody_from_the_others() {
     let directory = TempDir::new().unwrap();
     let log = EventLog::open(directory.path()).await.unwrap();
     for _ in 0..3 {
         log.append(with(delivery(100))).await.unwrap();
     }
     let file = rusqlite::Connection::open(directory.path().join("log.sqlite")).unwrap();
-    let stored = "SELECT body FROM entries WHERE position = 2";
-    let whole: Vec<u8> = file.query_one(stored, [], |row| row.get(0)).unwrap();
+    let stored = "SELECT body, uncompressed_bytes FROM entries WHERE position = 2";
+    let (whole, bytes): (Vec<u8>, i64) = file
+        .query_one(stored, [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap();
     let cut = whole[..whole.len() / 2].to_vec();
     let mut other = whole.clone();
     other[0] ^= 0xff;
-    for damaged in [cut, other, Vec::new()] {
-        let damage = "UPDATE entries SET body = ?1 WHERE position = 2";
-        file.execute(damage, params![damaged]).unwrap();
-        let error = log.read_at(vec![Position(2)]).await.unwrap_err();
-        assert!(matches!(error, Error::DamagedBody(2)), "{error}");
-        assert!(error.is_of_the_data() && !error.is_retryable());
-        let others = [1, 3].map(Position).to_vec();
-        assert_eq!(log.read_at(others).await.unwrap().len(), 2);
+    let damaged = [
+        (cut, bytes),
+        (other, bytes),
+        (Vec::new(), bytes),
+        (whole.clone(), bytes - 1),
+        (whole.clone(), bytes + 1),
+        (whole.clone(), i64::MAX),
+        (whole, -1),
+    ];
+    for (body, bytes) in damaged {
+        let damage = "UPDATE entries SET body = ?1, uncompressed_bytes = ?2 WHERE position = 2";
+        file.execute(damage, params![body, bytes]).unwrap();
+        let read = log.read(Position(0), 99, usize::MAX).await.unwrap();
+        let at = [1, 2, 3].map(Position).to_vec();
+        let read_at = log.read_at(at).await.unwrap();
+        for entries in [read, read_at] {
+            let told = entries.iter().map(|one| (one.is_damaged, one.body.len()));
+            let length = delivery(100).len();
+            let expected = [(false, length), (true, 0), (false, length)];
+            assert_eq!(told.collect::<Vec<_>>(), expected, "{bytes}");
+        }
+        assert_eq!(log.list(Position(0), 99).await.unwrap().len(), 3);
     }
 }

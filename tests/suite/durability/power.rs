@@ -8,12 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use harness::{
-    bare::config,
-    engine,
-    program::{self, Program},
-    seed::fill,
-};
+use harness::{bare::config, engine, program, seed::fill};
 use jimo_connect::{clock::Clock, log::EventLog};
 
 use super::{
@@ -21,7 +16,7 @@ use super::{
     image::{Disk, Files},
     random::Random,
     trace::Event,
-    traced::{Root, Step, files, made, serve, steps},
+    traced::{self, Root, Step, files, made, steps},
 };
 
 /// At how many instants a whole host is started on what is left, where
@@ -54,23 +49,9 @@ async fn what_was_answered_204_outlives_a_power_cut_at_any_instant() {
     let bodies = Changes::of(random.next_seed(), world, EVENTS).take(2 * DELIVERIES);
     // The command between closes the store, which moves its write-ahead log
     // into the file and removes it.
-    let mut steps = serve(
-        &root,
-        &data,
-        &bodies[..DELIVERIES],
-        CONNECTIONS,
-        nothing_else,
-    )
-    .await;
+    let mut steps = serve(&root, &data, &bodies[..DELIVERIES]).await;
     steps.extend(list_projects(&root, &data));
-    let second = serve(
-        &root,
-        &data,
-        &bodies[DELIVERIES..],
-        CONNECTIONS,
-        nothing_else,
-    )
-    .await;
+    let second = serve(&root, &data, &bodies[DELIVERIES..]).await;
     steps.extend(second.into_iter().map(|step| match step {
         Step::Answered(index) => Step::Answered(index + DELIVERIES),
         step => step,
@@ -107,7 +88,7 @@ async fn a_power_cut_in_the_first_start_loses_nothing_and_leaves_nothing_in_the_
     // Neither is there yet.
     let data = root.disk.join("var/data");
     let bodies = Changes::new(random.next_seed(), USERS, 1).take(8);
-    let steps = serve(&root, &data, &bodies, CONNECTIONS, nothing_else).await;
+    let steps = serve(&root, &data, &bodies).await;
     let mut disk = Disk::new(&root.disk, &[], Files::new());
     let whole = instants(&mut random, steps.len(), CUTS);
     let mut answered = Vec::new();
@@ -141,7 +122,7 @@ async fn a_disk_that_only_says_that_it_synced_is_found_out() {
     let mut disk = Disk::new(&root.disk, std::slice::from_ref(&data), files(&data));
     let bodies = Changes::new(Random::seeded_by("POWER_SEED"), 1, 1).take(8);
     let mut answered = Vec::new();
-    for step in serve(&root, &data, &bodies, CONNECTIONS, nothing_else).await {
+    for step in serve(&root, &data, &bodies).await {
         match step {
             Step::Disk(event) => disk.happened(&event),
             Step::Answered(index) => answered.push(&bodies[index]),
@@ -222,8 +203,10 @@ fn whole_rows(path: &Path, durable: i64) -> Result<(), String> {
     }
 }
 
-/// That all is applied is enough.
-async fn nothing_else(_: &Program) {}
+/// Has the program take these in, and apply them.
+async fn serve(root: &Root, data: &Path, bodies: &[String]) -> Vec<Step> {
+    traced::serve(root, data, bodies, CONNECTIONS, async |_| {}).await
+}
 
 /// So many instants, drawn from all.
 fn instants(random: &mut Random, all: usize, count: u64) -> Vec<usize> {

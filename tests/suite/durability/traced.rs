@@ -45,11 +45,10 @@ impl Root {
         let directory = TempDir::new().unwrap();
         let disk = directory.path().join("disk");
         std::fs::create_dir(&disk).unwrap();
-        let lies = false;
         Self {
             directory,
             disk,
-            lies,
+            lies: false,
         }
     }
 

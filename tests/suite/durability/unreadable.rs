@@ -138,11 +138,11 @@ async fn an_entry_that_cannot_be_applied_holds_up_its_account_alone_until_what_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_whose_bytes_are_damaged_holds_up_its_account_alone() {
+async fn an_entry_whose_bytes_are_damaged_is_set_aside_and_nobody_waits_for_it() {
     let directory = TempDir::new().unwrap();
     let path = directory.path();
     fill(path, world(4, 2)).await;
-    // The first entry holds up its account, so that the second is not read yet.
+    // The first entry holds up its account, so that the second is not applied yet.
     set_value(path, 0, 7.into());
     let program = Program::start(path, &program::alone());
     let webhooks = format!("{}/webhooks/hubspot", program.url);
@@ -159,18 +159,25 @@ async fn an_entry_whose_bytes_are_damaged_holds_up_its_account_alone() {
     set_value(path, 0, Vec::new().into());
 
     let program = Program::start(path, &program::alone());
-    let webhooks = format!("{}/webhooks/hubspot", program.url);
-    until_said(path, "first").await;
-    let portal = World::portal(0).to_string();
+    for text in ["first", "behind"] {
+        until_said(path, text).await;
+    }
+    super::traced::applied(&program).await;
+    assert!(!is_said(path, "damaged"));
     let said = |line: &Value| {
+        let message = "an entry of the event log is damaged, and is set aside";
         let fields = &line["fields"];
-        let names = fields["position"] == 2 && fields["account"] == portal.as_str();
-        names && fields["error"] == "entry 2 of the event log is damaged"
+        line["level"] == "ERROR" && fields["position"] == 2 && fields["message"] == message
     };
     program.line(said).await;
-    let body = change(1, 2, "another's");
-    assert_eq!(deliver(&webhooks, CLIENT_SECRET, body).await.unwrap(), 204);
-    until_said(path, "another's").await;
-    assert!(!is_said(path, "behind"));
-    assert_eq!(page(&program, "/health/ready").await.0, 200);
+    let metrics = page(&program, "/metrics").await.1;
+    assert!(
+        metrics.contains("jimo_connect_accounts_stuck 0\n"),
+        "{metrics}"
+    );
+    let listed = program::printed(path, &["log", "set-aside", "list"]);
+    assert!(
+        listed.contains("its bytes in the event log are damaged"),
+        "{listed}"
+    );
 }

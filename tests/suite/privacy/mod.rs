@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 const PORTAL: u64 = 1_001;
 
 /// What HubSpot knows of her, and Jimo does not.
-const ADDRESS: &str = "hildegard.zuckermandel@hidden.example";
+const ADDRESS: &str = "zm1871@hidden.example";
 const NAME: &str = "Hildegard Zuckermandel";
 const TITLE: &str = "Keeper of the forbidden shelf";
 

@@ -12,10 +12,11 @@ use super::{
     nowhere, somewhere,
     steps::{SECRET, append, apply, event, open, says},
 };
-use crate::durability::{Disk, Event, Root, Step, files, made, serve};
+use crate::durability::{Disk, Event, Root, Step, files, made, random::Random, serve};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_deleted_is_erased_whenever_power_is_cut_after_its_answer() {
+    let mut random = Random::seeded_by("POWER_SEED");
     let root = Root::new();
     let data = root.disk.join("data");
     fill(&data, Seeds::of(20, 1)).await;
@@ -44,8 +45,10 @@ async fn what_was_deleted_is_erased_whenever_power_is_cut_after_its_answer() {
                 disk.happened(&event);
                 // Before the next sync nothing else is left.
                 if is_told && matches!(event, Event::Synced { .. }) {
-                    let left = made(&disk.cut(), &root.disk);
-                    is_erased_on(&left.path().join("data")).await;
+                    for left in [disk.cut(), disk.cut_by_chance(&mut random)] {
+                        let left = made(&left, &root.disk);
+                        is_erased_on(&left.path().join("data")).await;
+                    }
                     cuts += 1;
                 }
             }
@@ -59,6 +62,8 @@ async fn is_erased_on(data: &Path) {
     let host = open(data).await;
     apply(&host).await;
     while erasures::step(&host).await.unwrap() != erasures::Step::Nothing {}
+    nowhere(data, &[SECRET]);
+    // Which closes the files, and moves what their write-ahead logs have.
     drop(host);
     nowhere(data, &[SECRET]);
 }

@@ -147,6 +147,21 @@ async fn it_goes_on_after_whatever_step_it_ended_at() {
     assert!(done.contains(&Step::Ended(1)), "{done:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_entry_keeps_nothing_from_being_erased_and_goes_itself() {
+    let (directory, before) = erased().await;
+    let log = rusqlite::Connection::open(directory.path().join("log.sqlite")).unwrap();
+    // The first names her, and what is left of it still does.
+    let damage = "UPDATE entries SET body = substr(body, 1, length(body) - 9) WHERE position = 1";
+    assert_eq!(log.execute(damage, []).unwrap(), 1);
+    drop(log);
+    let host = open(directory.path()).await;
+    while step(&host).await.unwrap() != Step::Nothing {}
+    nowhere(directory.path(), &[SECRET]);
+    somewhere(directory.path(), &[OPEN]);
+    assert_eq!(positions(&host).await, before);
+}
+
 /// How often the program is killed, where `KILL_ROUNDS` does not say.
 const ROUNDS: u32 = 4;
 

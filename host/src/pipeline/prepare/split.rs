@@ -42,6 +42,19 @@ pub(super) fn split_entry<'a>(
     }
     let elements = match elements {
         Some(Ok(elements)) => elements,
+        Some(Err(_)) if entry.is_damaged => {
+            if prepared.purpose == Purpose::Live {
+                let position = entry.position.0;
+                tracing::error!(
+                    position,
+                    "an entry of the event log is damaged, and is set aside"
+                );
+            }
+            let reason = "its bytes in the event log are damaged".to_owned();
+            return prepared
+                .set_aside
+                .push(set_aside(entry, None, reason, plugin, Vec::new()));
+        }
         Some(Err(error)) => {
             // What is no JSON, or too much of it, is the sender's doing.
             if error == SplitError::NoElements {
