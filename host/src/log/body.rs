@@ -15,7 +15,6 @@ const AT_ONCE_BYTES_MAX: usize = 256 * 1024;
 const BYTES_OF_A_BYTE_MAX: usize = 255;
 
 /// A body as it is stored.
-#[derive(Clone, Debug)]
 pub(super) struct Stored {
     /// What is stored.
     pub(super) bytes: Bytes,

@@ -12,8 +12,8 @@
 //!   that are in this one.
 //! - [`EventLog::rewrite`] gives entries fewer bytes, where something may not be
 //!   kept any more. Their positions, order and moments stay.
-//! - An entry whose bytes in the file are damaged is read as one without a body, which
-//!   says so: it keeps nobody from reading the others.
+//! - An entry that shows that its bytes in the file are damaged is read as one without a
+//!   body, which says so: it keeps nobody from reading the others.
 //!
 //! It never looks into a body, and never knows who reads it. Its file has bodies
 //! compressed; lengths are of what came.
@@ -94,7 +94,7 @@ pub struct Logged {
     pub received_at: Timestamp,
     /// Its bytes; none where they are damaged.
     pub body: Vec<u8>,
-    /// Whether its file has other bytes than were written, so that what came is lost.
+    /// Whether what the file has of its bytes is no body any more: what came is lost.
     pub is_damaged: bool,
 }
 

@@ -196,10 +196,11 @@ impl Database {
 
     /// Has all that was committed before on disk.
     pub async fn sync(&self) -> Result<(), Error> {
-        self.on_log(File::sync_data).await
+        self.sync_log(File::sync_data).await
     }
 
-    async fn on_log(&self, sync: fn(&File) -> io::Result<()>) -> Result<(), Error> {
+    /// Syncs the write-ahead log, with or without what the system says of the file.
+    async fn sync_log(&self, sync: fn(&File) -> io::Result<()>) -> Result<(), Error> {
         let log = self.write_ahead_log.clone();
         let synced = tokio::task::spawn_blocking(move || sync(&log.file)).await;
         let synced = synced.map_err(|_| Error::Closed)?;
@@ -222,7 +223,7 @@ impl Database {
         let emptied = emptied.await.unwrap_or(Err(Error::Closed))?;
         if emptied {
             // SQLite does not sync its length: after a power cut it could be as it was.
-            self.on_log(File::sync_all).await?;
+            self.sync_log(File::sync_all).await?;
         }
         Ok(emptied)
     }

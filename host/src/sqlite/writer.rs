@@ -130,8 +130,8 @@ pub(super) fn write_loop(
 }
 
 /// Does a job, and, where it is synced, those that wait already and write little, in one
-/// transaction. Returns what is to be done after it,
-/// where that has come. `durability`: of the last transaction, and of this one then.
+/// transaction. Returns what is to be done after it, where that has come. `durability`: of
+/// the last transaction, and of this one then.
 fn transact(
     connection: &Connection,
     durability: &mut Durability,

@@ -196,7 +196,8 @@ async fn rewrite(
     Ok(())
 }
 
-/// The bodies of entries that tell of erased records, without that.
+/// The bodies of entries that tell of erased records, without that; nothing of those that
+/// are damaged.
 fn rewritten(
     entries: Vec<Logged>,
     plugins: &Plugins,
