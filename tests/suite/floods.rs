@@ -125,3 +125,25 @@ async fn whoever_comes_while_a_flood_is_applied_goes_before_what_is_prepared_of_
     assert!((10_000..11_000).contains(&before), "{before}");
     host.stop().await;
 }
+
+#[tokio::test]
+async fn who_sends_much_while_others_deliver_is_answered_later_and_nobody_else_is() {
+    let host = BareHost::start(EMBEDDED).await;
+    let paced = || {
+        let metrics = host.host.metrics.render();
+        let lines = metrics.lines();
+        let name = "jimo_connect_answers_paced_total ";
+        let mut found = lines.filter_map(|line| line.strip_prefix(name)?.parse::<u64>().ok());
+        found.next().unwrap()
+    };
+    let much = created(1, 1, 20 << 20);
+    assert_eq!(host.deliver(much.clone()).await, 204);
+    assert_eq!(paced(), 0, "it is alone");
+    assert_eq!(host.deliver(created(2, 1, 0)).await, 204);
+    assert_eq!(paced(), 0);
+    assert_eq!(host.deliver(much).await, 204);
+    assert_eq!(paced(), 1);
+    assert_eq!(host.deliver(created(2, 2, 0)).await, 204);
+    assert_eq!(paced(), 1);
+    host.stop().await;
+}

@@ -7,6 +7,7 @@
 //! be made durable is answered 503, and the source sends it again.
 
 mod first_event;
+mod pace;
 mod room;
 
 use std::{
@@ -36,6 +37,7 @@ use crate::{
     telemetry::{AnswerLabels, Seldom},
 };
 use first_event::first_event;
+use pace::Pace;
 use room::{GivesWay, Room};
 
 /// Where HubSpot's deliveries come in.
@@ -80,6 +82,7 @@ struct Shared {
     being_read: Room,
     in_work: Arc<Semaphore>,
     bytes_in_work: Arc<Semaphore>,
+    pace: Pace,
     mismatches: Seldom,
 }
 
@@ -132,6 +135,7 @@ pub fn router(host: &Arc<Host>) -> Router<Arc<Host>> {
         being_read: Room::new(BYTES_BEING_READ_MAX),
         in_work: Arc::new(Semaphore::new(IN_WORK_MAX)),
         bytes_in_work: Arc::new(Semaphore::new(BYTES_IN_WORK_MAX)),
+        pace: Pace::default(),
         mismatches: Seldom::default(),
     };
     let intake = Intake {
@@ -169,10 +173,11 @@ async fn answer(
     request: Request,
 ) -> Response {
     let begun = Instant::now();
-    let (status, response) = match take_in(&intake, &connector, request).await {
-        Ok(()) => (
+    let (status, response, pause) = match take_in(&intake, &connector, request).await {
+        Ok(pause) => (
             StatusCode::NO_CONTENT,
             StatusCode::NO_CONTENT.into_response(),
+            pause,
         ),
         Err(refusal) => {
             tracing::debug!(%refusal, "a delivery was not taken in");
@@ -184,7 +189,7 @@ async fn answer(
                     .headers_mut()
                     .insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
             }
-            (status, response)
+            (status, response, Duration::ZERO)
         }
     };
     let metrics = &intake.host.metrics;
@@ -197,10 +202,15 @@ async fn answer(
     metrics
         .delivery_seconds
         .observe(begun.elapsed().as_secs_f64());
+    if !pause.is_zero() {
+        metrics.answers_paced.inc();
+        tokio::time::sleep(pause).await;
+    }
     response
 }
 
-async fn take_in(intake: &Intake, connector: &str, request: Request) -> Result<(), Refusal> {
+/// Takes a delivery in. Returns how long its answer is to wait.
+async fn take_in(intake: &Intake, connector: &str, request: Request) -> Result<Duration, Refusal> {
     let (host, shared) = (&intake.host, &intake.shared);
     let sender = shared.senders.of(connector).ok_or(Refusal::NoSender)?;
     let (parts, body) = request.into_parts();
@@ -236,6 +246,7 @@ async fn take_in(intake: &Intake, connector: &str, request: Request) -> Result<(
     if !host.disk.room().is_enough() {
         return Err(Refusal::NoRoom);
     }
+    let bytes = body.len();
     let entry = Entry {
         kind: EntryKind::Delivery,
         connector: connector.to_owned(),
@@ -247,7 +258,7 @@ async fn take_in(intake: &Intake, connector: &str, request: Request) -> Result<(
         host.disk.append_failed(&error);
         Refusal::NotDurable
     })?;
-    Ok(())
+    Ok(shared.pace.pause(lane, bytes, Instant::now()))
 }
 
 /// The body of a delivery that waits for the log. What it takes of what may be

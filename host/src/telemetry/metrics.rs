@@ -186,8 +186,10 @@ pub struct Metrics {
     pub hubspot: HubspotMetrics,
     /// Deliveries answered, by status.
     pub deliveries: Family<AnswerLabels, Counter>,
-    /// Seconds from a delivery's first byte to its answer.
+    /// Seconds from a delivery's first byte to its answer, without what that is paced by.
     pub delivery_seconds: Histogram,
+    /// Answers that waited, for their account sent much while others delivered.
+    pub answers_paced: Counter,
     /// Connections that were closed to make room for others.
     pub connections_let_go: Counter,
     events: Counter,
@@ -246,9 +248,15 @@ impl Metrics {
         let delivery_seconds = Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
         registry.register_with_unit(
             "delivery",
-            "Time from a delivery's arrival to its answer",
+            "Time from a delivery's arrival to its answer, without what that is paced by",
             Unit::Seconds,
             delivery_seconds.clone(),
+        );
+        let answers_paced = Counter::default();
+        registry.register(
+            "answers_paced",
+            "Answers that waited, for their account sent much while others delivered",
+            answers_paced.clone(),
         );
         let connections_let_go = Counter::default();
         registry.register(
@@ -394,6 +402,7 @@ impl Metrics {
             hubspot,
             deliveries,
             delivery_seconds,
+            answers_paced,
             connections_let_go,
             events,
             unknown_account_events,

@@ -1,5 +1,5 @@
-//! One account's steady trickle, before and while another floods as fast as it
-//! is answered over as many connections as HubSpot has for an account.
+//! What other accounts feel of one that floods as fast as it is answered, over as many
+//! connections as HubSpot has for an account.
 
 use std::{
     sync::{atomic::AtomicBool, mpsc},
@@ -20,21 +20,46 @@ use crate::{
 /// HubSpot's connections for one account (HubSpot: webhooks, concurrency).
 const FLOOD_CONNECTIONS: usize = 10;
 
-/// The other's deliveries a second, and the changes of each.
-const DELIVERIES_PER_SECOND: u32 = 20;
+/// Changes of each of the others' deliveries.
 const DELIVERY_CHANGES: u64 = 10;
 
-/// How long the other is alone.
+/// Values that are waited for, a second.
+const PROBES_PER_SECOND: u64 = 100;
+
+/// How long the others are alone.
 const CALM: Duration = Duration::from_secs(15);
 
 /// Signatures are good for five minutes; a flood that lasts longer is another
 /// finding.
 const FLOOD_MAX: Duration = Duration::from_secs(240);
 
-/// The flood of the first account, the trickle of the second.
+/// What the host does beside a flood.
+struct Usual {
+    name: &'static str,
+    accounts: u64,
+    deliveries_per_second: u64,
+}
+
+/// The flood of one account; beside it another, then twenty-nine that make what the host
+/// does a tenth of what it can.
 pub fn run(options: &Options) {
+    let one = Usual {
+        name: "one other account",
+        accounts: 1,
+        deliveries_per_second: PROBES_PER_SECOND,
+    };
+    let many = Usual {
+        name: "29 other accounts, a tenth of what the host takes",
+        accounts: 29,
+        deliveries_per_second: options.ceiling / 10 / DELIVERY_CHANGES,
+    };
+    beside(options, &one);
+    beside(options, &many);
+}
+
+fn beside(options: &Options, usual: &Usual) {
     let world = World {
-        connections: 2,
+        connections: 1 + usual.accounts,
         ..World::of(options.users, 10)
     };
     let directory = seed::directory(world);
@@ -44,18 +69,26 @@ pub fn run(options: &Options) {
     for _ in 0..options.events.div_ceil(100) {
         flood.push(maker.one(Shape::Random(100), 0));
     }
-    let deliveries = (CALM + FLOOD_MAX).as_secs() * u64::from(DELIVERIES_PER_SECOND);
-    let trickle: Vec<_> = (0..deliveries)
-        .map(|_| maker.probed(DELIVERY_CHANGES, 1))
+    let per_second = usual.deliveries_per_second;
+    let probed_every = (per_second / PROBES_PER_SECOND).max(1);
+    let deliveries = (CALM + FLOOD_MAX).as_secs() * per_second;
+    let others: Vec<_> = (0..deliveries)
+        .map(|delivery| {
+            let account = 1 + delivery % usual.accounts;
+            match delivery % probed_every {
+                0 => maker.probed(DELIVERY_CHANGES, account),
+                _ => maker.one(Shape::Random(DELIVERY_CHANGES), account),
+            }
+        })
         .collect();
 
     let begin = Instant::now() + Duration::from_millis(500);
     let stop = AtomicBool::new(false);
     let steady = Steady {
         address: &maker.address,
-        requests: &trickle,
+        requests: &others,
         begin,
-        every: Duration::from_secs(1) / DELIVERIES_PER_SECOND,
+        every: Duration::from_secs(1) / u32::try_from(per_second).unwrap(),
         stop: &stop,
     };
     let (sent, waiting) = mpsc::channel();
@@ -86,7 +119,7 @@ pub fn run(options: &Options) {
     });
 
     report::phases(
-        "the other account",
+        usual.name,
         &[
             ("before the flood", begin),
             ("while it is taken in", flooded),

@@ -24,9 +24,18 @@ pub fn replay(options: &Options) {
     rates(options, Shape::Random(100), options.events, 8, true);
 }
 
-/// Deliveries of one change: a third as many, as each takes longer.
+/// Deliveries of one change: a third as many, as each takes longer; over more and more
+/// connections, each of which sends the next once its last is answered.
 pub fn single(options: &Options) {
-    rates(options, Shape::Random(1), options.events / 3, 64, false);
+    for connections in [64, 128, 256] {
+        rates(
+            options,
+            Shape::Random(1),
+            options.events / 3,
+            connections,
+            false,
+        );
+    }
 }
 
 fn rates(options: &Options, shape: Shape, events: u64, connections: usize, replay: bool) {
