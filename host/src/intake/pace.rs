@@ -14,13 +14,13 @@ use std::{
 
 use crate::log::Lane;
 
-/// What an account may send in a second while others deliver, too: some 50,000 changes,
-/// more than twice of what is applied of it then.
-const BYTES_PER_SECOND: u32 = 16 * 1024 * 1024;
+/// What an account may send in a second while others deliver, too: some 27,000 changes,
+/// and more than is applied of it then.
+const BYTES_PER_SECOND: u32 = 8 * 1024 * 1024;
 
 /// How far ahead of that an account may be before it has to wait: twenty deliveries of a
 /// hundred changes.
-const AHEAD_MAX: Duration = Duration::from_millis(40);
+const AHEAD_MAX: Duration = Duration::from_millis(80);
 
 /// The longest that an answer waits: a source that waits for it any longer than it must
 /// delivers again, and HubSpot waits five seconds.
@@ -96,8 +96,8 @@ mod tests {
     fn a_flood_beside_others_keeps_the_pace_and_nobody_else_waits() {
         let (pace, begun) = (Pace::default(), Instant::now());
         assert_eq!(pace.pause(TRICKLES, 32 * 1024, begun), Duration::ZERO);
-        // 160 MiB.
-        let took = flood(&pace, 5_120, begun);
+        // 80 MiB.
+        let took = flood(&pace, 2_560, begun);
         assert!((9.9..10.1).contains(&took.as_secs_f64()), "{took:?}");
         assert_eq!(pace.pause(TRICKLES, 32 * 1024, begun), Duration::ZERO);
         assert_eq!(
