@@ -129,7 +129,8 @@ pub struct Prepared {
     pub given_up: bool,
 }
 
-/// Prepares entries of the log, all of them of the plugin's own connector. Fails only where the host cannot run plugins.
+/// Prepares entries of the log, all of them of the plugin's own connector. Fails only
+/// where the host cannot run plugins.
 pub fn prepare(
     routing: &Routing,
     serving: &Serving,
