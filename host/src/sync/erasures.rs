@@ -5,8 +5,9 @@
 //! The log is searched up to where it was applied by those who did not know; what
 //! comes later and names an erased record is told of as it is applied. Nothing is
 //! rewritten before it is applied. What came while no plugin of its connector ran is
-//! searched when one does: nobody else can say of whom it tells. In the end the write-ahead logs are emptied,
-//! for they still have what was. Each step can be killed, and is then made again.
+//! searched when one does: nobody else can say of whom it tells. In the end the
+//! write-ahead logs are emptied, for they still have what was. Each step can be killed,
+//! and is then made again.
 
 use std::{sync::Arc, time::Duration};
 

@@ -40,8 +40,8 @@ impl Installing {
     /// # Errors
     ///
     /// [`Error::Busy`] where another is still checked after a while, and
-    /// [`Error::TooLong`] where this one takes longer than it may. Nothing can stop the thread: it keeps its
-    /// turn until it ends, and what it comes to is dropped.
+    /// [`Error::TooLong`] where this one takes longer than it may. Nothing can stop the
+    /// thread: it keeps its turn until it ends, and what it comes to is dropped.
     pub(super) async fn check<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
