@@ -208,12 +208,11 @@ impl Turns {
 
     /// A small batch of those of whom nothing was waiting, to be applied beside others that
     /// are under way, and whatever becomes of them: it has nothing of their lanes, which
-    /// are `busy`, and the place moves no further than `before` them. Only its last entry
-    /// may pass `bytes_max`.
+    /// are `busy`, and the place does not move with it, but for its lanes'. Only its last
+    /// entry may pass `bytes_max`.
     pub fn take_beside(
         &mut self,
         busy: &HashSet<Lane>,
-        before: Position,
         bytes_max: u64,
         now: Timestamp,
     ) -> Option<Turn> {
@@ -231,7 +230,7 @@ impl Turns {
                 self.fill(&mut batch, lane, room, usize::MAX);
             }
         }
-        self.turn(batch, before)
+        self.turn(batch, self.begun.up_to)
     }
 
     /// What was taken and not done waits again, before everything else. Of

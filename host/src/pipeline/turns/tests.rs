@@ -84,7 +84,7 @@ fn whoever_comes_while_a_flood_is_applied_is_taken_beside_it_as_far_as_a_turn_go
     let whole = turns.take(NOW).expect("a batch");
     let mut busy: HashSet<_> = whole.lanes().collect();
     let mut beside = |turns: &mut Turns, bytes_max| {
-        let turn = turns.take_beside(&busy, Position(0), bytes_max, NOW);
+        let turn = turns.take_beside(&busy, bytes_max, NOW);
         busy.extend(turn.iter().flat_map(Turn::lanes));
         turn
     };
@@ -119,7 +119,7 @@ fn what_was_applied_beside_others_leaves_the_place_behind_until_it_is_moved() {
     let first = turns.take(NOW).expect("a batch");
     turns.hear(vec![entry(2, 8, 300)], NOW);
     let busy = first.lanes().collect();
-    let beside = turns.take_beside(&busy, Position(0), TURN_BYTES_MAX, NOW);
+    let beside = turns.take_beside(&busy, TURN_BYTES_MAX, NOW);
     let beside = beside.expect("the other");
     assert!(!turns.applied(&first) && !turns.applied(&beside));
     let step = turns.left_behind().expect("the second is not passed");
@@ -137,6 +137,36 @@ fn what_was_applied_beside_others_leaves_the_place_behind_until_it_is_moved() {
     assert_eq!(
         turns.left_behind().map(|step| step.up_to),
         Some(Position(2))
+    );
+}
+
+#[test]
+fn what_is_applied_beside_others_passes_none_of_them() {
+    let mut turns = Turns::new(Place::default());
+    turns.hear(vec![entry(3, 7, 300)], NOW);
+    let stuck = turns.take(NOW).expect("a batch");
+    turns.failed(stuck, false, NOW).expect("it is at fault");
+    // The host begins again, and what came before that waits, too.
+    turns.begin(Place::default());
+    turns.hear(
+        vec![entry(1, 9, 300), entry(2, 8, 300), entry(3, 7, 300)],
+        NOW,
+    );
+    let later = NOW.plus(Duration::from_secs(3_600));
+    let again = turns.take(later).expect("the one at fault");
+    assert_eq!(positions(&again), [3]);
+    let mut busy: HashSet<_> = again.lanes().collect();
+    let first = turns.take_beside(&busy, TURN_BYTES_MAX, later);
+    let first = first.expect("those before it");
+    assert_eq!(positions(&first), [1, 2]);
+    busy.extend(first.lanes());
+    turns.hear(vec![entry(4, 5, 300)], later);
+    let second = turns.take_beside(&busy, TURN_BYTES_MAX, later);
+    let second = second.expect("who came then");
+    // The first may be undone.
+    assert_eq!(
+        (positions(&second), second.step.up_to),
+        (vec![4], Position(0))
     );
 }
 
@@ -200,12 +230,11 @@ proptest! {
                 }
                 continue;
             };
-            let before = Position(turn.entries[0].position.0 - 1);
             let mut busy: HashSet<_> = turn.lanes().collect();
             let mut under_way = vec![turn];
             while under_way.len() < what {
                 hear(&mut turns);
-                let beside = turns.take_beside(&busy, before, TURN_BYTES_MAX, NOW);
+                let beside = turns.take_beside(&busy, TURN_BYTES_MAX, NOW);
                 let Some(beside) = beside else {
                     break;
                 };

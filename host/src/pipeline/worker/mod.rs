@@ -271,15 +271,12 @@ impl Pipeline {
         };
         let ended = ended.clone();
         let mut busy: HashSet<Lane> = turn.lanes().collect();
-        // No turn is without entries.
-        let first = turn.entries.first().map_or(0, |entry| entry.position.0);
-        let before = Position(first - 1);
         let mut room = TURN_BYTES_MAX;
         let mut was_in_vain = false;
         while room > 0 && !ended.is_cancelled() && !stop.is_cancelled() {
             tail.mark_unchanged();
             self.hear(turns).await?;
-            let Some(turn) = turns.take_beside(&busy, before, room, self.clock.now()) else {
+            let Some(turn) = turns.take_beside(&busy, room, self.clock.now()) else {
                 let comes = async {
                     if std::mem::replace(&mut was_in_vain, true) {
                         tokio::time::sleep(LOOK_PAUSE).await;
