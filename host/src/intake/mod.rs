@@ -173,11 +173,11 @@ async fn answer(
     request: Request,
 ) -> Response {
     let begun = Instant::now();
-    let (status, response, pause) = match take_in(&intake, &connector, request).await {
-        Ok(pause) => (
+    let (status, response, until) = match take_in(&intake, &connector, request).await {
+        Ok(until) => (
             StatusCode::NO_CONTENT,
             StatusCode::NO_CONTENT.into_response(),
-            pause,
+            until,
         ),
         Err(refusal) => {
             tracing::debug!(%refusal, "a delivery was not taken in");
@@ -189,7 +189,7 @@ async fn answer(
                     .headers_mut()
                     .insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
             }
-            (status, response, Duration::ZERO)
+            (status, response, None)
         }
     };
     let metrics = &intake.host.metrics;
@@ -202,15 +202,19 @@ async fn answer(
     metrics
         .delivery_seconds
         .observe(begun.elapsed().as_secs_f64());
-    if !pause.is_zero() {
+    if let Some(until) = until.filter(|until| *until > Instant::now()) {
         metrics.answers_paced.inc();
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep_until(until.into()).await;
     }
     response
 }
 
-/// Takes a delivery in. Returns how long its answer is to wait.
-async fn take_in(intake: &Intake, connector: &str, request: Request) -> Result<Duration, Refusal> {
+/// Takes a delivery in. Returns until when its answer waits, where it does.
+async fn take_in(
+    intake: &Intake,
+    connector: &str,
+    request: Request,
+) -> Result<Option<Instant>, Refusal> {
     let (host, shared) = (&intake.host, &intake.shared);
     let sender = shared.senders.of(connector).ok_or(Refusal::NoSender)?;
     let (parts, body) = request.into_parts();
@@ -246,7 +250,10 @@ async fn take_in(intake: &Intake, connector: &str, request: Request) -> Result<D
     if !host.disk.room().is_enough() {
         return Err(Refusal::NoRoom);
     }
-    let bytes = body.len();
+    // HubSpot has only so many deliveries of an account under way; another source's
+    // senders may serve all accounts, who then would wait for one.
+    let is_paced = matches!(sender, Sender::HubSpot(_)) && host.pipeline.is_shared();
+    let until = is_paced.then(|| shared.pace.until(lane, body.len(), Instant::now()));
     let entry = Entry {
         kind: EntryKind::Delivery,
         connector: connector.to_owned(),
@@ -258,7 +265,7 @@ async fn take_in(intake: &Intake, connector: &str, request: Request) -> Result<D
         host.disk.append_failed(&error);
         Refusal::NotDurable
     })?;
-    Ok(shared.pace.pause(lane, bytes, Instant::now()))
+    Ok(until)
 }
 
 /// The body of a delivery that waits for the log. What it takes of what may be

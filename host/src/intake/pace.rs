@@ -1,10 +1,10 @@
-//! How fast one account is answered while several deliver.
+//! How fast an account is answered while several are at work.
 //!
 //! A flood that is taken in as fast as it is sent takes the processors from those whose
 //! values it is to be applied beside, and waits in the log all the same. So who sends
-//! faster than is ever applied is answered a little later each time, and a source that
-//! has only so many deliveries under way for an account sends the next one later. What it
-//! sent is in the log by then: no delivery waits, only its answer.
+//! faster than is ever applied then is answered a little later each time, and a source
+//! that has only so many deliveries of an account under way sends the next one later.
+//! What it sent is in the log by then: no delivery waits, only its answer.
 
 use std::{
     collections::HashMap,
@@ -14,57 +14,37 @@ use std::{
 
 use crate::log::Lane;
 
-/// What an account may send in a second while others deliver, too: some 27,000 changes,
-/// and more than is applied of it then.
+/// What may be sent in a second, by one account or by all that flood: some 27,000 changes
+/// in large deliveries, and more than is applied of them while others are at work.
 const BYTES_PER_SECOND: u32 = 8 * 1024 * 1024;
+
+/// What a delivery counts for beside its bytes: one of a single change takes as much of
+/// the processors as that many bytes of a large one.
+const DELIVERY_BYTES: usize = 2 * 1024;
 
 /// How far ahead of that an account may be before it has to wait: twenty deliveries of a
 /// hundred changes.
 const AHEAD_MAX: Duration = Duration::from_millis(80);
 
-/// The longest that an answer waits: a source that waits for it any longer than it must
-/// delivers again, and HubSpot waits five seconds.
-const PAUSE_MAX: Duration = Duration::from_millis(250);
+/// The longest that an answer waits. A source delivers again when it has waited too long,
+/// HubSpot after five seconds.
+const WAIT_MAX: Duration = Duration::from_millis(250);
 
-/// How long an account that delivered counts as one that does.
-const DELIVERS_FOR: Duration = Duration::from_secs(60);
-
-/// The pace of all accounts.
+/// The pace of all accounts: when what each sent would have come at the pace that is kept.
 #[derive(Default)]
-pub struct Pace(Mutex<Accounts>);
-
-#[derive(Default)]
-struct Accounts {
-    /// When what was sent would have come at the pace that is kept, by account.
-    due: HashMap<Lane, Instant>,
-    /// When those were last gone through.
-    swept_at: Option<Instant>,
-}
+pub struct Pace(Mutex<HashMap<Lane, Instant>>);
 
 impl Pace {
-    /// How long the answer to so many bytes of an account has to wait.
-    pub fn pause(&self, lane: Lane, bytes: usize, now: Instant) -> Duration {
-        let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        accounts.forget_silent(now);
-        let takes = Duration::from_secs(bytes as u64) / BYTES_PER_SECOND;
-        let due = accounts.due.entry(lane).or_insert(now);
-        // Whoever was alone is not told of it later.
-        *due = ((*due).max(now) + takes).min(now + AHEAD_MAX + PAUSE_MAX);
-        let ahead = due.duration_since(now);
-        match accounts.due.len() {
-            1 => Duration::ZERO,
-            _ => ahead.saturating_sub(AHEAD_MAX),
-        }
-    }
-}
-
-impl Accounts {
-    fn forget_silent(&mut self, now: Instant) {
-        let is_silent = |since: Instant| now.saturating_duration_since(since) > DELIVERS_FOR;
-        if self.swept_at.is_none_or(is_silent) {
-            self.due.retain(|_, due| !is_silent(*due));
-            self.swept_at = Some(now);
-        }
+    /// Until when the answer to a delivery of an account waits, of so many bytes.
+    pub fn until(&self, lane: Lane, bytes: usize, now: Instant) -> Instant {
+        let mut due = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        due.retain(|_, due| *due > now);
+        let floods = due.values().filter(|due| **due > now + AHEAD_MAX).count();
+        let takes = Duration::from_secs((bytes + DELIVERY_BYTES) as u64) / BYTES_PER_SECOND;
+        let takes = takes * u32::try_from(floods.max(1)).unwrap_or(u32::MAX);
+        let due = due.entry(lane).or_insert(now);
+        *due = (*due + takes).min(now + AHEAD_MAX + WAIT_MAX);
+        now.max(*due - AHEAD_MAX)
     }
 }
 
@@ -72,72 +52,67 @@ impl Accounts {
 mod tests {
     use super::*;
 
-    const FLOODS: Lane = Lane(1);
-    const TRICKLES: Lane = Lane(2);
+    const TRICKLES: Lane = Lane(0);
+    const LARGE: usize = 32 * 1024;
 
-    /// Sends so many deliveries of an account's over ten connections, each the next as soon
-    /// as its last is answered, which takes no time by itself. Returns how long it took.
-    fn flood(pace: &Pace, deliveries: usize, begun: Instant) -> Duration {
-        let mut connections = [begun; 10];
+    /// Has each of some accounts send so many deliveries over ten connections, each the
+    /// next as soon as its last is answered, which takes no time by itself. Returns when
+    /// the last is.
+    fn flood(
+        pace: &Pace,
+        accounts: i64,
+        deliveries: usize,
+        bytes: usize,
+        begun: Instant,
+    ) -> Instant {
+        let connections = (0..10 * accounts).map(|number| (begun, Lane(1 + number % accounts)));
+        let mut connections: Vec<_> = connections.collect();
         for _ in 0..deliveries {
-            let connection = connections.iter_mut().min().expect("ten");
-            *connection += pace.pause(FLOODS, 32 * 1024, *connection);
+            let (answered, lane) = connections.iter_mut().min().expect("some");
+            *answered = pace.until(*lane, bytes, *answered);
         }
-        *connections.iter().max().expect("ten") - begun
+        connections.into_iter().max().expect("some").0
     }
 
     #[test]
-    fn who_is_alone_waits_for_nothing() {
-        let pace = Pace::default();
-        assert_eq!(flood(&pace, 10_000, Instant::now()), Duration::ZERO);
-    }
-
-    #[test]
-    fn a_flood_beside_others_keeps_the_pace_and_nobody_else_waits() {
+    fn a_flood_keeps_the_pace_and_nobody_else_waits() {
         let (pace, begun) = (Pace::default(), Instant::now());
-        assert_eq!(pace.pause(TRICKLES, 32 * 1024, begun), Duration::ZERO);
         // 80 MiB.
-        let took = flood(&pace, 2_560, begun);
-        assert!((9.9..10.1).contains(&took.as_secs_f64()), "{took:?}");
-        assert_eq!(pace.pause(TRICKLES, 32 * 1024, begun), Duration::ZERO);
-        assert_eq!(
-            pace.pause(TRICKLES, 32 * 1024, begun + took),
-            Duration::ZERO
-        );
+        let ended = flood(&pace, 1, 2_560, LARGE, begun);
+        let took = (ended - begun).as_secs_f64();
+        assert!((10.0..11.0).contains(&took), "{took}");
+        assert_eq!(pace.until(TRICKLES, LARGE, ended), ended);
+    }
+
+    #[test]
+    fn several_floods_share_the_pace() {
+        let (pace, begun) = (Pace::default(), Instant::now());
+        let took = flood(&pace, 4, 2_560, LARGE, begun) - begun;
+        let took = took.as_secs_f64();
+        assert!((9.0..12.0).contains(&took), "{took}");
+    }
+
+    #[test]
+    fn a_flood_of_small_deliveries_keeps_the_pace_too() {
+        let (pace, begun) = (Pace::default(), Instant::now());
+        let took = flood(&pace, 1, 20_000, 300, begun) - begun;
+        assert!(took > Duration::from_secs(5), "{took:?}");
     }
 
     #[test]
     fn a_few_deliveries_at_once_wait_for_nothing() {
-        let (pace, begun) = (Pace::default(), Instant::now());
-        pace.pause(TRICKLES, 1, begun);
-        let pauses = |at: Instant| {
-            (0..20)
-                .map(move |_| at)
-                .map(|at| pace.pause(FLOODS, 32 * 1024, at))
-        };
-        assert_eq!(pauses(begun).sum::<Duration>(), Duration::ZERO);
+        let (pace, now) = (Pace::default(), Instant::now());
+        let mut waits = (0..18).map(|_| pace.until(Lane(1), LARGE, now));
+        assert!(waits.all(|until| until == now));
     }
 
     #[test]
-    fn what_somebody_sent_alone_is_forgiven_when_others_come() {
-        let (pace, begun) = (Pace::default(), Instant::now());
-        flood(&pace, 100_000, begun);
-        pace.pause(TRICKLES, 1, begun);
-        let pause = pace.pause(FLOODS, BODY, begun);
-        assert_eq!(pause, PAUSE_MAX);
-        let rested = begun + AHEAD_MAX + PAUSE_MAX;
-        assert_eq!(pace.pause(FLOODS, 32 * 1024, rested), Duration::ZERO);
+    fn no_answer_waits_for_longer_than_it_may_and_who_rests_begins_anew() {
+        let (pace, now) = (Pace::default(), Instant::now());
+        for _ in 0..5 {
+            assert!(pace.until(Lane(1), 32 << 20, now) <= now + WAIT_MAX);
+        }
+        let rested = now + AHEAD_MAX + WAIT_MAX;
+        assert_eq!(pace.until(Lane(1), LARGE, rested), rested);
     }
-
-    #[test]
-    fn the_others_are_forgotten_once_they_are_silent() {
-        let (pace, begun) = (Pace::default(), Instant::now());
-        pace.pause(TRICKLES, 1, begun);
-        assert_eq!(pace.pause(FLOODS, BODY, begun), PAUSE_MAX);
-        let later = begun + DELIVERS_FOR + Duration::from_secs(1);
-        assert_eq!(pace.pause(FLOODS, BODY, later), Duration::ZERO);
-    }
-
-    /// One of the largest bodies.
-    const BODY: usize = 32 * 1024 * 1024;
 }

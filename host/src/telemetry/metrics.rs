@@ -188,7 +188,7 @@ pub struct Metrics {
     pub deliveries: Family<AnswerLabels, Counter>,
     /// Seconds from a delivery's first byte to its answer, without what that is paced by.
     pub delivery_seconds: Histogram,
-    /// Answers that waited, for their account sent much while others delivered.
+    /// Answers that waited, for their account sent much while others were at work.
     pub answers_paced: Counter,
     /// Connections that were closed to make room for others.
     pub connections_let_go: Counter,
@@ -255,7 +255,7 @@ impl Metrics {
         let answers_paced = Counter::default();
         registry.register(
             "answers_paced",
-            "Answers that waited, for their account sent much while others delivered",
+            "Answers that waited, for their account sent much while others were at work",
             answers_paced.clone(),
         );
         let connections_let_go = Counter::default();

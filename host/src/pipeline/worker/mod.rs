@@ -5,7 +5,10 @@ mod failures;
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -96,6 +99,7 @@ pub struct Pipeline {
     changed: watch::Sender<u64>,
     failing: watch::Sender<bool>,
     damaged: watch::Sender<bool>,
+    shared: AtomicBool,
 }
 
 impl Pipeline {
@@ -123,6 +127,7 @@ impl Pipeline {
             changed: watch::Sender::new(0),
             failing: watch::Sender::new(false),
             damaged: watch::Sender::new(false),
+            shared: AtomicBool::new(false),
         }
     }
 
@@ -146,6 +151,11 @@ impl Pipeline {
     /// something cannot be applied is not the host's failure.
     pub fn is_failing(&self) -> bool {
         *self.failing.borrow() || *self.damaged.borrow()
+    }
+
+    /// Whether several accounts are at work, or were lately.
+    pub fn is_shared(&self) -> bool {
+        self.shared.load(Ordering::Relaxed)
     }
 
     /// The present configuration.
@@ -389,7 +399,9 @@ impl Pipeline {
     /// Hears of what was appended.
     async fn hear(&self, turns: &mut Turns) -> Result<(), Error> {
         let more = self.log.list(turns.heard(), turns.room()).await?;
-        turns.hear(more, self.clock.now());
+        let now = self.clock.now();
+        turns.hear(more, now);
+        self.shared.store(turns.is_shared(now), Ordering::Relaxed);
         Ok(())
     }
 
