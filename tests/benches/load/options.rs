@@ -96,7 +96,7 @@ pub fn help() {
     println!(
         "cargo build --release && \
          cargo bench --package jimo-connect-tests --bench load -- [SCENARIO …] [OPTION N …]\n\n\
-         Without a name all scenarios run but `soak`, one after the other: some eighteen minutes,\n\
+         Without a name all scenarios run but `soak`, one after the other: some twenty minutes,\n\
          and some more the first time, to seed what they run on.\n"
     );
     for scenario in &ALL {

@@ -92,7 +92,7 @@ impl Store {
     }
 
     /// How many users have a value, at the moment at which the first has it.
-    fn users_with(&self, probe: &Probe) -> u64 {
+    pub fn users_with(&self, probe: &Probe) -> u64 {
         let [first, last] = probe.users;
         let is = |user: i64| {
             let mut statement = self.0.prepare_cached(

@@ -50,7 +50,7 @@ pub const ALL: [Scenario; 16] = [
     },
     Scenario {
         name: "single",
-        about: "changes a second: one change a delivery",
+        about: "changes a second: one change a delivery, over 64 to 256 connections",
         by_default: true,
         run: rates::single,
     },
@@ -80,7 +80,7 @@ pub const ALL: [Scenario; 16] = [
     },
     Scenario {
         name: "fairness",
-        about: "one account before and during the flood of another",
+        about: "others before and during the flood of an account: one, and many at work",
         by_default: true,
         run: fairness::run,
     },

@@ -11,42 +11,27 @@ use crate::{
 
 /// Deliveries of 100, random contacts, every change real.
 pub fn random(options: &Options) {
-    rates(options, Shape::Random(100), options.events, 8, false);
+    rates(options, Shape::Random(100), options.events, &[8], false);
 }
 
 /// Deliveries of an import: 20 contacts, 5 properties of each.
 pub fn import(options: &Options) {
-    rates(options, Shape::Import, options.events, 8, false);
+    rates(options, Shape::Import, options.events, &[8], false);
 }
 
 /// The deliveries of `random`, once more.
 pub fn replay(options: &Options) {
-    rates(options, Shape::Random(100), options.events, 8, true);
+    rates(options, Shape::Random(100), options.events, &[8], true);
 }
 
 /// Deliveries of one change: a third as many, as each takes longer; over more and more
 /// connections, each of which sends the next once its last is answered.
 pub fn single(options: &Options) {
-    for connections in [64, 128, 256] {
-        rates(
-            options,
-            Shape::Random(1),
-            options.events / 3,
-            connections,
-            false,
-        );
-    }
+    let events = options.events / 3;
+    rates(options, Shape::Random(1), events, &[64, 128, 256], false);
 }
 
-fn rates(options: &Options, shape: Shape, events: u64, connections: usize, replay: bool) {
-    let measured = Run {
-        world: World::of(options.users, 10),
-        shape,
-        events,
-        connections,
-        replay,
-    }
-    .measure();
+fn rates(options: &Options, shape: Shape, events: u64, connections: &[usize], replay: bool) {
     report::head(&[
         "connections",
         "events",
@@ -55,12 +40,22 @@ fn rates(options: &Options, shape: Shape, events: u64, connections: usize, repla
         "204 p50 / p99 ms",
         "peak MiB",
     ]);
-    report::row(&[
-        connections.to_string(),
-        measured.events.to_string(),
-        rate(measured.events, measured.applied),
-        rate(measured.deliveries, measured.taken_in),
-        percentiles(&times(&measured.answers)),
-        mebibytes(measured.memory.peak),
-    ]);
+    for &connections in connections {
+        let measured = Run {
+            world: World::of(options.users, 10),
+            shape,
+            events,
+            connections,
+            replay,
+        }
+        .measure();
+        report::row(&[
+            connections.to_string(),
+            measured.events.to_string(),
+            rate(measured.events, measured.applied),
+            rate(measured.deliveries, measured.taken_in),
+            percentiles(&times(&measured.answers)),
+            mebibytes(measured.memory.peak),
+        ]);
+    }
 }
