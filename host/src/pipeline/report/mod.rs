@@ -20,7 +20,7 @@ use crate::{
         self, Tx,
         activity::{Activity, NAMED_USERS_MAX},
         hours::{Tally, freshness_bucket},
-        runs::{Counted, EXAMPLES_MAX, Example},
+        runs::Counted,
     },
 };
 
@@ -81,6 +81,8 @@ pub struct Report {
     counted: HashMap<(ObjectType, RecordId), Counted>,
     /// Why those of them did nothing that did not.
     skipped: HashMap<(ObjectType, RecordId), BTreeSet<String>>,
+    /// What came live of records that no line tells of, for there is no room.
+    unlined: HashMap<(ObjectType, RecordId), &'static str>,
     /// Where what was told first comes from.
     origin: Option<Origin>,
     /// The run that what is told next is counted for.
@@ -151,97 +153,6 @@ impl Report {
         self.cause = Some(word);
     }
 
-    /// What was counted for a run.
-    pub fn counted_for(mut self, run: RunId) -> RunReport {
-        RunReport {
-            records: self.counted,
-            ..self.runs.remove(&run).unwrap_or_default()
-        }
-    }
-
-    /// Adds to a count of the run that is counted for.
-    pub(super) fn count_in_run(&mut self, name: &str, by: i64) {
-        if let Some(run) = self.run {
-            let counts = &mut self.runs.entry(run).or_default().counts;
-            *counts.entry(name.to_owned()).or_default() += by;
-        }
-    }
-
-    /// A user shows something else, by one value: counted under `name` for the run that
-    /// is counted for.
-    pub(super) fn shows_otherwise(&mut self, user: UserId, name: &str) {
-        self.count_in_run(name, 1);
-        if let Some(run) = self.run {
-            self.runs.entry(run).or_default().users.insert(user);
-        }
-    }
-
-    /// A record turns out to change what users show, whatever was counted of it for the
-    /// run. Returns what that was.
-    fn updated(&mut self, object_type: &ObjectType, record: &RecordId) -> Option<String> {
-        let key = (object_type.clone(), record.clone());
-        let updated = Counted {
-            outcome: UPDATED.to_owned(),
-            was_read: false,
-            matched: false,
-        };
-        let before = match self.counted.get_mut(&key) {
-            Some(counted) => Some(std::mem::replace(&mut counted.outcome, updated.outcome)),
-            None => {
-                self.counted.insert(key, updated);
-                None
-            }
-        };
-        if before.as_deref() != Some(UPDATED) {
-            if let Some(before) = &before {
-                self.count_in_run(before, -1);
-                self.no_example(before, object_type, record);
-            }
-            self.count_in_run(UPDATED, 1);
-            self.count_missed();
-        }
-        before
-    }
-
-    /// Takes back what was counted of a record: that it did nothing, and why, or how it
-    /// else ended.
-    fn uncount(&mut self, outcome: &str, object_type: &ObjectType, record: &RecordId) {
-        let reasons = self.skipped.remove(&(object_type.clone(), record.clone()));
-        let Some(reasons) = reasons else {
-            return self.count(outcome, -1);
-        };
-        self.count(SKIPPED, -1);
-        for reason in reasons {
-            self.count(&format!("{SKIPPED}.{reason}"), -1);
-        }
-    }
-
-    /// Something that did nothing, for the run that is counted for.
-    fn example(&mut self, name: &str, object_type: &ObjectType, record: &RecordId) {
-        let Some(run) = self.run else {
-            return;
-        };
-        let examples = &mut self.runs.entry(run).or_default().examples;
-        let some = examples.entry(name.to_owned()).or_default();
-        if some.len() < EXAMPLES_MAX {
-            some.push(Example::Record(object_type.clone(), record.clone()));
-        }
-    }
-
-    fn no_example(&mut self, name: &str, object_type: &ObjectType, record: &RecordId) {
-        let run = self.run.and_then(|run| self.runs.get_mut(&run));
-        if let Some(some) = run.and_then(|run| run.examples.get_mut(name)) {
-            let that = Example::Record(object_type.clone(), record.clone());
-            some.retain(|example| *example != that);
-        }
-    }
-
-    fn count_missed(&mut self) {
-        if let Some(missed) = self.missed {
-            self.count_in_run(&format!("{MISSED}.{}", missed.as_str()), 1);
-        }
-    }
-
     /// A user's value is cleared, or comes from another record.
     pub(super) fn lost(&mut self, user: UserId) {
         self.losses.entry(self.run).or_default().insert(user);
@@ -251,6 +162,14 @@ impl Report {
     /// is told of the record already.
     pub(super) fn held(&mut self, object_type: &ObjectType, record: &RecordId) {
         self.count(&format!("skipped.{HELD}"), 1);
+        let key = (object_type.clone(), record.clone());
+        if let Some(outcome) = self.unlined.get_mut(&key)
+            && *outcome == UNCHANGED
+        {
+            *outcome = SKIPPED;
+            self.count(UNCHANGED, -1);
+            self.count(SKIPPED, 1);
+        }
         let line = self.lines.iter_mut().find(|line| {
             line.object_type.as_ref() == Some(object_type)
                 && line.record.as_ref() == Some(record)
@@ -322,6 +241,10 @@ impl Report {
             };
             self.counted.insert(key, counted);
         }
+        if !has_room && self.run.is_none() {
+            let key = (object_type.clone(), record.clone());
+            self.unlined.insert(key, outcome);
+        }
         // What a run found to be as it was is counted, and no news.
         if !has_room || (self.run.is_some() && told.is_as_before()) {
             return;
@@ -382,9 +305,13 @@ impl Report {
         let told = self.lines.iter().position(|line| {
             line.object_type.as_ref() == Some(object_type) && line.record.as_ref() == Some(record)
         });
-        let before = match self.run {
-            Some(_) => self.updated(object_type, record),
-            None => None,
+        let before = match (self.run, told) {
+            (Some(_), _) => self.updated(object_type, record),
+            (None, Some(_)) => None,
+            (None, None) => {
+                let key = (object_type.clone(), record.clone());
+                self.unlined.insert(key, UPDATED).map(str::to_owned)
+            }
         };
         let Some(index) = told else {
             if before.as_deref() != Some(UPDATED) {
@@ -505,3 +432,6 @@ impl Report {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

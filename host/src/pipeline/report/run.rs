@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{MATCHED, READ, UPDATED};
+use super::{MATCHED, MISSED, READ, Report, SKIPPED, UPDATED};
 use crate::{
     model::{ObjectType, RecordId, RunId, UserId},
     store::{
         self, Tx,
-        runs::{Counted, Counts, Example, Examples},
+        runs::{Counted, Counts, EXAMPLES_MAX, Example, Examples},
     },
 };
 
@@ -93,6 +93,104 @@ impl RunReport {
     pub fn save(&self, tx: &Tx<'_>, run: RunId) -> Result<(), store::Error> {
         tx.add_run_counts(run, &self.counts)?;
         tx.add_run_examples(run, &self.examples)
+    }
+}
+
+/// What is told, counted for the run that it is told for.
+impl Report {
+    /// What was counted for a run.
+    pub fn counted_for(mut self, run: RunId) -> RunReport {
+        RunReport {
+            records: self.counted,
+            ..self.runs.remove(&run).unwrap_or_default()
+        }
+    }
+
+    /// Adds to a count of the run that is counted for.
+    pub(super) fn count_in_run(&mut self, name: &str, by: i64) {
+        if let Some(run) = self.run {
+            let counts = &mut self.runs.entry(run).or_default().counts;
+            *counts.entry(name.to_owned()).or_default() += by;
+        }
+    }
+
+    /// A user shows something else, by one value: counted under `name` for the run that
+    /// is counted for.
+    pub(in crate::pipeline) fn shows_otherwise(&mut self, user: UserId, name: &str) {
+        self.count_in_run(name, 1);
+        if let Some(run) = self.run {
+            self.runs.entry(run).or_default().users.insert(user);
+        }
+    }
+
+    /// A record turns out to change what users show, whatever was counted of it for the
+    /// run. Returns what that was.
+    pub(super) fn updated(
+        &mut self,
+        object_type: &ObjectType,
+        record: &RecordId,
+    ) -> Option<String> {
+        let key = (object_type.clone(), record.clone());
+        let updated = Counted {
+            outcome: UPDATED.to_owned(),
+            was_read: false,
+            matched: false,
+        };
+        let before = match self.counted.get_mut(&key) {
+            Some(counted) => Some(std::mem::replace(&mut counted.outcome, updated.outcome)),
+            None => {
+                self.counted.insert(key, updated);
+                None
+            }
+        };
+        if before.as_deref() != Some(UPDATED) {
+            if let Some(before) = &before {
+                self.count_in_run(before, -1);
+                self.no_example(before, object_type, record);
+            }
+            self.count_in_run(UPDATED, 1);
+            self.count_missed();
+        }
+        before
+    }
+
+    /// Takes back what was counted of a record: that it did nothing, and why, or how it
+    /// else ended.
+    pub(super) fn uncount(&mut self, outcome: &str, object_type: &ObjectType, record: &RecordId) {
+        let reasons = self.skipped.remove(&(object_type.clone(), record.clone()));
+        let Some(reasons) = reasons else {
+            return self.count(outcome, -1);
+        };
+        self.count(SKIPPED, -1);
+        for reason in reasons {
+            self.count(&format!("{SKIPPED}.{reason}"), -1);
+        }
+    }
+
+    /// Something that did nothing, for the run that is counted for.
+    pub(super) fn example(&mut self, name: &str, object_type: &ObjectType, record: &RecordId) {
+        let Some(run) = self.run else {
+            return;
+        };
+        let examples = &mut self.runs.entry(run).or_default().examples;
+        let some = examples.entry(name.to_owned()).or_default();
+        if some.len() < EXAMPLES_MAX {
+            some.push(Example::Record(object_type.clone(), record.clone()));
+        }
+    }
+
+    fn no_example(&mut self, name: &str, object_type: &ObjectType, record: &RecordId) {
+        let run = self.run.and_then(|run| self.runs.get_mut(&run));
+        if let Some(some) = run.and_then(|run| run.examples.get_mut(name)) {
+            let that = Example::Record(object_type.clone(), record.clone());
+            some.retain(|example| *example != that);
+        }
+    }
+
+    pub(super) fn count_missed(&mut self) {
+        if let Some(missed) = self.missed {
+            self.count_in_run(&format!("{MISSED}.{}", missed.as_str()), 1);
+        }
     }
 }
 
