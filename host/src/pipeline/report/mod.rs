@@ -81,7 +81,7 @@ pub struct Report {
     counted: HashMap<(ObjectType, RecordId), Counted>,
     /// Why those of them did nothing that did not.
     skipped: HashMap<(ObjectType, RecordId), BTreeSet<String>>,
-    /// What came live of records that no line tells of, for there is no room.
+    /// What is counted of records that no line told of when it was, where it is for no run.
     unlined: HashMap<(ObjectType, RecordId), &'static str>,
     /// Where what was told first comes from.
     origin: Option<Origin>,
