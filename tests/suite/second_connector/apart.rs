@@ -101,3 +101,18 @@ async fn an_account_with_the_same_key_elsewhere_keeps_nobody_from_hubspot() {
     let page = world.consent(&begun, PORTAL).await;
     assert_eq!(world.confirm(&page).await.0, 200);
 }
+
+#[tokio::test]
+async fn a_source_that_pushes_much_while_others_are_at_work_is_answered_at_once() {
+    let pushed = Pushed::start().await;
+    pushed.push(json!([person("p-1", 1, json!({}))])).await;
+    pushed.push(json!([namesake("p-1", 1, json!({}))])).await;
+    assert!(pushed.world.host().pipeline.is_shared());
+    // Of HubSpot the answer would wait.
+    let much = "x".repeat(4 << 20);
+    pushed
+        .push(json!([person("p-1", 2, json!({"plan": much}))]))
+        .await;
+    let metrics = pushed.metrics().await;
+    assert!(metrics.contains("answers_paced_total 0\n"), "{metrics}");
+}
