@@ -252,7 +252,7 @@ impl BareHost {
                     options: Vec::new(),
                     options_read_at: now,
                 };
-                mapping::save(tx, &keys, (project, connection, id), &new, true, now)?;
+                mapping::save(tx, &keys, connection, &new, true, now)?;
                 Ok(id)
             })
             .await

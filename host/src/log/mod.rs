@@ -46,6 +46,16 @@ pub enum EntryKind {
     JournalFile = 2,
 }
 
+impl EntryKind {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivery => "delivery",
+            Self::JournalFile => "journal_file",
+        }
+    }
+}
+
 /// An entry to be appended.
 #[derive(Clone, Debug)]
 pub struct Entry {

@@ -10,8 +10,8 @@ use crate::{
     model::{PersonId, ProjectId},
     secrets::{Secret, hash_token, random_token},
     store::{
-        links::{Invitation, NewInvitation},
         members::{Email, Person},
+        people_links::{Invitation, NewInvitation},
         projects::Role,
     },
 };

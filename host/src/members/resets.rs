@@ -12,8 +12,8 @@ use crate::{
     secrets::{Secret, hash_token, random_token},
     store::{
         self, Store, Tx,
-        links::Reset,
         members::{Email, Person},
+        people_links::Reset,
         projects::Role,
     },
 };

@@ -155,6 +155,22 @@ pub struct ObjectMapping {
 }
 
 impl ObjectMapping {
+    /// Whether records reach users in the same way as by another mapping of their type.
+    pub fn finds_as(&self, other: &Self) -> bool {
+        self.matching == other.matching && self.through == other.through
+    }
+
+    /// The field that is the same as one of another mapping of the type: what it is told
+    /// apart by are its property, its variable and the type that it is shown as.
+    pub fn same_field(&self, other: &FieldMapping) -> Option<&FieldMapping> {
+        let mut fields = self.fields.iter();
+        fields.find(|field| {
+            field.property.name == other.property.name
+                && field.variable == other.variable
+                && field.target == other.target
+        })
+    }
+
     /// The field that the selection ranks by.
     pub fn ranking(&self) -> Option<&FieldMapping> {
         let by = self.selection.as_ref()?.property.as_ref()?;

@@ -249,13 +249,9 @@ pub fn mark(
     });
     let users = feeder.tx.users_reached(state.key)?;
     feeder.was_lost();
-    for (mapping, mapped) in route.mappings.iter().enumerate() {
-        // What is reached through a record that is gone is not reached.
-        if mapped.object_type == *object_type || mapped.through.as_ref() == Some(object_type) {
-            for user in &users {
-                feeder.touch(mapping, *user);
-            }
-        }
+    // What is reached through a record that is gone is not reached.
+    for mapping in route.fed_by(object_type) {
+        feeder.touch_all(mapping, &users);
     }
     if matches!(existence, Existence::Merged(_))
         && let Some((_, mapping)) = route.mapping(object_type)

@@ -76,8 +76,8 @@ impl<'t, 'c> Arrivals<'t, 'c> {
     ) -> Result<Self, store::Error> {
         let mut routes = Vec::new();
         for connection in tx.connections(project)? {
-            if let Some((account, _)) = connection.account {
-                routes.push(ConnectionRoute::load(tx, connection.id, project, account)?);
+            if let Some((account, _)) = &connection.account {
+                routes.push(ConnectionRoute::of_account(tx, &connection, *account)?);
             }
         }
         Ok(Self {

@@ -12,7 +12,7 @@ use super::{
     apply::apply_changes,
     erasures::apply_erasures,
     pages::apply_pushed,
-    prepare::{Prepared, Purpose, prepare},
+    prepare::{Overrun, Prepared, Purpose, prepare},
     report::Origin,
     routing::Routing,
     turns::Turn,
@@ -56,34 +56,37 @@ pub(super) struct Applying {
 }
 
 impl Pipeline {
-    /// What comes of the entries whose turn it is.
+    /// What comes of the entries whose turn it is, and for how long plugins ran too long
+    /// on them: where that is given up, not all of them were worked on.
     pub(super) async fn prepare_turn(
         &self,
         routing: Arc<Routing>,
         turn: &Turn,
-    ) -> Result<Vec<Part>, Error> {
+    ) -> Result<(Vec<Part>, Overrun), Error> {
         let positions = turn.entries.iter().map(|entry| entry.position).collect();
         let entries = self.log.read_at(positions).await?;
-        let mut parts: Vec<Part> = Vec::new();
+        let mut overrun = Overrun::of(entries.len());
+        let mut parts = Vec::new();
         for (connector, entries) in by_connector(entries) {
-            if parts.last().is_some_and(|part| part.prepared.given_up) {
+            let Ok(versions) = self.plugins.of(&connector) else {
+                parts.push(nobodys(connector, entries));
+                continue;
+            };
+            let serving = versions.serving();
+            let plugin = serving.active().digest().to_owned();
+            let how = (Purpose::Live, overrun);
+            let mut prepared = self.prepare(routing.clone(), serving, entries, how).await?;
+            overrun = std::mem::take(&mut prepared.overrun);
+            if overrun.is_given_up() {
                 break;
             }
-            parts.push(match self.plugins.of(&connector) {
-                Ok(versions) => {
-                    let serving = versions.serving();
-                    Part {
-                        plugin: serving.active().digest().to_owned(),
-                        prepared: self
-                            .prepare(routing.clone(), serving, entries, Purpose::Live)
-                            .await?,
-                        connector,
-                    }
-                }
-                Err(_) => nobodys(connector, entries),
+            parts.push(Part {
+                connector,
+                prepared,
+                plugin,
             });
         }
-        Ok(parts)
+        Ok((parts, overrun))
     }
 
     /// Begins to apply a batch. It is done, whoever waits for it.
@@ -98,7 +101,7 @@ impl Pipeline {
             let apply = move |tx: &store::Tx<'_>| {
                 for part in &parts {
                     if !is_as_prepared(tx, &part.prepared)? {
-                        return Err(store::Error::ConfigurationChanged);
+                        return Err(store::Error::Outdated);
                     }
                     apply(tx, &keys, part, &step, now)?;
                 }
@@ -116,9 +119,9 @@ impl Pipeline {
         routing: Arc<Routing>,
         serving: Serving,
         entries: Vec<Logged>,
-        purpose: Purpose,
+        how: (Purpose, Overrun),
     ) -> Result<Prepared, Error> {
-        spawn_blocking(move || prepare(&routing, &serving, &entries, purpose))
+        spawn_blocking(move || prepare(&routing, &serving, &entries, how))
             .await
             .map_err(|_| Error::Ended)?
             .map_err(Error::from)

@@ -75,7 +75,7 @@ pub fn apply_erasures(
         if due.is_empty() {
             continue;
         }
-        let route = ConnectionRoute::load(tx, id, connection.project, told.account)?;
+        let route = ConnectionRoute::of_account(tx, &connection, told.account)?;
         let mut feeder = Feeder::new(tx, &route, Cause::LIVE, now).unbraked();
         // Round after round: what became part of a record that is erased now may
         // be what another became part of.
@@ -188,13 +188,9 @@ fn forget(
     let route = feeder.route;
     let mut users = feeder.tx.users_reached(state.key)?;
     users.extend(feeder.tx.fed_users(state.key)?);
-    for (mapping, mapped) in route.mappings.iter().enumerate() {
-        // What is reached through a record that is gone is not reached.
-        if mapped.object_type == *object_type || mapped.through.as_ref() == Some(object_type) {
-            for user in &users {
-                feeder.touch(mapping, *user);
-            }
-        }
+    // What is reached through a record that is gone is not reached.
+    for mapping in route.fed_by(object_type) {
+        feeder.touch_all(mapping, &users);
     }
     let mut associated: Vec<(&ObjectType, RecordKey, RecordId)> = Vec::new();
     for (_, through) in route.mappings_through(object_type) {

@@ -2,13 +2,13 @@
 //! it fed, what is converted or selected in another way is so behind, and nothing is
 //! backfilled.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 
 use super::{arrivals::Arrivals, routing::ConnectionRoute};
 use crate::{
     model::{
         AccountId, ConnectionId, FieldMapping, ObjectMapping, ObjectType, OptionTable, ProjectId,
-        PropertyName, Status, Timestamp, UserIdentifier, VariableId, VariableType,
+        PropertyName, Status, Timestamp, UserIdentifier, VariableId,
     },
     secrets::Keys,
     store::{self, Tx},
@@ -27,69 +27,43 @@ pub struct NewMappings {
     pub options_read_at: Timestamp,
 }
 
-/// What a mapping's field is told apart by: the same again is the same field.
-type FieldIdentity = (PropertyName, Option<VariableId>, VariableType);
-
 /// Replaces a connection's mappings. `keep` says what becomes of the values of
-/// what is removed: ordinary Jimo values, or nothing.
+/// what is removed, or matched in another way: ordinary Jimo values, or nothing.
 pub fn save(
     tx: &Tx<'_>,
     keys: &Keys,
-    (project, connection, account): (ProjectId, ConnectionId, AccountId),
+    connection: ConnectionId,
     new: &NewMappings,
     keep: bool,
     now: Timestamp,
 ) -> Result<(), store::Error> {
-    let before = ConnectionRoute::load(tx, connection, project, account)?;
+    let before = ConnectionRoute::load(tx, connection)?;
+    let (project, account) = (before.project, before.account);
     for (object_type, property, table) in &new.options {
         tx.save_options(account, object_type, property, table, new.options_read_at)?;
     }
+    let mut going_on = Vec::new();
     for old in &before.mappings {
-        let wanted = new
-            .mappings
-            .iter()
-            .find(|mapping| mapping.object_type == old.object_type);
-        let same_rule = wanted
-            .is_some_and(|wanted| wanted.matching == old.matching && wanted.through == old.through);
-        let kept: HashSet<FieldIdentity> = wanted
-            .into_iter()
-            .flat_map(|wanted| &wanted.fields)
-            .map(identity)
-            .collect();
-        let gone = |field: &&FieldMapping| !kept.contains(&identity(field));
-        // Values of fields that stay come first: `feeds` is how they are found.
-        let stay = old.fields.iter().filter(|field| !gone(field));
-        for field in stay.filter(|_| !same_rule) {
-            if let Some(variable) = field.variable {
-                tx.release_values(old.id, field.id, variable, keep)?;
-            }
-        }
-        if !same_rule {
-            drop_links(tx, &before, old, keep)?;
-            // Nobody may be found by the old rule any more.
-            tx.drop_lookups(connection, &old.object_type)?;
-        }
-        let gone: Vec<FieldMapping> = old.fields.iter().filter(gone).cloned().collect();
+        // What is matched in another way begins anew, with all of its fields.
+        let Some(wanted) = going_on_as(old, &before.mappings, &new.mappings) else {
+            tx.release_fields(project, None, &old.fields, keep)?;
+            tx.end_mapping(connection, old)?;
+            continue;
+        };
+        let fields = old.fields.iter();
+        let gone = fields.filter(|field| wanted.same_field(field).is_none());
+        let gone: Vec<FieldMapping> = gone.cloned().collect();
         let of = Some((connection, &old.object_type));
         tx.release_fields(project, of, &gone, keep)?;
-        if wanted.is_none() {
-            tx.remove_mapping(old.id)?;
-        }
+        going_on.push(old);
     }
     let mut follows = Vec::new();
     for wanted in &new.mappings {
-        let old = before
-            .mappings
-            .iter()
-            .find(|old| old.object_type == wanted.object_type);
+        let mut going_on = going_on.iter();
+        let old = going_on.find(|old| old.object_type == wanted.object_type);
         let id = tx.save_mapping(connection, wanted)?;
-        let held: HashMap<FieldIdentity, &FieldMapping> = old
-            .into_iter()
-            .flat_map(|old| &old.fields)
-            .map(|field| (identity(field), field))
-            .collect();
         for field in &wanted.fields {
-            match held.get(&identity(field)) {
+            match old.and_then(|old| old.same_field(field)) {
                 None => {
                     let field = FieldMapping {
                         saved_at: now,
@@ -103,30 +77,44 @@ pub fn save(
                 Some(_) => {}
             }
         }
-        let was_through = old.and_then(|old| old.through.as_ref());
-        if let Some(through) = wanted
-            .through
-            .as_ref()
-            .filter(|through| was_through != Some(through))
-        {
-            follows.push((through.clone(), wanted.object_type.clone()));
-        }
-        if old.is_some_and(|old| old.selection != wanted.selection) {
-            let linked = wanted.through.as_ref().unwrap_or(&wanted.object_type);
-            tx.request_reselections(id, connection, linked)?;
+        match old {
+            Some(old) if old.selection != wanted.selection => {
+                let linked = wanted.through.as_ref().unwrap_or(&wanted.object_type);
+                tx.request_reselections(id, connection, linked)?;
+            }
+            Some(_) => {}
+            None => follows.extend(wanted.through.as_ref().zip(Some(&wanted.object_type))),
         }
     }
     tx.mappings_saved(connection)?;
     try_again(tx, project, connection, account)?;
 
-    let after = ConnectionRoute::load(tx, connection, project, account)?;
+    let after = ConnectionRoute::load(tx, connection)?;
     index_variables(tx, keys, &before, &after, now)?;
     // What follows contacts is found from the contacts that are linked already.
-    for (through, to) in follows {
-        tx.request_associations_of_linked(connection, account, (&through, &to), now)?;
+    for follow in follows {
+        tx.request_associations_of_linked(connection, account, follow, now)?;
     }
     // What is mapped now may take nothing from those of whom it was held.
     tx.request_reselections_of_held(connection)
+}
+
+/// What a mapping becomes whose records reach users as they did: its own way of finding
+/// them is as it was, and that of the type that it goes through. None where it ends.
+fn going_on_as<'a>(
+    old: &ObjectMapping,
+    before: &[ObjectMapping],
+    new: &'a [ObjectMapping],
+) -> Option<&'a ObjectMapping> {
+    let mut new_ones = new.iter();
+    let wanted = new_ones.find(|wanted| wanted.object_type == old.object_type)?;
+    let mut before = before.iter();
+    let through = before.find(|other| Some(&other.object_type) == old.through.as_ref());
+    let is_as_before = |old: &ObjectMapping| {
+        let mut new_ones = new.iter();
+        new_ones.any(|new| new.object_type == old.object_type && new.finds_as(old))
+    };
+    (is_as_before(old) && through.is_none_or(is_as_before)).then_some(wanted)
 }
 
 /// What the account's grant lacked may not be needed any more; where it still
@@ -144,32 +132,6 @@ fn try_again(
         tx.allow_reads(account)?;
     }
     Ok(())
-}
-
-fn identity(field: &FieldMapping) -> FieldIdentity {
-    (field.property.name.clone(), field.variable, field.target)
-}
-
-/// Ends all links of an object type, and whatever was reached through them.
-fn drop_links(
-    tx: &Tx<'_>,
-    route: &ConnectionRoute,
-    old: &ObjectMapping,
-    keep: bool,
-) -> Result<(), store::Error> {
-    if old.through.is_some() {
-        // It is reached through another type, whose links stay.
-        return tx.drop_associations(route.id, old);
-    }
-    for (_, through) in route.mappings_through(&old.object_type) {
-        for field in &through.fields {
-            if let Some(variable) = field.variable {
-                tx.release_values(through.id, field.id, variable, keep)?;
-            }
-        }
-        tx.drop_associations(route.id, through)?;
-    }
-    tx.drop_links(route.id, old)
 }
 
 /// Users are found by the variables that rules name, from now on.

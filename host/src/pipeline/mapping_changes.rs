@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::model::{
-    FieldMapping, MappingChange, MatchedBy, ObjectMapping, UserIdentifier, VariableId, VariableType,
+    FieldMapping, MappingChange, MatchedBy, ObjectMapping, UserIdentifier, VariableId,
 };
 
 /// What is known beside the mappings.
@@ -36,9 +36,9 @@ pub fn changes(
     }
     for new in after {
         let old = before.iter().find(|old| old.object_type == new.object_type);
-        let same_rule =
-            old.is_some_and(|old| old.matching == new.matching && old.through == new.through);
-        if !same_rule && let Some(rule) = matched_by(new, known) {
+        if !old.is_some_and(|old| new.finds_as(old))
+            && let Some(rule) = matched_by(new, known)
+        {
             changes.push(MappingChange::MatchingChanged {
                 object_type: new.object_type.clone(),
                 rule,
@@ -58,7 +58,7 @@ pub fn changes(
         }
         let held: &[FieldMapping] = old.map_or(&[], |old| &old.fields);
         for field in held {
-            if !new.fields.iter().any(|other| is_same(field, other)) {
+            if new.same_field(field).is_none() {
                 changes.extend(old.and_then(|old| removed(old, field, known)));
             }
         }
@@ -66,7 +66,7 @@ pub fn changes(
             let Some((variable, name)) = field.variable.and_then(|id| named(id, known)) else {
                 continue;
             };
-            match held.iter().find(|other| is_same(field, other)) {
+            match old.and_then(|old| old.same_field(field)) {
                 None => changes.push(MappingChange::FieldAdded {
                     object_type: new.object_type.clone(),
                     property: field.property.name.clone(),
@@ -86,14 +86,6 @@ pub fn changes(
         }
     }
     changes
-}
-
-/// Whether two fields are one, as [`super::mapping::save`] tells them apart.
-fn is_same(one: &FieldMapping, other: &FieldMapping) -> bool {
-    let identity = |field: &FieldMapping| -> (_, _, VariableType) {
-        (field.property.name.clone(), field.variable, field.target)
-    };
-    identity(one) == identity(other)
 }
 
 fn named(variable: VariableId, known: &Known) -> Option<(VariableId, String)> {
@@ -133,7 +125,7 @@ mod tests {
     use super::*;
     use crate::model::{
         FieldId, MappingId, MatchingRule, PropertyDefinition, Selection, SelectionRule, Shown,
-        Timestamp,
+        Timestamp, VariableType,
     };
 
     fn property(name: &str) -> PropertyDefinition {

@@ -11,28 +11,27 @@
 //!   or prepared again: deleting a connection ends it at once.
 //! - No user is ever made here, and no variable that is not mapped is written.
 
-pub mod apply;
+mod apply;
 pub mod arrivals;
 pub mod associations;
 mod batch;
 pub mod brake;
-pub mod compare;
 pub mod conversion;
 pub mod erasures;
 pub mod feeding;
 pub mod mapping;
 pub mod mapping_changes;
-pub mod merge;
+mod merge;
 pub mod pages;
-pub mod plan;
+mod plan;
 pub mod prepare;
 pub mod redact;
 pub mod replay;
 pub mod report;
 pub mod routing;
 pub mod select;
-pub mod trouble;
-pub mod turns;
+mod trouble;
+mod turns;
 pub mod worker;
 
 pub use worker::Pipeline;

@@ -12,13 +12,13 @@
 use super::{
     Pipeline,
     batch::{apply_told, is_as_prepared},
-    prepare::{Prepared, Purpose},
+    prepare::{Overrun, Prepared, Purpose},
     worker::Error,
 };
 use crate::{
-    log::{EntryKind, Logged, Position},
+    log::{Logged, Position},
     model::AccountKey,
-    plugin::{BodyDescription, Description, enclose, split},
+    plugin::{Description, enclose, split},
     store::{
         self, Tx,
         set_aside::{Replay, SetAside},
@@ -41,7 +41,7 @@ impl Pipeline {
     /// # Errors
     ///
     /// Where the configuration, what was erased, or what is set aside changed
-    /// meanwhile it is [`store::Error::ConfigurationChanged`]: then nothing was
+    /// meanwhile it is [`store::Error::Outdated`]: then nothing was
     /// done, and what waits is to be read again.
     pub async fn replay(&self, replay: Replay) -> Result<Replayed, Error> {
         let routing = self.routing().await?;
@@ -58,7 +58,8 @@ impl Pipeline {
                     body: as_logged(&replay.what, serving.active().description()),
                     is_damaged: false,
                 };
-                let preparing = self.prepare(routing, serving, vec![entry], Purpose::Replay);
+                let how = (Purpose::Replay, Overrun::default());
+                let preparing = self.prepare(routing, serving, vec![entry], how);
                 (preparing.await?, digest)
             }
             // It stays what it is until one runs again.
@@ -83,7 +84,7 @@ impl Pipeline {
                 && tx.newest_erasure()? == prepared.newest_erasure
                 && tx.end_replay(&replay, &prepared.set_aside, now)?;
             if !is_as_prepared {
-                return Err(store::Error::ConfigurationChanged);
+                return Err(store::Error::Outdated);
             }
             apply_told(tx, &keys, &prepared, &digest, Position::default(), now)?;
             Ok(prepared)
@@ -119,17 +120,10 @@ fn as_it_was(what: &SetAside, account: AccountKey, body: Vec<u8>) -> SetAside {
 /// were set aside are an array, whatever they stood in. The two cannot be taken
 /// for one another: where elements stand within something, a body is no array.
 fn as_logged(what: &SetAside, description: &Description) -> Vec<u8> {
-    let at = match what.kind {
-        EntryKind::Delivery => Some(&description.delivery),
-        EntryKind::JournalFile => description.journal_file.as_ref(),
-    };
-    let array = |at: &BodyDescription| BodyDescription {
-        elements: Vec::new(),
-        ..at.clone()
-    };
+    let at = description.body(what.kind);
     let elements = at
         .filter(|at| !at.elements.is_empty())
-        .and_then(|at| Some((at, split(&what.body, &array(at)).ok()?)));
+        .and_then(|at| Some((at, split(&what.body, &at.of_array()).ok()?)));
     match elements {
         Some((at, elements)) => enclose(at, elements.iter().map(|element| element.bytes)),
         None => what.body.clone(),

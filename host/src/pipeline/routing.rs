@@ -8,8 +8,8 @@ use std::{
 
 use crate::{
     model::{
-        AccountId, AccountKey, ConnectionId, FieldMapping, ObjectMapping, ObjectType, OptionTable,
-        ProjectId, PropertyName, Shown, VariableId,
+        AccountId, AccountKey, Connection, ConnectionId, FieldMapping, ObjectMapping, ObjectType,
+        OptionTable, Problem, ProjectId, PropertyName, Shown, VariableId,
     },
     plugin::{Conversion, ConversionField, Interest},
     sources::Source,
@@ -175,11 +175,10 @@ impl AccountRoute {
         let (mut may_call, mut has_paused) = (false, false);
         for connection in tx.account_connections(id)? {
             if connection.status.takes_changes() {
-                let is_stopped = connection
-                    .problem
-                    .is_some_and(|problem| problem.stops_calls());
+                let problem = connection.problem.as_ref();
+                let is_stopped = problem.is_some_and(Problem::stops_calls);
                 may_call |= is_read && !is_stopped;
-                let route = ConnectionRoute::load(tx, connection.id, connection.project, id)?;
+                let route = ConnectionRoute::of_account(tx, &connection, id)?;
                 connections.push(Arc::new(route));
             } else {
                 has_paused |= connection.trial.is_none();
@@ -201,21 +200,24 @@ impl AccountRoute {
             true => parted(account, &connections, may_call),
             false => Vec::new(),
         };
-        let interests = interests(&connections);
-        let conversions = connections
-            .iter()
-            .map(|connection| connection.conversion.clone())
-            .collect();
+        Self {
+            parted,
+            ..Self::unparted(account, connections, may_call)
+        }
+    }
+
+    fn unparted(account: &Account, connections: Vec<Arc<ConnectionRoute>>, may_call: bool) -> Self {
+        let conversions = connections.iter().map(|one| one.conversion.clone());
         Self {
             id: account.id,
             configuration: account.configuration,
             connector: account.connector.clone(),
             key: account.key.clone(),
-            interests,
+            interests: interests(&connections),
+            conversions: conversions.collect(),
             connections,
             may_call,
-            conversions,
-            parted,
+            parted: Vec::new(),
         }
     }
 
@@ -265,12 +267,22 @@ impl AccountRoute {
 
 impl ConnectionRoute {
     /// Reads what a connection wants.
-    pub fn load(
+    pub fn load(tx: &Tx<'_>, id: ConnectionId) -> Result<Self, store::Error> {
+        let connection = tx.any_connection(id)?;
+        let (account, _) = connection
+            .account
+            .as_ref()
+            .ok_or(store::Error::NotFound("account"))?;
+        Self::of_account(tx, &connection, *account)
+    }
+
+    /// Reads what a connection wants of an account.
+    pub fn of_account(
         tx: &Tx<'_>,
-        id: ConnectionId,
-        project: ProjectId,
+        connection: &Connection,
         account: AccountId,
     ) -> Result<Self, store::Error> {
+        let (id, project) = (connection.id, connection.project);
         let Account {
             connector,
             configuration,
@@ -320,7 +332,7 @@ impl ConnectionRoute {
         Ok(Self {
             id,
             project,
-            trial: tx.any_connection(id)?.trial,
+            trial: connection.trial.clone(),
             account,
             configuration,
             is_read,
@@ -368,6 +380,14 @@ impl ConnectionRoute {
             .iter()
             .enumerate()
             .filter(move |(_, mapping)| mapping.through.as_ref() == Some(object_type))
+    }
+
+    /// The mappings of an object type and of what reaches users through it, by index:
+    /// whom they feed may change with its records.
+    pub fn fed_by<'a>(&'a self, object_type: &'a ObjectType) -> impl Iterator<Item = usize> {
+        let through = self.mappings_through(object_type).map(|(index, _)| index);
+        let own = self.mapping(object_type).map(|(index, _)| index);
+        own.into_iter().chain(through)
     }
 
     /// A field.
@@ -425,18 +445,7 @@ fn parted(
         served.push(connection.clone());
     }
     let part = |(trial, connections): (Option<&str>, Vec<Arc<ConnectionRoute>>)| {
-        let conversions = connections.iter().map(|one| one.conversion.clone());
-        let route = AccountRoute {
-            id: account.id,
-            configuration: account.configuration,
-            connector: account.connector.clone(),
-            key: account.key.clone(),
-            interests: interests(&connections),
-            conversions: conversions.collect(),
-            connections,
-            may_call,
-            parted: Vec::new(),
-        };
+        let route = AccountRoute::unparted(account, connections, may_call);
         (trial.map(str::to_owned), route)
     };
     by_version.into_iter().map(part).collect()

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{bindings::exports::jimo::connect::describe as wit, limits::NAME_BYTES_MAX};
-use crate::model::{ObjectType, PropertyName, SelectionRule, UserIdentifier};
+use crate::{
+    log::EntryKind,
+    model::{ObjectType, PropertyName, SelectionRule, UserIdentifier},
+};
 
 /// No path leads deeper than this, so that following one cannot exhaust the
 /// stack. HubSpot's longest has two steps.
@@ -25,6 +28,16 @@ pub struct BodyDescription {
     pub account: Option<Path>,
     /// Within an element, the paths to ids of records, its own first.
     pub records: Vec<Path>,
+}
+
+impl BodyDescription {
+    /// Of the same elements, in an array by themselves: as they are set aside.
+    pub fn of_array(&self) -> Self {
+        Self {
+            elements: Path::new(),
+            ..self.clone()
+        }
+    }
 }
 
 /// What records are matched on when nothing else is said.
@@ -82,6 +95,15 @@ impl Description {
         self.object_types
             .iter()
             .find(|object_type| &object_type.name == name)
+    }
+
+    /// The description of an entry's body; none where the component reads no such
+    /// entries.
+    pub fn body(&self, kind: EntryKind) -> Option<&BodyDescription> {
+        match kind {
+            EntryKind::Delivery => Some(&self.delivery),
+            EntryKind::JournalFile => self.journal_file.as_ref(),
+        }
     }
 
     /// Checks what a component says, and takes it over; else says what is wrong.

@@ -272,7 +272,7 @@ impl Tx<'_> {
     pub fn next_released(&self, limit: usize) -> Result<Option<Selections>, Error> {
         let found = self
             .statement(
-                "SELECT c.id, c.project, c.account FROM brakes b
+                "SELECT c.id, c.account FROM brakes b
                  JOIN connections c ON c.id = b.connection
                  WHERE b.held_at IS NULL AND c.account IS NOT NULL AND EXISTS (
                     SELECT 1 FROM object_mappings m JOIN held_selections h ON h.mapping = m.id

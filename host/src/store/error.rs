@@ -33,9 +33,9 @@ pub enum Error {
     /// Something exists already.
     #[error("{0}")]
     Conflict(String),
-    /// The configuration changed since the work was prepared.
-    #[error("connections or mappings changed meanwhile")]
-    ConfigurationChanged,
+    /// What the work was prepared by is not so any more: it is to be prepared again.
+    #[error("what this was prepared by changed meanwhile")]
+    Outdated,
     /// The store goes with another log than the one given.
     #[error(
         "the event log in this data directory is not the one that this store was written with: \
@@ -94,7 +94,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Database(error) => error.is_retryable(),
-            Self::ConfigurationChanged => true,
+            Self::Outdated => true,
             _ => false,
         }
     }

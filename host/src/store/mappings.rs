@@ -151,40 +151,25 @@ impl Tx<'_> {
         Ok(FieldId(self.connection.last_insert_rowid()))
     }
 
-    /// Removes an object mapping that has no fields any more.
-    pub fn remove_mapping(&self, mapping: MappingId) -> Result<(), Error> {
-        self.drop_feeds(mapping)?;
-        super::delete(self, "DELETE FROM object_mappings WHERE id = ?1", mapping.0)?;
-        Ok(())
-    }
-
-    /// Ends a field's hold on the values that it has, while the field goes on: they
-    /// become ordinary Jimo values (`keep`), or are gone. Returns how many. Of a field
-    /// that is gone itself, [`Tx::release_fields`] does.
-    pub fn release_values(
+    /// Ends an object mapping whose fields are released: nobody is found by it any more,
+    /// nor fed. What it kept of that is purged behind.
+    pub fn end_mapping(
         &self,
-        mapping: MappingId,
-        field: FieldId,
-        variable: VariableId,
-        keep: bool,
-    ) -> Result<usize, Error> {
-        // A field's values are at the users that its mapping feeds, nowhere
-        // else; `feeds` finds them without an index of their own.
-        let sql = if keep {
-            "UPDATE user_values SET field = NULL, record = NULL
-             WHERE user IN (SELECT user FROM feeds WHERE mapping = ?1)
-               AND variable = ?2 AND field = ?3"
-        } else {
-            "DELETE FROM user_values
-             WHERE user IN (SELECT user FROM feeds WHERE mapping = ?1)
-               AND variable = ?2 AND field = ?3"
-        };
-        let released = self
-            .connection
-            .execute(sql, params![mapping.0, variable.0, field.0])?;
-        if !keep {
-            self.forget_gone_values(variable)?;
+        connection: ConnectionId,
+        mapping: &ObjectMapping,
+    ) -> Result<(), Error> {
+        self.begin_records_anew(connection, &mapping.object_type)?;
+        self.drop_lookups(connection, &mapping.object_type)?;
+        if mapping.through.is_some() {
+            self.drop_associations(connection, &mapping.object_type)?;
         }
-        Ok(released)
+        for sql in [
+            "DELETE FROM held_selections WHERE mapping = ?1",
+            "DELETE FROM reselections WHERE mapping = ?1",
+            "DELETE FROM object_mappings WHERE id = ?1",
+        ] {
+            super::delete(self, sql, mapping.id.0)?;
+        }
+        Ok(())
     }
 }

@@ -40,6 +40,7 @@ pub mod lookups;
 pub mod mappings;
 pub mod members;
 mod operators;
+pub mod people_links;
 pub mod plugins;
 pub mod projects;
 pub mod proofs;

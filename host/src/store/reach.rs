@@ -193,62 +193,18 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Nobody is fed by a mapping any more.
-    pub(super) fn drop_feeds(&self, mapping: MappingId) -> Result<(), Error> {
-        for sql in [
-            "DELETE FROM feeds WHERE mapping = ?1",
-            "DELETE FROM held_selections WHERE mapping = ?1",
-            "DELETE FROM reselections WHERE mapping = ?1",
-        ] {
-            super::delete(self, sql, mapping.0)?;
-        }
-        Ok(())
-    }
-
-    /// Ends all links of a mapping's object type, whom they feed, and the match
-    /// keys that they came by.
-    pub fn drop_links(
+    /// Forgets which of a connection's records are associated to records of a type.
+    pub(super) fn drop_associations(
         &self,
         connection: ConnectionId,
-        mapping: &ObjectMapping,
+        to_type: &ObjectType,
     ) -> Result<(), Error> {
-        let object_type = self.object_type_id(&mapping.object_type)?;
-        self.drop_feeds(mapping.id)?;
-        self.forget_shadow_reached(connection)?;
+        let to_type = self.object_type_id(to_type)?;
         for sql in [
-            "DELETE FROM links WHERE record IN (
-                SELECT id FROM records WHERE connection = ?1 AND object_type = ?2 AND reached)",
-            "DELETE FROM match_keys WHERE record IN (
-                SELECT id FROM records WHERE connection = ?1 AND object_type = ?2)",
-            "DELETE FROM registers WHERE record IN (
-                SELECT id FROM records WHERE connection = ?1 AND object_type = ?2 AND reached)",
-            "UPDATE records SET reached = 0, filled = 0, read_stamp = 0, read_sequence = 0
-             WHERE connection = ?1 AND object_type = ?2",
-        ] {
-            self.statement(sql)?
-                .execute(params![connection.0, object_type])?;
-        }
-        Ok(())
-    }
-
-    /// Ends all associations to a mapping's object type, and whom they feed.
-    pub fn drop_associations(
-        &self,
-        connection: ConnectionId,
-        mapping: &ObjectMapping,
-    ) -> Result<(), Error> {
-        let to_type = self.object_type_id(&mapping.object_type)?;
-        self.drop_feeds(mapping.id)?;
-        self.forget_shadow_reached(connection)?;
-        for sql in [
-            "DELETE FROM associations WHERE to_type = ?2 AND to_record IN (
-                SELECT id FROM records WHERE connection = ?1 AND object_type = ?2)",
+            "DELETE FROM associations WHERE to_type = ?2 AND from_record IN (
+                SELECT id FROM records WHERE connection = ?1)",
             "DELETE FROM association_registers WHERE to_type = ?2 AND from_record IN (
                 SELECT id FROM records WHERE connection = ?1)",
-            "DELETE FROM registers WHERE record IN (
-                SELECT id FROM records WHERE connection = ?1 AND object_type = ?2 AND reached)",
-            "UPDATE records SET reached = 0, filled = 0
-             WHERE connection = ?1 AND object_type = ?2 AND reached",
         ] {
             self.statement(sql)?
                 .execute(params![connection.0, to_type])?;

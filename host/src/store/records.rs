@@ -1,10 +1,9 @@
-//! Records that were seen: their existence, match keys, links, associations,
-//! and whom they feed.
+//! Records that were seen: whether they exist, and what is let go of with them.
 
 use rusqlite::params;
 
 use super::{Error, Tx, encode, optional_timestamp, timestamp};
-use crate::model::{ConnectionId, Existence, ObjectType, RecordId, Timestamp, UserId, Version};
+use crate::model::{ConnectionId, Existence, ObjectType, RecordId, Timestamp, Version};
 
 /// A record's number in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,152 +105,6 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Finds out anew whether a record reaches any user. One that reaches none
-    /// any more loses its registers. Returns whether it does now.
-    pub fn refresh_reached(&self, record: RecordKey) -> Result<bool, Error> {
-        let reached = self.is_reached(record)?;
-        let changed = self
-            .statement("UPDATE records SET reached = ?2 WHERE id = ?1 AND reached <> ?2")?
-            .execute(params![record.0, reached])?;
-        if changed > 0 && !reached {
-            for sql in [
-                "DELETE FROM registers WHERE record = ?1",
-                "DELETE FROM shadow_examples WHERE key = ?1",
-                "UPDATE records SET filled = 0 WHERE id = ?1",
-            ] {
-                super::delete(self, sql, record.0)?;
-            }
-        }
-        Ok(reached)
-    }
-
-    /// Whether a record reaches any user.
-    pub fn is_reached(&self, record: RecordKey) -> Result<bool, Error> {
-        Ok(self
-            .statement(
-                "SELECT EXISTS (SELECT 1 FROM links WHERE record = ?1)
-                     OR EXISTS (SELECT 1 FROM associations a JOIN links l ON l.record = a.from_record
-                                WHERE a.to_record = ?1)",
-            )?
-            .query_one([record.0], |row| row.get(0))?)
-    }
-
-    /// Replaces the match keys of a record, as digests with ranks.
-    pub fn set_match_keys(
-        &self,
-        connection: ConnectionId,
-        record: RecordKey,
-        keys: &[([u8; 16], i64)],
-    ) -> Result<(), Error> {
-        let mut statement = self
-            .statement("SELECT digest, rank FROM match_keys WHERE record = ?1 ORDER BY digest")?;
-        let held = statement
-            .query_map([record.0], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<Result<Vec<([u8; 16], i64)>, _>>()?;
-        let mut wanted = keys.to_vec();
-        // The lowest rank, where one key comes twice.
-        wanted.sort();
-        wanted.dedup_by_key(|(digest, _)| *digest);
-        if held == wanted {
-            return Ok(());
-        }
-        super::delete(self, "DELETE FROM match_keys WHERE record = ?1", record.0)?;
-        let mut insert = self.statement(
-            "INSERT INTO match_keys (connection, digest, record, rank) VALUES (?1, ?2, ?3, ?4)",
-        )?;
-        for (digest, rank) in wanted {
-            insert.execute(params![connection.0, digest, record.0, rank])?;
-        }
-        Ok(())
-    }
-
-    /// How many match keys are held of a record.
-    pub fn match_key_count(&self, record: RecordKey) -> Result<i64, Error> {
-        Ok(self
-            .statement("SELECT count(*) FROM match_keys WHERE record = ?1")?
-            .query_one([record.0], |row| row.get(0))?)
-    }
-
-    /// The existing records of one object type that have a match key.
-    pub fn records_by_digest(
-        &self,
-        connection: ConnectionId,
-        object_type: &ObjectType,
-        digest: [u8; 16],
-    ) -> Result<Vec<(RecordKey, RecordId, i64)>, Error> {
-        let mut statement = self.statement(
-            "SELECT r.id, r.record, k.rank FROM match_keys k JOIN records r ON r.id = k.record
-             WHERE k.connection = ?1 AND k.digest = ?2 AND r.object_type = ?3 AND r.existence = 1
-             ORDER BY r.id",
-        )?;
-        let mut rows = statement.query(params![
-            connection.0,
-            digest,
-            self.object_type_id(object_type)?
-        ])?;
-        let mut records = Vec::new();
-        while let Some(row) = rows.next()? {
-            records.push((
-                RecordKey(row.get(0)?),
-                encode::read_record_id(row.get_ref(1)?)?,
-                row.get(2)?,
-            ));
-        }
-        Ok(records)
-    }
-
-    /// The users linked to a record, with the rank of the key that did it.
-    pub fn links_of_record(&self, record: RecordKey) -> Result<Vec<(UserId, i64)>, Error> {
-        let mut statement =
-            self.statement("SELECT user, rank FROM links WHERE record = ?1 ORDER BY user")?;
-        let rows = statement.query_map([record.0], |row| Ok((UserId(row.get(0)?), row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// The records of a connection's object type that a user is linked to.
-    pub fn links_of_user(
-        &self,
-        connection: ConnectionId,
-        object_type: &ObjectType,
-        user: UserId,
-    ) -> Result<Vec<(RecordKey, RecordId)>, Error> {
-        let mut statement = self.statement(
-            "SELECT r.id, r.record FROM links l CROSS JOIN records r ON r.id = l.record
-             WHERE l.user = ?1 AND r.connection = ?2 AND r.object_type = ?3 ORDER BY r.id",
-        )?;
-        let mut rows = statement.query(params![
-            user.0,
-            connection.0,
-            self.object_type_id(object_type)?
-        ])?;
-        let mut links = Vec::new();
-        while let Some(row) = rows.next()? {
-            links.push((
-                RecordKey(row.get(0)?),
-                encode::read_record_id(row.get_ref(1)?)?,
-            ));
-        }
-        Ok(links)
-    }
-
-    /// Links a record and a user, or changes the rank of their link.
-    pub fn link(&self, record: RecordKey, user: UserId, rank: i64) -> Result<(), Error> {
-        self.statement(
-            "INSERT INTO links (record, user, rank) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (record, user) DO UPDATE SET rank = excluded.rank
-                 WHERE rank <> excluded.rank",
-        )?
-        .execute(params![record.0, user.0, rank])?;
-        Ok(())
-    }
-
-    /// Ends the link of a record and a user.
-    pub fn unlink(&self, record: RecordKey, user: UserId) -> Result<(), Error> {
-        self.statement("DELETE FROM links WHERE record = ?1 AND user = ?2")?
-            .execute(params![record.0, user.0])?;
-        Ok(())
-    }
-
     /// Forgets all that is kept of a record but that it was there: its keys,
     /// links, associations and registers.
     pub fn forget_record(&self, record: RecordKey) -> Result<(), Error> {
@@ -270,14 +123,48 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Whether something is left of a connection that is gone.
+    /// Begins anew with a connection's records of a type: of each is kept whether it is
+    /// there, and nothing of whom it reaches, what it says and when it was read. All that
+    /// is with the records as they were, which are nobody's from here on, and purged
+    /// behind ([`Tx::purge_records`]).
+    pub(super) fn begin_records_anew(
+        &self,
+        connection: ConnectionId,
+        object_type: &ObjectType,
+    ) -> Result<(), Error> {
+        let object_type = self.object_type_id(object_type)?;
+        self.forget_shadow_reached(connection)?;
+        // A number that no connection ever has.
+        let nobody: i64 = self
+            .statement(
+                "INSERT INTO purges (connection)
+                 SELECT min(0, coalesce(min(connection), 0)) - 1 FROM purges
+                 RETURNING connection",
+            )?
+            .query_one([], |row| row.get(0))?;
+        for sql in [
+            "UPDATE records SET connection = ?3 WHERE connection = ?1 AND object_type = ?2",
+            "INSERT INTO records (connection, object_type, record, existence, existence_at,
+                survivor, created_at, modified_at)
+             SELECT ?1, object_type, record, existence, existence_at,
+                survivor, created_at, modified_at
+             FROM records WHERE connection = ?3 AND object_type = ?2",
+        ] {
+            self.statement(sql)?
+                .execute([connection.0, object_type, nobody])?;
+        }
+        Ok(())
+    }
+
+    /// Whether something is left of records that are nobody's any more.
     pub fn has_purges(&self) -> Result<bool, Error> {
         Ok(self
             .statement("SELECT EXISTS (SELECT 1 FROM purges)")?
             .query_one([], |row| row.get(0))?)
     }
 
-    /// Removes a part of what is kept of records whose connection is gone.
+    /// Removes a part of what is kept of records that are nobody's any more: whose
+    /// connection is gone, or which began anew.
     /// Returns how many; call again while it is not zero.
     pub fn purge_records(&self, limit: usize) -> Result<usize, Error> {
         let mut statement = self.statement(

@@ -3,15 +3,13 @@
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Error, Tx};
-use crate::model::{AccountId, ConnectionId, MappingId, ObjectType, ProjectId, UserId};
+use crate::model::{AccountId, ConnectionId, MappingId, ObjectType, UserId};
 
 /// Users of one connection whose records are to be selected anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selections {
     /// The connection.
     pub connection: ConnectionId,
-    /// Its project.
-    pub project: ProjectId,
     /// Its account.
     pub account: AccountId,
     /// The users, each with the object mapping that feeds them.
@@ -19,12 +17,11 @@ pub struct Selections {
 }
 
 impl Selections {
-    /// Of a connection, its project and its account; none yet.
+    /// Of a connection and its account; none yet.
     pub(super) fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             connection: ConnectionId(row.get(0)?),
-            project: ProjectId(row.get(1)?),
-            account: AccountId(row.get(2)?),
+            account: AccountId(row.get(1)?),
             selections: Vec::new(),
         })
     }
@@ -72,7 +69,7 @@ impl Tx<'_> {
     pub fn next_reselections(&self, limit: usize) -> Result<Option<Selections>, Error> {
         let found = self
             .statement(
-                "SELECT c.id, c.project, c.account FROM reselections r
+                "SELECT c.id, c.account FROM reselections r
                  JOIN object_mappings m ON m.id = r.mapping
                  JOIN connections c ON c.id = m.connection
                  WHERE c.account IS NOT NULL LIMIT 1",

@@ -140,21 +140,6 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Finds nobody by values of a variable that are gone, after many went at
-    /// once.
-    pub(super) fn forget_gone_values(&self, variable: VariableId) -> Result<(), Error> {
-        if self.sought_of(variable)?.has_keys {
-            super::delete(
-                self,
-                "DELETE FROM sought_values WHERE variable = ?1 AND NOT EXISTS (
-                    SELECT 1 FROM user_values v
-                    WHERE v.user = sought_values.user AND v.variable = ?1)",
-                variable.0,
-            )?;
-        }
-        Ok(())
-    }
-
     /// Makes users found by the values of these variables, and of no others of
     /// those that were or are named by segments: at once where they are few, else
     /// behind ([`Tx::seek_more`]).

@@ -63,7 +63,7 @@ async fn step(host: &Arc<Host>) -> Result<bool, Error> {
     let span = tracing::error_span!("conversion", %connection, account = %page.account.key);
     match convert(host, page).instrument(span).await {
         // It is loaded anew.
-        Err(Error::Store(store::Error::ConfigurationChanged)) => return Ok(true),
+        Err(Error::Store(store::Error::Outdated)) => return Ok(true),
         converted => converted?,
     }
     host.pipeline.notify_changed();
@@ -105,8 +105,7 @@ impl Page {
         let Some(pending) = tx.next_conversion(running)? else {
             return Ok(None);
         };
-        let route =
-            ConnectionRoute::load(tx, pending.connection, pending.project, pending.account)?;
+        let route = ConnectionRoute::load(tx, pending.connection)?;
         let field = route
             .fields
             .iter()
@@ -184,7 +183,7 @@ impl Page {
             id, configuration, ..
         } = self.account;
         if !tx.is_configuration(id, configuration)? {
-            return Err(store::Error::ConfigurationChanged);
+            return Err(store::Error::Outdated);
         }
         if self.held.is_empty() {
             return tx.converted(self.pending.field, None);

@@ -295,10 +295,7 @@ fn rewritten_aside(
             continue;
         };
         // Elements that were set aside are an array, whatever they stood in.
-        let at = BodyDescription {
-            elements: Vec::new(),
-            ..within(&plugin, was.kind).clone()
-        };
+        let at = within(&plugin, was.kind).of_array();
         match redact(&was.body, &at, erased) {
             Redacted::Same => {}
             Redacted::Rewritten(body) => changed.push((was, Some(body))),
@@ -311,11 +308,5 @@ fn rewritten_aside(
 /// Where the elements of such a body stand.
 fn within(plugin: &Version, kind: EntryKind) -> &BodyDescription {
     let description = plugin.description();
-    match kind {
-        EntryKind::Delivery => &description.delivery,
-        EntryKind::JournalFile => description
-            .journal_file
-            .as_ref()
-            .unwrap_or(&description.delivery),
-    }
+    description.body(kind).unwrap_or(&description.delivery)
 }

@@ -81,7 +81,7 @@ pub(super) enum Next {
 /// What to do after a failure of a batch of at most `batch_max`.
 pub(super) fn next(error: &Error, batch_max: usize) -> Next {
     match error {
-        Error::Store(store::Error::ConfigurationChanged) => Next::Again,
+        Error::Store(store::Error::Outdated) => Next::Again,
         Error::HubSpot(hubspot::Error::MissingScopes { .. }) => Next::Bar,
         Error::Grant(grants::Error::NoGrant | grants::Error::Grant(GrantError::Revoked)) => {
             Next::Stop
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_changed_configuration_is_worked_under_at_once() {
-        let changed = Error::Store(store::Error::ConfigurationChanged);
+        let changed = Error::Store(store::Error::Outdated);
         assert_eq!(next(&changed, usize::MAX), Next::Again);
     }
 }

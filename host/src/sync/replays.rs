@@ -62,7 +62,7 @@ async fn step(host: &Host) -> Result<bool, Error> {
     let id = replay.id;
     let replayed = match host.pipeline.replay(replay).await {
         // It is read again.
-        Err(Error::Store(store::Error::ConfigurationChanged)) => return Ok(true),
+        Err(Error::Store(store::Error::Outdated)) => return Ok(true),
         replayed => replayed?,
     };
     tracing::info!(

@@ -15,7 +15,7 @@ use crate::{
         feeding::Feeder,
         routing::ConnectionRoute,
     },
-    store::{self, Tx, reselections::Selections},
+    store::{self, Tx},
 };
 
 /// Users for whom a transaction selects anew.
@@ -68,7 +68,7 @@ fn release_page(tx: &Tx<'_>, now: Timestamp) -> Result<(), store::Error> {
         return Ok(());
     };
     let id = released.connection;
-    let route = route(tx, &released)?;
+    let route = ConnectionRoute::load(tx, released.connection)?;
     // Somebody has said that it may.
     let mut feeder = Feeder::new(tx, &route, Cause::LIVE, now).unbraked();
     feeder.report.caused_by(BRAKE);
@@ -106,7 +106,7 @@ async fn reselect(host: &Host, asked: &Asked) -> Result<bool, store::Error> {
     if let Err(error) = selected.await {
         return match host.pipeline.braked(error).await {
             // It is selected again: held now, or allowed.
-            store::Error::ConfigurationChanged => Ok(true),
+            store::Error::Outdated => Ok(true),
             error => Err(error),
         };
     }
@@ -122,7 +122,7 @@ async fn ask(host: &Host) -> Result<Option<Configured>, store::Error> {
         let Some(due) = tx.next_reselections(usize::MAX)? else {
             return Ok(None);
         };
-        let route = route(tx, &due)?;
+        let route = ConnectionRoute::load(tx, due.connection)?;
         let lost = foreseen(tx, &route, &due.selections, now)?;
         Ok(Some(((route.id, route.configuration), lost)))
     });
@@ -136,7 +136,7 @@ async fn ask(host: &Host) -> Result<Option<Configured>, store::Error> {
     let error = store::Error::BrakedLive { connection, lost };
     match host.pipeline.braked(error).await {
         // It is held now, or so many are allowed.
-        store::Error::ConfigurationChanged => Ok(Some(of)),
+        store::Error::Outdated => Ok(Some(of)),
         error => Err(error),
     }
 }
@@ -145,14 +145,10 @@ fn reselect_page(tx: &Tx<'_>, now: Timestamp) -> Result<(), store::Error> {
     let Some(due) = tx.next_reselections(PAGE)? else {
         return Ok(());
     };
-    let route = route(tx, &due)?;
+    let route = ConnectionRoute::load(tx, due.connection)?;
     let mut feeder = Feeder::new(tx, &route, Cause::LIVE, now);
     touch(&mut feeder, &due.selections, Tx::reselected)?;
     feeder.finish()?.save(tx, due.connection, now)
-}
-
-fn route(tx: &Tx<'_>, of: &Selections) -> Result<ConnectionRoute, store::Error> {
-    ConnectionRoute::load(tx, of.connection, of.project, of.account)
 }
 
 /// Touches these users, of each of whom `done` is told first.

@@ -147,7 +147,7 @@ impl Work {
         let (account, configuration) = (self.route.id, self.route.configuration);
         let apply = move |tx: &store::Tx<'_>| {
             if !tx.is_configuration(account, configuration)? {
-                return Err(store::Error::ConfigurationChanged);
+                return Err(store::Error::Outdated);
             }
             apply(tx)
         };

@@ -152,7 +152,7 @@ fn connect(
         options: Vec::new(),
         options_read_at: at,
     };
-    mapping::save(tx, keys, (project, connection, account), &new, true, at)?;
+    mapping::save(tx, keys, connection, &new, true, at)?;
     let mut company = None;
     let mut contacts = None;
     for mapping in tx.mappings(connection)? {

@@ -85,14 +85,12 @@ async fn what_is_not_connected_or_maps_nothing_is_not_said_to_be_well() {
         let connections = tx.connections(project)?;
         let connection = connections.iter().find(|one| one.account.is_some());
         let connection = connection.expect("the one that is connected");
-        let (account, _) = connection.account.clone().expect("an account");
         let nothing = NewMappings {
             mappings: Vec::new(),
             options: Vec::new(),
             options_read_at: now,
         };
-        let of = (project, connection.id, account);
-        mapping::save(tx, &keys, of, &nothing, true, now)
+        mapping::save(tx, &keys, connection.id, &nothing, true, now)
     });
     unmapped.await.expect("saved");
     let page = admin.page(&path("/health")).await;

@@ -477,7 +477,7 @@ async fn set_up(host: &Arc<Host>, account: &Account) -> (ProjectId, UserId) {
             options: Vec::new(),
             options_read_at: now,
         };
-        mapping::save(tx, &keys, (project, connection, account), &new, true, now)?;
+        mapping::save(tx, &keys, connection, &new, true, now)?;
         Ok((project, ana.id))
     });
     set_up.await.expect("project")

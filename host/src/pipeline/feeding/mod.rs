@@ -253,7 +253,8 @@ impl<'t, 'c> Feeder<'t, 'c> {
             .or_insert(why);
     }
 
-    fn touch_all(&mut self, mapping: usize, users: &[UserId]) {
+    /// The records of all of these users may be selected anew.
+    pub fn touch_all(&mut self, mapping: usize, users: &[UserId]) {
         users.iter().for_each(|user| self.touch(mapping, *user));
     }
 

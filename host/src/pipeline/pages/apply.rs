@@ -32,7 +32,7 @@ pub fn apply_record(
     origin: &Origin,
 ) -> Result<(), store::Error> {
     let route = feeder.route;
-    let Some((mapping, mapped)) = route.mapping(object_type) else {
+    let Some((_, mapped)) = route.mapping(object_type) else {
         return Ok(());
     };
     if route.is_read {
@@ -141,10 +141,8 @@ pub fn apply_record(
     }
     // Its existence, stamps or first reading may change whom it feeds, and
     // what is reached through it.
-    for (index, other) in route.mappings.iter().enumerate() {
-        if index == mapping || other.through.as_ref() == Some(object_type) {
-            feeder.touch_reached(index, state.key)?;
-        }
+    for fed in route.fed_by(object_type) {
+        feeder.touch_reached(fed, state.key)?;
     }
     feeder
         .report

@@ -5,10 +5,14 @@
 //! on several bodies of a batch it is given up, for the lanes at fault to be parted
 //! from the others; and of one entry by itself, the version is asked for no more.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use super::{Of, Part, Prepared, Purpose, Run, set_aside, try_run};
 use crate::{
+    log::Position,
     pipeline::routing::AccountRoute,
     plugin::{Fault, Version, join},
 };
@@ -16,6 +20,64 @@ use crate::{
 /// For how long plugins may run in a batch until they are stopped, all together:
 /// five passes tell one bad body from a bad version, and others can wait that long.
 const OVERRAN_MAX: Duration = Duration::from_secs(10);
+
+/// For how long plugins ran in a batch until they were stopped.
+#[derive(Debug, Default)]
+pub struct Overrun {
+    by_entry: BTreeMap<Position, Duration>,
+    /// By the version's digest.
+    by_version: HashMap<String, Duration>,
+    /// Whether the batch is of one entry, which nothing can be parted from.
+    is_one_entry: bool,
+    is_given_up: bool,
+}
+
+impl Overrun {
+    /// Of a batch of so many entries; none yet.
+    pub fn of(entries: usize) -> Self {
+        Self {
+            is_one_entry: entries == 1,
+            ..Self::default()
+        }
+    }
+
+    /// Whether it is too long for the batch to be worked on together: what is prepared
+    /// of it is not whole, and is not to be applied.
+    pub fn is_given_up(&self) -> bool {
+        self.is_given_up
+    }
+
+    /// The entries that a plugin was stopped on, and for how long it ran.
+    pub fn by_entry(&self) -> &BTreeMap<Position, Duration> {
+        &self.by_entry
+    }
+
+    /// A version was stopped on these entries after it ran for so long.
+    fn add(
+        &mut self,
+        version: &str,
+        entries: impl ExactSizeIterator<Item = Position>,
+        ran: Duration,
+    ) {
+        let each = ran / u32::try_from(entries.len()).unwrap_or(u32::MAX).max(1);
+        for entry in entries {
+            *self.by_entry.entry(entry).or_default() += each;
+        }
+        *self.by_version.entry(version.to_owned()).or_default() += ran;
+    }
+
+    /// Whether a version is to be asked for anything more of the batch. Where it is not,
+    /// the batch is given up, if it holds more than one entry.
+    fn may_ask(&mut self, version: &str) -> bool {
+        if !self.is_one_entry {
+            self.is_given_up |= self.by_version.values().sum::<Duration>() >= OVERRAN_MAX;
+            return !self.is_given_up;
+        }
+        // Others may be asked: what it does they need not answer for.
+        let ran = self.by_version.get(version).copied();
+        ran.unwrap_or_default() < OVERRAN_MAX
+    }
+}
 
 /// Runs a pass; where it faults, one for each body. Nothing is done where the batch is
 /// given up.
@@ -80,33 +142,19 @@ fn note(plugin: &Version, parts: &[Part<'_>], fault: &Fault, prepared: &mut Prep
     let Fault::Deadline(after) = fault else {
         return;
     };
-    let each = *after / u32::try_from(parts.len()).unwrap_or(u32::MAX).max(1);
-    for part in parts {
-        *prepared.overran.entry(part.entry.position).or_default() += each;
-    }
-    let digest = plugin.digest().to_owned();
-    *prepared.overran_by.entry(digest).or_default() += *after;
+    let entries = parts.iter().map(|part| part.entry.position);
+    prepared.overrun.add(plugin.digest(), entries, *after);
 }
 
-/// Whether a version is to be asked for anything more of the batch. Where it is not,
-/// the batch is given up, if it holds more than one entry.
+/// Whether a version is to be asked for anything more: live, others wait for it.
 fn may_ask(plugin: &Version, prepared: &mut Prepared) -> bool {
-    if prepared.purpose != Purpose::Live {
-        return true;
-    }
-    if !prepared.is_one_entry {
-        prepared.given_up |= prepared.overran_by.values().sum::<Duration>() >= OVERRAN_MAX;
-        return !prepared.given_up;
-    }
-    // Others may be asked: what it does they need not answer for.
-    let overran = prepared.overran_by.get(plugin.digest()).copied();
-    overran.unwrap_or_default() < OVERRAN_MAX
+    prepared.purpose != Purpose::Live || prepared.overrun.may_ask(plugin.digest())
 }
 
 /// What becomes of a body that the plugin is not asked for: of a batch that is given
 /// up nothing, for it waits again.
 fn unasked(of: Of<'_>, part: &Part<'_>, prepared: &mut Prepared) {
-    if prepared.given_up {
+    if prepared.overrun.is_given_up() {
         return;
     }
     of.plugin.not_asked();

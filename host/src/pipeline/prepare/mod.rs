@@ -13,11 +13,11 @@ mod tell;
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
-    time::Duration,
 };
 
+pub use faults::Overrun;
 use faults::run;
 pub use pushed::Pushed;
 use pushed::{ToldPushed, tell_pushed};
@@ -118,15 +118,9 @@ pub struct Prepared {
     pub unknown_account_events: u64,
     /// How many events there were.
     pub events: u64,
-    /// For how long plugins ran until they were stopped, entry by entry.
-    pub overran: BTreeMap<Position, Duration>,
-    /// The same by version.
-    pub overran_by: HashMap<String, Duration>,
-    /// Whether all is of one entry, which nothing can be parted from.
-    pub is_one_entry: bool,
-    /// Whether plugins ran too long for the batch to be worked on together: it is not
-    /// whole, and is not to be applied.
-    pub given_up: bool,
+    /// For how long plugins ran too long, this and what was prepared before it of the
+    /// same batch.
+    pub overrun: Overrun,
 }
 
 /// Prepares entries of the log, all of them of the plugin's own connector. Fails only
@@ -135,13 +129,13 @@ pub fn prepare(
     routing: &Routing,
     serving: &Serving,
     entries: &[Logged],
-    purpose: Purpose,
+    (purpose, overrun): (Purpose, Overrun),
 ) -> Result<Prepared, Fault> {
     prepare_by(
         routing,
         serving,
         entries,
-        purpose,
+        (purpose, overrun),
         &|plugin, pass| match purpose {
             Purpose::Live => plugin.run(pass),
             Purpose::Replay | Purpose::Shadow => plugin.run_again(pass),
@@ -155,13 +149,13 @@ pub fn prepare_by(
     routing: &Routing,
     serving: &Serving,
     entries: &[Logged],
-    purpose: Purpose,
+    (purpose, overrun): (Purpose, Overrun),
     pass: RunBy<'_>,
 ) -> Result<Prepared, Fault> {
     let mut prepared = Prepared {
         purpose,
         newest_erasure: routing.erased.newest,
-        is_one_entry: entries.len() == 1,
+        overrun,
         ..Prepared::default()
     };
     let plugin = serving.active();
@@ -196,7 +190,7 @@ pub fn prepare_by(
                     };
                     let pass = |one: &Pass<'_>| pass(plugin, one);
                     run(of, &parts, &pass, &mut prepared)?;
-                    if prepared.given_up {
+                    if prepared.overrun.is_given_up() {
                         return Ok(prepared);
                     }
                 }

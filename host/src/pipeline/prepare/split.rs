@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Prepared, Purpose, set_aside};
 use crate::{
-    log::{EntryKind, Logged},
+    log::Logged,
     model::AccountKey,
     pipeline::{redact::tells_of, routing::Routing},
     plugin::{Element, SplitError, Version, join, split},
@@ -24,11 +24,7 @@ pub(super) fn split_entry<'a>(
     accounts: &mut BTreeMap<AccountKey, Vec<Part<'a>>>,
     prepared: &mut Prepared,
 ) {
-    let description = plugin.description();
-    let at = match entry.kind {
-        EntryKind::Delivery => Some(&description.delivery),
-        EntryKind::JournalFile => description.journal_file.as_ref(),
-    };
+    let at = plugin.description().body(entry.kind);
     let elements = at.map(|at| split(&entry.body, at));
     if let Some(erased) = routing.erased.of(plugin.connector()) {
         let is_late = match &elements {

@@ -2,6 +2,7 @@
 
 mod record;
 mod run;
+mod save;
 
 use std::{
     borrow::Cow,
@@ -9,15 +10,10 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    brake::{self, HELD},
-    plan::Skip,
-    routing::ConnectionRoute,
-};
+use super::{brake::HELD, routing::ConnectionRoute};
 use crate::{
-    model::{ConnectionId, Missed, ObjectType, RecordId, RunId, Timestamp, UserId},
+    model::{Missed, ObjectType, RecordId, RunId, Timestamp, UserId},
     store::{
-        self, Tx,
         activity::{Activity, NAMED_USERS_MAX},
         hours::{Tally, freshness_bucket},
         runs::Counted,
@@ -79,10 +75,8 @@ pub struct Report {
     losses: BTreeMap<Option<RunId>, BTreeSet<UserId>>,
     /// What was counted of each record for a run.
     counted: HashMap<(ObjectType, RecordId), Counted>,
-    /// Why those of them did nothing that did not.
-    skipped: HashMap<(ObjectType, RecordId), BTreeSet<String>>,
-    /// What is counted of records that no line told of when it was, where it is for no run.
-    unlined: HashMap<(ObjectType, RecordId), &'static str>,
+    /// What was told of each record.
+    told: HashMap<(ObjectType, RecordId), Told>,
     /// Where what was told first comes from.
     origin: Option<Origin>,
     /// The run that what is told next is counted for.
@@ -92,6 +86,17 @@ pub struct Report {
     pub(super) missed: Option<Missed>,
     /// Where lines come from that no record caused; a mapping, where none is said.
     cause: Option<&'static str>,
+}
+
+/// What was told of a record.
+#[derive(Debug)]
+struct Told {
+    /// What it is counted as.
+    outcome: &'static str,
+    /// Why, where it is counted so for a run and no line says it.
+    reasons: BTreeSet<String>,
+    /// The index of the line that tells of it.
+    line: Option<usize>,
 }
 
 /// Where a report's lines come from.
@@ -163,24 +168,17 @@ impl Report {
     pub(super) fn held(&mut self, object_type: &ObjectType, record: &RecordId) {
         self.count(&format!("skipped.{HELD}"), 1);
         let key = (object_type.clone(), record.clone());
-        if let Some(outcome) = self.unlined.get_mut(&key)
-            && *outcome == UNCHANGED
-        {
-            *outcome = SKIPPED;
-            self.count(UNCHANGED, -1);
-            self.count(SKIPPED, 1);
-        }
-        let line = self.lines.iter_mut().find(|line| {
-            line.object_type.as_ref() == Some(object_type)
-                && line.record.as_ref() == Some(record)
-                && line.outcome == UNCHANGED
-        });
-        if let Some(line) = line {
+        let told = self.told.get_mut(&key);
+        let Some(told) = told.filter(|told| told.outcome == UNCHANGED) else {
+            return;
+        };
+        told.outcome = SKIPPED;
+        if let Some(line) = told.line.map(|index| &mut self.lines[index]) {
             line.outcome = SKIPPED.to_owned();
             line.reason = Some(HELD.to_owned());
-            self.count(UNCHANGED, -1);
-            self.count(SKIPPED, 1);
         }
+        self.count(UNCHANGED, -1);
+        self.count(SKIPPED, 1);
     }
 
     /// What is told waited for a person: when it shows says nothing of how fast
@@ -215,7 +213,7 @@ impl Report {
         for reason in &told.reasons {
             self.count(&format!("skipped.{reason}"), 1);
         }
-        let has_room = self.lines.len() < ACTIVITY_LINES_MAX;
+        let key = (object_type.clone(), record.clone());
         if self.run.is_some() {
             // Each record once, whatever was wrong with it beside.
             let counted = match told.reasons.first() {
@@ -230,29 +228,32 @@ impl Report {
                 UNCHANGED => {}
                 _ => self.example(&counted, object_type, record),
             }
-            let key = (object_type.clone(), record.clone());
-            if outcome == SKIPPED {
-                self.skipped.insert(key.clone(), told.reasons.clone());
-            }
             let counted = Counted {
                 outcome: counted,
                 was_read: true,
                 matched: told.matched,
             };
-            self.counted.insert(key, counted);
-        }
-        if !has_room && self.run.is_none() {
-            let key = (object_type.clone(), record.clone());
-            self.unlined.insert(key, outcome);
+            self.counted.insert(key.clone(), counted);
         }
         // What a run found to be as it was is counted, and no news.
-        if !has_room || (self.run.is_some() && told.is_as_before()) {
+        let is_news = self.run.is_none() || !told.is_as_before();
+        let line = (is_news && self.has_room()).then_some(self.lines.len());
+        let reasons = match self.run {
+            Some(_) if outcome == SKIPPED && line.is_none() => told.reasons.clone(),
+            _ => BTreeSet::new(),
+        };
+        let now_told = Told {
+            outcome,
+            reasons,
+            line,
+        };
+        self.told.insert(key, now_told);
+        let Some(index) = line else {
             return;
-        }
+        };
         let reasons: Vec<_> = told.reasons.into_iter().collect();
         // Those whom the line will not name are known to be counted by this.
         if told.users.len() > NAMED_USERS_MAX {
-            let index = self.lines.len();
             self.reached
                 .extend(told.users.iter().map(|user| (index, *user)));
         }
@@ -280,7 +281,7 @@ impl Report {
     /// A record was erased: that is told, and not which one.
     pub fn erased(&mut self, origin: &Origin, object_type: &ObjectType, now: Timestamp) {
         self.count(ERASED, 1);
-        if self.lines.len() < ACTIVITY_LINES_MAX {
+        if self.has_room() {
             self.lines.push(Activity {
                 at: now,
                 origin: origin.word.to_owned(),
@@ -302,134 +303,90 @@ impl Report {
         variables: Vec<String>,
         now: Timestamp,
     ) {
-        let told = self.lines.iter().position(|line| {
-            line.object_type.as_ref() == Some(object_type) && line.record.as_ref() == Some(record)
-        });
-        let before = match (self.run, told) {
-            (Some(_), _) => self.updated(object_type, record),
-            (None, Some(_)) => None,
-            (None, None) => {
-                let key = (object_type.clone(), record.clone());
-                self.unlined.insert(key, UPDATED).map(str::to_owned)
+        if self.run.is_some() {
+            self.updated(object_type, record);
+        }
+        let key = (object_type.clone(), record.clone());
+        let before = self.told.remove(&key);
+        let line = match before.as_ref().and_then(|before| before.line) {
+            Some(index) => {
+                self.add_to_line(index, user, variables);
+                Some(index)
             }
+            // A later user of the same record has room no more than this one.
+            None => self.has_room().then(|| {
+                self.add_line_of_selected(object_type, record, user, variables, now);
+                self.lines.len() - 1
+            }),
         };
-        let Some(index) = told else {
-            if before.as_deref() != Some(UPDATED) {
-                self.count(UPDATED, 1);
-                if let Some(before) = before {
-                    self.uncount(&before, object_type, record);
-                }
+        let was_updated = before.as_ref().is_some_and(|told| told.outcome == UPDATED);
+        if !was_updated {
+            self.count(UPDATED, 1);
+            if let Some(before) = before {
+                self.uncount(before);
             }
-            if self.lines.len() < ACTIVITY_LINES_MAX {
-                // What caused it is told of another record, or of this one as being as
-                // it was.
-                let cause = self.lines.last();
-                let first = self.origin.as_ref();
-                let alone = first.map(|origin| origin.word).or(self.cause);
-                let alone = alone.unwrap_or(MAPPING);
-                let plugin = match cause {
-                    Some(line) => line.plugin.clone(),
-                    None => first.and_then(|origin| origin.plugin.clone()),
-                };
-                self.lines.push(Activity {
-                    at: now,
-                    origin: cause.map_or(alone, |line| &line.origin).to_owned(),
-                    object_type: Some(object_type.clone()),
-                    record: Some(record.clone()),
-                    outcome: UPDATED.to_owned(),
-                    users: vec![user],
-                    users_count: 1,
-                    variables,
-                    plugin,
-                    ..Activity::default()
-                });
-            }
-            return;
+        }
+        let told = Told {
+            outcome: UPDATED,
+            reasons: BTreeSet::new(),
+            line,
         };
+        self.told.insert(key, told);
+    }
+
+    fn add_to_line(&mut self, index: usize, user: UserId, variables: Vec<String>) {
         let line = &mut self.lines[index];
         // A line may name whom it reached from its beginning.
         if !line.users.contains(&user) && self.reached.insert((index, user)) {
             line.reached(user);
         }
-        if line.outcome != UPDATED {
-            let before = std::mem::replace(&mut line.outcome, UPDATED.to_owned());
-            self.count(&before, -1);
-            self.count(UPDATED, 1);
-        }
-        let line = &mut self.lines[index];
+        line.outcome = UPDATED.to_owned();
         line.variables.extend(variables);
         line.variables.sort();
         line.variables.dedup();
     }
 
-    /// What came, and what it did.
-    fn tally(&self) -> Tally {
-        let count = |name: &str| self.counts.get(name).copied().unwrap_or(0);
-        let skipped = count(SKIPPED);
-        let because = |skip: Skip| count(&format!("{SKIPPED}.{}", skip.as_str()));
-        let no_match = because(Skip::NoMatch).min(skipped);
-        let waiting = because(Skip::NotReached).min(skipped - no_match);
-        // What was known already is nothing new, whichever way it came first.
-        let known = because(Skip::Older).min(skipped - no_match - waiting);
-        Tally {
-            updated: count(UPDATED),
-            unchanged: count(UNCHANGED) + known,
-            no_match,
-            waiting,
-            skipped: skipped - no_match - waiting - known,
-            values_written: count("values_written"),
-            ..self.came
+    fn add_line_of_selected(
+        &mut self,
+        object_type: &ObjectType,
+        record: &RecordId,
+        user: UserId,
+        variables: Vec<String>,
+        now: Timestamp,
+    ) {
+        // What caused it is told of another record, or of this one as being as it was.
+        let cause = self.lines.last();
+        let first = self.origin.as_ref();
+        let alone = first.map(|origin| origin.word).or(self.cause);
+        let alone = alone.unwrap_or(MAPPING);
+        let plugin = match cause {
+            Some(line) => line.plugin.clone(),
+            None => first.and_then(|origin| origin.plugin.clone()),
+        };
+        self.lines.push(Activity {
+            at: now,
+            origin: cause.map_or(alone, |line| &line.origin).to_owned(),
+            object_type: Some(object_type.clone()),
+            record: Some(record.clone()),
+            outcome: UPDATED.to_owned(),
+            users: vec![user],
+            users_count: 1,
+            variables,
+            plugin,
+            ..Activity::default()
+        });
+    }
+
+    /// Takes back what was counted of a record: how it ended, and why.
+    fn uncount(&mut self, told: Told) {
+        self.count(told.outcome, -1);
+        for reason in told.reasons {
+            self.count(&format!("{SKIPPED}.{reason}"), -1);
         }
     }
 
-    /// Writes the report.
-    ///
-    /// # Errors
-    ///
-    /// [`store::Error::Braked`] where a run took values from too many users, and
-    /// [`store::Error::BrakedLive`] where what comes live did; then all of the
-    /// transaction has to be undone.
-    pub fn save(
-        self,
-        tx: &Tx<'_>,
-        connection: ConnectionId,
-        now: Timestamp,
-    ) -> Result<(), store::Error> {
-        tx.add_counts(connection, &self.counts)?;
-        for (run, freshness) in &self.freshness {
-            // How long it waited for a person says nothing of how fast it is.
-            let has_waited = match run {
-                Some(run) => tx.was_released(*run)?,
-                None => false,
-            };
-            if !has_waited {
-                tx.add_freshness(connection, now, freshness)?;
-            }
-        }
-        let tally = self.tally();
-        if tally != Tally::default() {
-            tx.add_to_hour(connection, now, &tally)?;
-        }
-        for (run, users) in &self.losses {
-            match run {
-                Some(run) => tx.add_run_losses(*run, users)?,
-                None => brake::count(tx, connection, users, now)?,
-            }
-        }
-        for (run, counted) in &self.runs {
-            counted.save(tx, *run)?;
-        }
-        let Some(first) = self.lines.first() else {
-            return Ok(());
-        };
-        // By origin, so that a full sync's lines leave room for those of what comes live.
-        let since = first.at.minus(ACTIVITY_WINDOW);
-        let within = (since, first.at);
-        let written = tx.activity_within(connection, &first.origin, within, ACTIVITY_LINES_MAX)?;
-        for line in self.lines.iter().take(ACTIVITY_LINES_MAX - written) {
-            tx.add_activity(connection, line)?;
-        }
-        Ok(())
+    fn has_room(&self) -> bool {
+        self.lines.len() < ACTIVITY_LINES_MAX
     }
 }
 

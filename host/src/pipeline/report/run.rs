@@ -1,8 +1,8 @@
 //! What is counted for a run, with each record counted once.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, hash_map::Entry};
 
-use super::{MATCHED, MISSED, READ, Report, SKIPPED, UPDATED};
+use super::{MATCHED, MISSED, READ, Report, UPDATED};
 use crate::{
     model::{ObjectType, RecordId, RunId, UserId},
     store::{
@@ -124,47 +124,30 @@ impl Report {
     }
 
     /// A record turns out to change what users show, whatever was counted of it for the
-    /// run. Returns what that was.
-    pub(super) fn updated(
-        &mut self,
-        object_type: &ObjectType,
-        record: &RecordId,
-    ) -> Option<String> {
-        let key = (object_type.clone(), record.clone());
-        let updated = Counted {
-            outcome: UPDATED.to_owned(),
-            was_read: false,
-            matched: false,
-        };
-        let before = match self.counted.get_mut(&key) {
-            Some(counted) => Some(std::mem::replace(&mut counted.outcome, updated.outcome)),
-            None => {
-                self.counted.insert(key, updated);
+    /// run.
+    pub(super) fn updated(&mut self, object_type: &ObjectType, record: &RecordId) {
+        let counted = self.counted.entry((object_type.clone(), record.clone()));
+        let before = match counted {
+            Entry::Occupied(mut counted) if counted.get().outcome != UPDATED => {
+                let outcome = UPDATED.to_owned();
+                Some(std::mem::replace(&mut counted.get_mut().outcome, outcome))
+            }
+            Entry::Occupied(_) => return,
+            Entry::Vacant(counted) => {
+                counted.insert(Counted {
+                    outcome: UPDATED.to_owned(),
+                    was_read: false,
+                    matched: false,
+                });
                 None
             }
         };
-        if before.as_deref() != Some(UPDATED) {
-            if let Some(before) = &before {
-                self.count_in_run(before, -1);
-                self.no_example(before, object_type, record);
-            }
-            self.count_in_run(UPDATED, 1);
-            self.count_missed();
+        if let Some(before) = before {
+            self.count_in_run(&before, -1);
+            self.no_example(&before, object_type, record);
         }
-        before
-    }
-
-    /// Takes back what was counted of a record: that it did nothing, and why, or how it
-    /// else ended.
-    pub(super) fn uncount(&mut self, outcome: &str, object_type: &ObjectType, record: &RecordId) {
-        let reasons = self.skipped.remove(&(object_type.clone(), record.clone()));
-        let Some(reasons) = reasons else {
-            return self.count(outcome, -1);
-        };
-        self.count(SKIPPED, -1);
-        for reason in reasons {
-            self.count(&format!("{SKIPPED}.{reason}"), -1);
-        }
+        self.count_in_run(UPDATED, 1);
+        self.count_missed();
     }
 
     /// Something that did nothing, for the run that is counted for.

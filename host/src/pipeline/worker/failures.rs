@@ -46,7 +46,7 @@ impl Error {
 
 impl Pipeline {
     /// What to do about a transaction that was undone: where the brake of a
-    /// connection undid it, the same again ([`store::Error::ConfigurationChanged`]),
+    /// connection undid it, the same again ([`store::Error::Outdated`]),
     /// for what may be done and what is held is decided now.
     pub async fn braked(&self, error: store::Error) -> store::Error {
         let store::Error::BrakedLive { connection, lost } = error else {
@@ -71,7 +71,7 @@ impl Pipeline {
             Ok(false) => {}
         }
         self.notify_changed();
-        store::Error::ConfigurationChanged
+        store::Error::Outdated
     }
 
     /// What to do about a batch that failed: where something that it holds is the

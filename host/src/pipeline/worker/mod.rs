@@ -4,7 +4,7 @@
 mod failures;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::HashSet,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -361,7 +361,7 @@ impl Pipeline {
         let parts = match task.await {
             Err(_) => return Finished::Failed(turn, Error::Ended),
             Ok(Err(error)) => match self.braked(error).await {
-                store::Error::ConfigurationChanged => return Finished::Outdated(turn),
+                store::Error::Outdated => return Finished::Outdated(turn),
                 error => return Finished::Failed(turn, error.into()),
             },
             Ok(Ok(parts)) => parts,
@@ -417,21 +417,19 @@ impl Pipeline {
     /// What was taken, as a batch.
     async fn prepare_batch(&self, turns: &mut Turns, turn: Turn) -> Result<Next, Error> {
         let routing = self.routing().await?;
-        let parts = match self.prepare_turn(routing, &turn).await {
-            Ok(parts) => parts,
+        let (parts, overrun) = match self.prepare_turn(routing, &turn).await {
+            Ok(prepared) => prepared,
             Err(error) => return Ok(Next::Failed(turn, error)),
         };
-        let prepared = parts.iter().map(|part| &part.prepared);
-        let overran: BTreeMap<_, _> = prepared.flat_map(|one| one.overran.clone()).collect();
-        turns.overran(&turn, &overran, self.clock.now());
-        if parts.iter().any(|part| part.prepared.given_up) {
+        turns.overran(&turn, overrun.by_entry(), self.clock.now());
+        if overrun.is_given_up() {
             tracing::warn!(
                 entries = turn.entries.len(),
-                overran = overran.len(),
+                overran = overrun.by_entry().len(),
                 "plugins ran too long on several entries of a batch: their accounts are worked \
                  on apart from the others, entry by entry"
             );
-            turns.give_up(turn, &overran);
+            turns.give_up(turn, overrun.by_entry());
             return Ok(Next::Parted);
         }
         Ok(Next::Ready(Batch { parts, turn }))

@@ -52,7 +52,7 @@ pub(super) fn lay(
             index(tx, project, variable, users)?;
         }
     }
-    ConnectionRoute::load(tx, id, project, account)
+    ConnectionRoute::of_account(tx, &tx.connection(project, id)?, account)
 }
 
 /// Lets the users be found by a variable.

@@ -27,7 +27,7 @@ pub async fn braked(host: &Host, error: store::Error) -> store::Error {
     };
     let held = host.store.transact(hold).await;
     host.pipeline.notify_changed();
-    held.err().unwrap_or(store::Error::ConfigurationChanged)
+    held.err().unwrap_or(store::Error::Outdated)
 }
 
 /// What a run asks that would take values from `lost` users in all, with what it was

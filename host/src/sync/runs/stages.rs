@@ -70,7 +70,7 @@ impl Step<'_> {
         let checked = move |tx: &Tx<'_>| {
             let is_same = tx.is_configuration(account, configuration)?;
             if !is_same || tx.run(id)?.status != RunStatus::Running {
-                return Err(store::Error::ConfigurationChanged);
+                return Err(store::Error::Outdated);
             }
             work(tx)
         };

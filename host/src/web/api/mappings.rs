@@ -149,10 +149,10 @@ pub async fn save(
     by: &Actor,
 ) -> Result<(), Error> {
     let Checked {
-        account,
         drafts,
         choices,
         asked_at,
+        ..
     } = check(host, project, id, document, Definitions::Fresh).await?;
     let (keys, now, by) = (host.keys.clone(), host.clock.now(), by.clone());
     let write = move |tx: &Tx<'_>| {
@@ -173,7 +173,7 @@ pub async fn save(
             },
             Err(errors) => return Ok(Saved::Invalid(errors)),
         };
-        pipeline::mapping::save(tx, &keys, (project, id, account), &new, keep, now)?;
+        pipeline::mapping::save(tx, &keys, id, &new, keep, now)?;
         let known = mapping_changes::Known {
             names: tx
                 .variables(project)?

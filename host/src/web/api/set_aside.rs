@@ -11,7 +11,6 @@ use utoipa::{IntoParams, ToSchema};
 use super::extract::{Json, Limit, Operator, Path, Query};
 use crate::{
     host::Host,
-    log::EntryKind,
     model::{AccountKey, Timestamp},
     store::set_aside::{Filter, Listed},
     sync::replays,
@@ -219,10 +218,7 @@ fn told(listed: Listed, body: Option<&[u8]>) -> SetAside {
     SetAside {
         id: listed.id,
         at: listed.at,
-        kind: match listed.kind {
-            EntryKind::Delivery => "delivery",
-            EntryKind::JournalFile => "journal_file",
-        },
+        kind: listed.kind.as_str(),
         connector: listed.connector,
         account: listed.account,
         reason: listed.reason,

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use crate::{
-    log::EntryKind,
     model::{AccountKey, RecordId, Timestamp},
     plugin::{BodyDescription, Description, split},
     store::{self, Tx},
@@ -44,16 +43,9 @@ impl Asides {
     ) -> Result<Self, store::Error> {
         let mut asides = HashMap::new();
         for aside in tx.set_aside_of(account, PARTS_MAX, BYTES_MAX)? {
-            let at = match aside.kind {
-                EntryKind::Delivery => Some(&description.delivery),
-                EntryKind::JournalFile => description.journal_file.as_ref(),
-            };
             // What is of an account was taken apart before: its elements stand alone.
-            let alone = at.map(|at| BodyDescription {
-                elements: Vec::new(),
-                ..at.clone()
-            });
-            let elements = alone.as_ref().map(|at| split(&aside.body, at));
+            let at = description.body(aside.kind).map(BodyDescription::of_array);
+            let elements = at.as_ref().map(|at| split(&aside.body, at));
             for element in elements.and_then(Result::ok).into_iter().flatten() {
                 for record in element.records {
                     // The newest come first.

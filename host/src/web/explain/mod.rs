@@ -183,10 +183,10 @@ pub async fn explain(
         .store
         .read(move |tx| {
             let connection = tx.connection(project, id)?;
-            let Some((account, key)) = connection.account else {
+            let Some((account, key)) = connection.account.clone() else {
                 return Ok(not_connected());
             };
-            let route = ConnectionRoute::load(tx, id, project, account)?;
+            let route = ConnectionRoute::of_account(tx, &connection, account)?;
             let teller = Teller {
                 tx,
                 route: &route,

@@ -3,12 +3,14 @@
 
 use std::{cell::Cell, sync::Arc};
 
-use super::pace::Pace;
+use super::{
+    compare::{self, Compared, Side},
+    pace::Pace,
+};
 use crate::{
     log::Logged,
     pipeline::{
-        compare::{self, Compared, Side},
-        prepare::{Prepared, Purpose, prepare_by},
+        prepare::{Overrun, Prepared, Purpose, prepare_by},
         routing::Routing,
     },
     plugin::{Fault, Serving, Version},
@@ -84,7 +86,7 @@ fn prepared(
         routing,
         &serving,
         entries,
-        Purpose::Shadow,
+        (Purpose::Shadow, Overrun::default()),
         &|version, pass| {
             pace.rest()?;
             let output = version.run_again(pass);

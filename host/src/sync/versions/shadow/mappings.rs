@@ -4,14 +4,14 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{both::Both, pace::Pace};
+use super::{
+    both::Both,
+    compare::{self, Compared, compare_outcomes},
+    pace::Pace,
+};
 use crate::{
     model::{AccountId, ConnectionId, ObjectMapping, PropertyDefinition, PropertyName},
-    pipeline::{
-        compare::{self, Compared, compare_outcomes},
-        conversion::texts,
-        routing::ConnectionRoute,
-    },
+    pipeline::{conversion::texts, routing::ConnectionRoute},
     plugin::{Fault, NeededProperties, RuleError, StoredText, SuitableTypes, Version},
     store::{
         self, Tx,
@@ -62,11 +62,7 @@ impl Sample {
         let Some(id) = tx.next_connection(connector, after)? else {
             return Ok(None);
         };
-        let connection = tx.any_connection(id)?;
-        let (account, _) = connection
-            .account
-            .ok_or(store::Error::NotFound("account"))?;
-        let route = ConnectionRoute::load(tx, id, connection.project, account)?;
+        let route = ConnectionRoute::load(tx, id)?;
         let of_field = TEXTS_MAX / tx.field_count()?.max(1);
         let mut left = TEXTS_MAX.saturating_sub(compared);
         let mut bytes = 0;

@@ -1,5 +1,5 @@
 //! Shadows: a version reads what was received before it is switched to, beside the
-//! active one, and what the two make of it is compared ([`crate::pipeline::compare`]).
+//! active one, and what the two make of it is compared ([`compare`]).
 //!
 //! Architecture invariants:
 //! - It has a place of its own in the log, which moves in the transaction that counts
@@ -13,6 +13,7 @@
 //!   anew.
 
 mod both;
+mod compare;
 mod mappings;
 mod pace;
 mod verdict;
@@ -196,7 +197,7 @@ async fn step(
     for worker in workers.values_mut() {
         let made = match worker.step().await {
             Ok(made) => made,
-            Err(Error::Store(store::Error::ConfigurationChanged)) => Next::After(REST_AT_THE_END),
+            Err(Error::Store(store::Error::Outdated)) => Next::After(REST_AT_THE_END),
             Err(_) if stop.is_cancelled() => return next,
             Err(error) => {
                 tracing::warn!(%error, "a plugin version could not be compared yet");

@@ -5,11 +5,15 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{both::Both, mappings::Sample, pace::Pace};
+use super::{
+    both::Both,
+    compare::{Compared, compare_descriptions},
+    mappings::Sample,
+    pace::Pace,
+};
 use crate::{
     host::Host,
     log::Position,
-    pipeline::compare::{Compared, compare_descriptions},
     plugin::{Fault, Version},
     store::{
         self, Tx,
@@ -224,7 +228,7 @@ impl Worker {
         if let Some(compared) = done {
             let keeping = move |tx: &Tx<'_>| {
                 if !tx.is_configuration(account, configuration)? {
-                    return Err(store::Error::ConfigurationChanged);
+                    return Err(store::Error::Outdated);
                 }
                 go_on(tx, id, (&place, &work), &compared)
             };
@@ -283,7 +287,7 @@ impl Worker {
         }
         let keeping = move |tx: &Tx<'_>| {
             if (tx.configuration()?, tx.newest_erasure()?) != known {
-                return Err(store::Error::ConfigurationChanged);
+                return Err(store::Error::Outdated);
             }
             go_on(tx, id, (&place, &work), &compared)
         };

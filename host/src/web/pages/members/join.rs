@@ -21,7 +21,7 @@ use crate::{
     host::Host,
     members::{self, rules},
     secrets::Secret,
-    store::{links::Invitation, members::Person},
+    store::{members::Person, people_links::Invitation},
     web::session::{Session, Signed},
 };
 

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     members::{self, rules},
     model::PersonId,
-    store::{links::Invitation, members::Member, projects::Role},
+    store::{members::Member, people_links::Invitation, projects::Role},
     web::session::{Posted, Signed},
 };
 

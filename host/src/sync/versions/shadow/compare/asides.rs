@@ -6,10 +6,10 @@ use serde_json::json;
 
 use super::{Compared, Side, plain};
 use crate::{
-    log::{EntryKind, Position},
+    log::Position,
     model::{AccountKey, ConnectionId, ObjectType, RecordId},
     pipeline::{prepare::Prepared, routing::Routing},
-    plugin::{BodyDescription, Description, split},
+    plugin::{Description, split},
     store::{
         set_aside::SetAside,
         shadows::{Difference, Found, Kind},
@@ -117,11 +117,7 @@ fn aside(
     let difference = Difference {
         kind,
         object_type: None,
-        name: match what.kind {
-            EntryKind::Delivery => "delivery",
-            EntryKind::JournalFile => "journal_file",
-        }
-        .to_owned(),
+        name: what.kind.as_str().to_owned(),
     };
     compared.add(difference, |difference| {
         let account = what.account.as_ref();
@@ -149,15 +145,8 @@ fn aside(
 
 /// The record of an element that was refused.
 fn record(what: &SetAside, description: &Description) -> Option<RecordId> {
-    let within = match what.kind {
-        EntryKind::Delivery => Some(&description.delivery),
-        EntryKind::JournalFile => description.journal_file.as_ref(),
-    }?;
-    let array = BodyDescription {
-        elements: Vec::new(),
-        ..within.clone()
-    };
-    let elements = split(&what.body, &array).ok()?;
+    let at = description.body(what.kind)?.of_array();
+    let elements = split(&what.body, &at).ok()?;
     elements.first()?.records.first().cloned()
 }
 

@@ -11,12 +11,12 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use serde_json::{Value as Json, json};
 
 use self::asides::{asides, erasures};
-use super::{
-    prepare::{Prepared, Told},
-    routing::{AccountRoute, ConnectionRoute, FieldPlace, Routing},
-};
 use crate::{
     model::{AccountKey, ChangeKind, ConnectionId, Merge, ObjectType, RecordId, TEXT_LENGTH_MAX},
+    pipeline::{
+        prepare::{Prepared, Told},
+        routing::{AccountRoute, ConnectionRoute, FieldPlace, Routing},
+    },
     plugin::{Description, Fault, Outcome},
     store::shadows::{Difference, Found, Kind},
 };
