@@ -54,6 +54,12 @@ impl EntryKind {
             Self::JournalFile => "journal_file",
         }
     }
+
+    /// The kind that a stored number means; none where this release does not know it.
+    pub fn from_number(number: i64) -> Option<Self> {
+        let mut kinds = [Self::Delivery, Self::JournalFile].into_iter();
+        kinds.find(|kind| *kind as i64 == number)
+    }
 }
 
 /// An entry to be appended.

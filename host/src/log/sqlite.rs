@@ -402,20 +402,13 @@ fn last_position(connection: &Connection) -> Result<Position, Error> {
 fn logged(row: &rusqlite::Row<'_>) -> Result<Logged, Error> {
     let stored = row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?;
     let body = restored(stored, row.get(5)?);
+    let kind = row.get(1)?;
     Ok(Logged {
         position: Position(row.get(0)?),
-        kind: kind(row.get(1)?)?,
+        kind: EntryKind::from_number(kind).ok_or(Error::UnknownKind(kind))?,
         connector: row.get(2)?,
         received_at: Timestamp(row.get(3)?),
         is_damaged: body.is_none(),
         body: body.unwrap_or_default(),
     })
-}
-
-fn kind(stored: i64) -> Result<EntryKind, Error> {
-    match stored {
-        1 => Ok(EntryKind::Delivery),
-        2 => Ok(EntryKind::JournalFile),
-        other => Err(Error::UnknownKind(other)),
-    }
 }
