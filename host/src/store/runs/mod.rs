@@ -4,26 +4,23 @@ mod barred;
 mod brake;
 mod catch_ups;
 mod counted;
+mod counts;
 mod examples;
+mod progress;
 mod reach;
+mod reads;
 
 pub use catch_ups::LastCatchUp;
 pub use counted::Counted;
+pub use counts::{Counts, USERS, failed};
 pub use examples::{EXAMPLES_MAX, Example, Examples};
+pub use progress::Beginning;
 pub use reach::RunRecord;
-
-use std::collections::BTreeMap;
 
 use rusqlite::params;
 
-use super::{
-    Error, Tx, encode, optional_timestamp,
-    reads::{DueRead, Wanted},
-    timestamp,
-};
-use crate::model::{
-    AccountId, ConnectionId, Planned, Problem, Run, RunId, RunKind, RunStatus, Stage, Timestamp,
-};
+use super::{Error, Tx, encode, optional_timestamp, timestamp};
+use crate::model::{AccountId, ConnectionId, Run, RunId, RunKind, RunStatus, Timestamp};
 
 /// Runs kept for each connection, beside those that are not over; and of brief
 /// ones, which come every few minutes.
@@ -32,24 +29,6 @@ const BRIEF_RUNS_KEPT: i64 = 20;
 
 /// The runs of a connection that its brake holds.
 const BRAKED: &str = "WHERE connection = ?1 AND status = 'braked' ORDER BY id";
-
-/// What a dry run counts under of users, each once, who would show something else.
-pub const USERS: &str = "users";
-
-/// What could not be read is counted under.
-const FAILED: &str = "failed";
-
-/// What a run counts a read under that could not be made: of a record by itself, or of
-/// its associations to a type.
-pub fn failed(wanted: &Wanted) -> String {
-    match wanted {
-        Wanted::Record => FAILED.to_owned(),
-        Wanted::Associations(to_type) => format!("{FAILED}.{to_type}"),
-    }
-}
-
-/// How much a run did, by name.
-pub type Counts = BTreeMap<String, i64>;
 
 /// A run to be asked for.
 #[derive(Clone, Copy, Debug)]
@@ -77,21 +56,6 @@ pub struct RunningRun {
     pub account: AccountId,
     /// Whether it writes nothing.
     pub dry_run: bool,
-}
-
-/// How a run begins.
-#[derive(Clone, Debug)]
-pub struct Beginning {
-    /// The number that it took: what was read since is not read again.
-    pub sequence: i64,
-    /// The moment from which on changes are looked for.
-    pub since: Option<Timestamp>,
-    /// How it goes about it.
-    pub plan: Vec<Planned>,
-    /// What is to be done, in this order.
-    pub stages: Vec<Stage>,
-    /// Of how many users it may clear or move values; none where it has no brake.
-    pub losses_max: Option<u64>,
 }
 
 const COLUMNS: &str = "
@@ -268,168 +232,6 @@ impl Tx<'_> {
                 |row| row.get(0),
             )?;
         Ok(started.map(Timestamp))
-    }
-
-    /// A run begins, at first or anew. One that goes on without a brake keeps none.
-    pub fn start_run(&self, run: RunId, how: &Beginning, now: Timestamp) -> Result<(), Error> {
-        for sql in [
-            "DELETE FROM run_counts WHERE run = ?1",
-            "DELETE FROM run_losses WHERE run = ?1",
-            "DELETE FROM run_counted WHERE run = ?1",
-            "DELETE FROM run_users WHERE run = ?1",
-        ] {
-            super::delete(self, sql, run.0)?;
-        }
-        let total: u64 = how.plan.iter().map(|planned| planned.records).sum();
-        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        self.statement(
-            "UPDATE runs SET started_at = ?2, sequence = ?3, since = ?4, plan = ?5, stages = ?6,
-                    total = ?7, done = 0, problem = NULL,
-                    losses_max = CASE WHEN started_at IS NULL OR losses_max IS NOT NULL THEN ?8 END
-             WHERE id = ?1",
-        )?
-        .execute(params![
-            run.0,
-            now.0,
-            how.sequence,
-            how.since.map(|since| since.0),
-            encode::json(&how.plan)?,
-            encode::json(&how.stages)?,
-            number(total),
-            how.losses_max.map(number)
-        ])?;
-        Ok(())
-    }
-
-    /// A connection's runs that are not over are planned anew, and begin as if they
-    /// never had: what they went by is not so any more, nor what was said of their
-    /// brake.
-    pub fn begin_runs_anew(&self, connection: ConnectionId) -> Result<(), Error> {
-        super::delete(
-            self,
-            "UPDATE runs SET stages = NULL, started_at = NULL
-             WHERE connection = ?1 AND status IN ('running', 'braked')",
-            connection.0,
-        )?;
-        Ok(())
-    }
-
-    /// A connection's catch-up that is not over begins again, and looks at
-    /// everything.
-    pub fn begin_catch_up_anew(&self, connection: ConnectionId) -> Result<(), Error> {
-        super::delete(
-            self,
-            "UPDATE runs SET stages = NULL, brief = 0
-             WHERE connection = ?1 AND kind = 'catch_up' AND status IN ('running', 'braked')",
-            connection.0,
-        )?;
-        Ok(())
-    }
-
-    /// A run goes on to what is left of it, unless it is to begin anew.
-    pub fn move_run(&self, run: RunId, stages: &[Stage]) -> Result<(), Error> {
-        self.statement("UPDATE runs SET stages = ?2 WHERE id = ?1 AND stages IS NOT NULL")?
-            .execute(params![run.0, encode::json(&stages)?])?;
-        Ok(())
-    }
-
-    /// A run that nothing is left of is over, unless it is to begin anew. Returns
-    /// whether it is.
-    pub fn end_run(&self, run: RunId, status: RunStatus, now: Timestamp) -> Result<bool, Error> {
-        let is_over = self.run(run)?.stages.is_some_and(|left| left.is_empty());
-        if is_over {
-            self.set_run_status(run, status, now)?;
-        }
-        Ok(is_over)
-    }
-
-    /// More records of a run are done.
-    pub fn advance_run(&self, run: RunId, done: usize) -> Result<(), Error> {
-        self.statement(
-            "UPDATE runs SET done = done + ?2, total = max(total, done + ?2) WHERE id = ?1",
-        )?
-        .execute(params![run.0, i64::try_from(done).unwrap_or(i64::MAX)])?;
-        Ok(())
-    }
-
-    /// Something of a run could not be done.
-    pub fn set_run_problem(&self, run: RunId, problem: &Problem) -> Result<(), Error> {
-        self.statement("UPDATE runs SET problem = ?2 WHERE id = ?1")?
-            .execute(params![run.0, encode::json(problem)?])?;
-        Ok(())
-    }
-
-    /// A run is over, or held, or goes on.
-    pub fn set_run_status(
-        &self,
-        run: RunId,
-        status: RunStatus,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        let finished = (!status.is_open()).then_some(now.0);
-        self.statement("UPDATE runs SET status = ?2, finished_at = ?3 WHERE id = ?1")?
-            .execute(params![run.0, encode::word(&status), finished])?;
-        Ok(())
-    }
-
-    /// Adds to what a run did.
-    pub fn add_run_counts(&self, run: RunId, counts: &Counts) -> Result<(), Error> {
-        for (name, count) in counts.iter().filter(|(_, count)| **count != 0) {
-            self.statement(
-                "INSERT INTO run_counts (run, name, count) SELECT ?1, ?2, ?3
-                 WHERE EXISTS (SELECT 1 FROM runs WHERE id = ?1)
-                 ON CONFLICT (run, name) DO UPDATE SET count = count + excluded.count",
-            )?
-            .execute(params![run.0, name, count])?;
-        }
-        Ok(())
-    }
-
-    /// What a run did.
-    pub fn run_counts(&self, run: RunId) -> Result<Counts, Error> {
-        let mut statement = self.statement("SELECT name, count FROM run_counts WHERE run = ?1")?;
-        let rows = statement.query_map([run.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// How many reads and look-ups a run waits for.
-    pub fn waiting_of_run(&self, run: RunId) -> Result<u64, Error> {
-        let waiting: i64 = self
-            .statement(
-                "SELECT (SELECT count(*) FROM reads WHERE run = ?1)
-                      + (SELECT count(*) FROM lookups WHERE run = ?1)",
-            )?
-            .query_one([run.0], |row| row.get(0))?;
-        Ok(waiting.unsigned_abs())
-    }
-
-    /// A read waits for long now: it is not counted for a run any more.
-    pub fn let_go_of_read(&self, read: &DueRead) -> Result<(), Error> {
-        self.statement(
-            "UPDATE reads SET run = NULL WHERE account = ?1 AND object_type = ?2 AND to_type = ?3
-                    AND record = ?4",
-        )?
-        .execute(params![
-            read.key.account.0,
-            self.object_type_id(&read.key.object_type)?,
-            self.wanted_id(&read.key.wanted)?,
-            encode::record_id(&read.key.record)
-        ])?;
-        Ok(())
-    }
-
-    /// Drops the reads and look-ups of a run that nothing else asked for.
-    pub fn drop_run_reads(&self, run: RunId, now: Timestamp) -> Result<(), Error> {
-        self.free_held_reads(run, now)?;
-        for sql in [
-            "DELETE FROM reads WHERE run = ?1 AND refresh AND priority > 1",
-            "UPDATE reads SET run = NULL WHERE run = ?1",
-            "DELETE FROM lookups WHERE run = ?1 AND priority > 1",
-            "UPDATE lookups SET run = NULL WHERE run = ?1",
-        ] {
-            super::delete(self, sql, run.0)?;
-        }
-        Ok(())
     }
 
     /// When a host was last at work on this store; none where none ever said so.
