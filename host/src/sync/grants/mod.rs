@@ -1,15 +1,22 @@
 //! The accounts' grants: opened when needed, refreshed ahead of their end, once
 //! for all who wait.
 
+mod problems;
+mod sealed;
+
+pub use problems::missing_scopes;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 use tracing::Instrument;
+
+use problems::{app_uninstalled, needs_attention, revoked};
+use sealed::Open;
 
 use super::{
     joint::{Ended, Joint, Outcome},
@@ -19,11 +26,11 @@ use super::{
 use crate::{
     hubspot::{
         self, Caller, Client, Priority,
-        oauth::{self, App, Freshness, Grant, GrantError, freshness},
+        oauth::{App, Freshness, Grant, GrantError, freshness},
     },
-    model::{AccountId, AccountKey, Problem, Status, Timestamp},
+    model::{AccountId, AccountKey, Timestamp},
     secrets::{self, Keys, Secret},
-    store::{self, Store, Tx, connections::SealedGrant},
+    store::{self, Store, Tx},
 };
 
 /// How long a token that is still good is left alone after it could not be
@@ -89,27 +96,6 @@ impl Error {
             _ => None,
         }
     }
-}
-
-/// A grant as it is sealed.
-#[derive(Serialize, Deserialize)]
-struct Tokens {
-    access_token: String,
-    refresh_token: String,
-    issued_at: i64,
-}
-
-/// A grant that is open.
-struct Open {
-    /// As it was read.
-    sealed: Vec<u8>,
-    key: AccountKey,
-    region: Option<String>,
-    access_token: Secret,
-    refresh_token: Secret,
-    issued_at: Timestamp,
-    expires_at: Timestamp,
-    scopes: Vec<String>,
 }
 
 /// The accounts' grants.
@@ -374,43 +360,6 @@ impl Grants {
         Ok(())
     }
 
-    async fn open(&self, account: AccountId) -> Result<Open, Error> {
-        let (known, grant) = self
-            .store
-            .read(move |tx| Ok((tx.account(account)?, tx.grant(account)?)))
-            .await?;
-        let grant = grant.ok_or(Error::NoGrant)?;
-        let plain = self.keys.open_text(&context(&known.key), &grant.sealed)?;
-        let tokens: Tokens =
-            serde_json::from_str(plain.expose()).map_err(|_| secrets::Error::Unopenable)?;
-        Ok(Open {
-            sealed: grant.sealed,
-            key: known.key,
-            region: known.region,
-            access_token: Secret::from(tokens.access_token),
-            refresh_token: Secret::from(tokens.refresh_token),
-            issued_at: Timestamp(tokens.issued_at),
-            expires_at: grant.expires_at,
-            scopes: grant.scopes,
-        })
-    }
-
-    /// A grant in the form that is kept.
-    pub fn seal_grant(&self, grant: &Grant) -> SealedGrant {
-        let tokens = serde_json::json!({
-            "access_token": grant.access_token.expose(),
-            "refresh_token": grant.refresh_token.expose(),
-            "issued_at": grant.issued_at.0,
-        });
-        SealedGrant {
-            sealed: self
-                .keys
-                .seal(&context(&grant.account), tokens.to_string().as_bytes()),
-            expires_at: grant.expires_at,
-            scopes: grant.scopes.clone(),
-        }
-    }
-
     /// Waits for the turn to take on, or to give back, a grant of an account.
     /// HubSpot gives an account one refresh token, so giving back what was ends
     /// what is taken on meanwhile.
@@ -430,9 +379,7 @@ impl Grants {
         if held.is_some() {
             return Ok(());
         }
-        let plain = self.keys.open_text(&context(&key), sealed)?;
-        let tokens: Tokens =
-            serde_json::from_str(plain.expose()).map_err(|_| secrets::Error::Unopenable)?;
+        let tokens = self.tokens(&key, sealed)?;
         let app = self.app.as_ref().ok_or(Error::NoApp)?;
         Ok(self
             .client
@@ -444,66 +391,4 @@ impl Grants {
 /// Whether an account's grant is still this one.
 fn is_held(tx: &Tx<'_>, account: AccountId, sealed: &[u8]) -> Result<bool, store::Error> {
     Ok(tx.grant(account)?.is_some_and(|held| held.sealed == sealed))
-}
-
-/// Says on all of an account's connections that they cannot go on.
-pub fn needs_attention(
-    tx: &Tx<'_>,
-    account: AccountId,
-    problem: &Problem,
-) -> Result<(), store::Error> {
-    for connection in tx.account_connections(account)? {
-        let status = match connection.status {
-            Status::Active | Status::NeedsAttention => Status::NeedsAttention,
-            // It stays so until an admin resumes it.
-            Status::Paused => Status::Paused,
-            Status::Pending => continue,
-        };
-        tx.set_connection_status(connection.id, status, Some(problem))?;
-    }
-    Ok(())
-}
-
-fn revoked() -> Problem {
-    Problem {
-        code: Problem::ACCESS_REVOKED.into(),
-        detail: "HubSpot no longer accepts our access to this account: the app was uninstalled, \
-                 or the access was withdrawn."
-            .into(),
-        remedy: "Reconnect as a HubSpot super admin of the same account. Nothing that was synced \
-                 is lost."
-            .into(),
-    }
-}
-
-fn app_uninstalled() -> Problem {
-    Problem {
-        code: Problem::APP_UNINSTALLED.into(),
-        detail: "The app was uninstalled in HubSpot, so nothing is taken from this account any \
-                 more."
-            .into(),
-        remedy: "Reconnect as a HubSpot super admin of the same account. Nothing that was synced \
-                 is lost."
-            .into(),
-    }
-}
-
-/// What is said where HubSpot misses scopes.
-pub fn missing_scopes(scopes: &[String]) -> Problem {
-    let named = if scopes.is_empty() {
-        String::new()
-    } else {
-        format!(" to read {}", oauth::permissions(scopes))
-    };
-    Problem {
-        code: "missing_scopes".into(),
-        detail: format!("HubSpot says that our access lacks permissions{named}."),
-        remedy: "Reconnect and grant all the permissions that are asked for. Values stay as they \
-                 are until then."
-            .into(),
-    }
-}
-
-fn context(account: &AccountKey) -> String {
-    format!("grant/{account}")
 }
