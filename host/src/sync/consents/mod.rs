@@ -13,19 +13,22 @@
 //! not revoked: HubSpot gives an account's connections one refresh token.
 
 mod connecting;
+mod kept;
+mod refusal;
+
+pub use refusal::{Error, Refusal};
 
 use std::{sync::Arc, time::Duration};
 
-use serde::{Deserialize, Serialize};
 use url::Url;
 
-use connecting::{Known, connect, connection_for, known, sides};
+use connecting::{connect, connection_for, known, sides};
+use kept::{context, keep};
 
 use crate::{
     host::Host,
-    hubspot::oauth::{self, Grant, GrantError, OPTIONAL_SCOPES, SCOPES, Verifier},
-    model::{AccountKey, Connection, ConnectionId, PersonId, ProjectId, Timestamp},
-    pipeline::mapping::delete_connection,
+    hubspot::oauth::{self, OPTIONAL_SCOPES, SCOPES, Verifier},
+    model::{AccountKey, ConnectionId, PersonId, ProjectId},
     secrets::{Secret, hash_token, random_token},
     sources::Source,
     store::{
@@ -40,108 +43,6 @@ pub const CALLBACK: &str = "/oauth/hubspot/callback";
 
 /// How long a step of a consent may take.
 const STEP_MAX: Duration = Duration::from_secs(600);
-
-/// Why a consent cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The state or the one-time token is unknown, was used, or is too old.
-    #[error("the consent is unknown, was used, or is too old")]
-    Unknown,
-    /// Another browser began it.
-    #[error("another browser began the consent")]
-    OtherSession,
-    /// HubSpot's marketplace began it, and nobody is signed in.
-    #[error("nobody is signed in to take what the marketplace began")]
-    SignedOut,
-    /// Who brings it is no admin of the project, or of none.
-    #[error("who brings the consent is no admin of the project")]
-    NoAdmin,
-    /// The admin, or HubSpot, said no.
-    #[error("the consent was denied")]
-    Denied,
-    /// HubSpot sent back neither a code nor an error.
-    #[error("HubSpot's answer has no code")]
-    NoCode,
-    /// The connection is of another account.
-    #[error("the connection is of account {expected}, the consent of account {given}")]
-    OtherAccount {
-        /// The account of the connection.
-        expected: AccountKey,
-        /// The account that consented.
-        given: AccountKey,
-    },
-    /// The project has a connection to that account.
-    #[error("this account is connected to the project already")]
-    AlreadyConnected {
-        /// That connection; none where it is deleted by now.
-        by: Option<ConnectionId>,
-    },
-    /// What was consented to ended before it was connected.
-    #[error(
-        "the access ended meanwhile: the account's last connection was deleted, or the app uninstalled"
-    )]
-    GivenBack,
-    /// The connection is to a source that nobody consents for.
-    #[error("this source only pushes, so there is no consent to renew")]
-    NoConsent,
-    /// This host has no HubSpot app.
-    #[error("HUBSPOT_CLIENT_ID and HUBSPOT_CLIENT_SECRET are not set")]
-    NoApp,
-    /// HubSpot gave no grant.
-    #[error(transparent)]
-    Grant(#[from] GrantError),
-    /// What was sealed cannot be opened.
-    #[error(transparent)]
-    Secrets(#[from] crate::secrets::Error),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] store::Error),
-    /// The work itself ended; a defect.
-    #[error("the work ended abruptly")]
-    Ended,
-}
-
-/// Why a consent came to nothing, and what it was of.
-#[derive(Debug, thiserror::Error)]
-#[error("{error}")]
-pub struct Refusal {
-    /// Why.
-    pub error: Error,
-    /// What it was of; none where that is not known, or was still to be made.
-    pub of: Option<Connection>,
-}
-
-impl<E: Into<Error>> From<E> for Refusal {
-    fn from(error: E) -> Self {
-        let error = error.into();
-        Self { error, of: None }
-    }
-}
-
-impl Refusal {
-    /// Of the consent for a connection. One that a browser began, of an account that
-    /// the project has already, leaves nothing to be finished.
-    async fn of(host: &Host, error: Error, consent: &Consent) -> Self {
-        let Some(id) = consent.connection else {
-            return error.into();
-        };
-        let drops = matches!(error, Error::AlreadyConnected { .. }) && consent.session.is_some();
-        let now = host.clock.now();
-        let of = host.store.transact(move |tx| {
-            let connection = tx.any_connection(id)?;
-            if drops && connection.account.is_none() {
-                delete_connection(tx, connection.project, id, true, now)?;
-            }
-            Ok(connection)
-        });
-        let of = of.await.inspect_err(|failed| {
-            // The refusal is told all the same, with a way to the list of all.
-            tracing::warn!(%failed, "it is not known what a refused consent was of");
-        });
-        let of = of.ok();
-        Self { error, of }
-    }
-}
 
 /// What HubSpot sends back with the admin's browser.
 #[derive(Debug, Default)]
@@ -206,18 +107,6 @@ pub struct Confirmed {
     pub sides: Sides,
     /// Whether the project was chosen with the confirmation.
     pub is_chosen: bool,
-}
-
-/// What is sealed between the answer and the confirmation.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    access_token: String,
-    refresh_token: String,
-    issued_at: Timestamp,
-    expires_at: Timestamp,
-    account: AccountKey,
-    scopes: Vec<String>,
-    known: Known,
 }
 
 /// Begins a consent for a connection; the answer is the address at HubSpot that
@@ -376,33 +265,6 @@ async fn returned(
     })
 }
 
-/// Keeps what was exchanged until the admin confirms; the answer is the one-time
-/// token of that.
-async fn keep(host: &Host, consent: Consent, grant: Grant, known: Known) -> Result<Secret, Error> {
-    let token = random_token();
-    let hash = hash_token(&token);
-    let kept = serde_json::to_vec(&Kept {
-        access_token: grant.access_token.expose().to_owned(),
-        refresh_token: grant.refresh_token.expose().to_owned(),
-        issued_at: grant.issued_at,
-        expires_at: grant.expires_at,
-        account: grant.account,
-        scopes: grant.scopes,
-        known,
-    })
-    .map_err(|_| store::Error::Undecodable("consent"))?;
-    let kept = zeroize::Zeroizing::new(kept);
-    let consent = Consent {
-        sealed: host.keys.seal(&context(ConsentStep::Confirm, &hash), &kept),
-        expires_at: host.clock.now().plus(STEP_MAX),
-        ..consent
-    };
-    host.store
-        .transact(move |tx| tx.save_consent(hash, ConsentStep::Confirm, &consent))
-        .await?;
-    Ok(token)
-}
-
 /// Takes the admin's confirmation. What the marketplace began is connected to the
 /// project that the admin chose, else to the one that they look at.
 ///
@@ -441,19 +303,7 @@ async fn confirmed(
     chosen: Option<ProjectId>,
 ) -> Result<Confirmed, Error> {
     check_session(consent, visitor)?;
-    let kept = host
-        .keys
-        .open(&context(ConsentStep::Confirm, hash), &consent.sealed)?;
-    let kept: Kept =
-        serde_json::from_slice(&kept).map_err(|_| crate::secrets::Error::Unopenable)?;
-    let grant = Grant {
-        access_token: kept.access_token.into(),
-        refresh_token: kept.refresh_token.into(),
-        issued_at: kept.issued_at,
-        expires_at: kept.expires_at,
-        account: kept.account,
-        scopes: kept.scopes,
-    };
+    let (grant, known) = kept::open(host, hash, consent)?;
     let id = match (consent.connection, visitor) {
         (Some(id), _) => id,
         (None, Some(visitor)) => {
@@ -463,8 +313,8 @@ async fn confirmed(
         (None, None) => return Err(Error::SignedOut),
     };
     let connection = host.store.read(move |tx| tx.any_connection(id)).await?;
-    let sides = sides(host, Some(id), connection.project, &grant, &kept.known).await?;
-    connect(host, id, grant, kept.known).await?;
+    let sides = sides(host, Some(id), connection.project, &grant, &known).await?;
+    connect(host, id, grant, known).await?;
     Ok(Confirmed {
         sides,
         is_chosen: consent.connection.is_none(),
@@ -499,14 +349,4 @@ fn choices(tx: &Tx<'_>, visitor: Visitor) -> Result<Vec<Project>, store::Error> 
     let mut choices: Vec<_> = admins.map(|membership| membership.project).collect();
     choices.sort_by_key(|project| project.id != visitor.project);
     Ok(choices)
-}
-
-fn context(step: ConsentStep, hash: &[u8; 32]) -> String {
-    use std::fmt::Write as _;
-    let mut context = format!("consent/{step:?}/");
-    for byte in hash {
-        // Writing to a text cannot fail.
-        let _ = write!(context, "{byte:02x}");
-    }
-    context
 }
