@@ -1,5 +1,10 @@
 //! Matched fields: by what records find users.
 
+mod checked;
+mod rules;
+
+pub(super) use rules::sentence;
+
 use std::sync::Arc;
 
 use askama::Template;
@@ -9,6 +14,9 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
+
+use checked::{Checked, look};
+use rules::{fitting, rule, users, wanted};
 
 use super::{
     super::{
@@ -21,28 +29,20 @@ use super::{
         path,
     },
     Shell, Tab,
-    fields::{
-        draft::Working,
-        shown::{self, Known},
-    },
-    previewed::PreviewView,
+    fields::{draft::Working, shown},
 };
 use crate::{
     host::Host,
-    model::{ConnectionId, ObjectType, PropertyName, Status, VariableType},
-    plugin::ObjectTypeDescription,
+    model::{ConnectionId, ObjectType, PropertyName, Status},
     store::variables::Variable,
-    sync::previews::USERS_MAX,
     web::{
         self,
         api::{
             connections::{self, Values},
             mapping_document::{
-                Document, EMAIL, EXTERNAL_ID, MatchingDocument, ObjectDocument, OwnMatching,
-                ThroughMatching, VARIABLE,
+                Document, EXTERNAL_ID, MatchingDocument, ObjectDocument, OwnMatching,
             },
-            mappings, previews,
-            properties::Property,
+            mappings,
         },
         session::Posted,
     },
@@ -53,41 +53,6 @@ pub(super) fn router() -> Router<Arc<Host>> {
     Router::new()
         .route("/matching", get(page).post(save))
         .route("/matching/check", get(check))
-}
-
-/// How an object type's records find users, in a sentence.
-pub(super) fn sentence(
-    described: &ObjectTypeDescription,
-    object: Option<&ObjectDocument>,
-    known: Option<&Known>,
-    source: &str,
-) -> String {
-    match rule(described, object) {
-        MatchingDocument::Own(own) => {
-            let property = known.and_then(|known| known.property(&own.property));
-            let label =
-                property.map_or_else(|| shown::in_words(&own.property), |one| one.label.clone());
-            format!("{label} in {source} is {} in Jimo", identifier(&own.user))
-        }
-        MatchingDocument::Through(through) => format!("They follow their {}", through.through),
-    }
-}
-
-/// The rule in force, or the one that would be.
-fn rule(described: &ObjectTypeDescription, object: Option<&ObjectDocument>) -> MatchingDocument {
-    if let Some(said) = object.and_then(|object| object.matching.clone()) {
-        return said;
-    }
-    MatchingDocument::default_of(described)
-}
-
-/// What people call a user's identifier.
-fn identifier(user: &str) -> &str {
-    match user {
-        EMAIL => "Email",
-        EXTERNAL_ID => "User ID",
-        other => other.strip_prefix(VARIABLE).unwrap_or(other),
-    }
 }
 
 /// What is shown, and what has just happened.
@@ -140,18 +105,6 @@ struct SectionView {
     is_open: bool,
     /// What was asked to be checked.
     checked: Option<Checked>,
-}
-
-/// A rule that was checked, and can be used.
-struct Checked {
-    /// In a sentence.
-    sentence: String,
-    /// Whether it is the rule in force.
-    is_same: bool,
-    /// Whether another rule is in force, whose links it drops.
-    changes: bool,
-    /// How many users it matches; none where nothing can be read that would tell.
-    told: Result<Option<PreviewView>, Vec<String>>,
 }
 
 #[derive(Template)]
@@ -311,132 +264,6 @@ async fn show(
         saved: query.saved,
         errors,
     })
-}
-
-/// The rule that is asked for.
-fn wanted(
-    described: &ObjectTypeDescription,
-    query: &MatchingQuery,
-    known: Option<&Known>,
-    in_force: &MatchingDocument,
-) -> MatchingDocument {
-    match (query.way, described.through.first()) {
-        (None, _) => in_force.clone(),
-        (Some(Way::Through), Some(through)) => MatchingDocument::Through(ThroughMatching {
-            through: through.clone(),
-        }),
-        (Some(_), _) => MatchingDocument::Own(OwnMatching {
-            property: property_meant(query.property.as_ref(), known),
-            user: query.user.clone().unwrap_or_else(|| EMAIL.to_owned()),
-        }),
-    }
-}
-
-/// The property that somebody typed the name of, else the one that alone has that
-/// label.
-fn property_meant(typed: Option<&PropertyName>, known: Option<&Known>) -> PropertyName {
-    let Some(typed) = typed else {
-        return "".into();
-    };
-    let known = known.filter(|known| known.property(typed).is_none());
-    let label = typed.as_str().trim().to_lowercase();
-    let properties = known.into_iter().flat_map(|known| &known.properties);
-    let mut meant = properties.filter(|one| one.label.to_lowercase() == label);
-    match (meant.next(), meant.next()) {
-        (Some(one), None) => one.name.clone(),
-        _ => typed.clone(),
-    }
-}
-
-/// How many users a rule would match, as far as can be looked at in a moment.
-async fn look(
-    (visit, id, is_read): (&Visit, ConnectionId, bool),
-    document: &Document,
-    described: &ObjectTypeDescription,
-    wanted: MatchingDocument,
-) -> Result<Result<Option<PreviewView>, Vec<String>>, Error> {
-    let project = visit.session.project.id;
-    let mut asked = Document::new();
-    if let MatchingDocument::Through(through) = &wanted {
-        let matching = document.get(&through.through);
-        asked.insert(
-            through.through.clone(),
-            ObjectDocument {
-                matching: matching.and_then(|object| object.matching.clone()),
-                ..ObjectDocument::default()
-            },
-        );
-    }
-    asked.insert(
-        described.name.clone(),
-        ObjectDocument {
-            matching: Some(wanted),
-            ..ObjectDocument::default()
-        },
-    );
-    if !is_read {
-        let checked = previews::check(&visit.host, project, id, asked).await;
-        return Ok(checked.map(|()| None).map_err(|error| error.sentences()));
-    }
-    let found = previews::of(&visit.host, project, id, asked.clone(), USERS_MAX).await;
-    Ok(match found {
-        Err(error) => Err(error.sentences()),
-        Ok(mut preview) => {
-            preview
-                .types
-                .retain(|one| one.object_type == described.name);
-            Ok(Some(
-                PreviewView::load(visit, id, &asked, preview, None).await?,
-            ))
-        }
-    })
-}
-
-/// By what users can be matched: not by what HubSpot feeds, which would go round in
-/// a circle.
-fn users(variables: &[Variable], chosen: &str) -> Vec<(String, String, bool)> {
-    let native = [(EMAIL, "Email"), (EXTERNAL_ID, "User ID")];
-    let native = native.map(|(name, label)| (name.to_owned(), label.to_owned()));
-    let own = variables.iter().filter(|variable| {
-        let fits = matches!(
-            variable.variable_type,
-            VariableType::Text | VariableType::Number
-        );
-        fits && variable.fed_by.is_none()
-    });
-    let own = own.map(|variable| {
-        let label = variable.label.as_ref().unwrap_or(&variable.name);
-        (format!("{VARIABLE}{}", variable.name), label.clone())
-    });
-    native
-        .into_iter()
-        .chain(own)
-        .map(|(name, label)| {
-            let is_chosen = name == chosen;
-            (name, label, is_chosen)
-        })
-        .collect()
-}
-
-/// The properties that can hold an identifier, by label.
-fn fitting(known: &Known, is_read: bool) -> Vec<(PropertyName, String)> {
-    let holds = |one: &&Property| match is_read {
-        true => matches!(&*one.property_type, "string" | "number" | "enumeration"),
-        // Other sources have their own words for types.
-        false => matches!(
-            one.suggested_variable_type,
-            Some(VariableType::Text | VariableType::Number)
-        ),
-    };
-    let mut fitting: Vec<_> = known
-        .properties
-        .iter()
-        .filter(holds)
-        .filter(|one| one.suggested_variable_type.is_some() && !one.calculated && !one.hidden)
-        .map(|one| (one.name.clone(), one.label.clone()))
-        .collect();
-    fitting.sort_by_cached_key(|(_, label)| label.to_lowercase());
-    fitting
 }
 
 /// `GET …/matching/check`: the default rule of an object type, else of the first that
