@@ -36,6 +36,7 @@ mod pages;
 mod plugin;
 mod preview;
 mod privacy;
+mod rematching;
 mod second_connector;
 mod segments;
 mod selection;

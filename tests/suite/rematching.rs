@@ -1,0 +1,267 @@
+//! A matching rule that changes: what was found by the old one is let go of at once, and
+//! what the new one finds fills as it changes, as if it were mapped for the first time.
+
+use harness::{bare, world::World};
+use hubspot_sim::{Link, PropertySpec, Route};
+use jimo_connect::intake;
+use serde_json::{Value, json};
+
+const PORTAL: u64 = 1_001;
+
+fn mappings(property: &str, user: &str) -> Value {
+    json!({
+        "contacts": {
+            "matching": {"property": property, "user": user},
+            "fields": [
+                {"property": "jobtitle", "variable": "job_title"},
+                {"property": "city", "variable": "city"},
+            ],
+        },
+        "companies": {"fields": [{"property": "industry", "variable": "industry"}]},
+    })
+}
+
+fn by_email() -> Value {
+    mappings("email", "email")
+}
+
+fn by_number() -> Value {
+    mappings("customer_no", "external_id")
+}
+
+/// Two users, a contact that has the e-mail address of the first and the number of the
+/// second, and its company; mapped by the e-mail address, and settled.
+struct Changed {
+    world: World,
+    connection: String,
+    ana: String,
+    ben: String,
+    contact: u64,
+    company: u64,
+}
+
+impl Changed {
+    async fn start() -> Self {
+        let world = World::start().await;
+        let connection = world.connect(PORTAL).await;
+        let account = world.account(PORTAL);
+        let number = PropertySpec::text("customer_no");
+        account.define("contacts", number).unwrap();
+        let _ = world
+            .sim
+            .subscribe("contact.propertyChange", Some("customer_no"));
+        let _ = world.sim.subscribe("contact.propertyChange", Some("city"));
+        let users = json!([
+            {"external_id": "1", "email": "ana@example.com"},
+            {"external_id": "2", "email": "ben@example.com"},
+        ]);
+        let mut users = world.put_users(users).await.into_iter();
+        let [ana, ben] = [(); 2].map(|()| users.next().unwrap());
+        world.map(&connection, by_email()).await;
+        let values = [
+            ("email", "ana@example.com"),
+            ("customer_no", "2"),
+            ("jobtitle", "Cook"),
+            ("city", "Lyon"),
+        ];
+        let contact = account.create("contacts", &values).unwrap();
+        let company = account
+            .create("companies", &[("industry", "BIOTECHNOLOGY")])
+            .unwrap();
+        let (from, to) = (("contacts", contact), ("companies", company));
+        account.associate(from, to, Link::Primary).unwrap();
+        world.settle().await;
+        let all = json!({"job_title": "Cook", "city": "Lyon", "industry": "BIOTECHNOLOGY"});
+        assert_eq!(world.values(&ana).await, all);
+        Self {
+            world,
+            connection,
+            ana,
+            ben,
+            contact,
+            company,
+        }
+    }
+
+    /// Maps by the number from here on; `values` says what becomes of those by the
+    /// e-mail address.
+    async fn map_by_number(&self, values: &str) {
+        let path = format!("/connections/{}/mappings?removed={values}", self.connection);
+        self.world.put(&path, by_number()).await.good();
+    }
+
+    fn patch(&self, property: &str, text: &str) {
+        let account = self.world.account(PORTAL);
+        account
+            .patch("contacts", self.contact, &[(property, text)])
+            .unwrap();
+    }
+
+    /// How often records, or whom they are associated to, were read.
+    fn reads(&self) -> usize {
+        let calls = self.world.sim.calls().into_iter();
+        calls
+            .filter(|call| matches!(call.route, Route::BatchRead | Route::Associations))
+            .count()
+    }
+
+    /// Nothing is left of what was found by the old rule.
+    async fn is_worked_off(&self) -> bool {
+        let nobodys =
+            "SELECT count(*) FROM records WHERE connection NOT IN (SELECT id FROM connections)";
+        let rows = ["purges", "releases", "released_fields"];
+        let rows = rows.map(|table| format!("SELECT count(*) FROM {table}"));
+        let mut counts = rows.iter().map(String::as_str).chain([nobodys]);
+        counts.all(|sql| self.world.count(sql) == 0)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_old_rule_finds_nobody_from_the_moment_at_which_it_is_replaced() {
+    let changed = Changed::start().await;
+    let Changed {
+        world, ana, ben, ..
+    } = &changed;
+    world.sim.clear_calls();
+    changed.map_by_number("clear").await;
+    assert_eq!(world.values(ana).await, json!({}));
+    world.settle().await;
+    // Saving reads nothing.
+    assert_eq!(changed.reads(), 0);
+    assert_eq!(world.values(ben).await, json!({}));
+    // The new one finds who it names, of whom the record then says all that is mapped.
+    changed.patch("jobtitle", "Chef");
+    world.settle().await;
+    let all = json!({"job_title": "Chef", "city": "Lyon", "industry": "BIOTECHNOLOGY"});
+    assert_eq!(world.values(ben).await, all);
+    assert_eq!(world.values(ana).await, json!({}));
+    world.until(async || changed.is_worked_off().await).await;
+    changed.patch("city", "Nice");
+    world.settle().await;
+    assert_eq!(world.values(ben).await["city"], "Nice");
+    assert_eq!(world.values(ana).await, json!({}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_that_are_kept_are_jimos_own_and_change_no_more() {
+    let changed = Changed::start().await;
+    let Changed {
+        world, ana, ben, ..
+    } = &changed;
+    changed.map_by_number("keep").await;
+    let kept = json!({"job_title": "Cook", "city": "Lyon", "industry": "BIOTECHNOLOGY"});
+    for is_worked_off in [false, true] {
+        if is_worked_off {
+            world.until(async || changed.is_worked_off().await).await;
+        }
+        let variables = world.user(ana).await["variables"].clone();
+        for (variable, value) in kept.as_object().unwrap() {
+            assert_eq!(variables[variable]["value"], *value);
+            assert_eq!(variables[variable]["source"]["kind"], "jimo", "{variables}");
+        }
+    }
+    changed.patch("jobtitle", "Chef");
+    world.settle().await;
+    assert_eq!(world.values(ana).await, kept);
+    assert_eq!(world.values(ben).await["job_title"], "Chef");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_changes_back_before_all_is_let_go_of_begins_anew_as_well() {
+    let changed = Changed::start().await;
+    let Changed {
+        world,
+        connection,
+        ana,
+        ben,
+        ..
+    } = &changed;
+    changed.map_by_number("clear").await;
+    let path = format!("/connections/{connection}/mappings?removed=clear");
+    world.put(&path, by_email()).await.good();
+    changed.map_by_number("clear").await;
+    world.put(&path, by_email()).await.good();
+    world.settle().await;
+    assert_eq!(world.values(ana).await, json!({}));
+    changed.patch("jobtitle", "Chef");
+    world.settle().await;
+    world.until(async || changed.is_worked_off().await).await;
+    let all = json!({"job_title": "Chef", "city": "Lyon", "industry": "BIOTECHNOLOGY"});
+    assert_eq!(world.values(ana).await, all);
+    assert_eq!(world.values(ben).await, json!({}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_was_deleted_before_stays_so_for_what_is_older() {
+    let changed = Changed::start().await;
+    let Changed {
+        world,
+        ben,
+        contact,
+        ..
+    } = &changed;
+    let before = world.clock.now().0;
+    let account = world.account(PORTAL);
+    account.delete("contacts", *contact).unwrap();
+    world.settle().await;
+    changed.map_by_number("clear").await;
+    world.settle().await;
+    world.sim.clear_calls();
+    let app = world.sim.app();
+    let late = json!([{
+        "objectId": contact, "subscriptionType": "contact.propertyChange",
+        "occurredAt": before, "propertyName": "jobtitle", "propertyValue": "Chef",
+        "portalId": PORTAL, "appId": app.id,
+    }]);
+    let url = world.host().url(intake::PATH);
+    let status = bare::deliver(url.as_str(), &app.client_secret, late.to_string().into()).await;
+    assert_eq!(status.unwrap(), 204);
+    world.settle().await;
+    assert_eq!(changed.reads(), 0);
+    // It may come back.
+    account.restore("contacts", *contact).unwrap();
+    world.settle().await;
+    let all = json!({"job_title": "Cook", "city": "Lyon", "industry": "BIOTECHNOLOGY"});
+    assert_eq!(world.values(ben).await, all);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_found_otherwise_itself_leaves_what_it_went_through_as_it_is() {
+    let changed = Changed::start().await;
+    let Changed {
+        world,
+        connection,
+        ana,
+        ben,
+        company,
+        ..
+    } = &changed;
+    let mut mappings = by_email();
+    mappings["companies"]["matching"] = json!({"property": "domain", "user": "external_id"});
+    let path = format!("/connections/{connection}/mappings?removed=clear");
+    world.put(&path, mappings).await.good();
+    let contacts = json!({"job_title": "Cook", "city": "Lyon"});
+    assert_eq!(world.values(ana).await, contacts);
+    let account = world.account(PORTAL);
+    account
+        .patch("companies", *company, &[("domain", "2")])
+        .unwrap();
+    changed.patch("jobtitle", "Chef");
+    world.settle().await;
+    assert_eq!(
+        world.values(ana).await,
+        json!({"job_title": "Chef", "city": "Lyon"})
+    );
+    assert_eq!(
+        world.values(ben).await,
+        json!({"industry": "BIOTECHNOLOGY"})
+    );
+    // And back: found from the contacts that are linked.
+    world.put(&path, by_email()).await.good();
+    assert_eq!(world.values(ben).await, json!({}));
+    world.settle().await;
+    let all = json!({"job_title": "Chef", "city": "Lyon", "industry": "BIOTECHNOLOGY"});
+    assert_eq!(world.values(ana).await, all);
+    world.until(async || changed.is_worked_off().await).await;
+    assert_eq!(world.values(ana).await, all);
+}
