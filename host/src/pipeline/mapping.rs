@@ -42,12 +42,10 @@ pub fn save(
     for (object_type, property, table) in &new.options {
         tx.save_options(account, object_type, property, table, new.options_read_at)?;
     }
-    let mut going_on = Vec::new();
+    let (mut going_on, mut ending) = (Vec::new(), Vec::new());
     for old in &before.mappings {
-        // What is matched in another way begins anew, with all of its fields.
         let Some(wanted) = going_on_as(old, &before.mappings, &new.mappings) else {
-            tx.release_fields(project, None, &old.fields, keep)?;
-            tx.end_mapping(connection, old)?;
+            ending.push(old);
             continue;
         };
         let fields = old.fields.iter();
@@ -56,6 +54,13 @@ pub fn save(
         let of = Some((connection, &old.object_type));
         tx.release_fields(project, of, &gone, keep)?;
         going_on.push(old);
+    }
+    // What is matched in another way begins anew, with all of its fields: first what
+    // others go through, with which their associations go.
+    ending.sort_by_key(|old| old.through.is_some());
+    for old in ending {
+        tx.release_fields(project, None, &old.fields, keep)?;
+        tx.end_mapping(connection, old)?;
     }
     let mut follows = Vec::new();
     for wanted in &new.mappings {
@@ -106,15 +111,18 @@ fn going_on_as<'a>(
     before: &[ObjectMapping],
     new: &'a [ObjectMapping],
 ) -> Option<&'a ObjectMapping> {
-    let mut new_ones = new.iter();
-    let wanted = new_ones.find(|wanted| wanted.object_type == old.object_type)?;
-    let mut before = before.iter();
-    let through = before.find(|other| Some(&other.object_type) == old.through.as_ref());
-    let is_as_before = |old: &ObjectMapping| {
-        let mut new_ones = new.iter();
-        new_ones.any(|new| new.object_type == old.object_type && new.finds_as(old))
+    let finds_as_before = |old: &ObjectMapping| {
+        let wanted = of_type(new, &old.object_type);
+        wanted.filter(|wanted| wanted.finds_as(old))
     };
-    (is_as_before(old) && through.is_none_or(is_as_before)).then_some(wanted)
+    let through = old.through.as_ref();
+    let through = through.and_then(|through| of_type(before, through));
+    finds_as_before(old)
+        .filter(|_| through.is_none_or(|through| finds_as_before(through).is_some()))
+}
+
+fn of_type<'a>(mappings: &'a [ObjectMapping], of: &ObjectType) -> Option<&'a ObjectMapping> {
+    mappings.iter().find(|mapping| mapping.object_type == *of)
 }
 
 /// What the account's grant lacked may not be needed any more; where it still

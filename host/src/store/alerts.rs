@@ -131,7 +131,8 @@ impl Tx<'_> {
 
     /// Removes a channel, and what waits for it.
     pub fn remove_channel(&self, id: AlertChannelId) -> Result<(), Error> {
-        super::delete(self, "DELETE FROM alert_channels WHERE id = ?1", id.0).map(drop)
+        self.execute_by_id("DELETE FROM alert_channels WHERE id = ?1", id.0)
+            .map(drop)
     }
 
     /// A test is about to be sent to a channel.
@@ -256,7 +257,8 @@ impl Tx<'_> {
 
     /// A message was sent, or is given up.
     pub fn end_message(&self, id: i64) -> Result<(), Error> {
-        super::delete(self, "DELETE FROM alert_messages WHERE id = ?1", id).map(drop)
+        self.execute_by_id("DELETE FROM alert_messages WHERE id = ?1", id)
+            .map(drop)
     }
 
     /// Keeps what came of a channel's last message.

@@ -33,7 +33,7 @@ impl Tx<'_> {
             "DELETE FROM option_tables WHERE account = ?1",
             "DELETE FROM label_reads WHERE account = ?1",
         ] {
-            super::delete(self, sql, account.0)?;
+            self.execute_by_id(sql, account.0)?;
         }
         Ok(())
     }

@@ -209,7 +209,7 @@ impl Tx<'_> {
                 SELECT id FROM object_mappings WHERE connection = ?1)",
             "DELETE FROM connections WHERE id = ?1",
         ] {
-            super::delete(self, sql, id.0)?;
+            self.execute_by_id(sql, id.0)?;
         }
         Ok(())
     }
@@ -386,7 +386,9 @@ impl Tx<'_> {
     /// Ends a revocation, or puts it off.
     pub fn settle_revocation(&self, id: i64, again_at: Option<Timestamp>) -> Result<(), Error> {
         match again_at {
-            None => super::delete(self, "DELETE FROM revocations WHERE id = ?1", id).map(|_| ()),
+            None => self
+                .execute_by_id("DELETE FROM revocations WHERE id = ?1", id)
+                .map(|_| ()),
             Some(moment) => {
                 self.connection.execute(
                     "UPDATE revocations SET not_before = ?2, attempts = attempts + 1 WHERE id = ?1",
@@ -400,7 +402,7 @@ impl Tx<'_> {
     /// Forgets what has to be revoked of an account: it is connected again.
     pub fn forget_revocations(&self, account: AccountId) -> Result<(), Error> {
         let sql = "DELETE FROM revocations WHERE account = ?1";
-        super::delete(self, sql, account.0).map(|_| ())
+        self.execute_by_id(sql, account.0).map(|_| ())
     }
 
     /// Keeps a consent under way by the hash of its one-time token.

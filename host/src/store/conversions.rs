@@ -170,7 +170,7 @@ impl Tx<'_> {
     pub fn converted(&self, field: FieldId, up_to: Option<&RecordId>) -> Result<(), Error> {
         match up_to {
             None => {
-                super::delete(self, "DELETE FROM conversions WHERE field = ?1", field.0)?;
+                self.execute_by_id("DELETE FROM conversions WHERE field = ?1", field.0)?;
             }
             Some(record) => {
                 self.connection.execute(

@@ -20,7 +20,7 @@ impl Tx<'_> {
                 "DELETE FROM shadow_examples WHERE key = ?1",
                 "UPDATE records SET filled = 0 WHERE id = ?1",
             ] {
-                super::delete(self, sql, record.0)?;
+                self.execute_by_id(sql, record.0)?;
             }
         }
         Ok(reached)
@@ -56,7 +56,7 @@ impl Tx<'_> {
         if held == wanted {
             return Ok(());
         }
-        super::delete(self, "DELETE FROM match_keys WHERE record = ?1", record.0)?;
+        self.execute_by_id("DELETE FROM match_keys WHERE record = ?1", record.0)?;
         let mut insert = self.statement(
             "INSERT INTO match_keys (connection, digest, record, rank) VALUES (?1, ?2, ?3, ?4)",
         )?;
@@ -82,7 +82,8 @@ impl Tx<'_> {
     ) -> Result<Vec<(RecordKey, RecordId, i64)>, Error> {
         let mut statement = self.statement(
             "SELECT r.id, r.record, k.rank FROM match_keys k JOIN records r ON r.id = k.record
-             WHERE k.connection = ?1 AND k.digest = ?2 AND r.object_type = ?3 AND r.existence = 1
+             WHERE k.connection = ?1 AND k.digest = ?2
+               AND r.connection = ?1 AND r.object_type = ?3 AND r.existence = 1
              ORDER BY r.id",
         )?;
         let mut rows = statement.query(params![

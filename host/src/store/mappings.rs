@@ -160,16 +160,10 @@ impl Tx<'_> {
     ) -> Result<(), Error> {
         self.begin_records_anew(connection, &mapping.object_type)?;
         self.drop_lookups(connection, &mapping.object_type)?;
-        if mapping.through.is_some() {
-            self.drop_associations(connection, &mapping.object_type)?;
+        if let Some(through) = &mapping.through {
+            self.drop_associations(connection, through, &mapping.object_type)?;
         }
-        for sql in [
-            "DELETE FROM held_selections WHERE mapping = ?1",
-            "DELETE FROM reselections WHERE mapping = ?1",
-            "DELETE FROM object_mappings WHERE id = ?1",
-        ] {
-            super::delete(self, sql, mapping.id.0)?;
-        }
+        self.execute_by_id("DELETE FROM object_mappings WHERE id = ?1", mapping.id.0)?;
         Ok(())
     }
 }

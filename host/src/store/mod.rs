@@ -60,7 +60,7 @@ pub mod variables;
 
 use std::{cell::RefCell, collections::HashMap, path::Path};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 
 pub use error::Error;
 use statements::{InUse, Statements};
@@ -272,6 +272,11 @@ impl<'c> Tx<'c> {
         Ok(self.statements.get(self.connection, sql)?)
     }
 
+    /// Does to what has this id what a statement says. Returns to how many rows.
+    fn execute_by_id(&self, sql: &'static str, id: i64) -> Result<usize, Error> {
+        Ok(self.statement(sql)?.execute([id])?)
+    }
+
     /// The place in the log up to which everything is done.
     pub fn log_position(&self) -> Result<Position, Error> {
         Ok(Position(self.connection.query_one(
@@ -388,10 +393,6 @@ fn optional_timestamp(
     index: usize,
 ) -> rusqlite::Result<Option<Timestamp>> {
     Ok(row.get::<_, Option<i64>>(index)?.map(Timestamp))
-}
-
-fn delete(tx: &Tx<'_>, sql: &'static str, id: i64) -> Result<usize, Error> {
-    Ok(tx.statement(sql)?.execute(params![id])?)
 }
 
 /// A database of a store that holds nothing.

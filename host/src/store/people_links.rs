@@ -166,11 +166,7 @@ impl Tx<'_> {
 
     /// Makes void whatever link a person could choose a new password by.
     pub fn remove_reset(&self, person: PersonId) -> Result<(), Error> {
-        super::delete(
-            self,
-            "DELETE FROM password_resets WHERE person = ?1",
-            person.0,
-        )?;
+        self.execute_by_id("DELETE FROM password_resets WHERE person = ?1", person.0)?;
         Ok(())
     }
 

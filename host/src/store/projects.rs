@@ -271,7 +271,7 @@ impl Tx<'_> {
 
     /// Revokes a token. Returns whether there was one.
     pub fn revoke_token(&self, token: i64) -> Result<bool, Error> {
-        Ok(super::delete(self, "DELETE FROM tokens WHERE id = ?1", token)? > 0)
+        Ok(self.execute_by_id("DELETE FROM tokens WHERE id = ?1", token)? > 0)
     }
 
     /// Removes tokens that have expired.

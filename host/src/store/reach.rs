@@ -193,21 +193,25 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Forgets which of a connection's records are associated to records of a type.
+    /// Forgets which of a connection's records of one type are associated to records of
+    /// another.
     pub(super) fn drop_associations(
         &self,
         connection: ConnectionId,
+        from_type: &ObjectType,
         to_type: &ObjectType,
     ) -> Result<(), Error> {
+        let from_type = self.object_type_id(from_type)?;
         let to_type = self.object_type_id(to_type)?;
+        // Only of records that reach users are they kept.
         for sql in [
-            "DELETE FROM associations WHERE to_type = ?2 AND from_record IN (
-                SELECT id FROM records WHERE connection = ?1)",
-            "DELETE FROM association_registers WHERE to_type = ?2 AND from_record IN (
-                SELECT id FROM records WHERE connection = ?1)",
+            "DELETE FROM associations WHERE to_type = ?3 AND from_record IN (
+                SELECT id FROM records WHERE connection = ?1 AND object_type = ?2 AND reached)",
+            "DELETE FROM association_registers WHERE to_type = ?3 AND from_record IN (
+                SELECT id FROM records WHERE connection = ?1 AND object_type = ?2 AND reached)",
         ] {
             self.statement(sql)?
-                .execute(params![connection.0, to_type])?;
+                .execute(params![connection.0, from_type, to_type])?;
         }
         Ok(())
     }

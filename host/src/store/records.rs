@@ -1,9 +1,12 @@
 //! Records that were seen: whether they exist, and what is let go of with them.
 
-use rusqlite::params;
+use rusqlite::{params, types::Value as Column};
 
 use super::{Error, Tx, encode, optional_timestamp, timestamp};
 use crate::model::{ConnectionId, Existence, ObjectType, RecordId, Timestamp, Version};
+
+/// Records that are copied by one statement as they begin anew.
+const COPIED_AT_ONCE: i64 = 10_000;
 
 /// A record's number in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,7 +121,7 @@ impl Tx<'_> {
             "UPDATE records SET reached = 0, filled = 0, created_at = NULL, modified_at = NULL
              WHERE id = ?1",
         ] {
-            super::delete(self, sql, record.0)?;
+            self.execute_by_id(sql, record.0)?;
         }
         Ok(())
     }
@@ -142,18 +145,38 @@ impl Tx<'_> {
                  RETURNING connection",
             )?
             .query_one([], |row| row.get(0))?;
-        for sql in [
+        self.statement(
             "UPDATE records SET connection = ?3 WHERE connection = ?1 AND object_type = ?2",
-            "INSERT INTO records (connection, object_type, record, existence, existence_at,
-                survivor, created_at, modified_at)
-             SELECT ?1, object_type, record, existence, existence_at,
-                survivor, created_at, modified_at
-             FROM records WHERE connection = ?3 AND object_type = ?2",
-        ] {
-            self.statement(sql)?
-                .execute([connection.0, object_type, nobody])?;
+        )?
+        .execute([connection.0, object_type, nobody])?;
+        // Some at a time, for SQLite holds all of them that it is to write where it reads.
+        // No record comes before the least number.
+        let mut after = Column::Real(f64::NEG_INFINITY);
+        loop {
+            let last: Column = self
+                .statement(
+                    "SELECT max(record) FROM (
+                        SELECT record FROM records
+                        WHERE connection = ?1 AND object_type = ?2 AND record > ?3
+                        ORDER BY record LIMIT ?4)",
+                )?
+                .query_one(params![nobody, object_type, after, COPIED_AT_ONCE], |row| {
+                    row.get(0)
+                })?;
+            if last == Column::Null {
+                return Ok(());
+            }
+            self.statement(
+                "INSERT INTO records (connection, object_type, record, existence, existence_at,
+                    survivor, created_at, modified_at)
+                 SELECT ?1, object_type, record, existence, existence_at,
+                    survivor, created_at, modified_at
+                 FROM records WHERE connection = ?2 AND object_type = ?3
+                    AND record > ?4 AND record <= ?5",
+            )?
+            .execute(params![connection.0, nobody, object_type, after, last])?;
+            after = last;
         }
-        Ok(())
     }
 
     /// Whether something is left of records that are nobody's any more.
@@ -178,8 +201,8 @@ impl Tx<'_> {
         }
         for record in &records {
             self.forget_record(RecordKey(*record))?;
-            super::delete(self, "DELETE FROM feeds WHERE record = ?1", *record)?;
-            super::delete(self, "DELETE FROM records WHERE id = ?1", *record)?;
+            self.execute_by_id("DELETE FROM feeds WHERE record = ?1", *record)?;
+            self.execute_by_id("DELETE FROM records WHERE id = ?1", *record)?;
         }
         Ok(records.len())
     }

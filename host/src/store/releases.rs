@@ -16,7 +16,7 @@ struct Pending {
     project: ProjectId,
     keep: bool,
     /// The connection and object type whose registers are let go of, by their
-    /// numbers; none where they are purged with the connection.
+    /// numbers; none where they are purged with their records.
     registers: Option<(i64, i64)>,
     /// Whose values are done; none when all are.
     users_up_to: Option<i64>,
@@ -25,7 +25,7 @@ struct Pending {
 impl Tx<'_> {
     /// Removes fields, and ends their hold on their values: these become ordinary
     /// Jimo values (`keep`), or are gone. Their registers go where it is said whose
-    /// records these are of; else they go with the connection.
+    /// records these are of; else they go with their records.
     pub fn release_fields(
         &self,
         project: ProjectId,
@@ -63,7 +63,7 @@ impl Tx<'_> {
                 field.variable.map(|variable| variable.0),
                 keep
             ])?;
-            super::delete(self, "DELETE FROM fields WHERE id = ?1", field.id.0)?;
+            self.execute_by_id("DELETE FROM fields WHERE id = ?1", field.id.0)?;
         }
         self.sought.borrow_mut().clear();
         Ok(())
@@ -185,7 +185,7 @@ impl Tx<'_> {
                     .execute(params![pending.id, last])?;
             }
             None => {
-                super::delete(self, "DELETE FROM releases WHERE id = ?1", pending.id)?;
+                self.execute_by_id("DELETE FROM releases WHERE id = ?1", pending.id)?;
                 self.sought.borrow_mut().clear();
             }
         }

@@ -385,7 +385,7 @@ impl Tx<'_> {
             "DELETE FROM segment_variables WHERE segment = ?1",
             "DELETE FROM segment_uses WHERE segment = ?1",
         ] {
-            super::delete(self, sql, id.0)?;
+            self.execute_by_id(sql, id.0)?;
         }
         let mut insert =
             self.statement("INSERT INTO segment_variables (segment, variable) VALUES (?1, ?2)")?;
@@ -411,7 +411,7 @@ impl Tx<'_> {
         if !using.is_empty() {
             return Ok(Err(Refusal::Used(using)));
         }
-        super::delete(self, "DELETE FROM segments WHERE id = ?1", id.0)?;
+        self.execute_by_id("DELETE FROM segments WHERE id = ?1", id.0)?;
         let before = variables_of(&segment.wanted.condition);
         self.seek_values(&before, &BTreeSet::new())?;
         Ok(Ok(()))

@@ -176,7 +176,7 @@ impl Tx<'_> {
 
     /// Ends a session.
     pub fn end_session(&self, id: i64) -> Result<(), Error> {
-        super::delete(self, "DELETE FROM sessions WHERE id = ?1", id)?;
+        self.execute_by_id("DELETE FROM sessions WHERE id = ?1", id)?;
         Ok(())
     }
 
@@ -198,7 +198,7 @@ impl Tx<'_> {
 
     /// Ends all sessions of a person, in every project.
     pub fn end_sessions_of(&self, person: PersonId) -> Result<(), Error> {
-        super::delete(self, "DELETE FROM sessions WHERE person = ?1", person.0)?;
+        self.execute_by_id("DELETE FROM sessions WHERE person = ?1", person.0)?;
         Ok(())
     }
 

@@ -236,8 +236,7 @@ impl Tx<'_> {
                      WHERE variable = ?1",
                 )?
                 .execute([variable.0])?,
-            false => super::delete(
-                self,
+            false => self.execute_by_id(
                 "DELETE FROM sought_variables WHERE variable = ?1",
                 variable.0,
             )?,

@@ -301,7 +301,7 @@ impl Tx<'_> {
             "DELETE FROM run_users WHERE user = ?1",
             "DELETE FROM users WHERE id = ?1",
         ] {
-            super::delete(self, sql, user.0)?;
+            self.execute_by_id(sql, user.0)?;
         }
         Ok(())
     }

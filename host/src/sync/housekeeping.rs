@@ -1,4 +1,4 @@
-//! What is over is let go: records of connections that are gone, the log beyond
+//! What is over is let go: records that are nobody's any more, the log beyond
 //! its time, history beyond its bounds.
 
 use std::{sync::Arc, time::Duration};
@@ -44,7 +44,7 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
     let mut trimmed_at = None;
     while !stop.is_cancelled() {
         if let Err(error) = purge(&host, &stop).await {
-            tracing::warn!(%error, "what a connection left could not be purged");
+            tracing::warn!(%error, "what is kept of records that are nobody's could not be purged");
         }
         let now = host.clock.now();
         if trimmed_at.is_none_or(|at| now.since(at) >= TRIM_EVERY) {

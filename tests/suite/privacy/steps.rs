@@ -17,6 +17,8 @@ use jimo_connect::{
     clock::Clock,
     host::Host,
     log::{Entry, EntryKind, Lane, Position},
+    model::ConnectionId,
+    pipeline::mapping::{self, NewMappings},
     sync::erasures::{Step, step},
 };
 use tempfile::TempDir;
@@ -103,6 +105,42 @@ async fn erased() -> (TempDir, Vec<Position>) {
     drop(host);
     somewhere(directory.path(), &[SECRET, OPEN]);
     (directory, positions)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_to_be_let_go_of_is_gone_before_an_erasure_is_over() {
+    let directory = TempDir::new().unwrap();
+    fill(directory.path(), Seeds::of(20, 1)).await;
+    let host = open(directory.path()).await;
+    append(&host, &[says(7, SECRET), says(8, OPEN)]).await;
+    apply(&host).await;
+    // Nothing is mapped any more, and what was kept of the records is let go of behind.
+    let (keys, now) = (host.keys.clone(), host.clock.now());
+    let unmapped = host.store.transact(move |tx| {
+        let nothing = NewMappings {
+            mappings: Vec::new(),
+            options: Vec::new(),
+            options_read_at: now,
+        };
+        mapping::save(tx, &keys, ConnectionId(1), &nothing, false, now)
+    });
+    unmapped.await.unwrap();
+    append(&host, &[event(7, "privacyDeletion", "")]).await;
+    apply(&host).await;
+    let until = async |last: fn(Step) -> bool| loop {
+        let step = step(&host).await.unwrap();
+        assert_ne!(step, Step::Nothing);
+        if last(step) || matches!(step, Step::Ended(_)) {
+            return step;
+        }
+    };
+    assert_eq!(until(|step| step == Step::Waits).await, Step::Waits);
+    somewhere(directory.path(), &[SECRET, OPEN]);
+    while host.store.transact(|tx| tx.purge_records(7)).await.unwrap() > 0 {}
+    assert_eq!(until(|step| step == Step::Waits).await, Step::Waits);
+    while host.store.transact(|tx| tx.release_more(7)).await.unwrap() {}
+    assert_eq!(until(|_| false).await, Step::Ended(1));
+    nowhere(directory.path(), &[SECRET]);
 }
 
 fn copy(from: &Path) -> TempDir {

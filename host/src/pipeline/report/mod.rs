@@ -6,7 +6,7 @@ mod save;
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     time::Duration,
 };
 
@@ -247,7 +247,18 @@ impl Report {
             reasons,
             line,
         };
-        self.told.insert(key, now_told);
+        match self.told.entry(key) {
+            Entry::Vacant(told) => drop(told.insert(now_told)),
+            // Told once more, of something else: how it ends goes by what changed anything.
+            Entry::Occupied(mut told) if told.get().outcome != UPDATED && outcome == UPDATED => {
+                let line = line.or(told.get().line);
+                told.insert(Told { line, ..now_told });
+            }
+            Entry::Occupied(mut told) => {
+                let told = told.get_mut();
+                told.line = told.line.or(line);
+            }
+        }
         let Some(index) = line else {
             return;
         };

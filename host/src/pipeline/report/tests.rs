@@ -52,3 +52,38 @@ fn what_is_held_of_a_record_that_no_line_tells_of_is_counted_once() {
     }
     assert_eq!(counts(&report), [0, 249, 1]);
 }
+
+#[test]
+fn a_record_that_is_told_of_twice_goes_by_what_changed_anything() {
+    let origin = Origin {
+        word: "push",
+        plugin: None,
+    };
+    let one = record(1);
+    let told = |report: &mut Report, say: fn(&mut RecordReport)| {
+        let mut told = RecordReport::default();
+        say(&mut told);
+        report.record(&origin, &contacts(), &one, told, NOW);
+    };
+    // As it was, then older: what is held of it shows on the line that says so.
+    let mut report = Report::default();
+    told(&mut report, |_| {});
+    told(&mut report, |told| told.reason("older"));
+    report.held(&contacts(), &one);
+    assert_eq!(counts(&report), [0, 0, 2]);
+    assert_eq!(report.lines[0].reason.as_deref(), Some(HELD));
+    // Updated, then as it was: who shows it beside is counted with what updated it.
+    for updated_first in [true, false] {
+        let mut report = Report::default();
+        for updates in [updated_first, !updated_first] {
+            match updates {
+                true => told(&mut report, |told| told.shown(UserId(1), "job_title")),
+                false => told(&mut report, |_| {}),
+            }
+        }
+        report.selected(&contacts(), &one, UserId(2), Vec::new(), NOW);
+        assert_eq!(counts(&report), [1, 1, 0]);
+        let line = &report.lines[usize::from(!updated_first)];
+        assert_eq!(line.users, [UserId(1), UserId(2)]);
+    }
+}

@@ -291,18 +291,14 @@ impl Tx<'_> {
 
     /// Makes reads of every kind again: an admin did something about it.
     pub fn allow_reads(&self, account: AccountId) -> Result<(), Error> {
-        super::delete(
-            self,
-            "DELETE FROM barred_reads WHERE account = ?1",
-            account.0,
-        )?;
+        self.execute_by_id("DELETE FROM barred_reads WHERE account = ?1", account.0)?;
         Ok(())
     }
 
     /// Drops all reads of an account that no connection uses any more.
     pub fn drop_reads(&self, account: AccountId) -> Result<(), Error> {
         self.allow_reads(account)?;
-        super::delete(self, "DELETE FROM reads WHERE account = ?1", account.0)?;
+        self.execute_by_id("DELETE FROM reads WHERE account = ?1", account.0)?;
         Ok(())
     }
 

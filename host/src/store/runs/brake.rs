@@ -105,7 +105,7 @@ impl Tx<'_> {
             "UPDATE reads SET not_before = 9223372036854775807 WHERE run = ?1",
             "UPDATE lookups SET not_before = 9223372036854775807 WHERE run = ?1",
         ] {
-            crate::store::delete(self, sql, run.0)?;
+            self.execute_by_id(sql, run.0)?;
         }
         Ok(())
     }
@@ -126,7 +126,7 @@ impl Tx<'_> {
             "UPDATE runs SET held = NULL, losses_max = NULL WHERE id = ?1",
             "DELETE FROM run_losses WHERE run = ?1",
         ] {
-            crate::store::delete(self, sql, run.0)?;
+            self.execute_by_id(sql, run.0)?;
         }
         self.free_held_reads(run, now)?;
         self.set_run_status(run, RunStatus::Running, now)

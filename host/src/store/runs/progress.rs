@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 
-use super::super::{Error, Tx, delete, encode};
+use super::super::{Error, Tx, encode};
 use crate::model::{ConnectionId, Planned, Problem, RunId, RunStatus, Stage, Timestamp};
 
 /// How a run begins.
@@ -29,7 +29,7 @@ impl Tx<'_> {
             "DELETE FROM run_counted WHERE run = ?1",
             "DELETE FROM run_users WHERE run = ?1",
         ] {
-            delete(self, sql, run.0)?;
+            self.execute_by_id(sql, run.0)?;
         }
         let total: u64 = how.plan.iter().map(|planned| planned.records).sum();
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
@@ -56,8 +56,7 @@ impl Tx<'_> {
     /// never had: what they went by is not so any more, nor what was said of their
     /// brake.
     pub fn begin_runs_anew(&self, connection: ConnectionId) -> Result<(), Error> {
-        delete(
-            self,
+        self.execute_by_id(
             "UPDATE runs SET stages = NULL, started_at = NULL
              WHERE connection = ?1 AND status IN ('running', 'braked')",
             connection.0,
@@ -68,8 +67,7 @@ impl Tx<'_> {
     /// A connection's catch-up that is not over begins again, and looks at
     /// everything.
     pub fn begin_catch_up_anew(&self, connection: ConnectionId) -> Result<(), Error> {
-        delete(
-            self,
+        self.execute_by_id(
             "UPDATE runs SET stages = NULL, brief = 0
              WHERE connection = ?1 AND kind = 'catch_up' AND status IN ('running', 'braked')",
             connection.0,

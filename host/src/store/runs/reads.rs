@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 
-use super::super::{Error, Tx, delete, encode, reads::DueRead};
+use super::super::{Error, Tx, encode, reads::DueRead};
 use crate::model::{RunId, Timestamp};
 
 impl Tx<'_> {
@@ -41,7 +41,7 @@ impl Tx<'_> {
             "DELETE FROM lookups WHERE run = ?1 AND priority > 1",
             "UPDATE lookups SET run = NULL WHERE run = ?1",
         ] {
-            delete(self, sql, run.0)?;
+            self.execute_by_id(sql, run.0)?;
         }
         Ok(())
     }

@@ -380,7 +380,7 @@ impl Tx<'_> {
         connection: ConnectionId,
     ) -> Result<(), Error> {
         let sql = "DELETE FROM shadow_examples WHERE connection = ?1 AND key IS NOT NULL";
-        super::super::delete(self, sql, connection.0)?;
+        self.execute_by_id(sql, connection.0)?;
         Ok(())
     }
 }

@@ -170,7 +170,7 @@ impl Tx<'_> {
             "DELETE FROM shadow_differences WHERE shadow = ?1",
             "DELETE FROM shadow_examples WHERE shadow = ?1",
         ] {
-            super::delete(self, sql, id)?;
+            self.execute_by_id(sql, id)?;
         }
         let begun = self
             .statement(
