@@ -1,6 +1,5 @@
 //! A full sync of very many contacts by the program itself: what memory it
-//! takes, and what live changes wait for meanwhile. And how long everybody waits while
-//! another matching rule for them is saved.
+//! takes, and what live changes wait for meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +20,7 @@ const CHANGES: usize = 200;
 /// How often the memory is looked at.
 const WATCH_EVERY: Duration = Duration::from_millis(100);
 
-/// Measures all of it, with so many contacts, each of a user.
+/// Measures both, with so many contacts, each of a user.
 pub async fn full_sync(contacts: usize) {
     let emails = emails(contacts);
     let (mut world, connection) = world(free(), &emails).await;
@@ -84,22 +83,6 @@ pub async fn full_sync(contacts: usize) {
         );
         host.post(&format!("{path}/cancel"), json!({})).await;
     }
-
-    let path = format!("/connections/{connection}/mappings?removed=clear");
-    let mut mappings = host.get(&path).await;
-    mappings["contacts"]["matching"]["user"] = "external_id".into();
-    let begun = Instant::now();
-    host.put(&path, mappings).await;
-    let saved = begun.elapsed();
-    let left = "SELECT (SELECT count(*) FROM purges) + (SELECT count(*) FROM releases)";
-    while world.count(left) > 0 {
-        tokio::time::sleep(WATCH_EVERY).await;
-    }
-    println!(
-        "| another matching rule for {contacts} linked contacts: saved after / all let go of after | {:.1} / {:.0} s |",
-        saved.as_secs_f64(),
-        begun.elapsed().as_secs_f64()
-    );
     program.kill();
 }
 
@@ -188,16 +171,6 @@ impl Host {
         let request = self.client.post(format!("{}{path}", self.url)).json(&body);
         let answer = request.bearer_auth(&self.token).send().await.unwrap();
         answer.json().await.unwrap_or_default()
-    }
-
-    async fn put(&self, path: &str, body: Value) {
-        let request = self.client.put(format!("{}{path}", self.url)).json(&body);
-        let answer = request.bearer_auth(&self.token).send().await.unwrap();
-        assert!(
-            answer.status().is_success(),
-            "{}",
-            answer.text().await.unwrap()
-        );
     }
 
     /// Waits until a user shows a job title.

@@ -1,7 +1,7 @@
 //! What syncing costs and how long it takes: a host before a simulated HubSpot,
 //! both in this process, or the program by itself where its memory counts.
 //! `cargo bench --package jimo-connect-tests --bench sync -- NAME`, or no name for
-//! all: `full`, `arrivals`, `live`, `large`.
+//! all: `full`, `rule`, `arrivals`, `live`, `large`.
 
 #![allow(
     clippy::unwrap_used,
@@ -35,6 +35,9 @@ fn main() {
             full_sync("within HubSpot's limits", Limits::marketplace(), 30_000).await;
             let how = "where HubSpot allows a thousand calls a second";
             full_sync(how, free(), 100_000).await;
+        }
+        if is_wanted("rule") {
+            another_rule(100_000).await;
         }
         if is_wanted("arrivals") {
             arrivals().await;
@@ -106,16 +109,7 @@ async fn full_sync(how: &str, limits: Limits, contacts: usize) {
     create(&account, &emails);
     world.sim.clear_calls();
     let begun = Instant::now();
-    let path = format!("/connections/{connection}/syncs");
-    let started = world.post(&path, json!({"kind": "full"})).await.good();
-    let path = format!("{path}/{}", started["id"].as_str().unwrap());
-    let run = loop {
-        let run = world.get(&path).await.good();
-        if run["status"] != "running" {
-            break run;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
+    let run = synced(&world, &connection).await;
     let seconds = begun.elapsed().as_secs_f64();
     assert_eq!(run["counts"]["updated"], contacts, "{run}");
     let calls = world.sim.calls();
@@ -132,6 +126,46 @@ async fn full_sync(how: &str, limits: Limits, contacts: usize) {
         let most = busiest(&calls);
         println!("| the most calls in ten seconds, of {allowed} | {most} |");
     }
+}
+
+/// Runs a full sync; what is said of it in the end.
+async fn synced(world: &World, connection: &str) -> Value {
+    let path = format!("/connections/{connection}/syncs");
+    let started = world.post(&path, json!({"kind": "full"})).await.good();
+    let path = format!("{path}/{}", started["id"].as_str().unwrap());
+    loop {
+        let run = world.get(&path).await.good();
+        if run["status"] != "running" {
+            return run;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Another matching rule for so many contacts, each linked to a user: how long it takes
+/// to be saved, in the one transaction that everybody's values wait for, and until all is
+/// let go of that came of the old one.
+async fn another_rule(contacts: usize) {
+    let emails = emails(contacts);
+    let (world, connection) = world(free(), &emails).await;
+    create(&world.account(PORTAL), &emails);
+    let run = synced(&world, &connection).await;
+    assert_eq!(run["status"], "completed", "{run}");
+    let path = format!("/connections/{connection}/mappings");
+    let mut mappings = world.get(&path).await.good();
+    mappings["contacts"]["matching"]["user"] = "external_id".into();
+    let begun = Instant::now();
+    let path = format!("{path}?removed=clear");
+    world.put(&path, mappings).await.good();
+    let saved = begun.elapsed().as_secs_f64();
+    let left = "SELECT (SELECT count(*) FROM purges) + (SELECT count(*) FROM releases)";
+    while world.count(left) > 0 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let done = begun.elapsed().as_secs_f64();
+    println!(
+        "| another matching rule for {contacts} linked contacts: until it is saved / until all is let go of | {saved:.2} / {done:.1} s |"
+    );
 }
 
 /// The most calls that count in the general limit in any ten seconds.
