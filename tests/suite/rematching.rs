@@ -3,7 +3,11 @@
 
 use harness::{bare, world::World};
 use hubspot_sim::{Link, PropertySpec, Route};
-use jimo_connect::intake;
+use jimo_connect::{
+    intake,
+    model::{ConnectionId, RecordId},
+    store::records::RecordKey,
+};
 use serde_json::{Value, json};
 
 const PORTAL: u64 = 1_001;
@@ -300,7 +304,12 @@ async fn what_is_found_otherwise_itself_leaves_what_it_went_through_as_it_is() {
     let mut mappings = by_email();
     mappings["companies"]["matching"] = json!({"property": "domain", "user": "external_id"});
     let path = format!("/connections/{connection}/mappings?removed=clear");
+    changed.hold().await;
     world.put(&path, mappings).await.good();
+    for table in ["associations", "association_registers"] {
+        let left = format!("SELECT count(*) FROM {table}");
+        assert_eq!(world.count(&left), 0, "{table}");
+    }
     let contacts = json!({"job_title": "Cook", "city": "Lyon"});
     assert_eq!(world.values(ana).await, contacts);
     let account = world.account(PORTAL);
@@ -323,6 +332,42 @@ async fn what_is_found_otherwise_itself_leaves_what_it_went_through_as_it_is() {
     world.settle().await;
     let all = json!({"job_title": "Chef", "city": "Lyon", "industry": "BIOTECHNOLOGY"});
     assert_eq!(world.values(ana).await, all);
-    world.until(async || changed.is_worked_off().await).await;
+    changed.go_on().await;
     assert_eq!(world.values(ana).await, all);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_many_records_there_are_and_whatever_they_are_called_all_begin_anew() {
+    let changed = Changed::start().await;
+    let store = &changed.world.host().store;
+    let connection: ConnectionId = changed.connection.parse().unwrap();
+    let odd = ["a", "Z", "é", "010", "-7", "9223372036854775807"];
+    // More than one statement copies.
+    let numbers = (1..=10_010).map(|number: i64| (number * 7).to_string());
+    let ids: Vec<RecordId> = odd
+        .map(str::to_owned)
+        .into_iter()
+        .chain(numbers)
+        .map(RecordId::from)
+        .collect();
+    let known = ids.clone();
+    let newest = store.transact(move |tx| {
+        let mut newest = RecordKey(0);
+        for id in &known {
+            newest = newest.max(tx.ensure_record(connection, &"contacts".into(), id)?.key);
+        }
+        Ok(newest)
+    });
+    let newest = newest.await.unwrap();
+    changed.map_by_number("clear").await;
+    let found = store.read(move |tx| {
+        let mut found = 0;
+        for id in &ids {
+            let state = tx.find_record(connection, &"contacts".into(), id)?;
+            found += usize::from(state.is_some_and(|state| state.key > newest));
+        }
+        Ok((found, ids.len()))
+    });
+    let (found, all) = found.await.unwrap();
+    assert_eq!(found, all);
 }

@@ -6,6 +6,15 @@ use rusqlite::params;
 use super::{Error, Tx, encode, records::RecordKey};
 use crate::model::{ConnectionId, ObjectType, RecordId, UserId};
 
+/// In this order: a key is of few records, a connection has many, which SQLite does not
+/// know. The keys of a record that is nobody's any more stay until it is purged.
+const BY_DIGEST: &str = "
+    SELECT r.id, r.record, k.rank FROM match_keys k
+    CROSS JOIN records r ON r.id = k.record
+    WHERE k.connection = ?1 AND k.digest = ?2
+      AND r.connection = ?1 AND r.object_type = ?3 AND r.existence = 1
+    ORDER BY r.id";
+
 impl Tx<'_> {
     /// Finds out anew whether a record reaches any user. One that reaches none
     /// any more loses its registers. Returns whether it does now.
@@ -80,12 +89,7 @@ impl Tx<'_> {
         object_type: &ObjectType,
         digest: [u8; 16],
     ) -> Result<Vec<(RecordKey, RecordId, i64)>, Error> {
-        let mut statement = self.statement(
-            "SELECT r.id, r.record, k.rank FROM match_keys k JOIN records r ON r.id = k.record
-             WHERE k.connection = ?1 AND k.digest = ?2
-               AND r.connection = ?1 AND r.object_type = ?3 AND r.existence = 1
-             ORDER BY r.id",
-        )?;
+        let mut statement = self.statement(BY_DIGEST)?;
         let mut rows = statement.query(params![
             connection.0,
             digest,
@@ -152,5 +156,18 @@ impl Tx<'_> {
         self.statement("DELETE FROM links WHERE record = ?1 AND user = ?2")?
             .execute(params![record.0, user.0])?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_found_by_their_keys_however_many_there_are() {
+        let plan = super::super::query_plan(BY_DIGEST);
+        let by_key = "SEARCH k USING PRIMARY KEY (connection=? AND digest=?)";
+        let by_number = "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)";
+        assert_eq!(plan[..2], [by_key, by_number]);
     }
 }

@@ -276,7 +276,7 @@ impl Tx<'_> {
                  CROSS JOIN records r ON r.id = a.to_record
                  LEFT JOIN registers g ON g.record = r.id AND g.field = ?4
                  WHERE l.user = ?1 AND c.connection = ?2 AND c.object_type = ?5
-                   AND c.existence < 2 AND r.existence < 2
+                   AND c.existence < 2 AND r.connection = ?2 AND r.existence < 2
                  GROUP BY r.id"
             }
         };

@@ -126,8 +126,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Begins anew with a connection's records of a type: of each is kept whether it is
-    /// there, and nothing of whom it reaches, what it says and when it was read. All that
+    /// Begins anew with a connection's records of a type: of each its existence and
+    /// moments are kept, and nothing of whom it reaches, what it says and when it was read. All that
     /// is with the records as they were, which are nobody's from here on, and purged
     /// behind ([`Tx::purge_records`]).
     pub(super) fn begin_records_anew(

@@ -53,8 +53,7 @@ pub enum Step {
     Searched,
     /// It rewrote entries that came late.
     RewroteLate,
-    /// All is rewritten, and what is let go of behind, or a write-ahead log, still has
-    /// what was.
+    /// What is let go of behind, or a write-ahead log, still has what was.
     Waits,
     /// Nothing is left of so many erased records.
     Ended(usize),
@@ -233,17 +232,17 @@ fn rewritten(
     bodies
 }
 
-/// Rewrites what was set aside, empties the write-ahead logs, and ends the
-/// erasures that were searched for everywhere.
+/// Once nothing waits to be let go of, rewrites what was set aside, empties the
+/// write-ahead logs, and ends the erasures that were searched for everywhere.
 async fn finish(host: &Host, running: Vec<String>) -> Result<Step, Error> {
     let erased = host.store.read(|tx| tx.erased_records()).await?;
     let known = erased.newest;
-    rewrite_aside(host, erased).await?;
     // What was let go of before may be of an erased record, too.
     let is_settled = |tx: &store::Tx<'_>| Ok(!tx.has_purges()? && !tx.has_releases()?);
     if !host.store.read(is_settled).await? {
         return Ok(Step::Waits);
     }
+    rewrite_aside(host, erased).await?;
     if !host.log.empty_write_ahead_log().await? || !host.store.empty_write_ahead_log().await? {
         return Ok(Step::Waits);
     }

@@ -135,7 +135,12 @@ async fn what_waits_to_be_let_go_of_is_gone_before_an_erasure_is_over() {
         }
     };
     assert_eq!(until(|step| step == Step::Waits).await, Step::Waits);
-    somewhere(directory.path(), &[SECRET, OPEN]);
+    let store = rusqlite::Connection::open(directory.path().join("store.sqlite")).unwrap();
+    let held = "SELECT (SELECT count(*) FROM registers WHERE text = ?1)
+                     + (SELECT count(*) FROM user_values WHERE value = ?1)";
+    let held: i64 = store.query_one(held, [SECRET], |row| row.get(0)).unwrap();
+    assert_eq!(held, 2);
+    drop(store);
     while host.store.transact(|tx| tx.purge_records(7)).await.unwrap() > 0 {}
     assert_eq!(until(|step| step == Step::Waits).await, Step::Waits);
     while host.store.transact(|tx| tx.release_more(7)).await.unwrap() {}

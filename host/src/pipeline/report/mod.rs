@@ -99,6 +99,17 @@ struct Told {
     line: Option<usize>,
 }
 
+impl Told {
+    /// How much its outcome says of what users show.
+    fn weight(&self) -> u8 {
+        match self.outcome {
+            UPDATED => 2,
+            UNCHANGED => 1,
+            _ => 0,
+        }
+    }
+}
+
 /// Where a report's lines come from.
 #[derive(Clone, Debug)]
 pub struct Origin {
@@ -249,15 +260,11 @@ impl Report {
         };
         match self.told.entry(key) {
             Entry::Vacant(told) => drop(told.insert(now_told)),
-            // Told once more, of something else: how it ends goes by what changed anything.
-            Entry::Occupied(mut told) if told.get().outcome != UPDATED && outcome == UPDATED => {
-                let line = line.or(told.get().line);
-                told.insert(Told { line, ..now_told });
+            // Told of once more in this transaction: what it came to says the most.
+            Entry::Occupied(mut told) if told.get().weight() < now_told.weight() => {
+                told.insert(now_told);
             }
-            Entry::Occupied(mut told) => {
-                let told = told.get_mut();
-                told.line = told.line.or(line);
-            }
+            Entry::Occupied(_) => {}
         }
         let Some(index) = line else {
             return;

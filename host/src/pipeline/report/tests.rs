@@ -65,13 +65,20 @@ fn a_record_that_is_told_of_twice_goes_by_what_changed_anything() {
         say(&mut told);
         report.record(&origin, &contacts(), &one, told, NOW);
     };
-    // As it was, then older: what is held of it shows on the line that says so.
-    let mut report = Report::default();
-    told(&mut report, |_| {});
-    told(&mut report, |told| told.reason("older"));
-    report.held(&contacts(), &one);
-    assert_eq!(counts(&report), [0, 0, 2]);
-    assert_eq!(report.lines[0].reason.as_deref(), Some(HELD));
+    // As it was, and older: what is held of it shows on the line that says it was.
+    for older_first in [false, true] {
+        let mut report = Report::default();
+        for is_older in [older_first, !older_first] {
+            match is_older {
+                true => told(&mut report, |told| told.reason("older")),
+                false => told(&mut report, |_| {}),
+            }
+        }
+        report.held(&contacts(), &one);
+        assert_eq!(counts(&report), [0, 0, 2]);
+        let line = &report.lines[usize::from(older_first)];
+        assert_eq!(line.reason.as_deref(), Some(HELD));
+    }
     // Updated, then as it was: who shows it beside is counted with what updated it.
     for updated_first in [true, false] {
         let mut report = Report::default();
