@@ -42,11 +42,13 @@ pub fn turn(world: &World, by: Duration) {
 /// Waits until nothing is left to deliver, to apply or to read.
 pub async fn settle(world: &World) {
     loop {
+        // Asked first: what is read meanwhile may not be applied.
+        let is_read = is_journal_read(world).await;
         tokio::select! {
             () = world.settle() => {}
             () = let_time_pass(world) => {}
         }
-        if !is_journal_read(world).await {
+        if !is_read {
             a_moment(world).await;
         } else if world.sim.settled().waiting > 0 {
             turn(world, RETRY);
