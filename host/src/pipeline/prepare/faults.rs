@@ -177,3 +177,35 @@ fn failed(
     let aside = set_aside(entry, account, reason, plugin, body);
     prepared.set_aside.push(aside);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ran(overrun: &mut Overrun, version: &str, entries: &[i64], seconds: u64) {
+        let entries = entries.iter().map(|entry| Position(*entry));
+        overrun.add(version, entries, Duration::from_secs(seconds));
+    }
+
+    #[test]
+    fn a_batch_is_given_up_by_what_all_versions_ran_together() {
+        let mut overrun = Overrun::of(3);
+        ran(&mut overrun, "one", &[1, 2], 6);
+        assert!(overrun.may_ask("one") && overrun.may_ask("another"));
+        assert!(!overrun.is_given_up());
+        ran(&mut overrun, "another", &[3], 4);
+        assert!(!overrun.may_ask("a third"));
+        assert!(overrun.is_given_up());
+        let each: Vec<_> = overrun.by_entry().values().map(Duration::as_secs).collect();
+        assert_eq!(each, [3, 3, 4]);
+    }
+
+    #[test]
+    fn of_one_entry_the_version_alone_that_ran_too_long_is_asked_for_no_more() {
+        let mut overrun = Overrun::of(1);
+        ran(&mut overrun, "one", &[1], 10);
+        assert!(!overrun.may_ask("one"));
+        assert!(overrun.may_ask("another"));
+        assert!(!overrun.is_given_up());
+    }
+}
