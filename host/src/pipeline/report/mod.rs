@@ -231,20 +231,12 @@ impl Report {
                 Some(reason) if outcome == SKIPPED => format!("{SKIPPED}.{reason}"),
                 _ => outcome.to_owned(),
             };
-            self.count_in_run(READ, 1);
-            self.count_in_run(MATCHED, i64::from(told.matched));
-            self.count_in_run(&counted, 1);
-            match outcome {
-                UPDATED => self.count_missed(),
-                UNCHANGED => {}
-                _ => self.example(&counted, object_type, record),
-            }
             let counted = Counted {
                 outcome: counted,
                 was_read: true,
                 matched: told.matched,
             };
-            self.counted.insert(key.clone(), counted);
+            self.count_in_run_once(key.clone(), counted);
         }
         // What a run found to be as it was is counted, and no news.
         let is_news = self.run.is_none() || !told.is_as_before();
@@ -321,10 +313,15 @@ impl Report {
         variables: Vec<String>,
         now: Timestamp,
     ) {
-        if self.run.is_some() {
-            self.updated(object_type, record);
-        }
         let key = (object_type.clone(), record.clone());
+        if self.run.is_some() {
+            let counted = Counted {
+                outcome: UPDATED.to_owned(),
+                was_read: false,
+                matched: false,
+            };
+            self.count_in_run_once(key.clone(), counted);
+        }
         let before = self.told.remove(&key);
         let line = match before.as_ref().and_then(|before| before.line) {
             Some(index) => {

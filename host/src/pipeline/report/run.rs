@@ -1,8 +1,8 @@
 //! What is counted for a run, with each record counted once.
 
-use std::collections::{BTreeSet, HashMap, hash_map::Entry};
+use std::collections::{BTreeSet, HashMap};
 
-use super::{MATCHED, MISSED, READ, Report, UPDATED};
+use super::{MATCHED, MISSED, READ, Report, UNCHANGED, UPDATED};
 use crate::{
     model::{ObjectType, RecordId, RunId, UserId},
     store::{
@@ -44,15 +44,7 @@ impl RunReport {
                 tx.keep_counted(run, &object_type, &record, &now)?;
                 continue;
             };
-            let outcome = match weight(&now) > weight(&before) {
-                true => &now.outcome,
-                false => &before.outcome,
-            };
-            let both = Counted {
-                outcome: outcome.clone(),
-                was_read: before.was_read || now.was_read,
-                matched: before.matched || now.matched,
-            };
+            let both = before.with(&now);
             self.add(&both, 1);
             self.add(&before, -1);
             self.add(&now, -1);
@@ -123,31 +115,34 @@ impl Report {
         }
     }
 
-    /// A record turns out to change what users show, whatever was counted of it for the
-    /// run.
-    pub(super) fn updated(&mut self, object_type: &ObjectType, record: &RecordId) {
-        let counted = self.counted.entry((object_type.clone(), record.clone()));
-        let before = match counted {
-            Entry::Occupied(mut counted) if counted.get().outcome != UPDATED => {
-                let outcome = UPDATED.to_owned();
-                Some(std::mem::replace(&mut counted.get_mut().outcome, outcome))
-            }
-            Entry::Occupied(_) => return,
-            Entry::Vacant(counted) => {
-                counted.insert(Counted {
-                    outcome: UPDATED.to_owned(),
-                    was_read: false,
-                    matched: false,
-                });
-                None
-            }
+    /// Counts a record for the run that is counted for: once, whatever more is told of it.
+    pub(super) fn count_in_run_once(&mut self, key: (ObjectType, RecordId), now: Counted) {
+        let Some(run) = self.run else {
+            return;
         };
-        if let Some(before) = before {
-            self.count_in_run(&before, -1);
-            self.no_example(&before, object_type, record);
+        let before = self.counted.get(&key);
+        let both = before.map_or_else(|| now.clone(), |before| before.with(&now));
+        let before = before.cloned();
+        let report = self.runs.entry(run).or_default();
+        report.add(&both, 1);
+        if let Some(before) = &before {
+            report.add(before, -1);
         }
-        self.count_in_run(UPDATED, 1);
-        self.count_missed();
+        if before
+            .as_ref()
+            .is_none_or(|before| before.outcome != both.outcome)
+        {
+            let (object_type, record) = &key;
+            if let Some(before) = &before {
+                self.no_example(&before.outcome, object_type, record);
+            }
+            match both.outcome.as_str() {
+                UPDATED => self.count_missed(),
+                UNCHANGED => {}
+                outcome => self.example(outcome, object_type, record),
+            }
+        }
+        self.counted.insert(key, both);
     }
 
     /// Something that did nothing, for the run that is counted for.
@@ -177,11 +172,27 @@ impl Report {
     }
 }
 
-/// How much what was counted of a record says.
-fn weight(counted: &Counted) -> u8 {
-    match (counted.outcome.as_str(), counted.matched) {
-        (UPDATED, _) => 2,
-        (_, true) => 1,
-        (_, false) => 0,
+impl Counted {
+    /// What is counted of a record that more was found of: what says the most, and then
+    /// what was found first.
+    fn with(&self, more: &Self) -> Self {
+        let outcome = match more.weight() > self.weight() {
+            true => &more.outcome,
+            false => &self.outcome,
+        };
+        Self {
+            outcome: outcome.clone(),
+            was_read: self.was_read || more.was_read,
+            matched: self.matched || more.matched,
+        }
+    }
+
+    /// How much it says.
+    fn weight(&self) -> u8 {
+        match (self.outcome.as_str(), self.matched) {
+            (UPDATED, _) => 2,
+            (_, true) => 1,
+            (_, false) => 0,
+        }
     }
 }

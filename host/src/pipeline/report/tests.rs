@@ -94,3 +94,41 @@ fn a_record_that_is_told_of_twice_goes_by_what_changed_anything() {
         assert_eq!(line.users, [UserId(1), UserId(2)]);
     }
 }
+
+#[test]
+fn a_run_counts_a_record_once_that_is_told_of_twice() {
+    let run = RunId(1);
+    let origin = Origin {
+        word: "full_sync",
+        plugin: None,
+    };
+    let told: [fn(&mut RecordReport); 3] = [
+        |told| told.shown(UserId(1), "job_title"),
+        |_| {},
+        |told| told.reason("unmatched"),
+    ];
+    // Whatever comes first, and whether another record's step told of it before.
+    for first in 0..told.len() {
+        for was_selected in [false, true] {
+            let mut report = Report::default();
+            report.count_for(Some(run));
+            if was_selected {
+                report.selected(&contacts(), &record(1), UserId(2), Vec::new(), NOW);
+            }
+            for next in 0..told.len() {
+                let mut one = RecordReport {
+                    matched: true,
+                    ..RecordReport::default()
+                };
+                told[(first + next) % told.len()](&mut one);
+                report.record(&origin, &contacts(), &record(1), one, NOW);
+            }
+            let mut counted = report.counted_for(run);
+            counted.counts.retain(|_, count| *count != 0);
+            let once = [READ, MATCHED, UPDATED].map(|name| (name.to_owned(), 1));
+            assert_eq!(counted.counts, once.into());
+            let mut examples = counted.examples.into_values();
+            assert!(examples.all(|some| some.is_empty()));
+        }
+    }
+}

@@ -194,6 +194,28 @@ async fn an_equal_version_differs_in_nothing_and_is_activated_without_force() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_is_damaged_since_holds_nothing_against_a_version() {
+    let host = BareHost::start(EMBEDDED).await;
+    host.connect("1", "city").await;
+    for record in 1..=3 {
+        assert_eq!(host.deliver(created(record)).await, 204);
+    }
+    host.applied().await;
+    let log = rusqlite::Connection::open(host.directory.path().join("log.sqlite")).unwrap();
+    let damage = "UPDATE entries SET body = x'ff', uncompressed_bytes = 300 WHERE position = 2";
+    assert_eq!(log.execute(damage, []).unwrap(), 1);
+    let operator = Operator::of(&host.host).await;
+    let digest = operator.install(rebuilt(EMBEDDED, "another")).await;
+    let shadow = operator.shadowed(&digest, 3).await;
+    // The others are compared.
+    assert_eq!(shadow["compared"]["events"], 2, "{shadow:#}");
+    assert_eq!(shadow["difference_count"], 0, "{shadow:#}");
+    assert!(host.set_aside().await.is_empty());
+    assert_eq!(operator.activate(&digest, false).await.0, 200);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deliveries_are_answered_and_applied_while_a_version_spins() {
     let built_in = misbehaving_as("hubspot", "nothing");
     let host = BareHost::start(&built_in).await;
