@@ -25,6 +25,7 @@ use crate::{
         definitions::Definitions,
         grants::Grants,
         journal::Journal,
+        turns::Turns,
         versions::{Installing, library},
     },
     tasks::{self, Errands, Tasks},
@@ -117,6 +118,8 @@ pub struct Host {
     pub journal: Journal,
     /// Who waits for answers of which accounts.
     pub answered: Answered,
+    /// Whose turn it is to be answered by HubSpot, of what can wait.
+    pub turns: Turns,
     /// Who signs in.
     pub members: Members,
     /// The definitions of the accounts' properties that are kept for a while.
@@ -214,6 +217,7 @@ impl Host {
             grants,
             journal,
             answered: Answered::default(),
+            turns: Turns::of_answers(),
             members: Members::default(),
             definitions: Definitions::default(),
             errands: Errands::default(),

@@ -1,11 +1,21 @@
-//! One account's slow or failing HubSpot delays nobody else.
+//! One account's slow or failing HubSpot delays nobody else, and neither does what many
+//! accounts have to be done that can wait.
 
-use std::time::Duration;
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, mpsc},
+    time::Duration,
+};
 
+use futures_util::{future::join_all, poll};
 use harness::world::World;
 use hubspot_sim::{Config, FaultRule, Link, Route, Trouble};
-use jimo_connect::clock::Clock;
+use jimo_connect::{
+    clock::Clock,
+    store::{self, Store},
+};
 use serde_json::json;
+use tempfile::TempDir;
 
 /// The account whose HubSpot fails.
 const FAILS: u64 = 1_001;
@@ -234,4 +244,42 @@ async fn a_kind_of_read_that_is_refused_delays_no_other_kind_of_its_account() {
     create("ben@example.com");
     let is_read = async || world.values(&users[1]).await["job_title"] == "Cook";
     world.until(is_read).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_writes_waits_for_little_of_what_can_wait() {
+    let directory = TempDir::new().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let (go_on, told) = mpsc::channel::<()>();
+    let mut busy = pin!(store.transact(move |_| {
+        // Whoever tells it goes on.
+        let _ = told.recv();
+        Ok(())
+    }));
+    assert!(poll!(&mut busy).is_pending());
+    let done = Arc::new(Mutex::new(Vec::new()));
+    let writes = |what: &'static str| {
+        let done = done.clone();
+        move |_: &store::Tx<'_>| {
+            done.lock().unwrap().push(what);
+            Ok(())
+        }
+    };
+    let mut waits = pin!(join_all(
+        (0..100).map(|_| store.transact_behind(writes("behind")))
+    ));
+    assert!(poll!(&mut waits).is_pending());
+    let mut read = pin!(store.transact_much(writes("read")));
+    assert!(poll!(&mut read).is_pending());
+    let mut small = pin!(store.transact(writes("small")));
+    assert!(poll!(&mut small).is_pending());
+
+    go_on.send(()).unwrap();
+    busy.await.unwrap();
+    read.await.unwrap();
+    small.await.unwrap();
+    assert!(waits.await.iter().all(Result::is_ok));
+    let done = done.lock().unwrap();
+    assert_eq!(done.len(), 102);
+    assert_eq!(done[..4], ["behind", "behind", "read", "small"]);
 }

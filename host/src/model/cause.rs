@@ -31,6 +31,11 @@ impl Priority {
         }
     }
 
+    /// Whether somebody waits for it.
+    pub fn is_urgent(self) -> bool {
+        matches!(self, Self::Live | Self::Arrival)
+    }
+
     /// The word that activity has for what it makes happen.
     pub fn origin(self) -> &'static str {
         match self {

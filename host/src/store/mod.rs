@@ -58,9 +58,10 @@ pub mod shadows;
 pub mod users;
 pub mod variables;
 
-use std::{cell::RefCell, collections::HashMap, path::Path};
+use std::{cell::RefCell, collections::HashMap, path::Path, sync::Arc};
 
 use rusqlite::{Connection, OptionalExtension};
+use tokio::sync::Semaphore;
 
 pub use error::Error;
 use statements::{InUse, Statements};
@@ -68,7 +69,7 @@ use statements::{InUse, Statements};
 use crate::{
     log::{Lane, Place, Position, Step},
     model::{AccountId, ConnectionId, ObjectType, Timestamp, VariableId},
-    sqlite::{Database, Options},
+    sqlite::{self, Database, Options},
 };
 
 const FILE_NAME: &str = "store.sqlite";
@@ -83,6 +84,14 @@ const CACHE_KIBIBYTES: u32 = 128 * 1024;
 const MOVED_BYTES: u32 = 4 * 1024 * 1024;
 
 const LONG_BYTES: u32 = 80 * 1024 * 1024;
+
+/// Transactions that write much and wait for the writer at once: it has always one more
+/// to begin, and whoever writes little waits for these alone, however many accounts are
+/// at work.
+const MUCH_AT_ONCE: usize = 4;
+
+/// As [`MUCH_AT_ONCE`], of those that can wait.
+const BEHIND_AT_ONCE: usize = 2;
 
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/store/0001_store.sql"),
@@ -124,6 +133,9 @@ const MIGRATIONS: &[&str] = &[
 /// The user store. See the module's documentation for what it promises.
 pub struct Store {
     database: Database,
+    /// Places of transactions that write much, in the order in which they are asked for.
+    much: Arc<Semaphore>,
+    behind: Arc<Semaphore>,
 }
 
 /// A transaction, or a snapshot when it only reads.
@@ -147,7 +159,11 @@ impl Store {
             migrations: MIGRATIONS,
             functions: audience::functions,
         })?;
-        Ok(Self { database })
+        Ok(Self {
+            database,
+            much: Arc::new(Semaphore::new(MUCH_AT_ONCE)),
+            behind: Arc::new(Semaphore::new(BEHIND_AT_ONCE)),
+        })
     }
 
     /// Runs `work` in a transaction; its error undoes all that it wrote.
@@ -161,13 +177,42 @@ impl Store {
     }
 
     /// As [`Self::transact`], for work that may write more than some pages: whole
-    /// batches, and what is done for all records or users at once.
+    /// batches, and what is done for all records or users at once. A few such
+    /// transactions wait for the writer at once, and others until these are done.
     pub async fn transact_much<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
+        self.transact_in(&self.much, work).await
+    }
+
+    /// As [`Self::transact_much`], for what nobody waits for: it has places of its own,
+    /// and fewer.
+    pub async fn transact_behind<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.transact_in(&self.behind, work).await
+    }
+
+    /// Runs `work` in a transaction that has a place until it is run, whoever waits for it.
+    async fn transact_in<T, E>(
+        &self,
+        places: &Arc<Semaphore>,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<sqlite::Error> + Send + 'static,
+    {
+        let place = places.clone().acquire_owned().await;
+        let place = place.map_err(|_| sqlite::Error::Closed)?;
         self.database
-            .write_much(|connection| work(&Tx::new(connection)))
+            .write_much(move |connection| {
+                let done = work(&Tx::new(connection));
+                drop(place);
+                done
+            })
             .await
     }
 
@@ -201,8 +246,8 @@ impl Store {
         &self,
         work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let rehearsed = self.database.write_much(|connection| {
-            let done = work(&Tx::new(connection));
+        let rehearsed = self.transact_in(&self.much, |tx| {
+            let done = work(tx);
             Err::<(), _>(done.map_or_else(Rehearsed::Failed, Rehearsed::Done))
         });
         match rehearsed.await {
@@ -224,7 +269,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`crate::sqlite::Error::TookTooLong`], beside those of `work`.
+    /// [`sqlite::Error::TookTooLong`], beside those of `work`.
     pub async fn ask<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
@@ -251,8 +296,8 @@ enum Rehearsed<T> {
     Failed(Error),
 }
 
-impl<T> From<crate::sqlite::Error> for Rehearsed<T> {
-    fn from(error: crate::sqlite::Error) -> Self {
+impl<T> From<sqlite::Error> for Rehearsed<T> {
+    fn from(error: sqlite::Error) -> Self {
         Self::Failed(error.into())
     }
 }

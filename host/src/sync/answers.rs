@@ -178,7 +178,7 @@ impl Work {
         let is_cut = loop {
             let mut filters = vec![Filter::one_of(property, values.clone())];
             filters.extend(after.as_ref().map(Filter::after));
-            let found = self
+            let (found, _) = self
                 .call(async |caller| {
                     client
                         .search(&caller, object_type, &filters, FOUND_MAX)

@@ -32,7 +32,7 @@ impl Work {
         let properties = self.route.read_properties(&object_type);
         let ids: Vec<&str> = due.iter().map(|read| read.key.record.as_str()).collect();
         let client = &self.host.hubspot;
-        let answer = self
+        let (answer, _turn) = self
             .call(async |caller| {
                 client
                     .read_records(&caller, &object_type, &ids, &properties, None)
@@ -148,7 +148,8 @@ impl Work {
                     after: after.as_deref(),
                 })
                 .collect();
-            let answer = self
+            // It is over before the next page is asked for.
+            let (answer, _turn) = self
                 .call(async |caller| client.read_associations(&caller, from, to, &inputs).await)
                 .await?;
             for (record, _) in &next {

@@ -83,7 +83,7 @@ async fn convert(host: &Arc<Host>, page: Page) -> Result<(), Error> {
         page.write(&mut feeder, &done, &digest)?;
         feeder.finish()?.save(tx, page.pending.connection, now)
     };
-    match host.store.transact_much(write).await {
+    match host.store.transact_behind(write).await {
         Err(error) => Err(host.pipeline.braked(error).await.into()),
         Ok(()) => Ok(()),
     }

@@ -67,7 +67,7 @@ async fn purge(host: &Host, stop: &CancellationToken) -> Result<(), crate::store
     while !stop.is_cancelled() {
         if host
             .store
-            .transact_much(|tx| tx.purge_records(PURGE_RECORDS))
+            .transact_behind(|tx| tx.purge_records(PURGE_RECORDS))
             .await?
             == 0
         {
@@ -85,7 +85,7 @@ async fn in_pieces(
     trim: impl Fn(&Tx<'_>, usize) -> Result<usize, store::Error> + Copy + Send + 'static,
 ) -> Result<(), store::Error> {
     while !stop.is_cancelled() {
-        let piece = host.store.transact_much(move |tx| trim(tx, rows));
+        let piece = host.store.transact_behind(move |tx| trim(tx, rows));
         if piece.await? < rows {
             break;
         }

@@ -119,7 +119,7 @@ impl Batch<'_> {
         let texts = self.texts();
         let inputs: Vec<&str> = texts.iter().map(String::as_str).collect();
         let client = &self.work.host.hubspot;
-        let answer = self
+        let (answer, _turn) = self
             .work
             .call(async |caller| {
                 client
@@ -217,7 +217,7 @@ impl Batch<'_> {
             let mut filters = vec![Filter::one_of(&self.rule.property.name, values)];
             let last = records.last().map(|found| found.record.clone());
             filters.extend(last.as_ref().map(Filter::after));
-            let page = self
+            let (page, _) = self
                 .work
                 .call(async |caller| {
                     let object_type = &self.kind.object_type;

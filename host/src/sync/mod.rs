@@ -43,6 +43,7 @@ mod selections;
 pub mod settling;
 pub mod silences;
 mod steps;
+pub mod turns;
 pub mod versions;
 mod work;
 

@@ -48,7 +48,7 @@ async fn release(host: &Host) -> Result<bool, store::Error> {
     if !is_due.await? {
         return Ok(false);
     }
-    let ended = host.store.transact_much(move |tx| {
+    let ended = host.store.transact_behind(move |tx| {
         let ended = empty_holds(tx, now)?;
         for connection in &ended {
             end_hold(tx, *connection, now)?;
@@ -102,7 +102,7 @@ async fn reselect(host: &Host, asked: &Asked) -> Result<bool, store::Error> {
         return Ok(true);
     }
     let now = host.clock.now();
-    let selected = host.store.transact_much(move |tx| reselect_page(tx, now));
+    let selected = host.store.transact_behind(move |tx| reselect_page(tx, now));
     if let Err(error) = selected.await {
         return match host.pipeline.braked(error).await {
             // It is selected again: held now, or allowed.

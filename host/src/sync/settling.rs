@@ -35,5 +35,5 @@ async fn step(host: &Host) -> Result<bool, store::Error> {
         let released = tx.release_more(RELEASED_AT_ONCE)?;
         Ok(tx.seek_more(SOUGHT_AT_ONCE)? || released)
     };
-    host.store.transact_much(work).await
+    host.store.transact_behind(work).await
 }

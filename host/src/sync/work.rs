@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use prometheus_client::metrics::{counter::Counter, family::Family};
 
-use super::{failures::Error, runs::brake::braked};
+use super::{failures::Error, runs::brake::braked, turns::Turn};
 use crate::{
     host::Host,
     hubspot::{
@@ -47,16 +47,17 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Calls HubSpot in the account's name.
-    pub async fn call<T, F>(&self, call: impl Fn(hubspot::Caller) -> F) -> Result<T, Error>
+    /// Calls HubSpot in the account's name, when it is its turn: it is over when what
+    /// comes of the answer is applied.
+    pub async fn call<T, F>(&self, call: impl Fn(hubspot::Caller) -> F) -> Result<(T, Turn), Error>
     where
         F: Future<Output = Result<T, hubspot::Error>>,
     {
         let counted = async |caller| self.count(call(caller).await);
-        self.host
-            .grants
-            .call(self.route.id, self.priority, counted)
-            .await
+        let answer = self.host.grants.call(self.route.id, self.priority, counted);
+        let (answer, turn): (Result<_, Error>, _) =
+            self.host.turns.answer(self.priority, answer).await;
+        Ok((answer?, turn))
     }
 
     fn count<T>(&self, answer: Result<T, hubspot::Error>) -> Result<T, hubspot::Error> {
@@ -79,7 +80,7 @@ impl Work {
     ) -> Result<(Parsed, Missing), Error> {
         let properties = self.route.read_properties(object_type);
         let client = &self.host.hubspot;
-        let answer = self
+        let (answer, _turn) = self
             .call(async |caller| {
                 client
                     .read_records(&caller, object_type, inputs, &properties, id_property)
@@ -151,7 +152,12 @@ impl Work {
             }
             apply(tx)
         };
-        match self.host.store.transact_much(apply).await {
+        let store = &self.host.store;
+        let applied = match self.priority.is_urgent() {
+            true => store.transact_much(apply).await,
+            false => store.transact_behind(apply).await,
+        };
+        match applied {
             Err(error) => Err(braked(&self.host, error).await.into()),
             Ok(()) => Ok(()),
         }

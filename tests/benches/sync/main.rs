@@ -1,7 +1,7 @@
 //! What syncing costs and how long it takes: a host before a simulated HubSpot,
 //! both in this process, or the program by itself where its memory counts.
 //! `cargo bench --package jimo-connect-tests --bench sync -- NAME`, or no name for
-//! all: `full`, `rule`, `arrivals`, `live`, `large`.
+//! all: `full`, `rule`, `arrivals`, `live`, `many`, `large`.
 
 #![allow(
     clippy::unwrap_used,
@@ -44,6 +44,9 @@ fn main() {
         }
         if is_wanted("live") {
             live().await;
+        }
+        if is_wanted("many") {
+            many(100, 1_000).await;
         }
         if is_wanted("large") {
             large::full_sync(1_000_000).await;
@@ -244,5 +247,61 @@ async fn live() {
         world.settle().await;
         let calls = world.sim.calls().len();
         println!("| calls for a thousand changes of known contacts of {what} | {calls} |");
+    }
+}
+
+/// How long an account's changes take to show, alone, and beside full syncs of so many
+/// other accounts.
+async fn many(accounts: u64, contacts: usize) {
+    let emails = emails(contacts);
+    let (world, _) = world(free(), &emails).await;
+    world.sim.set_webhooks(|knobs| knobs.loss = 1.0);
+    let mut others = Vec::new();
+    for number in 1..=accounts {
+        let connection = world.connect(PORTAL + number).await;
+        let variable = format!("title_{number}");
+        let fields = json!([{"property": "jobtitle", "variable": variable}]);
+        world
+            .map(&connection, json!({"contacts": {"fields": fields}}))
+            .await;
+        create(&world.account(PORTAL + number), &emails);
+        others.push(connection);
+    }
+    world.sim.set_webhooks(|knobs| knobs.loss = 0.0);
+    let account = world.account(PORTAL);
+    let contact = create(&account, &emails[..1])[0];
+    let users = world.get("/users?limit=1").await.good();
+    let user = users["users"][0]["id"].as_str().unwrap().to_owned();
+    let shows = async |title: &str| {
+        let begun = Instant::now();
+        account
+            .patch("contacts", contact, &[("jobtitle", title)])
+            .unwrap();
+        while world.values(&user).await["job_title"] != title {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        begun.elapsed()
+    };
+    world.settle().await;
+    for beside in [false, true] {
+        if beside {
+            for connection in &others {
+                let path = format!("/connections/{connection}/syncs");
+                world.post(&path, json!({"kind": "full"})).await.good();
+            }
+        }
+        let mut times = Vec::new();
+        for number in 0..100 {
+            times.push(shows(&format!("Chef {number} {beside}")).await);
+        }
+        times.sort();
+        let running = "SELECT count(*) FROM runs WHERE status = 'running'";
+        println!(
+            "| from HubSpot's change to the user's value, p50 / p99, beside full syncs of {} accounts, of which {} go on in the end | {} / {} ms |",
+            if beside { accounts } else { 0 },
+            world.count(running),
+            times[49].as_millis(),
+            times[98].as_millis()
+        );
     }
 }

@@ -8,10 +8,10 @@ use super::{
     super::{
         failures::{Error, Next, next},
         grants::missing_scopes,
+        turns::Turns,
     },
     LOOK_EVERY, Outcome,
     stages::Step,
-    turns::Turns,
 };
 use crate::{
     host::Host,

@@ -47,10 +47,11 @@ impl Step<'_> {
         let pages = now
             .iter()
             .map(|range| self.list(object_type, &properties, range));
-        let pages = futures_util::future::try_join_all(pages).await?;
+        let pages = futures_util::future::try_join_all(pages);
+        let (pages, turn) = self.host.turns.answer(self.priority(), pages).await;
         let mut left = later.to_vec();
         let mut listed = Vec::new();
-        for (range, page) in now.iter().zip(pages) {
+        for (range, page) in now.iter().zip(pages?) {
             if page.after.is_some() && page.after == range.after {
                 return Err(Error::Endless);
             }
@@ -76,6 +77,8 @@ impl Step<'_> {
             whole => whole?,
         };
         if self.run.dry_run {
+            // It may call for more.
+            drop(turn);
             let ids: Vec<RecordId> = of_ranges(listed).collect();
             return self
                 .rehearse_pages(&work, object_type, whole, ids, stages)

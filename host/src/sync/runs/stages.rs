@@ -74,7 +74,7 @@ impl Step<'_> {
             }
             work(tx)
         };
-        match self.host.store.transact_much(checked).await {
+        match self.host.store.transact_behind(checked).await {
             Err(error) => Err(braked(self.host, error).await.into()),
             Ok(done) => Ok(done),
         }
