@@ -1,7 +1,8 @@
 //! Bodies as the file has them: in LZ4's block format
 //! (<https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md>) where that is shorter.
 //! Events repeat each other's names, ids and moments, so of a large delivery a fraction is
-//! left: less to sync before its answer, and less to keep.
+//! left: less to sync before its answer, and less to keep. SQLite does not see whether a
+//! disk gave back what it was given, so each has a checksum.
 
 use bytes::Bytes;
 use lz4_flex::block::{compress, decompress};
@@ -20,6 +21,8 @@ pub(super) struct Stored {
     pub(super) bytes: Bytes,
     /// How many bytes the body has, where it is compressed.
     pub(super) uncompressed_bytes: Option<u32>,
+    /// The CRC-32 of what is stored.
+    pub(super) checksum: u32,
 }
 
 impl Stored {
@@ -28,18 +31,18 @@ impl Stored {
     fn of(body: &Bytes) -> Self {
         let compressed = compress(body);
         match u32::try_from(body.len()) {
-            Ok(bytes) if compressed.len() <= body.len() / 8 * 7 => Self {
-                bytes: compressed.into(),
-                uncompressed_bytes: Some(bytes),
-            },
-            _ => Self::as_it_came(body.clone()),
+            Ok(bytes) if compressed.len() <= body.len() / 8 * 7 => {
+                Self::new(compressed.into(), Some(bytes))
+            }
+            _ => Self::new(body.clone(), None),
         }
     }
 
-    fn as_it_came(body: Bytes) -> Self {
+    fn new(bytes: Bytes, uncompressed_bytes: Option<u32>) -> Self {
         Self {
-            bytes: body,
-            uncompressed_bytes: None,
+            checksum: crc32fast::hash(&bytes),
+            bytes,
+            uncompressed_bytes,
         }
     }
 
@@ -54,13 +57,26 @@ impl Stored {
             spawn_blocking(move || bodies.iter().map(Self::of).collect())
         };
         // It ends with the runtime alone, which nobody waits for then.
-        let as_they_came = |_| bodies.into_iter().map(Self::as_it_came).collect();
+        let as_they_came = |_| {
+            bodies
+                .into_iter()
+                .map(|body| Self::new(body, None))
+                .collect()
+        };
         compressing.await.unwrap_or_else(as_they_came)
     }
 }
 
-/// The body as it came; none where what is stored does not come to so many bytes.
-pub(super) fn restored(stored: &[u8], uncompressed_bytes: Option<i64>) -> Option<Vec<u8>> {
+/// The body as it came; none where what is stored is not what was, or does not come to so
+/// many bytes. What was stored by a release before has no checksum.
+pub(super) fn restored(
+    stored: &[u8],
+    uncompressed_bytes: Option<i64>,
+    checksum: Option<i64>,
+) -> Option<Vec<u8>> {
+    if checksum.is_some_and(|checksum| checksum != i64::from(crc32fast::hash(stored))) {
+        return None;
+    }
     let Some(bytes) = uncompressed_bytes else {
         return Some(stored.to_vec());
     };
@@ -88,8 +104,26 @@ mod tests {
             let body = [event.repeat(times), rest].concat();
             let stored = Stored::of(&body.clone().into());
             prop_assert!(stored.bytes.len() <= body.len());
-            let restored = restored(&stored.bytes, stored.uncompressed_bytes.map(i64::from));
+            let (bytes, checksum) = (stored.uncompressed_bytes, stored.checksum);
+            let checksum = Some(i64::from(checksum));
+            let restored = restored(&stored.bytes, bytes.map(i64::from), checksum);
             prop_assert_eq!(restored, Some(body));
+        }
+
+        #[test]
+        fn a_bit_that_a_disk_turned_is_noticed(
+            event in vec(any::<u8>(), 1..80),
+            times in 1..100_usize,
+            at in any::<prop::sample::Index>(),
+            bit in 0..8_u32,
+        ) {
+            let stored = Stored::of(&event.repeat(times).into());
+            let mut bytes = stored.bytes.to_vec();
+            let length = bytes.len();
+            bytes[at.index(length)] ^= 1 << bit;
+            let uncompressed_bytes = stored.uncompressed_bytes.map(i64::from);
+            let checksum = Some(i64::from(stored.checksum));
+            prop_assert_eq!(restored(&bytes, uncompressed_bytes, checksum), None);
         }
 
         #[test]
@@ -106,7 +140,7 @@ mod tests {
                 stored[at.index(length)] = byte;
             }
             for bytes in [bytes, few, body.len() as i64] {
-                let found = restored(&stored, Some(bytes));
+                let found = restored(&stored, Some(bytes), None);
                 prop_assert!(found.is_none_or(|found| found.len() as i64 == bytes));
             }
         }
@@ -116,7 +150,7 @@ mod tests {
             stored in vec(any::<u8>(), 0..200),
             bytes in prop_oneof![any::<i64>(), 0..3_000_i64],
         ) {
-            let found = restored(&stored, Some(bytes));
+            let found = restored(&stored, Some(bytes), None);
             prop_assert!(found.is_none_or(|found| found.len() as i64 == bytes));
         }
     }

@@ -40,6 +40,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/log/0003_cursors.sql"),
     include_str!("../../migrations/sqlite/log/0004_connectors.sql"),
     include_str!("../../migrations/sqlite/log/0005_compressed.sql"),
+    include_str!("../../migrations/sqlite/log/0006_checksums.sql"),
 ];
 
 /// The event log. See the module's documentation for what it promises.
@@ -173,7 +174,7 @@ impl EventLog {
         self.database
             .read(move |connection| {
                 let mut statement = connection.prepare_cached(
-                    "SELECT position, kind, connector, received_at, body, uncompressed_bytes
+                    "SELECT position, kind, connector, received_at, body, uncompressed_bytes, checksum
                      FROM entries WHERE position > ?1 ORDER BY position",
                 )?;
                 let mut rows = statement.query([after.0])?;
@@ -280,7 +281,7 @@ impl EventLog {
         self.database
             .read(move |connection| {
                 let mut statement = connection.prepare_cached(
-                    "SELECT position, kind, connector, received_at, body, uncompressed_bytes
+                    "SELECT position, kind, connector, received_at, body, uncompressed_bytes, checksum
                      FROM entries WHERE position = ?1",
                 )?;
                 let mut entries = Vec::with_capacity(positions.len());
@@ -321,11 +322,16 @@ impl EventLog {
         self.database
             .write(move |connection| {
                 let mut statement = connection.prepare_cached(
-                    "UPDATE entries SET body = ?2, uncompressed_bytes = ?3 WHERE position = ?1",
+                    "UPDATE entries SET body = ?2, uncompressed_bytes = ?3, checksum = ?4
+                     WHERE position = ?1",
                 )?;
                 for (position, body) in positions.iter().zip(&bodies) {
-                    let (bytes, uncompressed) = (&body.bytes[..], body.uncompressed_bytes);
-                    statement.execute(params![position.0, bytes, uncompressed])?;
+                    statement.execute(params![
+                        position.0,
+                        &body.bytes[..],
+                        body.uncompressed_bytes,
+                        body.checksum
+                    ])?;
                 }
                 Ok(())
             })
@@ -366,8 +372,9 @@ impl EventLog {
 fn insert(connection: &Connection, entry: &Entry, body: &Stored) -> Result<Position, Error> {
     connection
         .prepare_cached(
-            "INSERT INTO entries (kind, connector, lane, received_at, body, uncompressed_bytes)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO entries
+                (kind, connector, lane, received_at, body, uncompressed_bytes, checksum)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
         .execute(params![
             entry.kind as i64,
@@ -376,6 +383,7 @@ fn insert(connection: &Connection, entry: &Entry, body: &Stored) -> Result<Posit
             entry.received_at.0,
             &body.bytes[..],
             body.uncompressed_bytes,
+            body.checksum,
         ])?;
     Ok(Position(connection.last_insert_rowid()))
 }
@@ -398,10 +406,10 @@ fn last_position(connection: &Connection) -> Result<Position, Error> {
 }
 
 /// Reads an entry from a row of its position, kind, connector, moment, what is stored of
-/// its body, and how many bytes this has.
+/// its body, how many bytes this has, and the checksum.
 fn logged(row: &rusqlite::Row<'_>) -> Result<Logged, Error> {
     let stored = row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?;
-    let body = restored(stored, row.get(5)?);
+    let body = restored(stored, row.get(5)?, row.get(6)?);
     let kind = row.get(1)?;
     Ok(Logged {
         position: Position(row.get(0)?),

@@ -330,9 +330,13 @@ async fn an_entry_whose_bytes_are_damaged_says_so_and_keeps_nobody_from_the_othe
     let cut = whole[..whole.len() / 2].to_vec();
     let mut other = whole.clone();
     other[0] ^= 0xff;
+    // It says something else, of the same length.
+    let mut turned = whole.clone();
+    *turned.last_mut().unwrap() ^= 1;
     let damaged = [
         (cut, bytes),
         (other, bytes),
+        (turned, bytes),
         (Vec::new(), bytes),
         (whole.clone(), bytes - 1),
         (whole.clone(), bytes + 1),
