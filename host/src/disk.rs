@@ -22,6 +22,19 @@ const RESERVE_SHARE: u64 = 10;
 /// applied.
 const AMPLE: u64 = 2;
 
+/// The part of the reserve that what is free within the store's file does not stand for:
+/// what the write-ahead logs may grow to.
+const LOGS_SHARE: u64 = 2;
+
+/// Bytes of the files that nothing is in: each file grows into its own alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reusable {
+    /// Of the log's.
+    pub log_bytes: u64,
+    /// Of the store's.
+    pub store_bytes: u64,
+}
+
 /// How much room there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
@@ -29,16 +42,21 @@ pub struct Room {
     pub available_bytes: u64,
     /// These, and those that are free in the log's file.
     pub free_bytes: u64,
-    /// Bytes that intake leaves to the store.
+    /// Bytes that intake leaves to the store, beside those that its file has.
     pub reserve_bytes: u64,
+    /// Bytes with which the log can keep what was applied.
+    ample_bytes: u64,
 }
 
 impl Room {
-    fn new(available_bytes: u64, total_bytes: u64, reusable_bytes: u64) -> Self {
+    fn new(available_bytes: u64, total_bytes: u64, reusable: Reusable) -> Self {
+        let reserve_bytes = RESERVE_BYTES_MAX.min(total_bytes / RESERVE_SHARE);
+        let of_disk_bytes = reserve_bytes.saturating_sub(reusable.store_bytes);
         Self {
             available_bytes,
-            free_bytes: available_bytes.saturating_add(reusable_bytes),
-            reserve_bytes: RESERVE_BYTES_MAX.min(total_bytes / RESERVE_SHARE),
+            free_bytes: available_bytes.saturating_add(reusable.log_bytes),
+            reserve_bytes: of_disk_bytes.max(reserve_bytes / LOGS_SHARE),
+            ample_bytes: reserve_bytes.saturating_mul(AMPLE),
         }
     }
 
@@ -50,7 +68,7 @@ impl Room {
 
     /// Whether the log can keep what was applied.
     pub fn is_ample(self) -> bool {
-        self.free_bytes >= self.reserve_bytes.saturating_mul(AMPLE)
+        self.free_bytes >= self.ample_bytes
     }
 }
 
@@ -72,6 +90,7 @@ impl Disk {
                 available_bytes: u64::MAX,
                 free_bytes: u64::MAX,
                 reserve_bytes: 0,
+                ample_bytes: 0,
             }),
             failing: AtomicBool::new(false),
         }
@@ -87,11 +106,11 @@ impl Disk {
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at it. `reusable_bytes` are free within the log's file.
-    pub fn look(&self, reusable_bytes: u64) -> std::io::Result<Room> {
+    /// Looks at it.
+    pub fn look(&self, reusable: Reusable) -> std::io::Result<Room> {
         let found = rustix::fs::statvfs(&self.directory)?;
         let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
-        let room = Room::new(bytes(found.f_bavail), bytes(found.f_blocks), reusable_bytes);
+        let room = Room::new(bytes(found.f_bavail), bytes(found.f_blocks), reusable);
         let before = std::mem::replace(&mut *self.held(), room);
         let Room {
             free_bytes,
@@ -148,19 +167,38 @@ mod tests {
 
     #[test]
     fn a_gibibyte_is_left_to_the_store_and_a_tenth_of_a_small_disk() {
-        let large = |free| Room::new(free, 500 * GIB, 0);
+        let large = |free| Room::new(free, 500 * GIB, Reusable::default());
         assert!(large(GIB).is_enough() && !large(GIB - 1).is_enough());
         assert!(large(2 * GIB).is_ample() && !large(2 * GIB - 1).is_ample());
-        let small = |free| Room::new(free, 1_000, 0);
+        let small = |free| Room::new(free, 1_000, Reusable::default());
         assert!(small(100).is_enough() && !small(99).is_enough());
         assert!(small(200).is_ample() && !small(199).is_ample());
     }
 
     #[test]
     fn what_trimming_left_free_in_the_log_is_room() {
-        assert!(Room::new(GIB / 2, 500 * GIB, GIB / 2).is_enough());
+        let of_log = |log_bytes| Reusable {
+            log_bytes,
+            ..Reusable::default()
+        };
+        assert!(Room::new(GIB / 2, 500 * GIB, of_log(GIB / 2)).is_enough());
         // But not for the store.
-        assert!(!Room::new(GIB / 2 - 1, 500 * GIB, 9 * GIB).is_enough());
+        assert!(!Room::new(GIB / 2 - 1, 500 * GIB, of_log(9 * GIB)).is_enough());
+    }
+
+    #[test]
+    fn what_is_free_in_the_store_need_not_be_left_to_it() {
+        let of_store = |store_bytes| Reusable {
+            store_bytes,
+            ..Reusable::default()
+        };
+        let some = |free| Room::new(free, 500 * GIB, of_store(GIB / 4));
+        assert!(some(GIB / 4 * 3).is_enough() && !some(GIB / 4 * 3 - 1).is_enough());
+        // But for the write-ahead logs.
+        let all = |free| Room::new(free, 500 * GIB, of_store(9 * GIB));
+        assert!(all(GIB / 2).is_enough() && !all(GIB / 2 - 1).is_enough());
+        // What the log keeps for replays has no use for it.
+        assert!(!all(2 * GIB - 1).is_ample());
     }
 
     #[test]

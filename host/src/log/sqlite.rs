@@ -347,14 +347,7 @@ impl EventLog {
     /// The bytes of the file that trimming has left free: what is appended
     /// fills them before the file grows.
     pub async fn reusable_bytes(&self) -> Result<u64, Error> {
-        self.database
-            .read(|connection| {
-                let pragma = |name| connection.pragma_query_value(None, name, |row| row.get(0));
-                let (pages, page_bytes): (u32, u32) =
-                    (pragma("freelist_count")?, pragma("page_size")?);
-                Ok(u64::from(pages) * u64::from(page_bytes))
-            })
-            .await
+        Ok(self.database.reusable_bytes().await?)
     }
 
     /// Writes what changes nothing. Returns once it is synced to disk, as an

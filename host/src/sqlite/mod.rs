@@ -228,6 +228,17 @@ impl Database {
         Ok(emptied)
     }
 
+    /// The bytes of the file that nothing is in: what is written fills them before the
+    /// file grows.
+    pub async fn reusable_bytes(&self) -> Result<u64, Error> {
+        self.read(|connection| {
+            let pragma = |name| connection.pragma_query_value(None, name, |row| row.get(0));
+            let (pages, page_bytes): (u32, u32) = (pragma("freelist_count")?, pragma("page_size")?);
+            Ok(u64::from(pages) * u64::from(page_bytes))
+        })
+        .await
+    }
+
     /// Runs `work` on a reader, which sees what was committed when it begins.
     ///
     /// Waits while as many read as may.

@@ -241,6 +241,12 @@ impl Store {
         Ok(position)
     }
 
+    /// The bytes of the file that nothing is in: what is written fills them before the
+    /// file grows.
+    pub async fn reusable_bytes(&self) -> Result<u64, Error> {
+        Ok(self.database.reusable_bytes().await?)
+    }
+
     /// Runs `work` in a transaction, and undoes all that it wrote.
     pub async fn rehearse<T: Send + 'static>(
         &self,

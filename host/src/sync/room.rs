@@ -5,7 +5,11 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{host::Host, log, store};
+use crate::{
+    disk::{Reusable, Room},
+    host::Host,
+    log, store,
+};
 
 /// How often the disk is looked at. At a few hundred megabytes a second, no
 /// flood fills the reserve meanwhile.
@@ -41,14 +45,22 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
     }
 }
 
+async fn look(host: &Host) -> Result<Room, Error> {
+    let reusable = Reusable {
+        log_bytes: host.log.reusable_bytes().await?,
+        store_bytes: host.store.reusable_bytes().await?,
+    };
+    Ok(host.disk.look(reusable)?)
+}
+
 async fn keep_room(host: &Host, stop: &CancellationToken) -> Result<(), Error> {
-    let mut room = host.disk.look(host.log.reusable_bytes().await?)?;
+    let mut room = look(host).await?;
     while !room.is_ample() && !stop.is_cancelled() {
         let place = host.store.synced_log_position().await?;
         if host.log.trim(place, host.clock.now()).await? == 0 {
             break;
         }
-        room = host.disk.look(host.log.reusable_bytes().await?)?;
+        room = look(host).await?;
     }
     // A monitor may send nothing more to a host that is not ready: the host
     // itself finds out when it is again.
