@@ -13,7 +13,8 @@
 //! (`walCheckpoint` in its `wal.c`). Else the writer, moving the last little, would
 //! have to wait until all that the thread wrote is on disk. So the thread moves what
 //! little has come several times more: most likely one of these falls between two
-//! commits.
+//! commits. That sync has to tell of all parts before it, so one that failed ends the
+//! process (`unsynced`).
 //!
 //! The log keeps what it held until it is written over. Whoever has to know that
 //! something is nowhere any more has it moved, and the writer empties it between
@@ -32,7 +33,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode, MAIN_DB, hooks::Wal, wal::CheckpointMode};
 use tokio::sync::oneshot;
 
-use super::{BUSY_TIMEOUT, Error, Options, stem};
+use super::{BUSY_TIMEOUT, Error, Options, stem, unsynced};
 
 /// The part of what the thread is asked to move, as one in so many, that is little.
 const LITTLE: i32 = 16;
@@ -156,7 +157,7 @@ pub(super) fn start(
             let little_is_left = little_is_left.clone();
             move || {
                 while let Ok(task) = asked.recv() {
-                    match move_most(&own, moved_pages) {
+                    match unsynced::checked(&own, move_most(&own, moved_pages)) {
                         Ok(most) => little_is_left.store(most, Ordering::Relaxed),
                         Err(error) => {
                             tracing::warn!(%error, "a checkpoint failed; the next commits try again");
@@ -227,14 +228,14 @@ fn move_rest(writer: &Connection, mode: CheckpointMode, wait: Duration) -> Resul
     match moved {
         Ok(_) => Ok(true),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(false),
-        Err(error) => Err(error.into()),
+        Err(error) => unsynced::checked(writer, Err(error.into())),
     }
 }
 
 /// Moves all but the rest that the writer moves by itself. Returns whether the writer
 /// is to go on: where readers hold on to what is old, it could not, and where the log
 /// began anew, it need not.
-fn move_most(connection: &Connection, moved_pages: i32) -> rusqlite::Result<bool> {
+fn move_most(connection: &Connection, moved_pages: i32) -> Result<bool, Error> {
     let (mut moved_before, mut came_before, mut last_parts) = (0, i32::MAX, 0);
     while last_parts < LAST_PARTS {
         // https://sqlite.org/pragma.html#pragma_wal_checkpoint: whether it was

@@ -5,11 +5,15 @@
 //! disk (`synchronous=FULL`), never before; but for what can be done again
 //! ([`Database::write_repeatable`]). Its log lines are in the span of whoever asked for
 //! it.
+//!
+//! A write that fails is told, and may be made again. A sync that fails ends the process
+//! (`unsynced`).
 
 mod checkpoint;
 mod directory;
 mod error;
 mod readers;
+mod unsynced;
 mod writer;
 
 pub use directory::make as make_directory;
@@ -202,12 +206,12 @@ impl Database {
     /// Syncs the write-ahead log, with or without what the system says of the file.
     async fn sync_log(&self, sync: fn(&File) -> io::Result<()>) -> Result<(), Error> {
         let log = self.write_ahead_log.clone();
-        let synced = tokio::task::spawn_blocking(move || sync(&log.file)).await;
-        let synced = synced.map_err(|_| Error::Closed)?;
-        synced.map_err(|source| Error::Path {
-            path: self.write_ahead_log.path.clone(),
-            source,
-        })
+        let syncing = tokio::task::spawn_blocking(move || {
+            if let Err(error) = sync(&log.file) {
+                unsynced::end(&log.path, &error);
+            }
+        });
+        syncing.await.map_err(|_| Error::Closed)
     }
 
     /// Moves all that was committed into the file, and empties the write-ahead

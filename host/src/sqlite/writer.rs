@@ -9,7 +9,7 @@ use tracing::Span;
 use super::{
     Error,
     checkpoint::{self, Checkpoints},
-    execute,
+    execute, unsynced,
 };
 
 /// Jobs that share one commit. Beyond a few hundred the sync is no longer what
@@ -177,7 +177,7 @@ impl<'c> Transaction<'c> {
         };
         Self {
             connection,
-            broken: in_words(begin()),
+            broken: in_words(unsynced::checked(connection, begin())),
             is_empty: true,
             replies: Vec::new(),
         }
@@ -203,7 +203,8 @@ impl<'c> Transaction<'c> {
             Err(_) => true,
         };
         // A full disk or a failing one makes SQLite give up the whole
-        // transaction: what follows must not begin one of its own.
+        // transaction: what follows must not begin one of its own. All that a job may
+        // have synced is the head of a log that begins anew, which is written again.
         if self.broken.is_ok() && self.connection.is_autocommit() {
             self.broken = Err("the disk is full or failing".into());
         }
@@ -237,7 +238,8 @@ impl<'c> Transaction<'c> {
 
     fn execute(&mut self, sql: &str) {
         if self.broken.is_ok() {
-            self.broken = in_words(execute(self.connection, sql));
+            let executed = execute(self.connection, sql);
+            self.broken = in_words(unsynced::checked(self.connection, executed));
         }
     }
 }

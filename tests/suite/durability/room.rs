@@ -1,9 +1,12 @@
 //! A disk that is full, nearly full, or cannot be written: deliveries are
-//! refused with 503, it is said, nothing is lost, and the host goes on.
+//! refused with 503, it is said, nothing is lost, and the host goes on. Where it
+//! cannot sync, the host ends, and the next start goes on.
 
 use std::{
     io::{BufRead, BufReader},
-    process::{Command, Output, Stdio},
+    os::unix::process::ExitStatusExt,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
@@ -34,6 +37,9 @@ const USERS: u64 = 100;
 const DISK_MEBIBYTES: u32 = 64;
 
 const MIB: u64 = 1 << 20;
+
+/// The calls that sync.
+const SYNCS: &str = "fsync,fdatasync";
 
 /// The program on a small disk, its log on the same disk.
 fn start(disk: &SmallDisk) -> Program {
@@ -202,34 +208,11 @@ fn a_read_only_disk_stops_the_start_and_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_turns_read_only_is_told_and_what_was_answered_204_is_kept() {
-    // What a file system does to those who write once it has found a fault.
-    refuses_while("pwrite64,ftruncate", "EROFS").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_cannot_sync_is_told_and_what_was_answered_204_is_kept() {
-    refuses_while("fsync,fdatasync", "EIO").await;
-}
-
-/// Has these calls of a running program fail for a while.
-async fn refuses_while(calls: &str, error: &str) {
     let directory = TempDir::new().unwrap();
     let program = Program::start(directory.path(), &program::alone());
     assert!(is_taken_in(&program, "[1]").await);
-    let mut fault = Command::new("strace")
-        .args(["-f", "-o", "/dev/null", "-e"])
-        .arg(format!("trace={calls}"))
-        .arg("-e")
-        .arg(format!("inject={calls}:error={error}"))
-        .arg("-p")
-        .arg(program.id().to_string())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut told = BufReader::new(fault.stderr.take().unwrap());
-    let mut line = String::new();
-    told.read_line(&mut line).unwrap();
-    assert!(line.contains("attached"), "{line}");
+    // What a file system does to those who write once it has found a fault.
+    let mut fault = failing(&program, "pwrite64,ftruncate", "EROFS", None);
 
     until(async || !is_taken_in(&program, "[2]").await).await;
     let (status, said) = page(&program, "/health/ready").await;
@@ -255,6 +238,102 @@ async fn refuses_while(calls: &str, error: &str) {
     assert_eq!(kept.first().unwrap(), b"[1]");
     assert_eq!(kept.last().unwrap(), b"[4]");
     assert!(!kept.contains(&b"[3]".to_vec()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_that_fails_ends_the_program_and_the_next_start_goes_on() {
+    let directory = TempDir::new().unwrap();
+    let project = seed(directory.path(), USERS).await;
+    let program = Program::start(directory.path(), &program::alone());
+    let mut changes = Changes::new(Random::seeded_by("ROOM_SEED"), USERS, 100);
+    let mut answered = changes.take(20);
+    for body in &answered {
+        assert!(is_taken_in(&program, body).await);
+    }
+    let fault = failing(&program, SYNCS, "EIO", None);
+    let body = changes.take(1).remove(0);
+    let url = format!("{}{}", program.url, intake::PATH);
+    let unanswered = send(&url, CLIENT_SECRET, body.into_bytes()).await;
+    assert!(unanswered.is_err(), "{unanswered:?}");
+    ends_unsynced(program, fault).await;
+
+    let program = Program::start(directory.path(), &program::alone());
+    let last = changes.take(1).remove(0);
+    assert!(is_taken_in(&program, &last).await);
+    program.kill();
+    answered.push(last);
+    let outcome = outcome(directory.path(), &[project]).await;
+    let fault = outcome.fault(&answered.iter().collect::<Vec<_>>(), USERS);
+    assert_eq!(fault, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_whose_sync_fails_ends_the_program_and_all_of_it_is_made_again() {
+    let directory = TempDir::new().unwrap();
+    let program = Program::start(directory.path(), &program::alone());
+    // Nothing but checkpoints syncs the log's file itself.
+    let file = directory.path().join("log.sqlite");
+    let fault = failing(&program, SYNCS, "EIO", Some(&file));
+    // A text that is no event, and that the log cannot compress.
+    let mut random = Random::seeded_by("ROOM_SEED");
+    let mut body = || {
+        let digits = (0..16_000).map(|_| format!("{:016x}", random.below(u64::MAX)));
+        format!("[\"{}\"]", digits.collect::<String>())
+    };
+    let url = format!("{}{}", program.url, intake::PATH);
+    let mut answered = Vec::new();
+    let delivering = async {
+        loop {
+            let body = body();
+            match send(&url, CLIENT_SECRET, body.clone().into_bytes()).await {
+                Ok(answer) if answer.status() == 204 => answered.push(body.into_bytes()),
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+    };
+    let ended = tokio::time::timeout(PATIENCE, delivering).await;
+    assert!(ended.is_ok(), "it goes on after {}", answered.len());
+    ends_unsynced(program, fault).await;
+    drop(Program::start(directory.path(), &program::alone()));
+    let log = EventLog::open(directory.path()).await.unwrap();
+    let kept = logged(&log).await;
+    assert!(answered.iter().all(|body| kept.contains(body)));
+}
+
+/// Has these calls of a running program fail, all or those on one of its files.
+fn failing(program: &Program, calls: &str, error: &str, file: Option<&Path>) -> Child {
+    let mut command = Command::new("strace");
+    command.args(["-f", "-o", "/dev/null"]);
+    if let Some(file) = file {
+        command.arg("-P").arg(file);
+    }
+    let mut fault = command
+        .arg("-e")
+        .arg(format!("trace={calls}"))
+        .arg("-e")
+        .arg(format!("inject={calls}:error={error}"))
+        .arg("-p")
+        .arg(program.id().to_string())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // What it says later finds somebody who might listen.
+    let mut told = BufReader::new(fault.stderr.as_mut().unwrap()).lines();
+    let attached = told.any(|line| line.unwrap().contains("attached"));
+    assert!(attached, "it is not traced");
+    fault
+}
+
+/// The program ends by itself, and says once why, and of which file.
+async fn ends_unsynced(mut program: Program, mut fault: Child) {
+    let ended = program.ended().await;
+    assert_eq!(ended.signal(), Some(6), "{}", program.log());
+    fault.wait().unwrap();
+    let lines = program.log();
+    let said = lines.matches("a file could not be synced to disk").count();
+    assert_eq!(said, 1, "{lines}");
+    assert!(lines.contains(".sqlite"), "{lines}");
 }
 
 /// Runs the program there to its end.
