@@ -12,6 +12,7 @@ use crate::{
     config::Config,
     disk::Disk,
     hubspot::{self, oauth},
+    lock::DirectoryLock,
     log::{self, EventLog},
     members::Members,
     pipeline::Pipeline,
@@ -233,6 +234,14 @@ impl Host {
     pub fn link(&self, path: &str, token: &Secret) -> Url {
         link_below(&self.public_url, path, token)
     }
+}
+
+/// Brings log and store of a data directory up to date, where an earlier release made
+/// them: to be called by whoever holds the lock, before it opens a host.
+pub fn migrate(alone: &DirectoryLock) -> Result<(), Error> {
+    Store::migrate(alone)?;
+    EventLog::migrate(alone)?;
+    Ok(())
 }
 
 /// The address of a page of the host at a public address, for who holds a token.

@@ -3,14 +3,15 @@
 //!
 //! The lock is the system's, on the directory itself; it ends with the process,
 //! however that ends. Commands that only write down what a host picks up take
-//! none.
+//! none, but where an earlier release made the files: a host of that release may be
+//! running, and would go on with a schema that it does not know.
 
 use std::{
     fs::{File, TryLockError},
     path::{Path, PathBuf},
 };
 
-use crate::sqlite;
+use crate::sqlite::{self, Database, Options};
 
 /// Why a data directory cannot be worked on.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,7 @@ pub enum Error {
 /// A data directory that no other host works on, for as long as this is held.
 #[derive(Debug)]
 pub struct DirectoryLock {
+    directory: PathBuf,
     _file: File,
 }
 
@@ -53,11 +55,44 @@ impl DirectoryLock {
         };
         let file = File::open(directory).map_err(failed)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self {
+                directory: directory.to_path_buf(),
+                _file: file,
+            }),
             Err(TryLockError::WouldBlock) => Err(Error::Taken {
                 directory: directory.to_path_buf(),
             }),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
     }
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+}
+
+/// Opens a file of a data directory. One that an earlier release made is brought up to
+/// date first, under the lock.
+///
+/// # Errors
+///
+/// [`sqlite::Error::OlderSchema`] where a host works on the directory.
+pub fn open(directory: &Path, options: &Options) -> Result<Database, sqlite::Error> {
+    let opened = Database::open(options);
+    if !matches!(opened, Err(sqlite::Error::OlderSchema { .. })) {
+        return opened;
+    }
+    let _alone = match DirectoryLock::take(directory) {
+        Ok(alone) => alone,
+        Err(Error::Taken { .. }) => return opened,
+        Err(Error::Directory(error)) => return Err(error),
+        Err(Error::Lock { directory, source }) => {
+            return Err(sqlite::Error::Path {
+                path: directory,
+                source,
+            });
+        }
+    };
+    sqlite::migrate(options)?;
+    Database::open(options)
 }

@@ -28,7 +28,8 @@ impl LogCommand {
             Self::Accept { data } => data,
             Self::SetAside(command) => return command.run().await,
         };
-        let _alone = DirectoryLock::take(&data.directory)?;
+        let alone = DirectoryLock::take(&data.directory)?;
+        host::migrate(&alone)?;
         let store = Store::open(&data.directory)?;
         let log = EventLog::open(&data.directory)
             .await

@@ -25,7 +25,7 @@ impl Serve {
     /// Runs until it is told to stop.
     pub async fn run(self) -> Result<(), Error> {
         super::init_logs(&self.config)?;
-        let _alone = DirectoryLock::take(&self.config.data.directory)?;
+        let alone = DirectoryLock::take(&self.config.data.directory)?;
         let listener = host::listen(self.config.address.listen).await?;
         let listening = host::listening_url(&listener)?;
         let public_url = self
@@ -41,6 +41,7 @@ impl Serve {
             );
         }
         let engine = Engine::new(&Limits::default()).map_err(host::Error::from)?;
+        host::migrate(&alone)?;
         let host = Host::open(&engine, self.config, public_url, Clock::system()).await?;
         println!("listening on {}", listening.as_str().trim_end_matches('/'));
         tell_owner(&host).await?;

@@ -11,8 +11,9 @@ use super::{
     body::{Stored, restored},
 };
 use crate::{
+    lock::{self, DirectoryLock},
     model::Timestamp,
-    sqlite::{Database, Options, no_functions},
+    sqlite::{self, Database, Options, no_functions},
 };
 
 const FILE_NAME: &str = "log.sqlite";
@@ -52,17 +53,10 @@ pub struct EventLog {
 }
 
 impl EventLog {
-    /// Opens the log in `directory`, or makes it there.
+    /// Opens the log in `directory`, or makes it there. One of an earlier release is
+    /// brought up to date, unless a host works on it.
     pub async fn open(directory: &Path) -> Result<Self, Error> {
-        let database = Database::open(&Options {
-            path: directory.join(FILE_NAME),
-            page_size_bytes: PAGE_SIZE_BYTES,
-            cache_kibibytes: CACHE_KIBIBYTES,
-            moved_bytes: MOVED_BYTES,
-            long_bytes: LONG_BYTES,
-            migrations: MIGRATIONS,
-            functions: no_functions,
-        })?;
+        let database = lock::open(directory, &options(directory))?;
         let fresh = uuid::Uuid::new_v4().to_string();
         let (identity, kept_from, tail) = database
             .write(move |connection| {
@@ -82,6 +76,11 @@ impl EventLog {
             kept_from,
             tail: watch::Sender::new(tail),
         })
+    }
+
+    /// Brings the log of a directory up to date, where one is there.
+    pub fn migrate(alone: &DirectoryLock) -> Result<(), Error> {
+        Ok(sqlite::migrate(&options(alone.directory()))?)
     }
 
     /// The log's identity, made with it.
@@ -359,6 +358,18 @@ impl EventLog {
                 Ok(())
             })
             .await
+    }
+}
+
+fn options(directory: &Path) -> Options {
+    Options {
+        path: directory.join(FILE_NAME),
+        page_size_bytes: PAGE_SIZE_BYTES,
+        cache_kibibytes: CACHE_KIBIBYTES,
+        moved_bytes: MOVED_BYTES,
+        long_bytes: LONG_BYTES,
+        migrations: MIGRATIONS,
+        functions: no_functions,
     }
 }
 

@@ -51,6 +51,16 @@ pub enum Error {
         /// The newest version known here.
         known: u32,
     },
+    /// The file was made by an earlier release, whose host may be running.
+    #[error(
+        "{} was made by an earlier release, and a host works on its data directory: restart the \
+         host with this release first",
+        path.display()
+    )]
+    OlderSchema {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file cannot be opened or used.
     #[error("{}: {source}", path.display())]
     File {
@@ -98,6 +108,7 @@ impl Error {
             | Self::Closed
             | Self::TookTooLong
             | Self::NewerSchema { .. }
+            | Self::OlderSchema { .. }
             | Self::Path { .. } => false,
         }
     }
@@ -126,6 +137,7 @@ impl Error {
             | Self::ReadOnly(_)
             | Self::TookTooLong
             | Self::NewerSchema { .. }
+            | Self::OlderSchema { .. }
             | Self::Path { .. } => false,
         }
     }

@@ -13,11 +13,13 @@ mod checkpoint;
 mod directory;
 mod error;
 mod readers;
+mod schema;
 mod unsynced;
 mod writer;
 
 pub use directory::make as make_directory;
 pub use error::Error;
+pub use schema::migrate;
 
 use std::{
     fs::File,
@@ -90,16 +92,13 @@ struct WriteAheadLog {
 }
 
 impl Database {
-    /// Opens or creates the file, brings its schema up to date, and starts its
-    /// writer thread.
+    /// Opens or creates the file, and starts its writer thread.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OlderSchema`] where an earlier release made it: see [`migrate`].
     pub fn open(options: &Options) -> Result<Self, Error> {
-        let (connection, moving, checkpoints) = start(options).map_err(|source| match source {
-            Error::NewerSchema { .. } | Error::Path { .. } => source,
-            source => Error::File {
-                path: options.path.clone(),
-                source: Box::new(source),
-            },
-        })?;
+        let (connection, moving, checkpoints) = start(options).map_err(in_file(options))?;
         let write_ahead_log = Arc::new(WriteAheadLog::open(&options.path)?);
         let (tasks, waiting) = mpsc::channel(WAITING_JOBS_MAX);
         let moves = checkpoints.asking();
@@ -352,11 +351,22 @@ fn execute(connection: &Connection, sql: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// Says which file it was, where that is not said.
+fn in_file(options: &Options) -> impl FnOnce(Error) -> Error {
+    move |source| match source {
+        Error::NewerSchema { .. } | Error::OlderSchema { .. } | Error::Path { .. } => source,
+        source => Error::File {
+            path: options.path.clone(),
+            source: Box::new(source),
+        },
+    }
+}
+
 /// The writer's connection to a file that is up to date, the thread that makes its
 /// checkpoints, and what the writer does for them.
 fn start(options: &Options) -> Result<(Connection, JoinHandle<()>, Checkpoints), Error> {
     let mut connection = open_writer(options)?;
-    migrate(&connection, options)?;
+    schema::make_or_check(&connection, options)?;
     let (moving, checkpoints) = checkpoint::start(&mut connection, options)?;
     Ok((connection, moving, checkpoints))
 }
@@ -394,25 +404,6 @@ fn open_writer(options: &Options) -> Result<Connection, Error> {
 fn keep_plans(connection: &Connection) -> Result<(), Error> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
-}
-
-fn migrate(connection: &Connection, options: &Options) -> Result<(), Error> {
-    let known = u32::try_from(options.migrations.len()).unwrap_or(u32::MAX);
-    execute(connection, "BEGIN IMMEDIATE")?;
-    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found > known {
-        execute(connection, "ROLLBACK")?;
-        return Err(Error::NewerSchema {
-            path: options.path.clone(),
-            found,
-            known,
-        });
-    }
-    for (version, migration) in (1_u32..).zip(options.migrations).skip(found as usize) {
-        connection.execute_batch(migration)?;
-        connection.pragma_update(None, "user_version", version)?;
-    }
-    execute(connection, "COMMIT")
 }
 
 #[cfg(test)]

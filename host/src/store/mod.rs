@@ -67,6 +67,7 @@ pub use error::Error;
 use statements::{InUse, Statements};
 
 use crate::{
+    lock::{self, DirectoryLock},
     log::{Lane, Place, Position, Step},
     model::{AccountId, ConnectionId, ObjectType, Timestamp, VariableId},
     sqlite::{self, Database, Options},
@@ -148,22 +149,19 @@ pub struct Tx<'c> {
 }
 
 impl Store {
-    /// Opens the store in `directory`, or makes it there.
+    /// Opens the store in `directory`, or makes it there. One of an earlier release is
+    /// brought up to date, unless a host works on it.
     pub fn open(directory: &Path) -> Result<Self, Error> {
-        let database = Database::open(&Options {
-            path: directory.join(FILE_NAME),
-            page_size_bytes: PAGE_SIZE_BYTES,
-            cache_kibibytes: CACHE_KIBIBYTES,
-            moved_bytes: MOVED_BYTES,
-            long_bytes: LONG_BYTES,
-            migrations: MIGRATIONS,
-            functions: audience::functions,
-        })?;
         Ok(Self {
-            database,
+            database: lock::open(directory, &options(directory))?,
             much: Arc::new(Semaphore::new(MUCH_AT_ONCE)),
             behind: Arc::new(Semaphore::new(BEHIND_AT_ONCE)),
         })
+    }
+
+    /// Brings the store of a directory up to date, where one is there.
+    pub fn migrate(alone: &DirectoryLock) -> Result<(), Error> {
+        Ok(sqlite::migrate(&options(alone.directory()))?)
     }
 
     /// Runs `work` in a transaction; its error undoes all that it wrote.
@@ -293,6 +291,18 @@ impl Store {
         self.database
             .read(|connection| work(&Tx::new(connection)))
             .await
+    }
+}
+
+fn options(directory: &Path) -> Options {
+    Options {
+        path: directory.join(FILE_NAME),
+        page_size_bytes: PAGE_SIZE_BYTES,
+        cache_kibibytes: CACHE_KIBIBYTES,
+        moved_bytes: MOVED_BYTES,
+        long_bytes: LONG_BYTES,
+        migrations: MIGRATIONS,
+        functions: audience::functions,
     }
 }
 

@@ -29,12 +29,13 @@ struct Arguments {
 async fn main() {
     let Arguments { config, moment } = Arguments::parse();
     telemetry::init_logs(&config.log, config.log_format).unwrap();
-    let _alone = DirectoryLock::take(&config.data.directory).unwrap();
+    let alone = DirectoryLock::take(&config.data.directory).unwrap();
     let listener = host::listen(config.address.listen).await.unwrap();
     let url = host::listening_url(&listener).unwrap();
     let public_url = config.address.public_url.clone();
     let public_url = public_url.unwrap_or_else(|| url.clone());
     let clock = Clock::manual(Timestamp(moment));
+    host::migrate(&alone).unwrap();
     let host = open(config, public_url, clock.clone()).await;
     let host = Arc::new(host.unwrap());
     let stop = CancellationToken::new();

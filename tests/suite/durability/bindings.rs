@@ -5,10 +5,12 @@ use std::path::Path;
 use harness::{
     bare::{BareHost, config},
     engine,
+    program::{self, Program},
 };
 use jimo_connect::{
     clock::Clock,
     host::{Error, Host},
+    lock::DirectoryLock,
     log::{Lane, Position, Step},
     plugin::EMBEDDED,
     store,
@@ -108,10 +110,9 @@ fn remove(directory: &Path, name: &str) {
     }
 }
 
-#[tokio::test]
-async fn a_store_of_an_earlier_release_goes_on_with_what_waits_in_it() {
-    let directory = tempfile::TempDir::new().unwrap();
-    let earlier = rusqlite::Connection::open(directory.path().join("store.sqlite")).unwrap();
+/// A store that an earlier release made, with a read that waits.
+fn earlier_store(directory: &Path) {
+    let earlier = connection(directory);
     let first = include_str!("../../../host/migrations/sqlite/store/0001_store.sql");
     earlier.execute_batch(first).unwrap();
     earlier
@@ -123,7 +124,22 @@ async fn a_store_of_an_earlier_release_goes_on_with_what_waits_in_it() {
              VALUES (1, 1, 0, 7, 1, 0, 5);",
         )
         .unwrap();
-    drop(earlier);
+}
+
+fn connection(directory: &Path) -> rusqlite::Connection {
+    rusqlite::Connection::open(directory.join("store.sqlite")).unwrap()
+}
+
+fn schema_version(directory: &Path) -> i64 {
+    let version = "SELECT user_version FROM pragma_user_version";
+    let version = connection(directory).query_one(version, [], |row| row.get(0));
+    version.unwrap()
+}
+
+#[tokio::test]
+async fn a_store_of_an_earlier_release_goes_on_with_what_waits_in_it() {
+    let directory = tempfile::TempDir::new().unwrap();
+    earlier_store(directory.path());
     let store = store::Store::open(directory.path()).unwrap();
     let next = store
         .read(|tx| tx.next_read(jimo_connect::model::AccountId(1)))
@@ -131,4 +147,29 @@ async fn a_store_of_an_earlier_release_goes_on_with_what_waits_in_it() {
         .unwrap();
     let (due, kind) = next.unwrap();
     assert_eq!((due.0, kind.object_type.as_str()), (5, "contacts"));
+}
+
+#[test]
+fn a_command_brings_no_store_up_to_date_that_a_host_works_on() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let path = directory.path();
+    earlier_store(path);
+    let host = DirectoryLock::take(path).unwrap();
+    let said = program::refused(path, &["project", "list"]);
+    assert!(said.contains("restart the host"), "{said}");
+    assert_eq!(schema_version(path), 1);
+    drop(host);
+    program::printed(path, &["project", "list"]);
+    assert!(schema_version(path) > 1);
+    // What is as this release has it is opened beside a host.
+    let _host = DirectoryLock::take(path).unwrap();
+    program::printed(path, &["project", "list"]);
+}
+
+#[test]
+fn a_host_brings_the_store_of_an_earlier_release_up_to_date() {
+    let directory = tempfile::TempDir::new().unwrap();
+    earlier_store(directory.path());
+    let _program = Program::start(directory.path(), &program::alone());
+    assert!(schema_version(directory.path()) > 1);
 }
