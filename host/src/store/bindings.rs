@@ -50,12 +50,13 @@ impl Store {
     /// nothing that was applied before. Returns the place that it had reached.
     pub async fn accept_log(&self, log: &EventLog) -> Result<Position, Error> {
         let identity = log.identity().to_owned();
-        let before = log.kept_from().0 - 1;
+        let (before, tail) = (log.kept_from().0 - 1, log.tail().borrow().0);
         self.transact(move |tx| {
             let reached = tx.log_place()?.last();
             tx.connection.execute("DELETE FROM lanes", [])?;
             // Their places are in the former log.
             tx.connection.execute("DELETE FROM shadows", [])?;
+            tx.search_anew(Position(before), Position(tail))?;
             tx.connection.execute(
                 "UPDATE state SET log_identity = ?1, log_position = ?2",
                 params![identity, before],

@@ -143,6 +143,15 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Has another log searched, from there to there, for all whose erasure is not over.
+    /// Nothing is known of its entries.
+    pub(super) fn search_anew(&self, after: Position, last: Position) -> Result<(), Error> {
+        self.statement("DELETE FROM late_entries")?.execute([])?;
+        self.statement("UPDATE erasures SET searched = ?1, last = ?2 WHERE NOT done")?
+            .execute([after.0, last.0])?;
+        Ok(())
+    }
+
     /// Takes note that an entry of the log names a record that was erased.
     pub fn add_late_entry(&self, position: Position) -> Result<(), Error> {
         self.statement("INSERT INTO late_entries (position) VALUES (?1) ON CONFLICT DO NOTHING")?

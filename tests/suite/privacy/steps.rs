@@ -16,7 +16,7 @@ use harness::{
 use jimo_connect::{
     clock::Clock,
     host::Host,
-    log::{Entry, EntryKind, Lane, Position},
+    log::{Entry, EntryKind, EventLog, Lane, Position},
     model::ConnectionId,
     pipeline::mapping::{self, NewMappings},
     sync::erasures::{Step, step},
@@ -71,14 +71,18 @@ pub(super) async fn apply(host: &Host) {
 }
 
 pub(super) async fn append(host: &Host, events: &[String]) {
+    append_to(&host.log, events).await;
+}
+
+async fn append_to(log: &EventLog, events: &[String]) {
     let entry = Entry {
         kind: EntryKind::Delivery,
         connector: "hubspot".into(),
         lane: Lane(i64::try_from(Seeds::portal(0)).unwrap()),
-        received_at: host.clock.now(),
+        received_at: Clock::system().now(),
         body: format!("[{}]", events.join(",")).into(),
     };
-    host.log.append(entry).await.unwrap();
+    log.append(entry).await.unwrap();
 }
 
 async fn positions(host: &Host) -> Vec<Position> {
@@ -203,6 +207,29 @@ async fn a_damaged_entry_keeps_nothing_from_being_erased_and_goes_itself() {
     nowhere(directory.path(), &[SECRET]);
     somewhere(directory.path(), &[OPEN]);
     assert_eq!(positions(&host).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_begins_anew_with_another_log_that_is_gone_on_with() {
+    let (directory, _) = erased().await;
+    for suffix in ["", "-wal", "-shm"] {
+        // A file closed in order has no write-ahead log any more.
+        let _ = std::fs::remove_file(directory.path().join(format!("log.sqlite{suffix}")));
+    }
+    // Shorter than the one that is gone.
+    let log = EventLog::open(directory.path()).await.unwrap();
+    append_to(&log, &[says(7, SECRET), says(8, OPEN)]).await;
+    drop(log);
+    program::printed(directory.path(), &["log", "accept"]);
+    let host = open(directory.path()).await;
+    apply(&host).await;
+    let mut steps = Vec::new();
+    while steps.last() != Some(&Step::Nothing) {
+        steps.push(step(&host).await.unwrap());
+    }
+    assert!(steps.contains(&Step::Ended(1)), "{steps:?}");
+    nowhere(directory.path(), &[SECRET]);
+    somewhere(directory.path(), &[OPEN]);
 }
 
 /// How often the program is killed, where `KILL_ROUNDS` does not say.
