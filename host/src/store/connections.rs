@@ -129,6 +129,13 @@ impl Tx<'_> {
         self.select_connections("WHERE c.project = ?1 ORDER BY c.id", project.0)
     }
 
+    /// All connections there are, by number.
+    pub fn connection_ids(&self) -> Result<Vec<ConnectionId>, Error> {
+        let mut statement = self.statement("SELECT id FROM connections ORDER BY id")?;
+        let ids = statement.query_map([], |row| row.get(0).map(ConnectionId))?;
+        Ok(ids.collect::<Result<_, _>>()?)
+    }
+
     /// The connections of an account, oldest first.
     pub fn account_connections(&self, account: AccountId) -> Result<Vec<Connection>, Error> {
         self.select_connections("WHERE c.account = ?1 ORDER BY c.id", account.0)

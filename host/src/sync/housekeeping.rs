@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{erasures, versions::shadow};
 use crate::{
     host::Host,
+    model::{ConnectionId, Timestamp},
     pipeline::brake,
     store::{self, Tx},
 };
@@ -49,9 +50,7 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
         let now = host.clock.now();
         if trimmed_at.is_none_or(|at| now.since(at) >= TRIM_EVERY) {
             trimmed_at = Some(now);
-            if let Err(error) = trim(&host, &stop).await {
-                tracing::warn!(%error, "log and history could not be trimmed");
-            }
+            trim(&host, &stop).await;
         }
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
@@ -77,6 +76,96 @@ async fn purge(host: &Host, stop: &CancellationToken) -> Result<(), crate::store
     Ok(())
 }
 
+/// Lets go of some of what is over at a moment: so many rows at most, where it counts
+/// them. Returns how many.
+type Trim = fn(&Tx<'_>, Timestamp, usize) -> Result<usize, store::Error>;
+
+/// What is let go of, and how many rows in a transaction.
+const TRIMMED: &[(&str, usize, Trim)] = &[
+    ("tokens", TRIM_ROWS, |tx, now, _| {
+        tx.remove_expired_tokens(now)
+    }),
+    ("sessions", TRIM_ROWS, |tx, now, _| {
+        tx.remove_ended_sessions(now)
+    }),
+    ("links", TRIM_ROWS, |tx, now, _| {
+        tx.remove_expired_links(now).map(|()| 0)
+    }),
+    ("consents", TRIM_ROWS, |tx, now, _| {
+        tx.remove_expired_consents(now)
+    }),
+    ("replays", TRIM_ROWS, |tx, now, _| {
+        tx.trim_replays(now.minus(SET_ASIDE_KEPT)).map(|()| 0)
+    }),
+    ("erasures", TRIM_ROWS, |tx, now, _| {
+        tx.trim_erasures(now.minus(erasures::KEPT)).map(|()| 0)
+    }),
+    ("drafts", TRIM_ROWS, |tx, now, _| {
+        tx.trim_drafts(now.minus(DRAFTS_KEPT)).map(|()| 0)
+    }),
+    ("shadows", TRIM_ROWS, |tx, now, _| {
+        tx.end_old_shadows(now.minus(shadow::KEPT)).map(|()| 0)
+    }),
+    ("what was set aside", TRIM_BODIES, |tx, now, rows| {
+        tx.trim_set_aside(now.minus(SET_ASIDE_KEPT), rows)
+    }),
+    ("examples of runs", TRIM_ROWS, |tx, now, rows| {
+        tx.trim_run_examples(now.minus(EXAMPLES_KEPT), rows)
+    }),
+    ("records that runs counted", TRIM_ROWS, |tx, _, rows| {
+        tx.trim_counted(rows)
+    }),
+    ("users that runs counted", TRIM_ROWS, |tx, _, rows| {
+        tx.trim_run_users(rows)
+    }),
+];
+
+/// As [`Trim`], of one connection.
+type TrimConnection = fn(&Tx<'_>, ConnectionId, Timestamp, usize) -> Result<usize, store::Error>;
+
+/// What is let go of, of each connection.
+const TRIMMED_OF_CONNECTIONS: &[(&str, TrimConnection)] = &[
+    ("hours", |tx, connection, now, _| {
+        tx.trim_hours(connection, now).map(|()| 0)
+    }),
+    ("losses", |tx, connection, now, rows| {
+        tx.trim_losses(connection, now.minus(brake::WINDOW), rows)
+    }),
+    ("activity", |tx, connection, _, rows| {
+        tx.trim_activity(connection, rows)
+    }),
+];
+
+/// Lets go of all that is over, the log first: it is the most. What cannot be let go of
+/// keeps nothing else.
+async fn trim(host: &Host, stop: &CancellationToken) {
+    let now = host.clock.now();
+    if let Err(error) = trim_log(host, stop, now).await {
+        tracing::warn!(%error, "the log could not be trimmed");
+    }
+    for &(what, rows, trim) in TRIMMED {
+        let trimmed = in_pieces(host, stop, rows, move |tx, piece| trim(tx, now, piece));
+        if let Err(error) = trimmed.await {
+            tracing::warn!(what, %error, "what is over could not be let go of");
+        }
+    }
+    let connections = host.store.read(|tx| tx.connection_ids()).await;
+    let connections = connections.unwrap_or_else(|error| {
+        tracing::warn!(%error, "what is over of connections could not be let go of");
+        Vec::new()
+    });
+    for connection in connections {
+        for &(what, trim) in TRIMMED_OF_CONNECTIONS {
+            let trimmed = in_pieces(host, stop, TRIM_ROWS, move |tx, piece| {
+                trim(tx, connection, now, piece)
+            });
+            if let Err(error) = trimmed.await {
+                tracing::warn!(%connection, what, %error, "what is over could not be let go of");
+            }
+        }
+    }
+}
+
 /// Lets rows go, so many in a transaction, until there are no more to be let go.
 async fn in_pieces(
     host: &Host,
@@ -93,6 +182,7 @@ async fn in_pieces(
     Ok(())
 }
 
+/// Why the log could not be trimmed.
 #[derive(Debug, thiserror::Error)]
 enum TrimError {
     #[error(transparent)]
@@ -101,52 +191,7 @@ enum TrimError {
     Log(#[from] crate::log::Error),
 }
 
-async fn trim(host: &Host, stop: &CancellationToken) -> Result<(), TrimError> {
-    let now = host.clock.now();
-    let connections = host
-        .store
-        .transact(move |tx| {
-            tx.remove_expired_tokens(now)?;
-            tx.remove_ended_sessions(now)?;
-            tx.remove_expired_links(now)?;
-            tx.remove_expired_consents(now)?;
-            tx.trim_replays(now.minus(SET_ASIDE_KEPT))?;
-            tx.trim_erasures(now.minus(erasures::KEPT))?;
-            tx.trim_drafts(now.minus(DRAFTS_KEPT))?;
-            tx.end_old_shadows(now.minus(shadow::KEPT))?;
-            let mut connections = Vec::new();
-            for project in tx.projects()? {
-                connections.extend(tx.connections(project.id)?);
-            }
-            Ok(connections)
-        })
-        .await?;
-    let (aside_before, named_before) = (now.minus(SET_ASIDE_KEPT), now.minus(EXAMPLES_KEPT));
-    // These have bodies.
-    in_pieces(host, stop, TRIM_BODIES, move |tx, piece| {
-        tx.trim_set_aside(aside_before, piece)
-    })
-    .await?;
-    in_pieces(host, stop, TRIM_ROWS, move |tx, piece| {
-        tx.trim_run_examples(named_before, piece)
-    })
-    .await?;
-    in_pieces(host, stop, TRIM_ROWS, |tx, piece| tx.trim_counted(piece)).await?;
-    in_pieces(host, stop, TRIM_ROWS, |tx, piece| tx.trim_run_users(piece)).await?;
-    for connection in connections {
-        host.store
-            .transact(move |tx| tx.trim_hours(connection.id, now))
-            .await?;
-        let lost_before = now.minus(brake::WINDOW);
-        in_pieces(host, stop, TRIM_ROWS, move |tx, piece| {
-            tx.trim_losses(connection.id, lost_before, piece)
-        })
-        .await?;
-        in_pieces(host, stop, TRIM_ROWS, move |tx, piece| {
-            tx.trim_activity(connection.id, piece)
-        })
-        .await?;
-    }
+async fn trim_log(host: &Host, stop: &CancellationToken, now: Timestamp) -> Result<(), TrimError> {
     let place = host.store.synced_log_position().await?;
     while !stop.is_cancelled() && host.log.trim(place, now.minus(LOG_KEPT)).await? > 0 {}
     Ok(())

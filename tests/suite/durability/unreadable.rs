@@ -1,12 +1,14 @@
-//! A row that cannot be read holds up its own account, and nobody else.
+//! A row that cannot be read, or let go of, holds up its own account, and nobody else.
 
 use std::{path::Path, time::Duration};
 
 use harness::{
     bare::{APP_ID, CLIENT_SECRET, client, deliver},
     program::{self, Program},
-    seed::{World, fill, seeded_at},
+    seed::{World as Seeds, fill, seeded_at},
+    world::World,
 };
+use jimo_connect::log::Position;
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -19,10 +21,10 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// Changes one property of a user's contact, of an account.
 fn change(account: u64, user: u64, text: &str) -> Vec<u8> {
     let event = json!({
-        "eventId": 1, "subscriptionId": 1, "portalId": World::portal(account), "appId": APP_ID,
+        "eventId": 1, "subscriptionId": 1, "portalId": Seeds::portal(account), "appId": APP_ID,
         "occurredAt": seeded_at().0 + 3_600_000, "subscriptionType": "contact.propertyChange",
-        "attemptNumber": 0, "objectId": World::contact(user),
-        "propertyName": World::property(0), "propertyValue": text, "changeSource": "CRM_UI",
+        "attemptNumber": 0, "objectId": Seeds::contact(user),
+        "propertyName": Seeds::property(0), "propertyValue": text, "changeSource": "CRM_UI",
     });
     json!([event]).to_string().into_bytes()
 }
@@ -38,7 +40,7 @@ fn set_value(directory: &Path, user: u64, value: rusqlite::types::Value) {
     let register = "UPDATE registers SET value = ?2 WHERE (record, field) = (
         SELECT r.record, min(r.field) FROM registers r JOIN records c ON c.id = r.record
         WHERE c.record = ?1)";
-    let contact = i64::try_from(World::contact(user)).unwrap();
+    let contact = i64::try_from(Seeds::contact(user)).unwrap();
     let changed = store(directory).execute(register, params![contact, value]);
     assert_eq!(changed.unwrap(), 1);
 }
@@ -92,7 +94,7 @@ async fn an_entry_that_cannot_be_applied_holds_up_its_account_alone_until_what_i
     }
 
     // It says whose it is, and where.
-    let portal = World::portal(0).to_string();
+    let portal = Seeds::portal(0).to_string();
     let names = |line: &Value| {
         let fields = &line["fields"];
         line["level"] == "ERROR" && fields["position"] == 2 && fields["account"] == portal.as_str()
@@ -180,4 +182,34 @@ async fn an_entry_whose_bytes_are_damaged_is_set_aside_and_nobody_waits_for_it()
         listed.contains("its bytes in the event log are damaged"),
         "{listed}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_cannot_be_let_go_of_keeps_neither_the_log_nor_anything_else() {
+    let world = World::start().await;
+    let connection = world.connect(1_001).await;
+    let mappings = json!({"contacts": {"fields": [{"property": "city", "variable": "city"}]}});
+    world.map(&connection, mappings).await;
+    let contact = world.account(1_001).create("contacts", &[("city", "Lyon")]);
+    contact.unwrap();
+    world.settle().await;
+    let logged = async || {
+        let listed = world.host().log.list(Position(0), usize::MAX).await;
+        listed.unwrap().len()
+    };
+    assert!(logged().await > 0);
+    world
+        .tamper(
+            "INSERT INTO replays (at, by, asked) VALUES (0, 'nobody', 0);
+             INSERT INTO mapping_drafts (connection, session, version, document, changed_at)
+                VALUES (1, x'00', 0, '{}', 0);
+             CREATE TRIGGER stays BEFORE DELETE ON replays
+                BEGIN SELECT RAISE(ABORT, 'it stays'); END;",
+        )
+        .await;
+    world.clock.turn(Duration::from_secs(73 * 3_600));
+    world.until(async || logged().await == 0).await;
+    let drafts = async || world.count("SELECT count(*) FROM mapping_drafts") == 0;
+    world.until(drafts).await;
+    assert_eq!(world.count("SELECT count(*) FROM replays"), 1);
 }
