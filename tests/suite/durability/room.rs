@@ -18,7 +18,11 @@ use harness::{
     bare::{CLIENT_SECRET, client, send},
     program::{self, Program},
 };
-use jimo_connect::{intake, log::EventLog};
+use jimo_connect::{
+    clock::Clock,
+    intake,
+    log::{Entry, EntryKind, EventLog, Lane},
+};
 use tempfile::TempDir;
 
 use super::{
@@ -168,8 +172,21 @@ async fn a_disk_that_is_filled_under_load_loses_nothing_and_the_host_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_log_keeps_only_for_replays_is_let_go_before_deliveries_are_refused() {
+    let seeded = TempDir::new().unwrap();
+    seed(seeded.path(), 1).await;
+    let log = EventLog::open(seeded.path()).await.unwrap();
+    // Taken in while the clock was ahead.
+    let ahead = Entry {
+        kind: EntryKind::Delivery,
+        connector: "hubspot".into(),
+        lane: Lane::default(),
+        received_at: Clock::system().now().plus(Duration::from_secs(86_400)),
+        body: "[]".into(),
+    };
+    log.append(ahead).await.unwrap();
+    drop(log);
     let disk = SmallDisk::new(DISK_MEBIBYTES);
-    disk.put(TempDir::new().unwrap().path());
+    disk.put(seeded.path());
     let program = start(&disk);
     // Digits that do not repeat each other, which the log could compress.
     let mut random = Random::seeded_by("ROOM_SEED");
