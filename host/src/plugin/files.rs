@@ -48,9 +48,11 @@ pub fn write(directory: &Path, component: &[u8]) -> Result<String, Error> {
         move |source| Error::System { path, source }
     };
     match fs::create_dir(&folder) {
-        Ok(()) => sync_folder(directory).map_err(failed(directory))?,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(failed(&folder)(error)),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(failed(&folder)(error));
+        }
+        // Whoever made it may have been killed before its name was synced.
+        _ => sync_folder(directory).map_err(failed(directory))?,
     }
     let digest = digest(component);
     let path = path(directory, &digest);

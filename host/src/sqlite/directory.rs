@@ -13,23 +13,27 @@ use super::Error;
 /// in it is its owner's alone. Returns after their names are synced to disk:
 /// what is synced in a directory that is not itself there is lost with it.
 pub fn make(directory: &Path) -> Result<(), Error> {
-    let missing: Vec<&Path> = directory
+    let missing_above: Vec<&Path> = directory
         .ancestors()
+        .skip(1)
         .take_while(|ancestor| !ancestor.as_os_str().is_empty() && !ancestor.exists())
         .collect();
+    // Where it is there already, whoever made it may have been killed before its name
+    // was synced.
+    let mut named = missing_above.into_iter().rev().chain([directory]);
     let made = DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(directory)
-        .and_then(|()| missing.iter().rev().try_for_each(|made| sync_name(made)));
+        .and_then(|()| named.try_for_each(sync_name));
     made.map_err(|source| Error::Path {
         path: directory.to_path_buf(),
         source,
     })
 }
 
-fn sync_name(made: &Path) -> io::Result<()> {
-    let parent = match made.parent() {
+fn sync_name(named: &Path) -> io::Result<()> {
+    let parent = match named.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };

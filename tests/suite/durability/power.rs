@@ -115,6 +115,27 @@ async fn a_power_cut_in_the_first_start_loses_nothing_and_leaves_nothing_in_the_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_directory_whose_name_was_not_synced_when_it_was_made_is_by_the_next_start() {
+    let root = Root::new();
+    let data = root.disk.join("data");
+    std::fs::create_dir(&data).unwrap();
+    let mut disk = Disk::new(&root.disk, &[], Files::new());
+    disk.happened(&Event::Directory(data.clone()));
+    let bodies = Changes::new(Random::seeded_by("POWER_SEED"), 1, 1).take(4);
+    let mut answered = Vec::new();
+    for step in serve(&root, &data, &bodies).await {
+        match step {
+            Step::Disk(event) => disk.happened(&event),
+            Step::Answered(index) => {
+                answered.push(&bodies[index]);
+                assert_eq!(lost(&disk.cut(), &root.disk, &answered).await, 0);
+            }
+        }
+    }
+    assert_eq!(answered.len(), bodies.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_only_says_that_it_synced_is_found_out() {
     let root = Root::that_lies();
     let data = root.disk.join("data");
