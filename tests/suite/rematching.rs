@@ -179,6 +179,55 @@ async fn the_old_rule_finds_nobody_from_the_moment_at_which_it_is_replaced() {
     assert_eq!(world.values(ana).await, json!({}));
 }
 
+/// An administrator of the account changes how it is edited, which nobody here is told of.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_matching_property_that_is_edited_in_another_way_finds_as_before() {
+    let changed = Changed::start().await;
+    let Changed {
+        world,
+        connection,
+        ben,
+        ..
+    } = &changed;
+    changed.map_by_number("clear").await;
+    changed.patch("jobtitle", "Chef");
+    world.settle().await;
+    let all = json!({"job_title": "Chef", "city": "Lyon", "industry": "BIOTECHNOLOGY"});
+    assert_eq!(world.values(ben).await, all);
+    world.until(async || changed.is_worked_off().await).await;
+
+    let account = world.account(PORTAL);
+    account
+        .edit_as("contacts", "customer_no", "textarea")
+        .unwrap();
+    // Of what is new the definitions are read anew.
+    let nickname = PropertySpec::text("nickname");
+    account.define("contacts", nickname).unwrap();
+    let mut mappings = by_number();
+    let fields = mappings["contacts"]["fields"].as_array_mut().unwrap();
+    fields.push(json!({"property": "nickname", "variable": "nickname"}));
+    let path = format!("/connections/{connection}/mappings?removed=clear");
+    world.put(&path, mappings).await.good();
+    assert_eq!(world.values(ben).await, all);
+    assert!(changed.is_worked_off().await);
+    let id: ConnectionId = connection.parse().unwrap();
+    let saved = world.host().store.read(move |tx| tx.mappings(id));
+    let mut saved = saved.await.unwrap().into_iter();
+    let rule = saved.find_map(|mapping| mapping.matching).unwrap();
+    assert_eq!(rule.property.field_type, "textarea");
+    let path = format!("/connections/{connection}/activity");
+    let activity = world.get(&path).await.good();
+    let mut lines = activity.as_array().unwrap().iter();
+    let saved = lines.find(|line| line["outcome"] == "mappings_saved");
+    let told = saved.unwrap()["changes"].as_array().unwrap();
+    assert_eq!(told.len(), 1, "{activity:#}");
+    assert_eq!(told[0]["change"], "field_added");
+    // What is so from here on reaches whom it did.
+    changed.patch("city", "Nice");
+    world.settle().await;
+    assert_eq!(world.values(ben).await["city"], "Nice");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn values_that_are_kept_are_jimos_own_and_change_no_more() {
     let changed = Changed::start().await;

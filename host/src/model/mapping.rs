@@ -38,6 +38,16 @@ pub struct MatchingRule {
     pub identifier: UserIdentifier,
 }
 
+impl MatchingRule {
+    /// Whether it finds the same users as another. How its property is entered says
+    /// nothing of that; its type does, for keys of it are compared by that.
+    pub fn finds_as(&self, other: &Self) -> bool {
+        self.identifier == other.identifier
+            && self.property.name == other.property.name
+            && self.property.property_type == other.property.property_type
+    }
+}
+
 /// How both sides of a comparison are brought to one form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -157,7 +167,11 @@ pub struct ObjectMapping {
 impl ObjectMapping {
     /// Whether records reach users in the same way as by another mapping of their type.
     pub fn finds_as(&self, other: &Self) -> bool {
-        self.matching == other.matching && self.through == other.through
+        let is_same_rule = match (&self.matching, &other.matching) {
+            (Some(rule), Some(other)) => rule.finds_as(other),
+            (rule, other) => rule.is_none() && other.is_none(),
+        };
+        is_same_rule && self.through == other.through
     }
 
     /// The field that is the same as one of another mapping of the type: what it is told

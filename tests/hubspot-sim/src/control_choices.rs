@@ -1,5 +1,5 @@
-//! What an administrator of an account changes of what may be chosen: options of properties,
-//! pipelines and their stages, owners.
+//! What an administrator of an account changes of properties and of what may be chosen:
+//! their options, pipelines and their stages, owners.
 
 use crate::control::{Account, Done, type_of};
 use crate::crm::{self, Error};
@@ -9,7 +9,7 @@ use crate::pipelines::{Pipeline, Stage};
 /// How likely a deal in a stage that a test makes is won.
 const PROBABILITY: &str = "0.5";
 
-/// Options of properties.
+/// Properties, and their options.
 impl Account {
     fn change_definition<T>(
         &self,
@@ -25,6 +25,17 @@ impl Account {
         let made = change(property)?;
         property.updated_at = now;
         Ok(made)
+    }
+
+    /// Has a property edited in another way, as `textarea`; what it holds stays.
+    ///
+    /// # Errors
+    /// When there is no such property.
+    pub fn edit_as(&self, object_type: &str, name: &str, field_type: &str) -> Done {
+        self.change_definition(object_type, name, |property| {
+            field_type.clone_into(&mut property.field_type);
+            Ok(())
+        })
     }
 
     /// Gives an option of a property another label; its value stays.
