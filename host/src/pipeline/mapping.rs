@@ -60,7 +60,7 @@ pub fn save(
     ending.sort_by_key(|old| old.through.is_some());
     for old in ending {
         tx.release_fields(project, None, &old.fields, keep)?;
-        tx.end_mapping(connection, old)?;
+        tx.end_mapping(connection, old, before.is_read)?;
     }
     let mut follows = Vec::new();
     for wanted in &new.mappings {

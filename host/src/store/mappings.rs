@@ -152,13 +152,15 @@ impl Tx<'_> {
     }
 
     /// Ends an object mapping whose fields are released: nobody is found by it any more,
-    /// nor fed. What it kept of that is purged behind.
+    /// nor fed. What it kept of that is purged behind; when records were pushed last stays,
+    /// where they cannot be read (`is_read`).
     pub fn end_mapping(
         &self,
         connection: ConnectionId,
         mapping: &ObjectMapping,
+        is_read: bool,
     ) -> Result<(), Error> {
-        self.begin_records_anew(connection, &mapping.object_type)?;
+        self.begin_records_anew(connection, &mapping.object_type, is_read)?;
         self.drop_lookups(connection, &mapping.object_type)?;
         if let Some(through) = &mapping.through {
             self.drop_associations(connection, through, &mapping.object_type)?;

@@ -127,13 +127,15 @@ impl Tx<'_> {
     }
 
     /// Begins anew with a connection's records of a type: of each its existence and
-    /// moments are kept, and nothing of whom it reaches, what it says and when it was read. All that
-    /// is with the records as they were, which are nobody's from here on, and purged
-    /// behind ([`Tx::purge_records`]).
+    /// moments are kept, and nothing of whom it reaches and what it says. Nor of when it
+    /// was read, where it can be (`is_read`): of what is only pushed that alone tells what
+    /// comes late. All that is with the records as they were, which are nobody's from here
+    /// on, and purged behind ([`Tx::purge_records`]).
     pub(super) fn begin_records_anew(
         &self,
         connection: ConnectionId,
         object_type: &ObjectType,
+        is_read: bool,
     ) -> Result<(), Error> {
         let object_type = self.object_type_id(object_type)?;
         self.forget_shadow_reached(connection)?;
@@ -168,13 +170,21 @@ impl Tx<'_> {
             }
             self.statement(
                 "INSERT INTO records (connection, object_type, record, existence, existence_at,
-                    survivor, created_at, modified_at)
+                    survivor, created_at, modified_at, read_stamp, read_sequence)
                  SELECT ?1, object_type, record, existence, existence_at,
-                    survivor, created_at, modified_at
+                    survivor, created_at, modified_at,
+                    iif(?6, 0, read_stamp), iif(?6, 0, read_sequence)
                  FROM records WHERE connection = ?2 AND object_type = ?3
                     AND record > ?4 AND record <= ?5",
             )?
-            .execute(params![connection.0, nobody, object_type, after, last])?;
+            .execute(params![
+                connection.0,
+                nobody,
+                object_type,
+                after,
+                last,
+                is_read
+            ])?;
             after = last;
         }
     }

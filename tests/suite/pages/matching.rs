@@ -256,7 +256,7 @@ async fn the_default_is_counted_by_itself_and_leads_on_to_the_fields() {
         .store
         .transact(move |tx| {
             for mapping in tx.mappings(id)? {
-                tx.end_mapping(id, &mapping)?;
+                tx.end_mapping(id, &mapping, true)?;
             }
             tx.mappings_saved(id)
         })

@@ -141,6 +141,44 @@ async fn an_older_push_fills_neither_who_came_since_nor_what_was_mapped_since() 
 }
 
 #[tokio::test]
+async fn an_older_push_finds_nobody_by_another_rule_either() {
+    let (pushed, connection) = Pushed::mapped().await;
+    let world = &pushed.world;
+    let users = json!([
+        {"external_id": "1", "email": "ben@example.com"},
+        {"external_id": "ben@example.com", "email": "new-ben@example.com"},
+        {"external_id": "cleo@example.com", "email": "new-cleo@example.com"},
+    ]);
+    world.put_users(users).await;
+    let said = |minute, email, seats| {
+        let properties = json!({"email": email, "seats": seats});
+        json!([person("p-1", minute, properties)])
+    };
+    pushed.push(said(5, "ben@example.com", 5)).await;
+    assert_eq!(pushed.values("ben@example.com").await["seats"], 5.0);
+
+    let path = format!("/connections/{connection}/mappings?removed=clear");
+    let mappings = json!({"people": {
+        "matching": {"property": "email", "user": "external_id"},
+        "fields": [{"property": "seats", "variable": "seats"}],
+    }});
+    world.put(&path, mappings).await.good();
+    pushed.push(said(4, "cleo@example.com", 4)).await;
+    let newest = "SELECT count(*) FROM records WHERE connection > 0 AND reached";
+    assert_eq!(world.count(newest), 0);
+    for email in ["ben@example.com", "new-ben@example.com"] {
+        assert_eq!(pushed.values(email).await["seats"], Value::Null);
+    }
+    // What is not late does, be it the same again.
+    pushed.push(said(5, "ben@example.com", 5)).await;
+    assert_eq!(pushed.values("new-ben@example.com").await["seats"], 5.0);
+    pushed.push(said(4, "cleo@example.com", 4)).await;
+    assert_eq!(pushed.values("new-ben@example.com").await["seats"], 5.0);
+    let cleo = pushed.values("new-cleo@example.com").await;
+    assert_eq!(cleo["seats"], Value::Null);
+}
+
+#[tokio::test]
 async fn what_a_push_does_not_have_stays_as_it_was_and_what_it_empties_is_empty() {
     let (pushed, _) = Pushed::mapped().await;
     pushed
