@@ -8,6 +8,29 @@ use crate::model::{ConnectionId, Existence, ObjectType, RecordId, Timestamp, Ver
 /// Records that are copied by one statement as they begin anew.
 const COPIED_AT_ONCE: i64 = 10_000;
 
+/// Removes what is kept of a record beside itself, so many rows of each.
+const KEPT: [&str; 7] = [
+    "DELETE FROM match_keys WHERE record = ?1 AND digest IN (
+        SELECT digest FROM match_keys WHERE record = ?1 LIMIT ?2)",
+    "DELETE FROM links WHERE record = ?1 AND user IN (
+        SELECT user FROM links WHERE record = ?1 LIMIT ?2)",
+    "DELETE FROM association_registers WHERE from_record = ?1 AND to_type IN (
+        SELECT to_type FROM association_registers WHERE from_record = ?1 LIMIT ?2)",
+    "DELETE FROM associations WHERE (from_record, to_type, to_record) IN (
+        SELECT from_record, to_type, to_record FROM associations WHERE from_record = ?1 LIMIT ?2)",
+    "DELETE FROM associations WHERE (from_record, to_type, to_record) IN (
+        SELECT from_record, to_type, to_record FROM associations WHERE to_record = ?1 LIMIT ?2)",
+    "DELETE FROM registers WHERE record = ?1 AND field IN (
+        SELECT field FROM registers WHERE record = ?1 LIMIT ?2)",
+    "DELETE FROM shadow_examples WHERE id IN (
+        SELECT id FROM shadow_examples WHERE key = ?1 LIMIT ?2)",
+];
+
+/// Removes by whom a record feeds users, so many rows.
+const FED: &str = "
+    DELETE FROM feeds WHERE (mapping, user) IN (
+        SELECT mapping, user FROM feeds WHERE record = ?1 LIMIT ?2)";
+
 /// A record's number in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordKey(pub i64);
@@ -111,18 +134,14 @@ impl Tx<'_> {
     /// Forgets all that is kept of a record but that it was there: its keys,
     /// links, associations and registers.
     pub fn forget_record(&self, record: RecordKey) -> Result<(), Error> {
-        for sql in [
-            "DELETE FROM match_keys WHERE record = ?1",
-            "DELETE FROM links WHERE record = ?1",
-            "DELETE FROM association_registers WHERE from_record = ?1",
-            "DELETE FROM associations WHERE from_record = ?1 OR to_record = ?1",
-            "DELETE FROM registers WHERE record = ?1",
-            "DELETE FROM shadow_examples WHERE key = ?1",
+        for sql in KEPT {
+            self.remove_some(sql, record, usize::MAX)?;
+        }
+        self.execute_by_id(
             "UPDATE records SET reached = 0, filled = 0, created_at = NULL, modified_at = NULL
              WHERE id = ?1",
-        ] {
-            self.execute_by_id(sql, record.0)?;
-        }
+            record.0,
+        )?;
         Ok(())
     }
 
@@ -197,24 +216,42 @@ impl Tx<'_> {
     }
 
     /// Removes a part of what is kept of records that are nobody's any more: whose
-    /// connection is gone, or which began anew.
-    /// Returns how many; call again while it is not zero.
+    /// connection is gone, or which began anew. A record goes after all of its rows, of
+    /// which there may be very many.
+    /// Returns how many rows, at most `limit`; call again while it is not zero.
     pub fn purge_records(&self, limit: usize) -> Result<usize, Error> {
         let mut statement = self.statement(
             "SELECT r.id FROM purges p CROSS JOIN records r ON r.connection = p.connection LIMIT ?1",
         )?;
         let records = statement
-            .query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get(0))?
-            .collect::<Result<Vec<i64>, _>>()?;
+            .query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+                row.get(0).map(RecordKey)
+            })?
+            .collect::<Result<Vec<_>, _>>()?;
         if records.is_empty() {
             self.connection.execute("DELETE FROM purges", [])?;
         }
-        for record in &records {
-            self.forget_record(RecordKey(*record))?;
-            self.execute_by_id("DELETE FROM feeds WHERE record = ?1", *record)?;
-            self.execute_by_id("DELETE FROM records WHERE id = ?1", *record)?;
+        let mut left = limit;
+        for record in records {
+            for sql in KEPT.into_iter().chain([FED]) {
+                left -= self.remove_some(sql, record, left)?;
+            }
+            if left == 0 {
+                break;
+            }
+            left -= self.execute_by_id("DELETE FROM records WHERE id = ?1", record.0)?;
         }
-        Ok(records.len())
+        Ok(limit - left)
+    }
+
+    fn remove_some(
+        &self,
+        sql: &'static str,
+        record: RecordKey,
+        limit: usize,
+    ) -> Result<usize, Error> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        Ok(self.statement(sql)?.execute([record.0, limit])?)
     }
 }
 

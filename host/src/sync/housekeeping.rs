@@ -31,8 +31,8 @@ const EXAMPLES_KEPT: Duration = Duration::from_secs(14 * 24 * 3_600);
 /// How often the log and the histories are trimmed.
 const TRIM_EVERY: Duration = Duration::from_secs(600);
 
-/// Records that are purged in one transaction, so that it holds up nobody.
-const PURGE_RECORDS: usize = 200;
+/// Rows that are purged in one transaction, so that it holds up nobody.
+const PURGE_ROWS: usize = 2_000;
 
 /// Rows of a history that are let go in one transaction.
 const TRIM_ROWS: usize = 1_000;
@@ -66,7 +66,7 @@ async fn purge(host: &Host, stop: &CancellationToken) -> Result<(), crate::store
     while !stop.is_cancelled() {
         if host
             .store
-            .transact_behind(|tx| tx.purge_records(PURGE_RECORDS))
+            .transact_behind(|tx| tx.purge_records(PURGE_ROWS))
             .await?
             == 0
         {

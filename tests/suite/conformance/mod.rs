@@ -3,6 +3,7 @@
 mod activity;
 mod choices;
 mod log;
+mod purging;
 mod reads;
 mod runs;
 mod settling;

@@ -63,6 +63,13 @@ impl Kept {
         self.store.read(work).await.unwrap()
     }
 
+    /// What a question about what the store's file holds comes to.
+    pub(super) fn count(&self, sql: &str) -> i64 {
+        let path = self.directory.path().join("store.sqlite");
+        let store = rusqlite::Connection::open(path).unwrap();
+        store.query_one(sql, [], |row| row.get(0)).unwrap()
+    }
+
     async fn record(&self, object_type: &'static str, id: &'static str) -> RecordKey {
         let connection = self.connection;
         self.write(move |tx| tx.ensure_record(connection, &object_type.into(), &id.into()))
