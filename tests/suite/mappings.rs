@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 const PORTAL: u64 = 1_001;
 
+const OTHER: u64 = 1_002;
+
 /// A project that is connected, and the path of its connection.
 async fn connected() -> (World, String, String) {
     let world = World::start().await;
@@ -287,6 +289,52 @@ async fn users_can_be_matched_by_external_id_or_by_a_variable() {
         world.settle().await;
         assert_eq!(world.values("usr_1").await["job_title"], *title);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_who_are_found_by_a_variable_already_stay_so_for_another_rule() {
+    let (world, first, _) = connected().await;
+    let second = world.connect(OTHER).await;
+    world
+        .sim
+        .subscribe("contact.propertyChange", Some("badge"))
+        .unwrap();
+    for portal in [PORTAL, OTHER] {
+        let badge = PropertySpec::text("badge");
+        world.account(portal).define("contacts", badge).unwrap();
+    }
+    world
+        .post("/variables", json!({"name": "badge_no", "type": "text"}))
+        .await
+        .good();
+    let by_badge = |variable: &str, field: &str| {
+        json!({"contacts": {
+            "matching": {"property": "badge", "user": "variable:badge_no"},
+            "fields": [{"property": field, "variable": variable}],
+        }})
+    };
+    let user = json!({"external_id": "1", "variables": {"badge_no": "B-6"}});
+    world.put_users(json!([user])).await;
+    world.map(&first, by_badge("job_title", "jobtitle")).await;
+    // Found by the one since then, for both.
+    let user = json!({"external_id": "1", "variables": {"badge_no": "B-7"}});
+    let user = world.put_users(json!([user])).await.remove(0);
+    let unmade = "CREATE TRIGGER unmade BEFORE DELETE ON user_keys BEGIN
+                    SELECT RAISE(ABORT, 'made anew');
+                  END";
+    world.tamper(unmade).await;
+    world.map(&second, by_badge("city", "city")).await;
+    world.tamper("DROP TRIGGER unmade").await;
+    let contact = [("badge", "B-7"), ("jobtitle", "Cook"), ("city", "Lyon")];
+    for portal in [PORTAL, OTHER] {
+        world.account(portal).create("contacts", &contact).unwrap();
+    }
+    world.settle().await;
+    let values = world.values(&user).await;
+    assert_eq!(
+        (&values["job_title"], &values["city"]),
+        (&json!("Cook"), &json!("Lyon"))
+    );
 }
 
 /// Calls to HubSpot that read records or their associations.

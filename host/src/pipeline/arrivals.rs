@@ -173,7 +173,9 @@ impl<'t, 'c> Arrivals<'t, 'c> {
         self.tx.user(self.project, id)
     }
 
-    fn is_matched(&self, variable: VariableId) -> bool {
+    /// Whether a rule of the project names a variable: users are found by it then, and
+    /// its keys are kept as values are written.
+    pub fn is_matched(&self, variable: VariableId) -> bool {
         self.routes
             .iter()
             .flat_map(|route| &route.mappings)

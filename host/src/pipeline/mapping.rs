@@ -39,6 +39,7 @@ pub fn save(
 ) -> Result<(), store::Error> {
     let before = ConnectionRoute::load(tx, connection)?;
     let (project, account) = (before.project, before.account);
+    let arrivals = Arrivals::new(tx, keys, project, now)?;
     for (object_type, property, table) in &new.options {
         tx.save_options(account, object_type, property, table, new.options_read_at)?;
     }
@@ -94,8 +95,7 @@ pub fn save(
     tx.mappings_saved(connection)?;
     try_again(tx, project, connection, account)?;
 
-    let after = ConnectionRoute::load(tx, connection)?;
-    index_variables(tx, keys, &before, &after, now)?;
+    index_variables(tx, project, &arrivals, &new.mappings)?;
     // What follows contacts is found from the contacts that are linked already.
     for follow in follows {
         tx.request_associations_of_linked(connection, account, follow, now)?;
@@ -142,31 +142,26 @@ fn try_again(
     Ok(())
 }
 
-/// Users are found by the variables that rules name, from now on.
+/// Users are found by the variables that rules name, from now on. Where a rule of the
+/// project named one before, they are already: so it was for whoever arrived.
 fn index_variables(
     tx: &Tx<'_>,
-    keys: &Keys,
-    before: &ConnectionRoute,
-    after: &ConnectionRoute,
-    now: Timestamp,
+    project: ProjectId,
+    before: &Arrivals<'_, '_>,
+    mappings: &[ObjectMapping],
 ) -> Result<(), store::Error> {
-    let variables = |route: &ConnectionRoute| -> BTreeSet<VariableId> {
-        let rules = route
-            .mappings
-            .iter()
-            .filter_map(|mapping| mapping.matching.as_ref());
-        rules
-            .filter_map(|rule| match rule.identifier {
-                UserIdentifier::Variable(variable) => Some(variable),
-                UserIdentifier::Email | UserIdentifier::ExternalId => None,
-            })
-            .collect()
-    };
-    let known = variables(before);
-    let arrivals = Arrivals::new(tx, keys, after.project, now)?;
-    for variable in variables(after).difference(&known) {
-        if let Some(variable) = tx.variable_by_id(after.project, *variable)? {
-            arrivals.index_variable(&variable)?;
+    let rules = mappings
+        .iter()
+        .filter_map(|mapping| mapping.matching.as_ref());
+    let named: BTreeSet<VariableId> = rules
+        .filter_map(|rule| match rule.identifier {
+            UserIdentifier::Variable(variable) => Some(variable),
+            UserIdentifier::Email | UserIdentifier::ExternalId => None,
+        })
+        .collect();
+    for variable in named.into_iter().filter(|one| !before.is_matched(*one)) {
+        if let Some(variable) = tx.variable_by_id(project, variable)? {
+            before.index_variable(&variable)?;
         }
     }
     Ok(())

@@ -5,6 +5,13 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::{Error, Tx};
 use crate::model::{AccountId, ConnectionId, MappingId, ObjectType, UserId};
 
+/// Whoever is linked is reached: strangers, of whom there may be far more, are not looked
+/// at.
+const OF_LINKED: &str = "
+    INSERT OR IGNORE INTO reselections (mapping, user)
+    SELECT ?1, l.user FROM records r JOIN links l ON l.record = r.id
+    WHERE r.connection = ?2 AND r.object_type = ?3 AND r.reached";
+
 /// Users of one connection whose records are to be selected anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selections {
@@ -41,12 +48,7 @@ impl Tx<'_> {
         connection: ConnectionId,
         linked: &ObjectType,
     ) -> Result<(), Error> {
-        self.statement(
-            "INSERT OR IGNORE INTO reselections (mapping, user)
-             SELECT ?1, l.user FROM records r JOIN links l ON l.record = r.id
-             WHERE r.connection = ?2 AND r.object_type = ?3",
-        )?
-        .execute(params![
+        self.statement(OF_LINKED)?.execute(params![
             mapping.0,
             connection.0,
             self.object_type_id(linked)?
@@ -94,5 +96,17 @@ impl Tx<'_> {
         self.statement("DELETE FROM reselections WHERE mapping = ?1 AND user = ?2")?
             .execute([mapping.0, user.0])?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_linked_is_found_among_what_is_reached() {
+        let plan = super::super::query_plan(OF_LINKED);
+        let reached = "SEARCH r USING INDEX records_reached (connection=? AND object_type=?)";
+        assert_eq!(plan.first().map(String::as_str), Some(reached), "{plan:#?}");
     }
 }

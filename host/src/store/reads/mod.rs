@@ -10,6 +10,19 @@ use rusqlite::{OptionalExtension, params};
 use super::{Error, Tx, encode};
 use crate::model::{AccountId, Cause, ConnectionId, ObjectType, Priority, RecordId, Timestamp};
 
+/// Whoever is linked is reached: strangers, of whom there may be far more, are not looked
+/// at.
+const ASSOCIATIONS_OF_LINKED: &str = "
+    INSERT INTO reads (account, object_type, to_type, record, requested, expected_at, not_before)
+    SELECT ?2, r.object_type, ?4, r.record, ?5, 0, ?6 FROM records r
+    WHERE r.connection = ?1 AND r.object_type = ?3 AND r.reached
+      AND EXISTS (SELECT 1 FROM links l WHERE l.record = r.id)
+    ON CONFLICT (account, object_type, to_type, record) DO UPDATE SET
+        requested = excluded.requested,
+        not_before = min(not_before, excluded.not_before),
+        priority = min(priority, excluded.priority),
+        attempts = 0, all_missing = 0";
+
 /// What is to be read of a record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Wanted {
@@ -126,19 +139,7 @@ impl Tx<'_> {
         not_before: Timestamp,
     ) -> Result<(), Error> {
         let requested = self.next_sequence()?;
-        self.statement(
-            "INSERT INTO reads
-                    (account, object_type, to_type, record, requested, expected_at, not_before)
-                 SELECT ?2, r.object_type, ?4, r.record, ?5, 0, ?6 FROM records r
-                 WHERE r.connection = ?1 AND r.object_type = ?3
-                    AND EXISTS (SELECT 1 FROM links l WHERE l.record = r.id)
-                 ON CONFLICT (account, object_type, to_type, record) DO UPDATE SET
-                    requested = excluded.requested,
-                    not_before = min(not_before, excluded.not_before),
-                    priority = min(priority, excluded.priority),
-                    attempts = 0, all_missing = 0",
-        )?
-        .execute(params![
+        self.statement(ASSOCIATIONS_OF_LINKED)?.execute(params![
             connection.0,
             account.0,
             self.object_type_id(from_type)?,
@@ -330,5 +331,12 @@ mod tests {
                        (account=? AND expected_at>?)";
         let looking = query_plan(AWAITED);
         assert_eq!(looking.first().map(String::as_str), Some(awaited));
+    }
+
+    #[test]
+    fn who_is_linked_is_found_among_what_is_reached() {
+        let plan = query_plan(ASSOCIATIONS_OF_LINKED);
+        let reached = "SEARCH r USING INDEX records_reached (connection=? AND object_type=?)";
+        assert_eq!(plan.first().map(String::as_str), Some(reached), "{plan:#?}");
     }
 }
