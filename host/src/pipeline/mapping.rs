@@ -43,10 +43,9 @@ pub fn save(
     for (object_type, property, table) in &new.options {
         tx.save_options(account, object_type, property, table, new.options_read_at)?;
     }
-    let (mut going_on, mut ending) = (Vec::new(), Vec::new());
-    for old in &before.mappings {
-        let Some(wanted) = going_on_as(old, &before.mappings, &new.mappings) else {
-            ending.push(old);
+    let pairs = going_on(&before.mappings, &new.mappings);
+    for (wanted, old) in &pairs {
+        let Some(old) = old else {
             continue;
         };
         let fields = old.fields.iter();
@@ -54,19 +53,22 @@ pub fn save(
         let gone: Vec<FieldMapping> = gone.cloned().collect();
         let of = Some((connection, &old.object_type));
         tx.release_fields(project, of, &gone, keep)?;
-        going_on.push(old);
     }
     // What is matched in another way begins anew, with all of its fields: first what
     // others go through, with which their associations go.
+    let goes_on = |old: &&ObjectMapping| {
+        pairs
+            .iter()
+            .any(|(_, one)| one.is_some_and(|one| one.id == old.id))
+    };
+    let mut ending: Vec<_> = before.mappings.iter().filter(|old| !goes_on(old)).collect();
     ending.sort_by_key(|old| old.through.is_some());
     for old in ending {
         tx.release_fields(project, None, &old.fields, keep)?;
         tx.end_mapping(connection, old, before.is_read)?;
     }
     let mut follows = Vec::new();
-    for wanted in &new.mappings {
-        let mut going_on = going_on.iter();
-        let old = going_on.find(|old| old.object_type == wanted.object_type);
+    for (wanted, old) in pairs {
         let id = tx.save_mapping(connection, wanted)?;
         for field in &wanted.fields {
             match old.and_then(|old| old.same_field(field)) {
@@ -104,21 +106,24 @@ pub fn save(
     tx.request_reselections_of_held(connection)
 }
 
-/// What a mapping becomes whose records reach users as they did: its own way of finding
-/// them is as it was, and that of the type that it goes through. None where it ends.
-fn going_on_as<'a>(
-    old: &ObjectMapping,
-    before: &[ObjectMapping],
+/// Each of the new mappings with the one before that it goes on from: by which records of
+/// the type reached users as they do by it, and so did those of the type that it goes
+/// through. None where it begins anew.
+pub(super) fn going_on<'a>(
+    before: &'a [ObjectMapping],
     new: &'a [ObjectMapping],
-) -> Option<&'a ObjectMapping> {
-    let finds_as_before = |old: &ObjectMapping| {
-        let wanted = of_type(new, &old.object_type);
-        wanted.filter(|wanted| wanted.finds_as(old))
+) -> Vec<(&'a ObjectMapping, Option<&'a ObjectMapping>)> {
+    let found_as = |wanted: &ObjectMapping| {
+        let old = of_type(before, &wanted.object_type);
+        old.filter(|old| wanted.finds_as(old))
     };
-    let through = old.through.as_ref();
-    let through = through.and_then(|through| of_type(before, through));
-    finds_as_before(old)
-        .filter(|_| through.is_none_or(|through| finds_as_before(through).is_some()))
+    let finds_through = |wanted: &ObjectMapping| match &wanted.through {
+        Some(through) => of_type(new, through).and_then(found_as).is_some(),
+        None => true,
+    };
+    new.iter()
+        .map(|wanted| (wanted, found_as(wanted).filter(|_| finds_through(wanted))))
+        .collect()
 }
 
 fn of_type<'a>(mappings: &'a [ObjectMapping], of: &ObjectType) -> Option<&'a ObjectMapping> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::mapping::going_on;
 use crate::model::{
     FieldMapping, MappingChange, MatchedBy, ObjectMapping, UserIdentifier, VariableId,
 };
@@ -34,9 +35,9 @@ pub fn changes(
             });
         }
     }
-    for new in after {
+    for (new, same) in going_on(before, after) {
         let old = before.iter().find(|old| old.object_type == new.object_type);
-        if !old.is_some_and(|old| new.finds_as(old))
+        if same.is_none()
             && let Some(rule) = matched_by(new, known)
         {
             changes.push(MappingChange::MatchingChanged {
@@ -186,6 +187,32 @@ mod tests {
             ]
         );
         assert_eq!(told(&after, &after), [""; 0]);
+    }
+
+    #[test]
+    fn what_goes_through_a_type_of_another_rule_is_told_to_begin_anew_as_well() {
+        let contacts = mapping(&[("jobtitle", 1)]);
+        let mut companies = mapping(&[("city", 2)]);
+        companies.object_type = "companies".into();
+        companies.matching = None;
+        companies.through = Some("contacts".into());
+        let before = [companies, contacts];
+        let mut after = before.clone();
+        let rule = after[1].matching.as_mut().expect("a rule");
+        // Only how it is entered is another.
+        rule.property.field_type = "textarea".into();
+        assert_eq!(told(&before, &after), [""; 0]);
+        let rule = after[1].matching.as_mut().expect("a rule");
+        rule.property.property_type = "number".into();
+        assert_eq!(
+            told(&before, &after),
+            [
+                "Records of companies are matched through their contacts; earlier values were \
+                 cleared.",
+                "Records of contacts are matched by email, which has to equal the user’s email; \
+                 earlier values were cleared.",
+            ]
+        );
     }
 
     #[test]
