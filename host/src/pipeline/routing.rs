@@ -107,7 +107,8 @@ impl Routing {
     }
 
     /// Reads the present configuration, but for accounts of which nothing changed since
-    /// this one: with thousands of them there is always one that changes.
+    /// this one (with thousands of them there is always one that changes), and for what
+    /// was erased before.
     fn load_changes(&self, tx: &Tx<'_>) -> Result<Self, store::Error> {
         let known: HashMap<AccountId, &Arc<AccountRoute>> =
             self.accounts().map(|route| (route.id, route)).collect();
@@ -125,8 +126,8 @@ impl Routing {
         }
         Ok(Self {
             configuration: tx.configuration()?,
-            erased: Arc::new(tx.erased_records()?),
             accounts,
+            erased: self.erased_now(tx)?,
         })
     }
 
@@ -141,9 +142,15 @@ impl Routing {
             return Ok(None);
         }
         Ok(Some(Self {
-            erased: Arc::new(tx.erased_records()?),
+            erased: self.erased_now(tx)?,
             ..self.clone()
         }))
+    }
+
+    fn erased_now(&self, tx: &Tx<'_>) -> Result<Arc<ErasedRecords>, store::Error> {
+        let mut erased = Arc::clone(&self.erased);
+        tx.renew_erased_records(&mut erased)?;
+        Ok(erased)
     }
 
     /// What an account's connections want; none where nothing is connected to

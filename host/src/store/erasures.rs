@@ -1,7 +1,10 @@
 //! Records that were deleted for privacy: what is still to be rewritten without
 //! them, and how far that is.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use rusqlite::params;
 use serde_json::json;
@@ -17,6 +20,8 @@ use crate::{
 pub struct ErasedRecords {
     /// The number of the newest erasure among them.
     pub newest: i64,
+    /// How many they are.
+    count: i64,
     connectors: HashMap<String, ErasedByAccount>,
 }
 
@@ -113,18 +118,42 @@ impl Tx<'_> {
 
     /// The records that were erased lately.
     pub fn erased_records(&self) -> Result<ErasedRecords, Error> {
-        let mut statement =
-            self.statement("SELECT id, connector, account, record FROM erasures")?;
-        let mut rows = statement.query([])?;
         let mut erased = ErasedRecords::default();
+        self.add_newer_erasures(&mut erased)?;
+        Ok(erased)
+    }
+
+    /// Brings what is known of them up to date. Those that are newer are read, for there may
+    /// be very many of three days; all are where some were let go of.
+    pub fn renew_erased_records(&self, known: &mut Arc<ErasedRecords>) -> Result<(), Error> {
+        let count: i64 = self
+            .statement("SELECT count(*) FROM erasures")?
+            .query_one([], |row| row.get(0))?;
+        if (count, self.newest_erasure()?) == (known.count, known.newest) {
+            return Ok(());
+        }
+        let renewed = Arc::make_mut(known);
+        self.add_newer_erasures(renewed)?;
+        if renewed.count != count {
+            *renewed = self.erased_records()?;
+        }
+        Ok(())
+    }
+
+    fn add_newer_erasures(&self, erased: &mut ErasedRecords) -> Result<(), Error> {
+        let mut statement = self.statement(
+            "SELECT id, connector, account, record FROM erasures WHERE id > ?1 ORDER BY id",
+        )?;
+        let mut rows = statement.query([erased.newest])?;
         while let Some(row) = rows.next()? {
-            erased.newest = erased.newest.max(row.get(0)?);
+            erased.newest = row.get(0)?;
+            erased.count += 1;
             let (connector, account): (String, String) = (row.get(1)?, row.get(2)?);
             let of_connector = erased.connectors.entry(connector).or_default();
             let of_account = of_connector.0.entry(account.into()).or_default();
             of_account.insert(encode::read_record_id(row.get_ref(3)?)?);
         }
-        Ok(erased)
+        Ok(())
     }
 
     /// Has the log searched up to `last` for what was erased in a connector's accounts

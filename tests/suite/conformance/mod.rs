@@ -2,6 +2,7 @@
 
 mod activity;
 mod choices;
+mod erased;
 mod log;
 mod purging;
 mod reads;
