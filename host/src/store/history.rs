@@ -18,7 +18,8 @@ impl Tx<'_> {
             "INSERT INTO counts (connection, name, count) VALUES (?1, ?2, ?3)
              ON CONFLICT (connection, name) DO UPDATE SET count = count + excluded.count",
         )?;
-        for (name, count) in counts {
+        // What was taken back is as if it had not been.
+        for (name, count) in counts.iter().filter(|(_, count)| **count != 0) {
             statement.execute(params![connection.0, name, count])?;
         }
         Ok(())

@@ -93,7 +93,7 @@ pub struct Report {
 struct Told {
     /// What it is counted as.
     outcome: &'static str,
-    /// Why, where it is counted so for a run and no line says it.
+    /// Why, as far as that is counted.
     reasons: BTreeSet<String>,
     /// The index of the line that tells of it.
     line: Option<usize>,
@@ -241,13 +241,30 @@ impl Report {
         // What a run found to be as it was is counted, and no news.
         let is_news = self.run.is_none() || !told.is_as_before();
         let line = (is_news && self.has_room()).then_some(self.lines.len());
-        let reasons = match self.run {
-            Some(_) if outcome == SKIPPED && line.is_none() => told.reasons.clone(),
-            _ => BTreeSet::new(),
-        };
+        if let Some(index) = line {
+            // Those whom the line will not name are known to be counted by this.
+            if told.users.len() > NAMED_USERS_MAX {
+                self.reached
+                    .extend(told.users.iter().map(|user| (index, *user)));
+            }
+            let reasons: Vec<&str> = told.reasons.iter().map(String::as_str).collect();
+            self.lines.push(Activity {
+                users_count: u64::try_from(told.users.len()).unwrap_or(u64::MAX),
+                users: told.users.into_iter().take(NAMED_USERS_MAX).collect(),
+                at: now,
+                origin: origin.word.to_owned(),
+                object_type: Some(object_type.clone()),
+                record: Some(record.clone()),
+                outcome: outcome.to_owned(),
+                reason: (!reasons.is_empty()).then(|| reasons.join(", ")),
+                variables: told.variables.into_iter().collect(),
+                plugin: origin.plugin.clone(),
+                ..Activity::default()
+            });
+        }
         let now_told = Told {
             outcome,
-            reasons,
+            reasons: told.reasons,
             line,
         };
         match self.told.entry(key) {
@@ -258,28 +275,6 @@ impl Report {
             }
             Entry::Occupied(_) => {}
         }
-        let Some(index) = line else {
-            return;
-        };
-        let reasons: Vec<_> = told.reasons.into_iter().collect();
-        // Those whom the line will not name are known to be counted by this.
-        if told.users.len() > NAMED_USERS_MAX {
-            self.reached
-                .extend(told.users.iter().map(|user| (index, *user)));
-        }
-        self.lines.push(Activity {
-            users_count: u64::try_from(told.users.len()).unwrap_or(u64::MAX),
-            users: told.users.into_iter().take(NAMED_USERS_MAX).collect(),
-            at: now,
-            origin: origin.word.to_owned(),
-            object_type: Some(object_type.clone()),
-            record: Some(record.clone()),
-            outcome: outcome.to_owned(),
-            reason: (!reasons.is_empty()).then(|| reasons.join(", ")),
-            variables: told.variables.into_iter().collect(),
-            plugin: origin.plugin.clone(),
-            ..Activity::default()
-        });
     }
 
     /// Something was said of a record that was erased: nothing names it.

@@ -54,6 +54,32 @@ fn what_is_held_of_a_record_that_no_line_tells_of_is_counted_once() {
 }
 
 #[test]
+fn why_a_record_did_nothing_counts_no_more_once_it_shows_on_somebody() {
+    let origin = Origin {
+        word: "webhook",
+        plugin: None,
+    };
+    // Whether a line tells of it, or there is room for none.
+    for (others, unchanged) in [(0, 0), (ACTIVITY_LINES_MAX, 200)] {
+        let mut report = Report::default();
+        for number in 0..others {
+            let told = RecordReport::default();
+            report.record(&origin, &contacts(), &record(1 + number), told, NOW);
+        }
+        let mut told = RecordReport::default();
+        told.reason("older");
+        report.record(&origin, &contacts(), &record(0), told, NOW);
+        assert_eq!(counts(&report), [0, unchanged, 1]);
+        assert_eq!(report.counts["skipped.older"], 1);
+        for user in [UserId(1), UserId(2)] {
+            report.selected(&contacts(), &record(0), user, Vec::new(), NOW);
+        }
+        assert_eq!(counts(&report), [1, unchanged, 0]);
+        assert_eq!(report.counts["skipped.older"], 0);
+    }
+}
+
+#[test]
 fn a_record_that_is_told_of_twice_goes_by_what_changed_anything() {
     let origin = Origin {
         word: "push",
