@@ -65,6 +65,7 @@ impl DirectoryLock {
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
     }
+
     /// The directory.
     pub fn directory(&self) -> &Path {
         &self.directory

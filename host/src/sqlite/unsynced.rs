@@ -17,8 +17,9 @@ use rusqlite::{Connection, ffi};
 use super::Error;
 
 const SAID: &str = "a file could not be synced to disk, and nobody knows what of it is there: \
-    this process ends at once. Look at the system's log and check the disk, end all \
-    commands on the data directory, then start again: what was answered is in the files as far as they were synced, and is read from them anew";
+    this process ends at once. Look at the system's log and check the disk, end all commands on \
+    the data directory, then start again: what was answered is in the files as far as they were \
+    synced, and is read from them anew";
 
 /// Passes on what came of work with a file, unless a sync of it failed.
 pub(super) fn checked<T>(connection: &Connection, outcome: Result<T, Error>) -> Result<T, Error> {

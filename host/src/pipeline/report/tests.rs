@@ -142,10 +142,8 @@ fn a_run_counts_a_record_once_that_is_told_of_twice() {
                 report.selected(&contacts(), &record(1), UserId(2), Vec::new(), NOW);
             }
             for next in 0..told.len() {
-                let mut one = RecordReport {
-                    matched: true,
-                    ..RecordReport::default()
-                };
+                let mut one = RecordReport::default();
+                one.matched();
                 told[(first + next) % told.len()](&mut one);
                 report.record(&origin, &contacts(), &record(1), one, NOW);
             }
