@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::oauth::SCOPES;
+use super::oauth::{OPTIONAL_SCOPES, SCOPES};
 use crate::model::{ObjectType, PropertyName, PushedProperty};
 
 /// The version of HubSpot's platform that the files are written for.
@@ -87,7 +87,7 @@ impl Project {
                     "type": "oauth",
                     "redirectUrls": [self.redirect_url.as_str()],
                     "requiredScopes": SCOPES,
-                    "optionalScopes": [],
+                    "optionalScopes": OPTIONAL_SCOPES,
                     "conditionallyRequiredScopes": [],
                 },
                 "permittedUrls": {"fetch": [], "iframe": [], "img": []},

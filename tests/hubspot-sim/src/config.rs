@@ -59,6 +59,8 @@ pub struct App {
     pub redirect_uris: Vec<String>,
     /// The scopes that an install must ask for; when `None`, any set goes.
     pub required_scopes: Option<Vec<String>>,
+    /// The scopes that an install may ask for besides; it may ask for no others so.
+    pub optional_scopes: Vec<String>,
     /// The account that the consent page grants at once, without a person.
     pub auto_approve: Option<u64>,
     /// Whether each refresh gives another refresh token and ends the one before.
@@ -74,6 +76,7 @@ impl Default for App {
             developer_key: "d0e1f2a3-0000-4000-8000-00000000d0e1".to_owned(),
             redirect_uris: Vec::new(),
             required_scopes: None,
+            optional_scopes: vec!["crm.objects.owners.read".to_owned()],
             auto_approve: None,
             rotate_refresh_tokens: false,
         }

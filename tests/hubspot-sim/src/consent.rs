@@ -129,6 +129,15 @@ impl Consent {
                 ));
             }
         }
+        let optional = words("optional_scope");
+        let unlisted = optional
+            .iter()
+            .find(|scope| !app.optional_scopes.contains(scope));
+        if let Some(unlisted) = unlisted {
+            return Err(format!(
+                "The scopes don't match the app's: it does not list {unlisted}."
+            ));
+        }
         let challenge = params.get("code_challenge").map(|challenge| {
             let hashed = params.get("code_challenge_method") == Some("S256");
             (challenge.to_owned(), hashed)
@@ -137,7 +146,7 @@ impl Consent {
             redirect_uri: redirect_uri.to_owned(),
             state: params.get("state").map(str::to_owned),
             scopes,
-            optional: words("optional_scope"),
+            optional,
             challenge,
         })
     }

@@ -1,6 +1,6 @@
 //! The commands about the app: its files, and what is missing.
 
-use std::{path::Path, process::Command};
+use std::{collections::HashMap, path::Path, process::Command};
 
 use harness::{program, world::World};
 use jimo_connect::{
@@ -11,6 +11,7 @@ use jimo_connect::{
     },
     sync::journal::journal_refused,
 };
+use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::{OWN, PORTAL, contacts, map, soon, unpushed};
@@ -58,10 +59,20 @@ async fn the_apps_files_have_pushed_what_the_mappings_use() {
     let app = &file(&path, "src/app/app-hsmeta.json")["config"];
     let redirect = "https://connect.example.com/jimo/oauth/hubspot/callback";
     assert_eq!(app["auth"]["redirectUrls"], json!([redirect]));
-    assert_eq!(
-        app["auth"]["requiredScopes"][1],
-        "crm.objects.contacts.read"
-    );
+    // HubSpot refuses a consent that asks for others.
+    let begun = world.post("/connections", json!({"connector": "hubspot"}));
+    let asked: Url = begun.await.good()["authorize_url"]
+        .as_str()
+        .and_then(|url| url.parse().ok())
+        .unwrap();
+    let asked: HashMap<_, _> = asked.query_pairs().collect();
+    for (parameter, listed) in [
+        ("scope", "requiredScopes"),
+        ("optional_scope", "optionalScopes"),
+    ] {
+        let scopes: Vec<_> = asked[parameter].split(' ').collect();
+        assert_eq!(app["auth"][listed], json!(scopes));
+    }
     assert_eq!(file(&path, "hsproject.json")["platformVersion"], "2026.09");
     let webhooks = || file(&path, "src/app/webhooks/webhooks-hsmeta.json")["config"].clone();
     let target = "https://connect.example.com/jimo/webhooks/hubspot";

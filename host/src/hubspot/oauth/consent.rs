@@ -25,7 +25,8 @@ pub const SCOPES: [&str; 7] = [
 ];
 
 /// What the app may be granted too, where the admin's plan and rights allow:
-/// without it owners are shown by their ids alone.
+/// without it owners are shown by their ids alone. HubSpot refuses whoever asks for
+/// one that the app does not list.
 pub const OPTIONAL_SCOPES: [&str; 1] = [OWNERS_SCOPE];
 
 /// What scopes let us read, for people: `contacts, the properties of deals`. One

@@ -110,6 +110,22 @@ async fn the_consent_page_lists_accounts_and_can_be_refused() {
 }
 
 #[tokio::test]
+async fn an_optional_scope_is_granted_where_the_app_lists_it_and_refused_where_it_does_not() {
+    let world = World::with(|config: &mut Config| config.app.auto_approve = Some(PORTAL)).await;
+    let listed = "&optional_scope=crm.objects.owners.read";
+    assert!(parameter(&consent(&world, listed).await, "code").is_some());
+    world.sim.set_app(|app| app.optional_scopes.clear());
+    let address = format!(
+        "{}?client_id={}&redirect_uri=http://localhost/cb&scope=oauth{listed}",
+        world.sim.authorize_url(),
+        world.sim.app().client_id
+    );
+    let refused = world.http.get(address).send().await.unwrap();
+    assert_eq!(refused.status(), 400);
+    assert!(refused.text().await.unwrap().contains("don't match"));
+}
+
+#[tokio::test]
 async fn pkce_is_checked() {
     let world = World::with(|config: &mut Config| config.app.auto_approve = Some(PORTAL)).await;
     // RFC 7636, appendix B.
