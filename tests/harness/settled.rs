@@ -65,7 +65,7 @@ async fn is_settled(host: &Host) -> bool {
             let labels = tx.waiting_labels()?.into_iter();
             let mut due = labels.filter(|(at, due)| *at <= now && accounts.contains(&due.account));
             done &= due.next().is_none();
-            done &= tx.next_released(1)?.is_none() && tx.next_reselections(1)?.is_none();
+            done &= tx.next_released(&[])?.is_none() && tx.next_reselections(&[])?.is_none();
             done &= tx.next_search(&running)?.is_none() && !tx.has_searched(&running)?;
             done &= tx.next_late_entries(1)?.is_empty();
             for account in accounts {

@@ -36,7 +36,8 @@ pub enum Replayed {
 }
 
 impl Pipeline {
-    /// Works again on something that was set aside.
+    /// Works again on something that was set aside. Where that fails for what is held
+    /// of its account, it stays: all others wait behind it.
     ///
     /// # Errors
     ///
@@ -44,6 +45,39 @@ impl Pipeline {
     /// meanwhile it is [`store::Error::Outdated`]: then nothing was
     /// done, and what waits is to be read again.
     pub async fn replay(&self, replay: Replay) -> Result<Replayed, Error> {
+        let replayed = match self.work_again(replay.clone()).await {
+            Err(error) if self.is_of_the_data(&error).await => self.leave(replay, &error).await?,
+            replayed => replayed?,
+        };
+        self.metrics.replayed(replayed);
+        self.notify_changed();
+        Ok(replayed)
+    }
+
+    /// Leaves something set aside that cannot be applied.
+    async fn leave(&self, replay: Replay, error: &Error) -> Result<Replayed, Error> {
+        let what = &replay.what;
+        tracing::error!(
+            id = replay.id,
+            connector = what.connector,
+            account = what.account.as_ref().map(|account| account.as_str()),
+            position = what.position.0,
+            %error,
+            "something that was set aside cannot be applied, and stays"
+        );
+        let left = SetAside {
+            reason: format!("it could not be applied: {error}"),
+            ..what.clone()
+        };
+        let now = self.clock.now();
+        let leave = move |tx: &Tx<'_>| match tx.end_replay(&replay, &[left], now)? {
+            true => Ok(Replayed::Stayed),
+            false => Err(store::Error::Outdated),
+        };
+        Ok(self.store.transact(leave).await?)
+    }
+
+    async fn work_again(&self, replay: Replay) -> Result<Replayed, Error> {
         let routing = self.routing().await?;
         let connector = &replay.what.connector;
         let (mut prepared, digest) = match self.plugins.of(connector) {
@@ -93,13 +127,10 @@ impl Pipeline {
             Ok(prepared) => prepared,
             Err(error) => return Err(self.braked(error).await.into()),
         };
-        let replayed = match prepared.set_aside.is_empty() {
+        Ok(match prepared.set_aside.is_empty() {
             true => Replayed::Done,
             false => Replayed::Stayed,
-        };
-        self.metrics.replayed(replayed);
-        self.notify_changed();
-        Ok(replayed)
+        })
     }
 }
 

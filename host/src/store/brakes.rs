@@ -4,12 +4,9 @@
 use std::collections::BTreeSet;
 
 use rusqlite::{OptionalExtension, params};
+use serde_json::json;
 
-use super::{
-    Error, Tx, optional_timestamp,
-    reselections::{Selections, selection},
-    timestamp,
-};
+use super::{Error, Tx, optional_timestamp, reselections::selection, timestamp};
 use crate::model::{ConnectionId, MappingId, Timestamp, UserId};
 
 /// Where the brake of a connection stands.
@@ -267,24 +264,31 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// What was held of a connection that is held no more, at most `limit` users
-    /// of one.
-    pub fn next_released(&self, limit: usize) -> Result<Option<Selections>, Error> {
-        let found = self
+    /// The first connection that is held no more and of which selections still are, but
+    /// for those that are passed over.
+    pub fn next_released(&self, passed: &[i64]) -> Result<Option<ConnectionId>, Error> {
+        let next: Option<i64> = self
             .statement(
-                "SELECT c.id, c.account FROM brakes b
+                "SELECT min(c.id) FROM brakes b
                  JOIN connections c ON c.id = b.connection
                  WHERE b.held_at IS NULL AND c.account IS NOT NULL AND EXISTS (
                     SELECT 1 FROM object_mappings m JOIN held_selections h ON h.mapping = m.id
                     WHERE m.connection = c.id)
-                 ORDER BY c.id LIMIT 1",
+                   AND c.id NOT IN (SELECT value FROM json_each(?1))",
             )?
-            .query_row([], Selections::of)
-            .optional()?;
-        let Some(mut released) = found else {
-            return Ok(None);
-        };
-        released.selections = self.held_selections(released.connection, limit)?;
-        Ok(Some(released))
+            .query_one([json!(passed).to_string()], |row| row.get(0))?;
+        Ok(next.map(ConnectionId))
+    }
+
+    /// What was held of a connection, at most `limit` users; nothing while it is held.
+    pub fn released_selections(
+        &self,
+        connection: ConnectionId,
+        limit: usize,
+    ) -> Result<Vec<(MappingId, UserId)>, Error> {
+        match self.brake(connection)?.held_at {
+            Some(_) => Ok(Vec::new()),
+            None => self.held_selections(connection, limit),
+        }
     }
 }

@@ -85,19 +85,40 @@ impl Tx<'_> {
         self.connection_changed(connection)
     }
 
-    /// A field of which something is to be converted again, if there is any, of a
-    /// connector whose plugin runs.
-    pub fn next_conversion(&self, running: &[String]) -> Result<Option<Pending>, Error> {
+    /// The first field of which something is to be converted again, of a connector
+    /// whose plugin runs, but for those that are passed over.
+    pub fn next_conversion(
+        &self,
+        running: &[String],
+        passed: &[i64],
+    ) -> Result<Option<FieldId>, Error> {
+        let next: Option<i64> = self
+            .statement(
+                "SELECT min(n.field) FROM conversions n
+                 JOIN fields f ON f.id = n.field
+                 JOIN object_mappings m ON m.id = f.mapping
+                 JOIN connections c ON c.id = m.connection
+                 WHERE c.connector IN (SELECT value FROM json_each(?1))
+                   AND n.field NOT IN (SELECT value FROM json_each(?2))",
+            )?
+            .query_one(
+                [json!(running).to_string(), json!(passed).to_string()],
+                |row| row.get(0),
+            )?;
+        Ok(next.map(FieldId))
+    }
+
+    /// What is to be converted again of a field, if anything is.
+    pub fn pending_conversion(&self, field: FieldId) -> Result<Option<Pending>, Error> {
         let mut statement = self.statement(
             "SELECT n.field, m.id, c.id, c.project, c.account, n.after
              FROM conversions n
              JOIN fields f ON f.id = n.field
              JOIN object_mappings m ON m.id = f.mapping
              JOIN connections c ON c.id = m.connection
-             WHERE c.connector IN (SELECT value FROM json_each(?1))
-             ORDER BY n.field LIMIT 1",
+             WHERE n.field = ?1",
         )?;
-        let mut rows = statement.query([json!(running).to_string()])?;
+        let mut rows = statement.query([field.0])?;
         let Some(row) = rows.next()? else {
             return Ok(None);
         };

@@ -9,7 +9,7 @@ use std::{
 use rusqlite::params;
 use serde_json::json;
 
-use super::{Error, Tx, encode};
+use super::{Error, Tx, encode, optional_timestamp};
 use crate::{
     log::{EntryKind, Position},
     model::{AccountKey, ConnectionId, ObjectType, RecordId, Timestamp},
@@ -114,6 +114,13 @@ impl Tx<'_> {
         Ok(self
             .statement("SELECT coalesce(max(id), 0) FROM erasures")?
             .query_one([], |row| row.get(0))?)
+    }
+
+    /// How many erasures are not over, and since when the oldest of them is not.
+    pub fn waiting_erasures(&self) -> Result<(i64, Option<Timestamp>), Error> {
+        Ok(self
+            .statement("SELECT count(*), min(at) FROM erasures WHERE NOT done")?
+            .query_one([], |row| Ok((row.get(0)?, optional_timestamp(row, 1)?)))?)
     }
 
     /// The records that were erased lately.

@@ -6,6 +6,7 @@
 //! `user_values` itself.
 
 use rusqlite::params;
+use serde_json::json;
 
 use super::{Error, Tx};
 use crate::model::{ConnectionId, FieldMapping, ObjectType, ProjectId, UserId, VariableId};
@@ -69,19 +70,28 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Brings some more rows of fields that are gone to what is so already: the
-    /// values of so many users, or the registers of so many records. Returns whether
-    /// there were any; call again while there are.
-    pub fn release_more(&self, limit: usize) -> Result<bool, Error> {
-        let Some(pending) = self.pending_release()? else {
-            return Ok(false);
+    /// The number of the oldest release of which something is left, but for those
+    /// that are passed over.
+    pub fn next_release(&self, passed: &[i64]) -> Result<Option<i64>, Error> {
+        Ok(self
+            .statement(
+                "SELECT min(id) FROM releases
+                 WHERE id NOT IN (SELECT value FROM json_each(?1))",
+            )?
+            .query_one([json!(passed).to_string()], |row| row.get(0))?)
+    }
+
+    /// Brings some more rows of a release to what is so already: the values of so many
+    /// users, or the registers of so many records. Call again while anything is left.
+    pub fn release_more(&self, release: i64, limit: usize) -> Result<(), Error> {
+        let Some(pending) = self.pending_release(release)? else {
+            return Ok(());
         };
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         match pending.users_up_to {
-            Some(up_to) => self.release_values_of(&pending, up_to, limit)?,
-            None => self.release_registers(&pending, limit)?,
+            Some(up_to) => self.release_values_of(&pending, up_to, limit),
+            None => self.release_registers(&pending, limit),
         }
-        Ok(true)
     }
 
     /// Whether something is left of fields that are gone.
@@ -91,12 +101,12 @@ impl Tx<'_> {
             .query_one([], |row| row.get(0))?)
     }
 
-    fn pending_release(&self) -> Result<Option<Pending>, Error> {
+    fn pending_release(&self, release: i64) -> Result<Option<Pending>, Error> {
         let mut statement = self.statement(
             "SELECT id, project, keep, connection, object_type, users_up_to
-             FROM releases ORDER BY id LIMIT 1",
+             FROM releases WHERE id = ?1",
         )?;
-        let mut rows = statement.query([])?;
+        let mut rows = statement.query([release])?;
         let Some(row) = rows.next()? else {
             return Ok(None);
         };

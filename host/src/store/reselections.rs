@@ -1,6 +1,7 @@
 //! Users whose records are to be selected anew since their mapping was saved.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
+use serde_json::json;
 
 use super::{Error, Tx};
 use crate::model::{AccountId, ConnectionId, MappingId, ObjectType, UserId};
@@ -11,28 +12,6 @@ const OF_LINKED: &str = "
     INSERT OR IGNORE INTO reselections (mapping, user)
     SELECT ?1, l.user FROM records r JOIN links l ON l.record = r.id
     WHERE r.connection = ?2 AND r.object_type = ?3 AND r.reached";
-
-/// Users of one connection whose records are to be selected anew.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Selections {
-    /// The connection.
-    pub connection: ConnectionId,
-    /// Its account.
-    pub account: AccountId,
-    /// The users, each with the object mapping that feeds them.
-    pub selections: Vec<(MappingId, UserId)>,
-}
-
-impl Selections {
-    /// Of a connection and its account; none yet.
-    pub(super) fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            connection: ConnectionId(row.get(0)?),
-            account: AccountId(row.get(1)?),
-            selections: Vec::new(),
-        })
-    }
-}
 
 /// A user with the object mapping that feeds them.
 pub(super) fn selection(row: &Row<'_>) -> rusqlite::Result<(MappingId, UserId)> {
@@ -67,28 +46,39 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Whose records are to be selected anew: at most `limit` users of one connection.
-    pub fn next_reselections(&self, limit: usize) -> Result<Option<Selections>, Error> {
-        let found = self
+    /// A connection of which users' records are to be selected anew, but for those that
+    /// are passed over; with its account.
+    pub fn next_reselections(
+        &self,
+        passed: &[i64],
+    ) -> Result<Option<(ConnectionId, AccountId)>, Error> {
+        Ok(self
             .statement(
                 "SELECT c.id, c.account FROM reselections r
                  JOIN object_mappings m ON m.id = r.mapping
                  JOIN connections c ON c.id = m.connection
-                 WHERE c.account IS NOT NULL LIMIT 1",
+                 WHERE c.account IS NOT NULL
+                   AND c.id NOT IN (SELECT value FROM json_each(?1)) LIMIT 1",
             )?
-            .query_row([], Selections::of)
-            .optional()?;
-        let Some(mut found) = found else {
-            return Ok(None);
-        };
+            .query_row([json!(passed).to_string()], |row| {
+                Ok((ConnectionId(row.get(0)?), AccountId(row.get(1)?)))
+            })
+            .optional()?)
+    }
+
+    /// Users of a connection whose records are to be selected anew: at most `limit`.
+    pub fn reselections(
+        &self,
+        connection: ConnectionId,
+        limit: usize,
+    ) -> Result<Vec<(MappingId, UserId)>, Error> {
         let mut statement = self.statement(
             "SELECT r.mapping, r.user FROM object_mappings m
              JOIN reselections r ON r.mapping = m.id WHERE m.connection = ?1 LIMIT ?2",
         )?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = statement.query_map([found.connection.0, limit], selection)?;
-        found.selections = rows.collect::<Result<_, _>>()?;
-        Ok(Some(found))
+        let rows = statement.query_map([connection.0, limit], selection)?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// A user's records are selected anew.

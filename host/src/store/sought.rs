@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 
 use rusqlite::{OptionalExtension, params};
+use serde_json::json;
 
 use super::{Error, Tx, encode};
 use crate::model::{
@@ -155,7 +156,7 @@ impl Tx<'_> {
                      WHERE variable = ?1",
                 )?
                 .execute([variable.0])?;
-                self.seek(*variable, AT_ONCE)?;
+                self.seek_more(*variable, AT_ONCE)?;
             }
         }
         for variable in now.difference(before) {
@@ -166,36 +167,23 @@ impl Tx<'_> {
                 )?
                 .execute([variable.0])?;
             if added > 0 {
-                self.seek(*variable, AT_ONCE)?;
+                self.seek_more(*variable, AT_ONCE)?;
             }
         }
         self.sought.borrow_mut().clear();
         Ok(())
     }
 
-    /// Makes the keys of so many users' values, or lets go of so many keys, of a
-    /// variable of which some are left. Returns whether there was one; call again
-    /// while there is.
-    pub fn seek_more(&self, limit: usize) -> Result<bool, Error> {
-        let waiting: Option<i64> = self
+    /// The first variable of which keys are left to be made or let go of, but for those
+    /// that are passed over.
+    pub fn next_sought(&self, passed: &[i64]) -> Result<Option<VariableId>, Error> {
+        let next: Option<i64> = self
             .statement(
-                "SELECT variable FROM sought_variables WHERE stage <> 'complete'
-                 ORDER BY variable LIMIT 1",
+                "SELECT min(variable) FROM sought_variables
+                 WHERE stage <> 'complete' AND variable NOT IN (SELECT value FROM json_each(?1))",
             )?
-            .query_row([], |row| row.get(0))
-            .optional()?;
-        let Some(variable) = waiting else {
-            return Ok(false);
-        };
-        self.seek(VariableId(variable), limit)?;
-        Ok(true)
-    }
-
-    /// Whether keys are left to be made or let go of.
-    pub fn is_seeking(&self) -> Result<bool, Error> {
-        Ok(self
-            .statement("SELECT EXISTS (SELECT 1 FROM sought_variables WHERE stage <> 'complete')")?
-            .query_one([], |row| row.get(0))?)
+            .query_one([json!(passed).to_string()], |row| row.get(0))?;
+        Ok(next.map(VariableId))
     }
 
     fn is_named(&self, variable: VariableId) -> Result<bool, Error> {
@@ -204,11 +192,17 @@ impl Tx<'_> {
             .query_one([variable.0], |row| row.get(0))?)
     }
 
-    fn seek(&self, variable: VariableId, limit: usize) -> Result<(), Error> {
+    /// Makes the keys of so many users' values for a variable, or lets go of so many
+    /// keys. Call again while any are left.
+    pub fn seek_more(&self, variable: VariableId, limit: usize) -> Result<(), Error> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let (stage, up_to): (String, i64) = self
+        let held: Option<(String, i64)> = self
             .statement("SELECT stage, up_to FROM sought_variables WHERE variable = ?1")?
-            .query_one([variable.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            .query_row([variable.0], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((stage, up_to)) = held else {
+            return Ok(());
+        };
         match stage.as_str() {
             "building" => self.make_keys(variable, UserId(up_to), limit)?,
             "clearing" => self.clear_keys(variable, limit)?,

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::steps;
+use super::steps::Steps;
 use crate::{
     host::Host,
-    model::Cause,
+    model::{Cause, FieldId},
     pipeline::{
         conversion::{apply, converted, texts},
         feeding::Feeder,
@@ -46,28 +46,51 @@ enum Error {
     Ended,
 }
 
+impl Error {
+    /// Whether what is held of a field may be the cause: another may be converted.
+    fn is_of_the_data(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_of_the_data(),
+            Self::Plugin(_) => false,
+            Self::Ended => true,
+        }
+    }
+}
+
 /// Converts until it is told to stop.
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
-    let failed = "what is held could not be converted again yet";
-    steps::take(&host, &stop, failed, || step(&host)).await;
+    let steps = Steps::new("what is held could not be converted again yet");
+    steps.take(&host, &stop, || step(&host, &steps)).await;
 }
 
 /// Converts a page. Returns whether there was any.
-async fn step(host: &Arc<Host>) -> Result<bool, Error> {
-    let running = host.plugins.running();
-    let page = host.store.read(move |tx| Page::load(tx, &running));
-    let Some(page) = page.await? else {
+async fn step(host: &Arc<Host>, steps: &Steps) -> Result<bool, Error> {
+    let (running, passed) = (host.plugins.running(), steps.passed());
+    let next = host
+        .store
+        .read(move |tx| tx.next_conversion(&running, &passed));
+    let Some(field) = next.await? else {
         return Ok(false);
+    };
+    let page = page_of(host, field);
+    steps.of(field.0, Error::is_of_the_data, page).await
+}
+
+/// Converts the next page of a field.
+async fn page_of(host: &Arc<Host>, field: FieldId) -> Result<(), Error> {
+    let page = host.store.read(move |tx| Page::load(tx, field));
+    let Some(page) = page.await? else {
+        return Ok(());
     };
     let connection = page.pending.connection;
     let span = tracing::error_span!("conversion", %connection, account = %page.account.key);
     match convert(host, page).instrument(span).await {
         // It is loaded anew.
-        Err(Error::Store(store::Error::Outdated)) => return Ok(true),
+        Err(Error::Store(store::Error::Outdated)) => return Ok(()),
         converted => converted?,
     }
     host.pipeline.notify_changed();
-    Ok(true)
+    Ok(())
 }
 
 async fn convert(host: &Arc<Host>, page: Page) -> Result<(), Error> {
@@ -101,8 +124,8 @@ struct Page {
 }
 
 impl Page {
-    fn load(tx: &Tx<'_>, running: &[String]) -> Result<Option<Self>, store::Error> {
-        let Some(pending) = tx.next_conversion(running)? else {
+    fn load(tx: &Tx<'_>, field: FieldId) -> Result<Option<Self>, store::Error> {
+        let Some(pending) = tx.pending_conversion(field)? else {
             return Ok(None);
         };
         let route = ConnectionRoute::load(tx, pending.connection)?;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::steps;
+use super::steps::Steps;
 use crate::{
     host::Host,
     model::Timestamp,
@@ -50,8 +50,8 @@ pub async fn request(
 
 /// Works on what is asked for until it is told to stop.
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
-    let failed = "what was set aside could not be worked on again yet";
-    steps::take(&host, &stop, failed, || step(&host)).await;
+    let steps = Steps::new("what was set aside could not be worked on again yet");
+    steps.take(&host, &stop, || step(&host)).await;
 }
 
 /// Works on the next one. Returns whether there was any.

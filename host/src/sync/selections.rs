@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{lock, steps};
+use super::{lock, steps::Steps};
 use crate::{
     host::Host,
     model::{Cause, ConnectionId, MappingId, Timestamp, UserId},
@@ -29,31 +29,53 @@ type Asked = Mutex<Option<Configured>>;
 
 /// Selects anew until it is told to stop.
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
-    let failed = "what was held or is selected otherwise could not be shown yet";
+    let steps = Steps::new("what was held or is selected otherwise could not be shown yet");
     let asked = Asked::default();
-    steps::take(&host, &stop, failed, || step(&host, &asked)).await;
+    let step = || step(&host, &steps, &asked);
+    steps.take(&host, &stop, step).await;
 }
 
-async fn step(host: &Host, asked: &Asked) -> Result<bool, store::Error> {
-    Ok(release(host).await? || reselect(host, asked).await?)
+/// Takes a step of one connection; what was held of any goes first. Returns whether
+/// there was anything to do.
+async fn step(host: &Host, steps: &Steps, asked: &Asked) -> Result<bool, store::Error> {
+    if end_holds(host).await? {
+        return Ok(true);
+    }
+    let is_of_the_data = store::Error::is_of_the_data;
+    let passed = steps.passed();
+    let released = host.store.read(move |tx| tx.next_released(&passed));
+    if let Some(connection) = released.await? {
+        let release = release(host, connection);
+        return steps.of(connection.0, is_of_the_data, release).await;
+    }
+    let passed = steps.passed();
+    let due = host.store.read(move |tx| {
+        let Some((connection, account)) = tx.next_reselections(&passed)? else {
+            return Ok(None);
+        };
+        Ok(Some((connection, tx.account(account)?.configuration)))
+    });
+    let Some(due) = due.await? else {
+        return Ok(false);
+    };
+    let reselect = reselect(host, due, asked);
+    steps.of(due.0.0, is_of_the_data, reselect).await
 }
 
-/// Ends holds of which nothing is left, and selects a page of what was held anew.
-/// Returns whether there was any.
-async fn release(host: &Host) -> Result<bool, store::Error> {
+/// Ends holds of which nothing is left. Returns whether there were any.
+async fn end_holds(host: &Host) -> Result<bool, store::Error> {
     let now = host.clock.now();
     let is_due = host
         .store
-        .read(move |tx| Ok(!empty_holds(tx, now)?.is_empty() || tx.next_released(1)?.is_some()));
+        .read(move |tx| Ok(!empty_holds(tx, now)?.is_empty()));
     if !is_due.await? {
         return Ok(false);
     }
-    let ended = host.store.transact_behind(move |tx| {
+    let ended = host.store.transact(move |tx| {
         let ended = empty_holds(tx, now)?;
         for connection in &ended {
             end_hold(tx, *connection, now)?;
         }
-        release_page(tx, now)?;
         Ok(ended)
     });
     for connection in ended.await? {
@@ -63,17 +85,26 @@ async fn release(host: &Host) -> Result<bool, store::Error> {
     Ok(true)
 }
 
-fn release_page(tx: &Tx<'_>, now: Timestamp) -> Result<(), store::Error> {
-    let Some(released) = tx.next_released(PAGE)? else {
+/// Selects a page of what was held of a connection anew.
+async fn release(host: &Host, connection: ConnectionId) -> Result<(), store::Error> {
+    let now = host.clock.now();
+    let work = move |tx: &Tx<'_>| release_page(tx, connection, now);
+    host.store.transact_behind(work).await?;
+    host.pipeline.notify_changed();
+    Ok(())
+}
+
+fn release_page(tx: &Tx<'_>, id: ConnectionId, now: Timestamp) -> Result<(), store::Error> {
+    let released = tx.released_selections(id, PAGE)?;
+    if released.is_empty() {
         return Ok(());
-    };
-    let id = released.connection;
-    let route = ConnectionRoute::load(tx, released.connection)?;
+    }
+    let route = ConnectionRoute::load(tx, id)?;
     // Somebody has said that it may.
     let mut feeder = Feeder::new(tx, &route, Cause::LIVE, now).unbraked();
     feeder.report.caused_by(BRAKE);
     feeder.was_lost();
-    touch(&mut feeder, &released.selections, Tx::let_selection_go)?;
+    touch(&mut feeder, &released, Tx::let_selection_go)?;
     feeder.finish()?.save(tx, id, now)?;
     if tx.has_held_selections(id)? {
         return Ok(());
@@ -82,48 +113,38 @@ fn release_page(tx: &Tx<'_>, now: Timestamp) -> Result<(), store::Error> {
     tx.released_selections_done(id)
 }
 
-/// Selects a page of what a saved mapping selects otherwise anew. Returns whether
-/// there was any.
-async fn reselect(host: &Host, asked: &Asked) -> Result<bool, store::Error> {
-    let due = host.store.read(|tx| match tx.next_reselections(1)? {
-        Some(due) => Ok(Some((
-            due.connection,
-            tx.account(due.account)?.configuration,
-        ))),
-        None => Ok(None),
-    });
-    let due = due.await?;
-    if due.is_none() {
-        return Ok(false);
-    }
-    if *lock(asked) != due {
-        let of = ask(host).await?;
+/// Selects a page of what a saved mapping of a connection selects otherwise anew.
+async fn reselect(host: &Host, due: Configured, asked: &Asked) -> Result<(), store::Error> {
+    let (connection, _) = due;
+    if *lock(asked) != Some(due) {
+        let of = ask(host, connection).await?;
         *lock(asked) = of;
-        return Ok(true);
+        return Ok(());
     }
     let now = host.clock.now();
-    let selected = host.store.transact_behind(move |tx| reselect_page(tx, now));
-    if let Err(error) = selected.await {
+    let work = move |tx: &Tx<'_>| reselect_page(tx, connection, now);
+    if let Err(error) = host.store.transact_behind(work).await {
         return match host.pipeline.braked(error).await {
             // It is selected again: held now, or allowed.
-            store::Error::Outdated => Ok(true),
+            store::Error::Outdated => Ok(()),
             error => Err(error),
         };
     }
     host.pipeline.notify_changed();
-    Ok(true)
+    Ok(())
 }
 
 /// Asks the brake before the first page: it stops what would take values from many
 /// before any of it is done. Returns of whom it was asked.
-async fn ask(host: &Host) -> Result<Option<Configured>, store::Error> {
+async fn ask(host: &Host, connection: ConnectionId) -> Result<Option<Configured>, store::Error> {
     let now = host.clock.now();
     let looked = host.store.read(move |tx| {
-        let Some(due) = tx.next_reselections(usize::MAX)? else {
+        let due = tx.reselections(connection, usize::MAX)?;
+        if due.is_empty() {
             return Ok(None);
-        };
-        let route = ConnectionRoute::load(tx, due.connection)?;
-        let lost = foreseen(tx, &route, &due.selections, now)?;
+        }
+        let route = ConnectionRoute::load(tx, connection)?;
+        let lost = foreseen(tx, &route, &due, now)?;
         Ok(Some(((route.id, route.configuration), lost)))
     });
     let Some((of, lost)) = looked.await? else {
@@ -132,7 +153,6 @@ async fn ask(host: &Host) -> Result<Option<Configured>, store::Error> {
     let Some(lost) = lost else {
         return Ok(Some(of));
     };
-    let (connection, _) = of;
     let error = store::Error::BrakedLive { connection, lost };
     match host.pipeline.braked(error).await {
         // It is held now, or so many are allowed.
@@ -141,14 +161,19 @@ async fn ask(host: &Host) -> Result<Option<Configured>, store::Error> {
     }
 }
 
-fn reselect_page(tx: &Tx<'_>, now: Timestamp) -> Result<(), store::Error> {
-    let Some(due) = tx.next_reselections(PAGE)? else {
+fn reselect_page(
+    tx: &Tx<'_>,
+    connection: ConnectionId,
+    now: Timestamp,
+) -> Result<(), store::Error> {
+    let due = tx.reselections(connection, PAGE)?;
+    if due.is_empty() {
         return Ok(());
-    };
-    let route = ConnectionRoute::load(tx, due.connection)?;
+    }
+    let route = ConnectionRoute::load(tx, connection)?;
     let mut feeder = Feeder::new(tx, &route, Cause::LIVE, now);
-    touch(&mut feeder, &due.selections, Tx::reselected)?;
-    feeder.finish()?.save(tx, due.connection, now)
+    touch(&mut feeder, &due, Tx::reselected)?;
+    feeder.finish()?.save(tx, connection, now)
 }
 
 /// Touches these users, of each of whom `done` is told first.

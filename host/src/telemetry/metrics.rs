@@ -221,6 +221,9 @@ pub struct Metrics {
     pub missed: Family<MissedLabels, Gauge<i64, AtomicI64>>,
     /// Connections that their brake holds.
     pub held_connections: Gauge<i64, AtomicI64>,
+    /// Records that are not erased everywhere yet, and for how many seconds the oldest
+    /// is not.
+    pub erasures: [Gauge<i64, AtomicI64>; 2],
     alert_looks: Family<LookLabels, Counter>,
     disk_free_bytes: Gauge<u64, AtomicU64>,
     disk_reserve_bytes: Gauge<u64, AtomicU64>,
@@ -371,6 +374,18 @@ impl Metrics {
             "Connections whose brake holds what would take values from many users",
             held_connections.clone(),
         );
+        let erasures: [Gauge<i64, AtomicI64>; 2] = Default::default();
+        registry.register(
+            "erasures_waiting",
+            "Records that were deleted for privacy and are not erased everywhere yet",
+            erasures[0].clone(),
+        );
+        registry.register_with_unit(
+            "erasures_oldest",
+            "For how long the oldest of them is not",
+            Unit::Seconds,
+            erasures[1].clone(),
+        );
         let alert_looks = Family::default();
         registry.register(
             "alert_looks",
@@ -422,6 +437,7 @@ impl Metrics {
             proven,
             missed,
             held_connections,
+            erasures,
             alert_looks,
             disk_free_bytes,
             disk_reserve_bytes,

@@ -1,12 +1,16 @@
 //! What operators and their monitors look at.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use http::header::CONTENT_TYPE;
 use serde::Serialize;
 
-use crate::{host::Host, store::Tx, telemetry::MissedLabels};
+use crate::{host::Host, model::Timestamp, store::Tx, telemetry::MissedLabels};
+
+/// A deletion for privacy that is not over after so long is a problem: most take
+/// moments, and those that wait for very many rows to be let go of minutes.
+const ERASURE_MAX: Duration = Duration::from_secs(3_600);
 
 /// Health and metrics.
 pub fn router() -> Router<Arc<Host>> {
@@ -49,6 +53,18 @@ struct Health {
     ready: bool,
     /// What is wrong, in sentences.
     problems: Vec<String>,
+    /// Deletions for privacy that are not over.
+    erasures: Erasures,
+}
+
+/// Records that were deleted for privacy, and of which something may be left in the
+/// log, or in what was set aside.
+#[derive(Debug, Default, Serialize)]
+struct Erasures {
+    /// How many there are.
+    waiting: i64,
+    /// Since when the oldest of them is; none where there are none.
+    since: Option<Timestamp>,
 }
 
 /// All that is wrong, in plain words. It is answered 200 while the host is ready.
@@ -64,9 +80,18 @@ async fn health(State(host): State<Arc<Host>>) -> (StatusCode, Json<Health>) {
             "{stuck} accounts wait for entries that cannot be applied; see the log"
         )),
     }
-    let known = |tx: &Tx<'_>| Ok((tx.plugin_problems()?, tx.plugins_failing()?));
+    let known = |tx: &Tx<'_>| {
+        let erasures = tx.waiting_erasures()?;
+        Ok((tx.plugin_problems()?, tx.plugins_failing()?, erasures))
+    };
     // A store that does not answer is told of above.
-    let (barred, failing) = host.store.read(known).await.unwrap_or_default();
+    let (barred, failing, erasures) = host.store.read(known).await.unwrap_or_default();
+    let (waiting, since) = erasures;
+    if let Some(since) = since.filter(|since| host.clock.now().since(*since) > ERASURE_MAX) {
+        problems.push(format!(
+            "what was deleted for privacy is not erased everywhere since {since}; see the log"
+        ));
+    }
     problems.extend(barred.into_iter().map(|(connector, _)| {
         format!("the plugin version of {connector} that was activated cannot be run")
     }));
@@ -80,7 +105,12 @@ async fn health(State(host): State<Arc<Host>>) -> (StatusCode, Json<Health>) {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,
     };
-    (status, Json(Health { ready, problems }))
+    let health = Health {
+        ready,
+        problems,
+        erasures: Erasures { waiting, since },
+    };
+    (status, Json(health))
 }
 
 async fn metrics(State(host): State<Arc<Host>>) -> impl IntoResponse {
@@ -95,10 +125,15 @@ async fn metrics(State(host): State<Arc<Host>>) -> impl IntoResponse {
             tx.missed()?,
             tx.held_connections_count()?,
             failing as u64,
+            tx.waiting_erasures()?,
         ))
     };
-    if let Ok(((compared, equal), missed, held, failing)) = host.store.read(told).await {
+    if let Ok(((compared, equal), missed, held, failing, erasures)) = host.store.read(told).await {
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let (waiting, since) = erasures;
+        let age = since.map_or(Duration::ZERO, |since| host.clock.now().since(since));
+        host.metrics.erasures[0].set(waiting);
+        host.metrics.erasures[1].set(number(age.as_secs()));
         host.metrics.held_connections.set(held);
         host.metrics.plugins_failing.set(number(failing));
         host.metrics.proven[0].set(number(compared));

@@ -18,7 +18,7 @@ use jimo_connect::{
             TextTest,
         },
     },
-    store::{Store, segments::NewSegment, users::UserFilter},
+    store::{Store, Tx, segments::NewSegment, users::UserFilter},
 };
 use tempfile::TempDir;
 
@@ -123,8 +123,11 @@ impl Bench {
 
     /// Makes the keys that segments lack.
     async fn settle(&self) {
-        let more = || self.store.transact_much(|tx| tx.seek_more(KEYS_AT_ONCE));
-        while more().await.unwrap() {}
+        let more = |tx: &Tx<'_>| match tx.next_sought(&[])? {
+            Some(variable) => tx.seek_more(variable, KEYS_AT_ONCE).map(|()| true),
+            None => Ok(false),
+        };
+        while self.store.transact_much(more).await.unwrap() {}
     }
 
     async fn count(&self, condition: &Condition) -> (i64, Duration) {

@@ -1,6 +1,7 @@
 //! What is deleted for privacy in HubSpot is nowhere any more, in no file.
 
 mod everywhere;
+mod held_up;
 mod late;
 mod power_cuts;
 mod steps;

@@ -19,6 +19,7 @@ use jimo_connect::{
     log::{Entry, EntryKind, EventLog, Lane, Position},
     model::ConnectionId,
     pipeline::mapping::{self, NewMappings},
+    store::Tx,
     sync::erasures::{Step, step},
 };
 use tempfile::TempDir;
@@ -147,7 +148,11 @@ async fn what_waits_to_be_let_go_of_is_gone_before_an_erasure_is_over() {
     drop(store);
     while host.store.transact(|tx| tx.purge_records(7)).await.unwrap() > 0 {}
     assert_eq!(until(|step| step == Step::Waits).await, Step::Waits);
-    while host.store.transact(|tx| tx.release_more(7)).await.unwrap() {}
+    let release = |tx: &Tx<'_>| match tx.next_release(&[])? {
+        Some(release) => tx.release_more(release, 7).map(|()| true),
+        None => Ok(false),
+    };
+    while host.store.transact(release).await.unwrap() {}
     assert_eq!(until(|_| false).await, Step::Ended(1));
     nowhere(directory.path(), &[SECRET]);
 }

@@ -3,6 +3,7 @@
 
 mod replays;
 mod spinning;
+mod unreadable;
 
 use harness::{bare::BareHost, components::misbehaving_as};
 use jimo_connect::plugin::EMBEDDED;

@@ -30,7 +30,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 /// Runs a plugin from now on.
-fn activate(host: &Host, component: &[u8]) {
+pub(super) fn activate(host: &Host, component: &[u8]) {
     let version = host.engine.load(component).unwrap();
     host.plugins.activate(version.into());
 }
@@ -45,7 +45,7 @@ fn set_aside(directory: &Path, arguments: &[&str]) -> Output {
 }
 
 /// What `log set-aside` printed.
-fn printed(directory: &Path, arguments: &[&str]) -> Vec<u8> {
+pub(super) fn printed(directory: &Path, arguments: &[&str]) -> Vec<u8> {
     let output = set_aside(directory, arguments);
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{arguments:?}: {errors}");

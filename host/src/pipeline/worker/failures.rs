@@ -112,7 +112,7 @@ impl Pipeline {
     }
 
     /// Whether a batch failed for something that it holds: another may go.
-    async fn is_of_the_data(&self, error: &Error) -> bool {
+    pub(in crate::pipeline) async fn is_of_the_data(&self, error: &Error) -> bool {
         match error {
             Error::Log(error) => error.is_of_the_data(),
             // The work panicked, or nothing can be written any more.
