@@ -174,16 +174,31 @@ async fn a_stream_ends_with_its_token_and_with_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_token_cannot_hold_all_the_streams_there_are() {
-    let fed = Fed::start().await;
+async fn neither_one_token_nor_one_project_can_hold_all_the_streams_there_are() {
+    let mut fed = Fed::start().await;
     let mut open = Vec::new();
     for _ in 0..16 {
         open.push(Events::open(&fed, &fed.world.token, None).await);
     }
     fed.world.get(&fed.path("/events")).await.problem(503);
-    let other = fed
+    let token = async |project: &str| fed.world.make_token(Some(project), Role::Viewer).await;
+    for _ in 0..3 {
+        let other = token(&fed.world.project).await;
+        for _ in 0..16 {
+            open.push(Events::open(&fed, &other, None).await);
+        }
+    }
+    let fifth = token(&fed.world.project).await;
+    fed.world.token = fifth;
+    fed.world.get(&fed.path("/events")).await.problem(503);
+
+    fed.world.project = fed.world.make_project("Southwind").await;
+    fed.world.token = fed
         .world
-        .make_token(Some(&fed.world.project), Role::Viewer)
+        .make_token(Some(&fed.world.project), Role::Admin)
         .await;
-    Events::open(&fed, &other, None).await;
+    let begun = json!({"connector": "hubspot"});
+    let begun = fed.world.post("/connections", begun).await.good();
+    fed.connection = begun["id"].as_str().unwrap().to_owned();
+    Events::open(&fed, &fed.world.token, None).await;
 }

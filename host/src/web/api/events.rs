@@ -28,7 +28,7 @@ use crate::{
     store::{self, projects::Purpose},
     web::{
         error::Error,
-        pages::streams::{Place, Streams},
+        pages::streams::{Place, Streams, Whose},
         problem::Problem,
     },
 };
@@ -115,7 +115,7 @@ pub async fn follow(
         tx.newest_activity(id)
     });
     let newest = newest.await?;
-    let place = shared.streams.place(reader.token);
+    let place = shared.streams.place(Whose::Project(project), reader.token);
     let start = Stream {
         changed: host.pipeline.changed(),
         host,

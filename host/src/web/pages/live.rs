@@ -20,7 +20,7 @@ use super::{
     format::Calendar,
     profile::{Place, Profile},
     record_links::RecordLinks,
-    streams,
+    streams::{self, Whose},
 };
 use crate::{
     host::Host,
@@ -76,6 +76,14 @@ pub(super) trait Part: Clone + Send + Sync + 'static {
     }
 }
 
+/// Whose streams a session's are counted with.
+fn whose(session: &Session) -> Whose {
+    match &session.person {
+        Some(person) if session.operates => Whose::Operator(person.id),
+        _ => Whose::Project(session.project.id),
+    }
+}
+
 /// Streams a part of a page; what it is about has to be there.
 pub(super) async fn stream<P: Part>(visit: Visit, part: P) -> Result<Response, Error> {
     let (first, session) = (part.clone(), visit.session.clone());
@@ -86,7 +94,7 @@ pub(super) async fn stream<P: Part>(visit: Visit, part: P) -> Result<Response, E
         visit.host.store.read(look).await?;
     }
     let streams = &visit.surroundings.streams;
-    let place = streams.place(visit.session.hash);
+    let place = streams.place(whose(&visit.session), visit.session.hash);
     let stream_place = place.ok_or(Error::TooManyStreams)?;
     let start = Stream {
         changed: visit.host.pipeline.changed(),
