@@ -164,9 +164,18 @@ impl Faults {
 
     /// What goes wrong with a call: the first rule that hits it.
     pub(crate) fn strike(&mut self, route: Route, portal: Option<u64>) -> Option<Trouble> {
+        self.hit(route, |of| of.is_none() || of == portal)
+    }
+
+    /// What goes wrong with a call of the app's own that is about an account: the first
+    /// rule of that account that hits it. All others had their turn.
+    pub(crate) fn strike_about(&mut self, route: Route, portal: u64) -> Option<Trouble> {
+        self.hit(route, |of| of == Some(portal))
+    }
+
+    fn hit(&mut self, route: Route, is_of: impl Fn(Option<u64>) -> bool) -> Option<Trouble> {
         for rule in &mut self.rules {
-            let meant = rule.route.is_none_or(|held| held == route)
-                && (rule.portal.is_none() || rule.portal == portal);
+            let meant = rule.route.is_none_or(|held| held == route) && is_of(rule.portal);
             if !meant || rule.times == Some(0) {
                 continue;
             }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::answer::{Answer, listed, nothing};
 use crate::crm::ObjectType;
 use crate::fault::Fault;
+use crate::faults::{Route, Trouble};
 use crate::journal::{INSTALLED, JournalSubscription, UNINSTALLED, Wanted};
 use crate::journal_http::check;
 use crate::request::{AppCaller, Input, Sim};
@@ -64,10 +65,13 @@ async fn list(State(shared): Sim, caller: AppCaller) -> Answer {
 }
 
 async fn subscribe(State(shared): Sim, caller: AppCaller, input: Input<Wanted>) -> Answer {
+    let wanted = input.body;
+    if let Some(portal) = wanted.portal_id {
+        held(&shared, portal).await;
+    }
     let now = shared.clock.now_ms();
     let mut state = shared.lock();
     check(&state, &caller, WRITE)?;
-    let wanted = input.body;
     match wanted.subscription_type.as_str() {
         "APP_LIFECYCLE_EVENT" => {
             if !matches!(wanted.object_type_id.as_str(), INSTALLED | UNINSTALLED) {
@@ -80,6 +84,20 @@ async fn subscribe(State(shared): Sim, caller: AppCaller, input: Input<Wanted>) 
     let app = state.app.id;
     let made = state.journal.subscribe(wanted, now);
     Ok(Json(subscription_json(&made, app)).into_response())
+}
+
+/// Waits where calls about an account are held, until they are not.
+async fn held(shared: &Shared, portal: u64) {
+    let (struck, mut cleared) = {
+        let mut state = shared.lock();
+        let faults = &mut state.faults;
+        let struck = faults.strike_about(Route::Journal, portal);
+        (struck, faults.cleared())
+    };
+    if struck == Some(Trouble::Held) {
+        // It fails only when the simulator is gone.
+        let _ = cleared.changed().await;
+    }
 }
 
 /// An account's events are had only with the app installed and the scope to read the records.

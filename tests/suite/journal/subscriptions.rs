@@ -244,6 +244,26 @@ async fn what_one_account_refuses_holds_up_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_account_for_which_hubspot_does_not_answer_holds_up_no_other() {
+    let (mut world, _) = unpushed().await;
+    let other = connect(&world, PORTAL + 1).await;
+    let fields = json!([{"property": OWN, "variable": "other_dish"}]);
+    map(&world, &other, json!({"contacts": {"fields": fields}})).await;
+    told(&world, &other, "contacts", &[OWN]).await;
+    // Both are asked for at the next start, and the first is not answered.
+    world.stop().await;
+    world.sim.drop_journal_subscriptions();
+    let held = FaultRule::by_chance(Trouble::Held, 1.0).on(Route::Journal);
+    world.sim.inject(held.of(PORTAL));
+    world.go_on().await;
+    let is_asked_for = |portal| !subscriptions(&world, portal).is_empty();
+    soon(&world, async || is_asked_for(PORTAL + 1)).await;
+    assert!(!is_asked_for(PORTAL));
+    world.sim.clear_faults();
+    soon(&world, async || is_asked_for(PORTAL)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_host_whose_journal_is_turned_off_asks_nothing_of_it() {
     let world = World::start().await;
     let connection = connect(&world, PORTAL).await;

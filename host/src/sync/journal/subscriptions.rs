@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -37,6 +38,10 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 /// The longest wait after failures: how soon a scope that was missing is noticed.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// Accounts for which subscriptions are asked for at once: one that is not answered
+/// holds up no other.
+const ACCOUNTS_AT_ONCE: usize = 8;
 
 /// What was last seen to.
 struct Done {
@@ -141,33 +146,45 @@ impl Keeper<'_> {
         })
     }
 
-    /// Makes the changes. What one account refuses holds up no other: why, by account.
+    /// Makes the changes. What one account refuses, or does not answer, holds up no
+    /// other: why, by account.
     async fn change(&mut self, needs: &Needs) -> Result<BTreeMap<AccountKey, Error>, Error> {
         let access = self.access;
         let held = access
             .call(|client, token| async move { client.journal_subscriptions(&token).await })
             .await?;
         let plan = plan(&held, needs, access.app().app_id);
-        let mut failures = BTreeMap::new();
+        let mut of_accounts: BTreeMap<Option<AccountKey>, Vec<Begin>> = BTreeMap::new();
+        for (want, replaced) in plan.begin {
+            let of_account = of_accounts.entry(want.account.clone()).or_default();
+            of_account.push((want, replaced));
+        }
+        let asked = of_accounts.into_iter().map(|one| ask_for(access, one));
+        let mut asked = stream::iter(asked).buffer_unordered(ACCOUNTS_AT_ONCE);
+        let (mut failures, mut of_all) = (BTreeMap::new(), None);
         let mut over = Vec::new();
         // Those that are asked for first, so that there is no moment without.
-        for (want, replaced) in plan.begin {
-            let begun = access
-                .call(|client, token| {
-                    let want = want.clone();
-                    async move { client.journal_subscribe(&token, &want).await }
-                })
-                .await;
-            let was_lost = replaced.is_empty() && self.had(&want);
-            match (begun, want.account) {
-                (Ok(id), account) => {
-                    // Known from here on, whatever fails behind.
-                    self.missed.extend(account.filter(|_| was_lost));
-                    over.extend(replaced.into_iter().filter(|other| *other != id));
+        while let Some(Asked {
+            account,
+            begun,
+            failure,
+        }) = asked.next().await
+        {
+            for (want, replaced, id) in begun {
+                // Known from here on, whatever fails behind.
+                if replaced.is_empty() && self.had(&want) {
+                    self.missed.extend(want.account);
                 }
-                (Err(error), Some(account)) => drop(failures.insert(account, error)),
-                (Err(error), None) => return Err(error),
+                over.extend(replaced.into_iter().filter(|other| *other != id));
             }
+            match (failure, account) {
+                (Some(error), Some(account)) => drop(failures.insert(account, error)),
+                (Some(error), None) => of_all = Some(error),
+                (None, _) => {}
+            }
+        }
+        if let Some(error) = of_all {
+            return Err(error);
         }
         for id in over.into_iter().chain(plan.end) {
             if let Err(error) = end(access, id).await {
@@ -229,6 +246,46 @@ impl Keeper<'_> {
         journal.keep_accounts(&kept).await?;
         self.told.retain(|account, _| kept.contains(account));
         Ok(failures.is_empty())
+    }
+}
+
+/// What is asked for, and the subscriptions that it takes the place of.
+type Begin = (Wanted, Vec<u64>);
+
+/// What came of asking for what an account lacks.
+struct Asked {
+    /// The account; none for all of them.
+    account: Option<AccountKey>,
+    /// What there is now, each with what it takes the place of, and its number.
+    begun: Vec<(Wanted, Vec<u64>, u64)>,
+    /// Why not all of it.
+    failure: Option<Error>,
+}
+
+/// Asks for what an account lacks, one after the other.
+async fn ask_for(access: &Access, (account, begin): (Option<AccountKey>, Vec<Begin>)) -> Asked {
+    let (mut begun, mut failure) = (Vec::new(), None);
+    for (want, replaced) in begin {
+        let asked = access.call(|client, token| {
+            let want = want.clone();
+            async move { client.journal_subscribe(&token, &want).await }
+        });
+        match asked.await {
+            Ok(id) => begun.push((want, replaced, id)),
+            Err(error) => {
+                let is_answered = !matches!(&error, Error::HubSpot(error) if error.is_retryable());
+                failure = Some(error);
+                // The rest would wait as long, and whoever is connected meanwhile for it.
+                if !is_answered {
+                    break;
+                }
+            }
+        }
+    }
+    Asked {
+        account,
+        begun,
+        failure,
     }
 }
 
