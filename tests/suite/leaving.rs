@@ -312,3 +312,17 @@ async fn a_hundred_grants_that_hubspot_does_not_answer_for_hold_up_no_other() {
         .unwrap();
     assert_eq!(untried, 101, "none of the others was over by then");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_that_hubspot_does_not_take_waits_though_it_is_told_to_come_at_once() {
+    let world = World::start().await;
+    let id = world.connect(PORTAL).await;
+    let at_once = FaultRule::by_chance(Trouble::RetryAfter(503, 0), 1.0).on(Route::Token);
+    world.sim.inject(at_once);
+    let soonest = world.clock.now().0 + 10_000;
+    let deleted = world.delete(&format!("/connections/{id}")).await;
+    assert_eq!(deleted.status, 204);
+    let tried = "SELECT count(*) FROM revocations WHERE attempts > 0";
+    world.until(async || world.count(tried) == 1).await;
+    assert!(world.count("SELECT not_before FROM revocations") >= soonest);
+}

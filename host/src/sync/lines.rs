@@ -218,7 +218,9 @@ async fn drain<Q: Queue>(
             Error::Grant(error) => error.retry_at(),
             _ => None,
         };
-        let until = retry_at.unwrap_or(host.clock.now().plus(pause));
+        // A moment that is past already takes away no pause.
+        let soonest = host.clock.now().plus(pause);
+        let until = retry_at.map_or(soonest, |told| told.max(soonest));
         if next == Next::Wait {
             pause = (pause * 2).min(PAUSE_MAX);
             let silences = host.grants.silences();

@@ -90,7 +90,7 @@ async fn give_back(host: &Host, revocation: Revocation) -> Result<(), store::Err
             tracing::warn!(%account, %error, "a grant could not be given back yet");
             let wait = AGAIN * 2_u32.pow(attempts.min(ATTEMPTS_MAX));
             let soonest = host.clock.now().plus(wait);
-            Some(error.retry_at().unwrap_or(soonest))
+            Some(error.retry_at().map_or(soonest, |told| told.max(soonest)))
         }
     };
     host.store

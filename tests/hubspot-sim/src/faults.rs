@@ -47,6 +47,8 @@ pub enum Trouble {
     DailyLimit,
     /// A status with a body that explains nothing, as a proxy would send.
     Status(u16),
+    /// A status, and after how many seconds to ask again (`Retry-After`).
+    RetryAfter(u16, u32),
     /// Another answer, whatever is true: its status and its JSON.
     Answer(u16, serde_json::Value),
     /// The answer comes, but only after so many real milliseconds.

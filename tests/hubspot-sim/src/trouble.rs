@@ -34,6 +34,10 @@ pub(crate) async fn before(trouble: Option<&Trouble>) -> Option<Response> {
             )
                 .into_response(),
         ),
+        Trouble::RetryAfter(status, seconds) => {
+            let headers = [(header::RETRY_AFTER, seconds.to_string())];
+            Some((status_of(*status), headers).into_response())
+        }
         Trouble::Answer(status, body) => {
             Some((status_of(*status), axum::Json(body)).into_response())
         }

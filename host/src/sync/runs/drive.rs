@@ -105,7 +105,9 @@ impl Driven {
                 Error::Grant(error) => error.retry_at(),
                 _ => None,
             };
-            let until = told.unwrap_or(host.clock.now().plus(pause));
+            // A moment that is past already takes away no pause.
+            let soonest = host.clock.now().plus(pause);
+            let until = told.map_or(soonest, |told| told.max(soonest));
             pause = (pause * 2).min(PAUSE_MAX);
             let _paused = host.grants.silences().pause(self.run.id, &error, until);
             tokio::select! {
