@@ -39,7 +39,7 @@ use connections::Connections;
 use stream::Taken;
 
 /// How long a client may take to send a request's headers, and may be silent
-/// between two requests.
+/// between two requests: hyper has one timer for both.
 const HEADERS_MAX: Duration = Duration::from_secs(10);
 
 /// The most bytes of a request's headers: as many as Node takes, and more than
