@@ -49,22 +49,30 @@ impl Installing {
         let turn = timeout(TURN_PATIENCE, self.turns.clone().acquire_owned()).await;
         // Nobody closes it.
         let turn = turn.map_err(|_| Error::Busy)?.map_err(|_| Error::Ended)?;
-        let (done, checked) = oneshot::channel();
-        let span = Span::current();
-        // None of the runtime's, whose end would wait for it.
-        let thread = thread::Builder::new().name("plugin-install".into());
-        let started = thread.spawn(move || {
-            let checked = span.in_scope(work);
+        let checked = apart(move || {
+            let checked = work();
             drop(turn);
-            // Whoever waited may be gone.
-            let _ = done.send(checked);
+            checked
         });
-        started.map_err(|_| Error::Ended)?;
         let checked = timeout(self.patience, checked).await;
-        checked
-            .map_err(|_| Error::TooLong)?
-            .map_err(|_| Error::Ended)
+        checked.map_err(|_| Error::TooLong)?
     }
+}
+
+/// Compiles, or does what does, on a thread of its own: none of the runtime's, whose end
+/// would wait for it, for a compiler takes as long as it takes.
+pub(super) async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    let (done, result) = oneshot::channel();
+    let span = Span::current();
+    let thread = thread::Builder::new().name("plugin-compile".into());
+    let started = thread.spawn(move || {
+        // Whoever waited may be gone.
+        let _ = done.send(span.in_scope(work));
+    });
+    started.map_err(|_| Error::Ended)?;
+    result.await.map_err(|_| Error::Ended)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use looked_after::{Watched, Watching, begin, look_after};
 
-use super::{Error, described::described, library, trials, watch::Watch};
+use super::{Error, described::described, installing::apart, library, trials, watch::Watch};
 use crate::{
     host::Host,
     model::Timestamp,
@@ -251,6 +251,6 @@ pub(super) async fn load(host: &Host, version: &PluginVersion) -> Result<Arc<Ver
     }
     let (engine, version) = (host.engine.clone(), version.clone());
     let directory = host.config.data.directory.clone();
-    let loading = spawn_blocking(move || library::load(&engine, &directory, &version));
-    Ok(Arc::new(loading.await.map_err(|_| Error::Ended)??))
+    let loading = apart(move || library::load(&engine, &directory, &version));
+    Ok(Arc::new(loading.await??))
 }
