@@ -5,6 +5,7 @@ use harness::{
     program::{Program, printed},
     world::World,
 };
+use hubspot_sim::{FaultRule, Route, Trouble};
 use reqwest::{Client, RequestBuilder, Response, redirect::Policy};
 use serde_json::{Value, json};
 
@@ -179,6 +180,25 @@ async fn work_names_its_account_and_connection() {
     let line = logged.program.line(says).await;
     assert!(of_connection(&line), "{line}");
     assert_eq!(line["span"]["account"], "1001");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_for_tokens_and_of_the_journal_have_a_line_each_answered_or_not() {
+    let logged = Logged::start().await;
+    let says = |message: &'static str, call: &'static str| {
+        move |line: &Value| {
+            let fields = &line["fields"];
+            fields["message"] == message && fields["call"] == call
+        }
+    };
+    for call in ["token", "journal subscriptions"] {
+        let line = logged.program.line(says("HubSpot answered", call)).await;
+        assert_eq!(line["fields"]["status"], 200, "{line}");
+    }
+    let closed = FaultRule::by_chance(Trouble::ResetBefore, 1.0);
+    logged.world.sim.inject(closed.on(Route::Journal));
+    let unanswered = says("HubSpot did not answer", "journal");
+    logged.program.line(unanswered).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

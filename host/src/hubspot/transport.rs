@@ -1,6 +1,9 @@
 //! One call: its turn, its attempts, its answer's bytes.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::{Bytes, BytesMut};
 use http::{
@@ -17,7 +20,10 @@ use super::{
     rates::{Policy, Rates},
     retry::{backoff, backoff_alone},
 };
-use crate::{model::Timestamp, secrets::Secret};
+use crate::{
+    model::{AccountKey, Timestamp},
+    secrets::Secret,
+};
 
 /// The header of a request with its access token.
 const BEARER: &str = "Bearer ";
@@ -120,11 +126,13 @@ impl Client {
         let begun_at = inner.clock.now();
         let request = self.request(region, &call.method, &call.path, &call.json, &caller.token)?;
         // The permit counts on when there is no answer: HubSpot may have counted.
-        let response = request.send().await.map_err(transport)?;
+        let response = request.send().await;
         let now = inner.clock.now();
+        let account = Some(&caller.account);
+        told(call.name, account, &response, now.since(begun_at));
+        let response = response.map_err(transport)?;
         let status = response.status();
         let rates = Rates::read(response.headers());
-        tracing::debug!(account = %caller.account, call = call.name, status = status.as_u16(), milliseconds = now.since(begun_at).as_millis() as u64, "HubSpot answered");
         if status == StatusCode::TOO_MANY_REQUESTS {
             let raw = self.read(response).await;
             let policy = raw.as_ref().map_or(Policy::Other, |raw| {
@@ -218,7 +226,9 @@ impl Client {
         request: RequestBuilder,
     ) -> Result<Raw, Error> {
         let begun = Instant::now();
-        let answer = match request.send().await {
+        let response = request.send().await;
+        told(name, None, &response, begun.elapsed());
+        let answer = match response {
             Ok(response) => self.read(response).await,
             Err(error) => Err(transport(error)),
         };
@@ -283,7 +293,9 @@ impl Client {
         let url = self.inner.config.api.of(region, path);
         let request = self.inner.http.post(url).form(form);
         let begun = Instant::now();
-        let raw = match request.send().await {
+        let response = request.send().await;
+        told(name, None, &response, begun.elapsed());
+        let raw = match response {
             Ok(response) => self.read(response).await,
             Err(error) => Err(transport(error)),
         };
@@ -344,6 +356,24 @@ fn outcome(error: &Error) -> &'static str {
         | Error::Refused(_)
         | Error::Unsendable(_)
         | Error::Undecodable { .. } => "client_error",
+    }
+}
+
+/// Says in the log that a call was made, and whether it was answered.
+fn told(
+    call: &'static str,
+    account: Option<&AccountKey>,
+    response: &reqwest::Result<reqwest::Response>,
+    after: Duration,
+) {
+    let account = account.map(AccountKey::as_str);
+    let milliseconds = after.as_millis() as u64;
+    match response {
+        Ok(response) => {
+            let status = response.status().as_u16();
+            tracing::debug!(account, call, status, milliseconds, "HubSpot answered");
+        }
+        Err(_) => tracing::debug!(account, call, milliseconds, "HubSpot did not answer"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Users whose records are to be selected anew since their mapping was saved.
 
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 use serde_json::json;
 
 use super::{Error, Tx};

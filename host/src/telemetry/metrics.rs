@@ -221,9 +221,10 @@ pub struct Metrics {
     pub missed: Family<MissedLabels, Gauge<i64, AtomicI64>>,
     /// Connections that their brake holds.
     pub held_connections: Gauge<i64, AtomicI64>,
-    /// Records that are not erased everywhere yet, and for how many seconds the oldest
-    /// is not.
-    pub erasures: [Gauge<i64, AtomicI64>; 2],
+    /// Records that are not erased everywhere yet.
+    pub erasures_waiting: Gauge<i64, AtomicI64>,
+    /// For how many seconds the oldest of them is not.
+    pub erasures_oldest: Gauge<i64, AtomicI64>,
     alert_looks: Family<LookLabels, Counter>,
     disk_free_bytes: Gauge<u64, AtomicU64>,
     disk_reserve_bytes: Gauge<u64, AtomicU64>,
@@ -374,17 +375,18 @@ impl Metrics {
             "Connections whose brake holds what would take values from many users",
             held_connections.clone(),
         );
-        let erasures: [Gauge<i64, AtomicI64>; 2] = Default::default();
+        let erasures_waiting = Gauge::default();
         registry.register(
             "erasures_waiting",
             "Records that were deleted for privacy and are not erased everywhere yet",
-            erasures[0].clone(),
+            erasures_waiting.clone(),
         );
+        let erasures_oldest = Gauge::default();
         registry.register_with_unit(
             "erasures_oldest",
             "For how long the oldest of them is not",
             Unit::Seconds,
-            erasures[1].clone(),
+            erasures_oldest.clone(),
         );
         let alert_looks = Family::default();
         registry.register(
@@ -437,7 +439,8 @@ impl Metrics {
             proven,
             missed,
             held_connections,
-            erasures,
+            erasures_waiting,
+            erasures_oldest,
             alert_looks,
             disk_free_bytes,
             disk_reserve_bytes,

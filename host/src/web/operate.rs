@@ -132,8 +132,8 @@ async fn metrics(State(host): State<Arc<Host>>) -> impl IntoResponse {
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let (waiting, since) = erasures;
         let age = since.map_or(Duration::ZERO, |since| host.clock.now().since(since));
-        host.metrics.erasures[0].set(waiting);
-        host.metrics.erasures[1].set(number(age.as_secs()));
+        host.metrics.erasures_waiting.set(waiting);
+        host.metrics.erasures_oldest.set(number(age.as_secs()));
         host.metrics.held_connections.set(held);
         host.metrics.plugins_failing.set(number(failing));
         host.metrics.proven[0].set(number(compared));
