@@ -22,8 +22,8 @@ const RESERVE_SHARE: u64 = 10;
 /// applied.
 const AMPLE: u64 = 2;
 
-/// The part of the reserve that what is free within the store's file does not stand for:
-/// what the write-ahead logs may grow to.
+/// The part of the reserve that what is free within the files does not stand for: what
+/// their write-ahead logs may grow to.
 const LOGS_SHARE: u64 = 2;
 
 /// Bytes of the files that nothing is in: each file grows into its own alone.
@@ -44,6 +44,8 @@ pub struct Room {
     pub free_bytes: u64,
     /// Bytes that intake leaves to the store, beside those that its file has.
     pub reserve_bytes: u64,
+    /// Of these, those that have to be free on the disk itself, for the write-ahead logs.
+    logs_bytes: u64,
     /// Bytes with which the log can keep what was applied.
     ample_bytes: u64,
 }
@@ -52,18 +54,19 @@ impl Room {
     fn new(available_bytes: u64, total_bytes: u64, reusable: Reusable) -> Self {
         let reserve_bytes = RESERVE_BYTES_MAX.min(total_bytes / RESERVE_SHARE);
         let of_disk_bytes = reserve_bytes.saturating_sub(reusable.store_bytes);
+        let logs_bytes = reserve_bytes / LOGS_SHARE;
         Self {
             available_bytes,
             free_bytes: available_bytes.saturating_add(reusable.log_bytes),
-            reserve_bytes: of_disk_bytes.max(reserve_bytes / LOGS_SHARE),
+            reserve_bytes: of_disk_bytes.max(logs_bytes),
+            logs_bytes,
             ample_bytes: reserve_bytes.saturating_mul(AMPLE),
         }
     }
 
     /// Whether deliveries can be taken in.
     pub fn is_enough(self) -> bool {
-        // What is free in the log's file is of no use to the store.
-        self.free_bytes >= self.reserve_bytes && self.available_bytes >= self.reserve_bytes / 2
+        self.free_bytes >= self.reserve_bytes && self.available_bytes >= self.logs_bytes
     }
 
     /// Whether the log can keep what was applied.
@@ -90,6 +93,7 @@ impl Disk {
                 available_bytes: u64::MAX,
                 free_bytes: u64::MAX,
                 reserve_bytes: 0,
+                logs_bytes: 0,
                 ample_bytes: 0,
             }),
             failing: AtomicBool::new(false),
@@ -194,7 +198,12 @@ mod tests {
         };
         let some = |free| Room::new(free, 500 * GIB, of_store(GIB / 4));
         assert!(some(GIB / 4 * 3).is_enough() && !some(GIB / 4 * 3 - 1).is_enough());
-        // But for the write-ahead logs.
+        // But for the write-ahead logs, whatever is free in the log's file, too.
+        let both = Reusable {
+            log_bytes: GIB,
+            store_bytes: GIB,
+        };
+        assert!(!Room::new(GIB / 2 - 1, 500 * GIB, both).is_enough());
         let all = |free| Room::new(free, 500 * GIB, of_store(9 * GIB));
         assert!(all(GIB / 2).is_enough() && !all(GIB / 2 - 1).is_enough());
         // What the log keeps for replays has no use for it.

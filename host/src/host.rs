@@ -119,7 +119,7 @@ pub struct Host {
     pub journal: Journal,
     /// Who waits for answers of which accounts.
     pub answered: Answered,
-    /// Whose turn it is to be answered by HubSpot, of what can wait.
+    /// Whose answers of HubSpot's are worked on, of what can wait.
     pub turns: Turns,
     /// Who signs in.
     pub members: Members,

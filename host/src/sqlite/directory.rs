@@ -40,6 +40,10 @@ fn sync_name(named: &Path) -> io::Result<()> {
     match File::open(parent) {
         // Who may not read it did not make what is in it.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        opened => opened?.sync_all(),
+        opened => match opened?.sync_all() {
+            // A file system that is only read, with ours mounted in it, has nothing to sync.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            synced => synced,
+        },
     }
 }

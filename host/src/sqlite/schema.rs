@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{Error, Options, execute, in_file, open_writer};
+use super::{Error, Options, execute, in_file, open_writer, unsynced};
 
 /// Brings a file that an earlier release made up to date, where it is there. Nobody else
 /// may work with it meanwhile, or go on with it as it was: whoever asks sees to that.
@@ -49,7 +49,7 @@ fn transact(
         let _ = execute(connection, "ROLLBACK");
         return done;
     }
-    execute(connection, "COMMIT")
+    unsynced::checked(connection, execute(connection, "COMMIT"))
 }
 
 /// The newest version that is known here.

@@ -214,8 +214,8 @@ impl Store {
             .await
     }
 
-    /// As [`Self::transact_much`], for what comes of the log alone and moves the place in it
-    /// ([`Tx::move_log_place`]): it does not wait for the disk, for after a power cut that
+    /// Runs `work` in a transaction, for what comes of the log alone and moves the place in it
+    /// ([`Tx::move_log_place`]). It may write much, and needs no place; it does not wait for the disk, for after a power cut that
     /// undid it it is done again.
     pub async fn transact_logged<T: Send + 'static>(
         &self,

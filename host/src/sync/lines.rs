@@ -218,9 +218,10 @@ async fn drain<Q: Queue>(
             Error::Grant(error) => error.retry_at(),
             _ => None,
         };
+        let now = host.clock.now();
         // A moment that is past already takes away no pause.
-        let soonest = host.clock.now().plus(pause);
-        let until = retry_at.map_or(soonest, |told| told.max(soonest));
+        let told = retry_at.filter(|told| *told > now);
+        let until = told.unwrap_or(now.plus(pause));
         if next == Next::Wait {
             pause = (pause * 2).min(PAUSE_MAX);
             let silences = host.grants.silences();

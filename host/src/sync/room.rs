@@ -48,11 +48,18 @@ pub async fn run(host: Arc<Host>, stop: CancellationToken) {
 }
 
 async fn look(host: &Host) -> Result<Room, Error> {
-    let reusable = Reusable {
-        log_bytes: host.log.reusable_bytes().await?,
-        store_bytes: host.store.reusable_bytes().await?,
-    };
-    Ok(host.disk.look(reusable)?)
+    let (log_bytes, store_bytes) = (
+        host.log.reusable_bytes().await,
+        host.store.reusable_bytes().await,
+    );
+    // The disk is looked at, whatever is wrong with a file.
+    let room = host.disk.look(Reusable {
+        log_bytes: *log_bytes.as_ref().unwrap_or(&0),
+        store_bytes: *store_bytes.as_ref().unwrap_or(&0),
+    })?;
+    log_bytes?;
+    store_bytes?;
+    Ok(room)
 }
 
 async fn keep_room(host: &Host, stop: &CancellationToken) -> Result<(), Error> {

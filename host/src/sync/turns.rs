@@ -11,14 +11,13 @@ use crate::model::Priority;
 /// seconds.
 const STEPS_AT_ONCE: usize = 16;
 
-/// Answers that are waited for or worked on at once: more than the store takes in at
-/// HubSpot's usual 200 ms a call, and few enough that memory does not grow with the number
-/// of accounts.
-const ANSWERS_AT_ONCE: usize = 32;
+/// Answers that are parsed and applied at once: their pages are in memory, and threads at
+/// work on them, however many accounts are answered.
+const ANSWERS_AT_ONCE: usize = 8;
 
-/// How long others are kept out by who waits: a call takes less. One that takes longer
-/// waits for HubSpot, or for its account's budget, maybe for hours, and takes nothing from
-/// anybody meanwhile.
+/// How long a step keeps others out: a call and what it answers take less. One that
+/// takes longer waits for HubSpot, or for its account's budget, maybe for hours, and takes
+/// nothing from anybody meanwhile.
 const TURN_MAX: Duration = Duration::from_millis(500);
 
 /// Turns, given in the order in which they were asked for.
@@ -39,7 +38,7 @@ impl Turns {
         Self::new(STEPS_AT_ONCE, TURN_MAX)
     }
 
-    /// Turns at being answered by HubSpot.
+    /// Turns at what HubSpot answered.
     pub fn of_answers() -> Self {
         Self::new(ANSWERS_AT_ONCE, TURN_MAX)
     }
@@ -57,6 +56,16 @@ impl Turns {
         Turn { _free: free.ok() }
     }
 
+    /// The turn to work on an answer. What is urgent needs none.
+    ///
+    /// Whoever holds a turn must not wait for another.
+    pub(super) async fn begin_as(&self, priority: Priority) -> Turn {
+        match priority.is_urgent() {
+            true => Turn { _free: None },
+            false => self.begin().await,
+        }
+    }
+
     /// Takes a step when it is its turn. A step that takes long goes on, and another
     /// has its turn.
     pub(super) async fn take<T>(&self, step: impl Future<Output = T>) -> T {
@@ -70,30 +79,6 @@ impl Turns {
             }
         }
     }
-
-    /// Waits for an answer when it is its turn, which is held as long as the answer is
-    /// worked on. While one takes long another has its turn. What is urgent needs none.
-    ///
-    /// Whoever holds a turn must not wait for another.
-    pub(super) async fn answer<T>(
-        &self,
-        priority: Priority,
-        answer: impl Future<Output = T>,
-    ) -> (T, Turn) {
-        if priority.is_urgent() {
-            return (answer.await, Turn { _free: None });
-        }
-        let turn = self.begin().await;
-        let mut answer = pin!(answer);
-        match tokio::time::timeout(self.turn_max, &mut answer).await {
-            Ok(answer) => (answer, turn),
-            Err(_) => {
-                drop(turn);
-                let answer = answer.await;
-                (answer, self.begin().await)
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -104,8 +89,6 @@ mod tests {
     };
 
     use super::*;
-
-    const PRIORITY: Priority = Priority::CatchUp;
 
     /// More steps than turns, none of which ends before it is told to; how many
     /// began.
@@ -158,32 +141,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_can_wait_is_asked_for_when_an_answer_before_it_is_worked_on() {
+    async fn an_answer_that_can_wait_is_worked_on_after_those_before_it() {
         let turns = Turns::new(1, Duration::from_secs(3_600));
-        let (_, worked_on) = turns.answer(PRIORITY, async {}).await;
-        let mut next = pin!(turns.answer(PRIORITY, async {}));
+        let worked_on = turns.begin_as(Priority::CatchUp).await;
+        let mut next = pin!(turns.begin_as(Priority::FullSync));
         assert!(futures_util::poll!(&mut next).is_pending());
         // A person's does not wait.
-        turns.answer(Priority::Live, async {}).await;
+        let live = turns.begin_as(Priority::Live).await;
+        assert!(futures_util::poll!(&mut next).is_pending());
         drop(worked_on);
         assert!(futures_util::poll!(&mut next).is_ready());
-    }
-
-    #[tokio::test]
-    async fn an_answer_that_comes_late_keeps_no_others_out_and_is_worked_on_in_its_turn() {
-        let turns = Turns::new(1, Duration::from_millis(1));
-        let come = Semaphore::new(0);
-        let mut late = pin!(turns.answer(PRIORITY, come.acquire()));
-        assert!(futures_util::poll!(&mut late).is_pending());
-        // It gives its turn away, which somebody else has then.
-        let mut other = pin!(turns.answer(PRIORITY, async {}));
-        let (_, worked_on) = tokio::select! {
-            _ = &mut late => panic!("nothing has come"),
-            other = &mut other => other,
-        };
-        come.add_permits(1);
-        assert!(futures_util::poll!(&mut late).is_pending());
-        drop(worked_on);
-        assert!(futures_util::poll!(&mut late).is_ready());
+        drop(live);
     }
 }

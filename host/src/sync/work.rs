@@ -47,17 +47,17 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Calls HubSpot in the account's name, when it is its turn: it is over when what
-    /// comes of the answer is applied.
+    /// Calls HubSpot in the account's name; returns the answer in its turn, which is to be
+    /// held until what comes of it is applied.
     pub async fn call<T, F>(&self, call: impl Fn(hubspot::Caller) -> F) -> Result<(T, Turn), Error>
     where
         F: Future<Output = Result<T, hubspot::Error>>,
     {
         let counted = async |caller| self.count(call(caller).await);
-        let answer = self.host.grants.call(self.route.id, self.priority, counted);
-        let (answer, turn): (Result<_, Error>, _) =
-            self.host.turns.answer(self.priority, answer).await;
-        Ok((answer?, turn))
+        let grants = &self.host.grants;
+        let answer = grants.call::<_, Error, _>(self.route.id, self.priority, counted);
+        let answer = answer.await?;
+        Ok((answer, self.host.turns.begin_as(self.priority).await))
     }
 
     fn count<T>(&self, answer: Result<T, hubspot::Error>) -> Result<T, hubspot::Error> {

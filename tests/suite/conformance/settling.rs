@@ -50,11 +50,8 @@ struct Fed {
 
 /// Makes some keys, or lets go of some. Returns whether there were any.
 fn seek(tx: &Tx<'_>) -> Result<bool, Error> {
-    let next = tx.next_sought(&[])?;
-    if let Some(variable) = next {
-        tx.seek_more(variable, 300)?;
-    }
-    Ok(next.is_some())
+    let sought = tx.next_sought(&[])?.map(|one| tx.seek_more(one, 300));
+    Ok(sought.transpose()?.is_some())
 }
 
 fn text(word: &str) -> Value {
@@ -324,10 +321,8 @@ impl World {
             let more = self
                 .write(|tx| {
                     let release = tx.next_release(&[])?;
-                    if let Some(release) = release {
-                        tx.release_more(release, 300)?;
-                    }
-                    Ok(seek(tx)? || release.is_some())
+                    let done = release.map(|release| tx.release_more(release, 300));
+                    Ok(done.transpose()?.is_some() | seek(tx)?)
                 })
                 .await;
             self.end();

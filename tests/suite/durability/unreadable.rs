@@ -200,16 +200,16 @@ async fn a_row_that_cannot_be_let_go_of_keeps_neither_the_log_nor_anything_else(
     assert!(logged().await > 0);
     world
         .tamper(
-            "INSERT INTO replays (at, by, asked) VALUES (0, 'nobody', 0);
-             INSERT INTO mapping_drafts (connection, session, version, document, changed_at)
-                VALUES (1, x'00', 0, '{}', 0);
-             CREATE TRIGGER stays BEFORE DELETE ON replays
+            "INSERT INTO consents (hash, step, sealed, expires_at)
+                VALUES (x'00', 'authorize', x'00', 0);
+             INSERT INTO replays (at, by, asked) VALUES (0, 'nobody', 0);
+             CREATE TRIGGER stays BEFORE DELETE ON consents
                 BEGIN SELECT RAISE(ABORT, 'it stays'); END;",
         )
         .await;
     world.clock.turn(Duration::from_secs(73 * 3_600));
     world.until(async || logged().await == 0).await;
-    let drafts = async || world.count("SELECT count(*) FROM mapping_drafts") == 0;
-    world.until(drafts).await;
-    assert_eq!(world.count("SELECT count(*) FROM replays"), 1);
+    let replays = async || world.count("SELECT count(*) FROM replays") == 0;
+    world.until(replays).await;
+    assert_eq!(world.count("SELECT count(*) FROM consents"), 1);
 }

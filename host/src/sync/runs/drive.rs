@@ -105,9 +105,10 @@ impl Driven {
                 Error::Grant(error) => error.retry_at(),
                 _ => None,
             };
+            let now = host.clock.now();
             // A moment that is past already takes away no pause.
-            let soonest = host.clock.now().plus(pause);
-            let until = told.map_or(soonest, |told| told.max(soonest));
+            let told = told.filter(|told| *told > now);
+            let until = told.unwrap_or(now.plus(pause));
             pause = (pause * 2).min(PAUSE_MAX);
             let _paused = host.grants.silences().pause(self.run.id, &error, until);
             tokio::select! {

@@ -47,11 +47,11 @@ impl Step<'_> {
         let pages = now
             .iter()
             .map(|range| self.list(object_type, &properties, range));
-        let pages = futures_util::future::try_join_all(pages);
-        let (pages, turn) = self.host.turns.answer(self.priority(), pages).await;
+        let pages = futures_util::future::try_join_all(pages).await?;
+        let turn = self.host.turns.begin_as(self.priority()).await;
         let mut left = later.to_vec();
         let mut listed = Vec::new();
-        for (range, page) in now.iter().zip(pages?) {
+        for (range, page) in now.iter().zip(pages) {
             if page.after.is_some() && page.after == range.after {
                 return Err(Error::Endless);
             }
