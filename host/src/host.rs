@@ -218,7 +218,7 @@ impl Host {
             grants,
             journal,
             answered: Answered::default(),
-            turns: Turns::of_answers(),
+            turns: Turns::default(),
             members: Members::default(),
             definitions: Definitions::default(),
             errands: Errands::default(),

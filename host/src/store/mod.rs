@@ -214,9 +214,9 @@ impl Store {
             .await
     }
 
-    /// Runs `work` in a transaction, for what comes of the log alone and moves the place in it
-    /// ([`Tx::move_log_place`]). It may write much, and needs no place; it does not wait for the disk, for after a power cut that
-    /// undid it it is done again.
+    /// As [`Self::transact`], for what comes of the log alone and moves the place in it
+    /// ([`Tx::move_log_place`]), however much that writes. It does not wait for the disk, for
+    /// after a power cut that undid it it is done again.
     pub async fn transact_logged<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,

@@ -1,11 +1,14 @@
 //! Why a batch of calls failed, and what that means for the next one.
 
+use std::time::Duration;
+
 use super::{
     definitions, grants,
     put_off::{Reason, Whom, Why},
 };
 use crate::{
     hubspot::{self, oauth::GrantError, objects::RECORDS_MAX},
+    model::Timestamp,
     pipeline::pages,
     plugin::Fault,
     store,
@@ -58,6 +61,17 @@ impl Error {
             Self::Page(error) => error.digest(),
             _ => None,
         }
+    }
+
+    /// When to call again: at the moment that HubSpot named, or else after a pause, which
+    /// a moment that is past already does not take away.
+    pub(super) fn again_at(&self, now: Timestamp, pause: Duration) -> Timestamp {
+        let told = match self {
+            Self::HubSpot(error) => error.retry_at(),
+            Self::Grant(error) => error.retry_at(),
+            _ => None,
+        };
+        told.filter(|told| *told > now).unwrap_or(now.plus(pause))
     }
 }
 
@@ -185,6 +199,24 @@ mod tests {
         let scopes = vec!["crm.objects.deals.read".to_owned()];
         let missing = Error::HubSpot(hubspot::Error::MissingScopes { scopes });
         assert_eq!(next(&missing, usize::MAX), Next::Bar);
+    }
+
+    #[test]
+    fn the_moment_that_hubspot_names_counts_but_takes_no_pause_away() {
+        let (now, pause) = (Timestamp(1_000_000), Duration::from_secs(300));
+        let again_at = |told| {
+            let limited = hubspot::Error::RateLimited {
+                retry_at: Timestamp(told),
+                daily: false,
+            };
+            Error::HubSpot(limited).again_at(now, pause).0
+        };
+        // However soon.
+        assert_eq!(again_at(1_000_001), 1_000_001);
+        assert_eq!(again_at(9_000_000), 9_000_000);
+        assert_eq!(again_at(1_000_000), 1_300_000);
+        assert_eq!(again_at(1), 1_300_000);
+        assert_eq!(Error::Ended.again_at(now, pause).0, 1_300_000);
     }
 
     #[test]

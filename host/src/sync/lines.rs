@@ -213,15 +213,7 @@ async fn drain<Q: Queue>(
             Next::Stop => return false,
             Next::Wait => {}
         }
-        let retry_at = match &error {
-            Error::HubSpot(error) => error.retry_at(),
-            Error::Grant(error) => error.retry_at(),
-            _ => None,
-        };
-        let now = host.clock.now();
-        // A moment that is past already takes away no pause.
-        let told = retry_at.filter(|told| *told > now);
-        let until = told.unwrap_or(now.plus(pause));
+        let until = error.again_at(host.clock.now(), pause);
         if next == Next::Wait {
             pause = (pause * 2).min(PAUSE_MAX);
             let silences = host.grants.silences();

@@ -57,7 +57,7 @@ impl Work {
         let grants = &self.host.grants;
         let answer = grants.call::<_, Error, _>(self.route.id, self.priority, counted);
         let answer = answer.await?;
-        Ok((answer, self.host.turns.begin_as(self.priority).await))
+        Ok((answer, self.host.turns.begin(self.priority).await))
     }
 
     fn count<T>(&self, answer: Result<T, hubspot::Error>) -> Result<T, hubspot::Error> {

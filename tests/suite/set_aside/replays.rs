@@ -29,6 +29,44 @@ use jimo_connect::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
+/// The account of two users.
+pub(super) const PORTAL: u64 = 48_975_575;
+
+/// Two users whose contacts feed them, before a plugin that misbehaves on what says so.
+pub(super) struct Two {
+    pub world: World,
+    pub connection: String,
+    /// The users', in their order.
+    pub ids: Vec<String>,
+    pub contacts: [u64; 2],
+}
+
+impl Two {
+    pub async fn start() -> Self {
+        let world = World::start().await;
+        let connection = world.connect(PORTAL).await;
+        let emails = ["ana@example.com", "ben@example.com"];
+        let people = json!(emails.map(|email| json!({ "email": email })));
+        let ids = world.put_users(people).await;
+        let titled = json!({"property": "jobtitle", "variable": "job_title"});
+        world
+            .map(&connection, json!({"contacts": {"fields": [titled]}}))
+            .await;
+        let contacts = emails.map(|email| {
+            let contact = [("email", email), ("jobtitle", "Cook")];
+            world.account(PORTAL).create("contacts", &contact).unwrap()
+        });
+        world.settle().await;
+        activate(world.host(), &misbehaving_as("hubspot", "nothing"));
+        Self {
+            world,
+            connection,
+            ids,
+            contacts,
+        }
+    }
+}
+
 /// Runs a plugin from now on.
 pub(super) fn activate(host: &Host, component: &[u8]) {
     let version = host.engine.load(component).unwrap();
@@ -336,30 +374,20 @@ async fn what_a_plugin_fails_on_while_all_is_paused_is_kept_for_a_deletion_may_b
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_all_connections_are_paused_it_stays_but_for_privacy_deletions() {
-    let world = World::start().await;
-    let portal = 48_975_575;
-    let connection = world.connect(portal).await;
-    let people = json!([{"email": "ana@example.com"}, {"email": "ben@example.com"}]);
-    let ids = world.put_users(people).await;
-    let titled = json!({"property": "jobtitle", "variable": "job_title"});
-    world
-        .map(&connection, json!({"contacts": {"fields": [titled]}}))
-        .await;
-    let contact = |email: &str| {
-        let contact = [("email", email), ("jobtitle", "Cook")];
-        world.account(portal).create("contacts", &contact).unwrap()
-    };
-    let (ana, ben) = (contact("ana@example.com"), contact("ben@example.com"));
-    world.settle().await;
-    activate(world.host(), &misbehaving_as("hubspot", "nothing"));
+    let Two {
+        world,
+        connection,
+        ids,
+        contacts: [ana, ben],
+    } = Two::start().await;
     let now = world.clock.now().0;
     let change = json!({
-        "portalId": portal, "objectId": ana, "occurredAt": now, "misbehave": "trap",
+        "portalId": PORTAL, "objectId": ana, "occurredAt": now, "misbehave": "trap",
         "subscriptionType": "contact.propertyChange",
         "propertyName": "jobtitle", "propertyValue": "Chef",
     });
     let deletion = json!({
-        "portalId": portal, "objectId": ben, "occurredAt": now, "misbehave": "trap",
+        "portalId": PORTAL, "objectId": ben, "occurredAt": now, "misbehave": "trap",
         "subscriptionType": "contact.privacyDeletion",
     });
     let webhooks = world.host().url(intake::PATH).to_string();

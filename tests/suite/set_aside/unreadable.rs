@@ -1,34 +1,24 @@
 //! What is held of one record cannot be read, and what was set aside tells of it.
 
-use harness::{bare::deliver, components::misbehaving_as, world::World};
+use harness::bare::deliver;
 use jimo_connect::{intake, plugin::EMBEDDED};
 use serde_json::json;
 
-use super::replays::{activate, printed};
+use super::replays::{PORTAL, Two, activate, printed};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_applied_stays_and_nothing_waits_behind_it() {
-    let world = World::start().await;
-    let portal = 48_975_575;
-    let connection = world.connect(portal).await;
-    let people = json!([{"email": "ana@example.com"}, {"email": "ben@example.com"}]);
-    let ids = world.put_users(people).await;
-    let titled = json!({"property": "jobtitle", "variable": "job_title"});
-    world
-        .map(&connection, json!({"contacts": {"fields": [titled]}}))
-        .await;
-    let contact = |email: &str| {
-        let contact = [("email", email), ("jobtitle", "Cook")];
-        world.account(portal).create("contacts", &contact).unwrap()
-    };
-    let (ana, ben) = (contact("ana@example.com"), contact("ben@example.com"));
-    world.settle().await;
-    activate(world.host(), &misbehaving_as("hubspot", "nothing"));
+    let Two {
+        world,
+        ids,
+        contacts: [ana, ben],
+        ..
+    } = Two::start().await;
     let webhooks = world.host().url(intake::PATH).to_string();
     let secret = world.sim.app().client_secret;
     for contact in [ana, ben] {
         let change = json!([{
-            "portalId": portal, "objectId": contact, "occurredAt": world.clock.now().0,
+            "portalId": PORTAL, "objectId": contact, "occurredAt": world.clock.now().0,
             "misbehave": "trap", "subscriptionType": "contact.propertyChange",
             "propertyName": "jobtitle", "propertyValue": "Chef",
         }]);

@@ -8,10 +8,10 @@ use super::{
     super::{
         failures::{Error, Next, next},
         grants::missing_scopes,
-        turns::Turns,
     },
     LOOK_EVERY, Outcome,
     stages::Step,
+    turns::Turns,
 };
 use crate::{
     host::Host,
@@ -100,15 +100,7 @@ impl Driven {
                     }
                 }
             }
-            let told = match &error {
-                Error::HubSpot(error) => error.retry_at(),
-                Error::Grant(error) => error.retry_at(),
-                _ => None,
-            };
-            let now = host.clock.now();
-            // A moment that is past already takes away no pause.
-            let told = told.filter(|told| *told > now);
-            let until = told.unwrap_or(now.plus(pause));
+            let until = error.again_at(host.clock.now(), pause);
             pause = (pause * 2).min(PAUSE_MAX);
             let _paused = host.grants.silences().pause(self.run.id, &error, until);
             tokio::select! {

@@ -17,6 +17,7 @@ mod request;
 pub mod schedule;
 mod stages;
 mod start;
+mod turns;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -26,11 +27,10 @@ use tracing::Instrument;
 pub use request::{cancel, check, go_on, request};
 pub use start::{Estimate, estimate};
 
-use self::drive::Driven;
+use self::{drive::Driven, turns::Turns};
 use super::{
     looks::Looks,
     places::{Place, Working},
-    turns::Turns,
 };
 use crate::{
     host::Host,
@@ -46,7 +46,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub async fn run(host: Arc<Host>, stop: CancellationToken) {
     let mut looks = Looks::new(&host, LOOK_EVERY);
     let working = Arc::new(Working::default());
-    let turns = Arc::new(Turns::of_steps());
+    let turns = Arc::new(Turns::default());
     while !stop.is_cancelled() {
         looks.begin();
         match going(&host).await {

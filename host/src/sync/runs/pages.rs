@@ -48,7 +48,7 @@ impl Step<'_> {
             .iter()
             .map(|range| self.list(object_type, &properties, range));
         let pages = futures_util::future::try_join_all(pages).await?;
-        let turn = self.host.turns.begin_as(self.priority()).await;
+        let turn = self.host.turns.begin(self.priority()).await;
         let mut left = later.to_vec();
         let mut listed = Vec::new();
         for (range, page) in now.iter().zip(pages) {
